@@ -1,0 +1,1 @@
+//! Wakeflash, the application.

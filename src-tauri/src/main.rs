@@ -1,0 +1,2 @@
+//! Wakeflash.
+fn main() {}
