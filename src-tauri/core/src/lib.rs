@@ -1,1 +1,11 @@
-//! The decisions of Wakeflash.
+//! The decisions of Wakeflash: which device is which, what state an update is in, what happens next.
+//!
+//! Nothing in this crate does I/O or reads a clock. Time is an argument, the network is a value, and
+//! everything that has to be done is returned as an [`dispatch::Effect`] for the engine to carry out.
+
+pub mod device;
+pub mod error;
+pub mod settings;
+pub mod time;
+pub mod update;
+pub mod view;

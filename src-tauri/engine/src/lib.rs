@@ -1,1 +1,3 @@
-//! What Wakeflash does.
+//! What Wakeflash does: the store, the network watch, the builder, the flasher, and the loop that runs them.
+
+pub mod handle;

@@ -1,0 +1,279 @@
+//! Devices: what their configuration says, what the network says, what is remembered.
+
+use core::fmt;
+use core::net::IpAddr;
+use core::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Problem;
+use crate::time::Timestamp;
+
+/// Names a row of the list: the file name of a configuration (`sleepy.yaml`), or `mdns/NAME` for a device
+/// that was only seen on the network. A file name can't contain the slash, so the two can't be confused.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, specta::Type,
+)]
+#[serde(transparent)]
+pub struct DeviceId(String);
+
+impl DeviceId {
+    /// The device configured by the file of this name in the config directory.
+    pub fn of_file(file_name: impl Into<String>) -> Self {
+        Self(file_name.into())
+    }
+
+    /// A device without configuration, known by its mDNS name.
+    #[must_use]
+    pub fn discovered(name: &str) -> Self {
+        Self(format!("mdns/{name}"))
+    }
+
+    /// The identifier as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// ESPHome's hash of a configuration (FNV-1a, 32 bits), as devices announce it in their TXT record.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, specta::Type,
+)]
+#[serde(try_from = "String", into = "String")]
+#[specta(type = String)]
+pub struct ConfigHash(pub u32);
+
+impl fmt::Display for ConfigHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+impl fmt::Debug for ConfigHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A text that is no config hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a config hash (1 to 8 hex digits)")]
+pub struct NotAConfigHash;
+
+impl FromStr for ConfigHash {
+    type Err = NotAConfigHash;
+
+    fn from_str(text: &str) -> Result<Self, NotAConfigHash> {
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(NotAConfigHash);
+        }
+        u32::from_str_radix(digits, 16).map(Self).map_err(|_| NotAConfigHash)
+    }
+}
+
+impl TryFrom<String> for ConfigHash {
+    type Error = NotAConfigHash;
+
+    fn try_from(text: String) -> Result<Self, NotAConfigHash> {
+        text.parse()
+    }
+}
+
+impl From<ConfigHash> for String {
+    fn from(hash: ConfigHash) -> Self {
+        hash.to_string()
+    }
+}
+
+/// A link-layer address.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, specta::Type,
+)]
+#[serde(try_from = "String", into = "String")]
+#[specta(type = String)]
+pub struct MacAddress(pub [u8; 6]);
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}:{g:02X}")
+    }
+}
+
+impl fmt::Debug for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A text that is no MAC address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a MAC address (12 hex digits)")]
+pub struct NotAMacAddress;
+
+impl FromStr for MacAddress {
+    type Err = NotAMacAddress;
+
+    /// Reads `98:35:69:AB:F6:79` and ESPHome's TXT form `983569abf679`.
+    fn from_str(text: &str) -> Result<Self, NotAMacAddress> {
+        let digits: String = text.chars().filter(|c| *c != ':' && *c != '-').collect();
+        let mut bytes = [0; 6];
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| NotAMacAddress)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for MacAddress {
+    type Error = NotAMacAddress;
+
+    fn try_from(text: String) -> Result<Self, NotAMacAddress> {
+        text.parse()
+    }
+}
+
+impl From<MacAddress> for String {
+    fn from(mac: MacAddress) -> Self {
+        mac.to_string()
+    }
+}
+
+/// What a configuration file says without ESPHome being asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigSummary {
+    /// `esphome: name:`, with substitutions where they are simple; else what the last compile recorded;
+    /// else the file's stem.
+    pub name: String,
+    /// `esphome: friendly_name:`.
+    pub friendly_name: Option<String>,
+    /// The platform's key: `esp32`, `esp8266`, `rp2040`, `bk72xx`, `host`, ….
+    pub platform: Option<String>,
+    /// Where the configuration itself says the device is: `wifi`/`ethernet` `use_address` or the static IP.
+    pub address: Option<String>,
+    /// Whether it has `deep_sleep:`, by the file or by what the last compile loaded.
+    pub deep_sleep: bool,
+}
+
+/// A configuration file of the config directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// The file's name.
+    pub id: DeviceId,
+    /// What it says, or why it can't be read.
+    pub content: Result<ConfigSummary, Problem>,
+}
+
+/// How a sighting was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Out of the resolver's cache: its facts can be as old as their TTL allows.
+    Browse,
+    /// A packet of the device that arrived just now.
+    Packet,
+    /// The device's answer to a question that was put to its address just now.
+    Answer,
+}
+
+/// Whether the sighting says that the device came or went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SightingKind {
+    /// The device is there.
+    Alive,
+    /// It said goodbye, or its records have expired.
+    Gone,
+}
+
+/// One piece of evidence about a device from the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The name it goes by (the mDNS instance, which is `esphome: name:`).
+    pub name: String,
+    /// How we know.
+    pub source: Source,
+    /// Came or went.
+    pub kind: SightingKind,
+    /// Where it can be reached, best first.
+    pub addresses: Vec<IpAddr>,
+    /// TXT `mac`.
+    pub mac: Option<MacAddress>,
+    /// The link-layer address that the neighbour table has for the address that sent the packet.
+    pub link_address: Option<MacAddress>,
+    /// TXT `version`: the ESPHome version of the firmware that runs.
+    pub version: Option<String>,
+    /// TXT `config_hash` of the firmware that runs. Older firmware has none.
+    pub config_hash: Option<ConfigHash>,
+    /// TXT `friendly_name`.
+    pub friendly_name: Option<String>,
+    /// TXT `platform`.
+    pub platform: Option<String>,
+}
+
+/// What is remembered about a device over a restart, by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceMemory {
+    /// The last evidence of life.
+    pub last_seen: Option<Timestamp>,
+    /// Where it was reached, newest first.
+    pub addresses: Vec<IpAddr>,
+    /// TXT `mac`.
+    pub mac: Option<MacAddress>,
+    /// The link-layer address it had when it was last surely seen.
+    pub link_address: Option<MacAddress>,
+    /// The ESPHome version that ran.
+    pub version: Option<String>,
+    /// The config hash that ran.
+    pub config_hash: Option<ConfigHash>,
+    /// TXT `friendly_name`.
+    pub friendly_name: Option<String>,
+    /// TXT `platform`.
+    pub platform: Option<String>,
+    /// Its last build or configuration used deep sleep.
+    pub deep_sleep: bool,
+    /// The OTA password of the last build that was installed from here.
+    pub installed_password: Option<crate::update::Secret>,
+}
+
+/// Whether a device is thought to be there. It decides what is shown, never whether to connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub enum Presence {
+    /// There is evidence of life and nothing against it.
+    Online,
+    /// Gone, and known to use deep sleep.
+    Asleep,
+    /// Gone, and not known to sleep.
+    Offline,
+    /// Never heard of, or too early to say.
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_hash_is_read_in_both_spellings() {
+        assert_eq!("06b5fb73".parse(), Ok(ConfigHash(0x06b5_fb73)));
+        assert_eq!("0x06b5fb73".parse(), Ok(ConfigHash(0x06b5_fb73)));
+        for wrong in ["", "0x", "+6b5fb73", "123456789", "zz"] {
+            assert_eq!(wrong.parse::<ConfigHash>(), Err(NotAConfigHash), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_mac_is_read_in_both_spellings() {
+        let mac = MacAddress([0x98, 0x35, 0x69, 0xAB, 0xF6, 0x79]);
+        assert_eq!("983569abf679".parse(), Ok(mac));
+        assert_eq!("98:35:69:AB:F6:79".parse(), Ok(mac));
+        assert_eq!(mac.to_string(), "98:35:69:AB:F6:79");
+        assert_eq!("98:35:69:AB:F6".parse::<MacAddress>(), Err(NotAMacAddress));
+    }
+}

@@ -1,0 +1,529 @@
+//! An update and its states. The transitions that are legal stand in [`StateKind::may_become`]; who makes
+//! them is [`crate::dispatch`].
+
+use core::fmt;
+use core::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::device::{ConfigHash, DeviceId};
+use crate::error::Problem;
+use crate::time::Timestamp;
+
+/// Names an update; a later one has a greater number.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, specta::Type,
+)]
+#[serde(transparent)]
+pub struct UpdateId(pub u32);
+
+impl fmt::Display for UpdateId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A password or key. It never shows in a log.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// The SHA-256 of some bytes, as 64 lowercase hex digits.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, specta::Type,
+)]
+#[serde(transparent)]
+pub struct Sha256(pub String);
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A file that went into a build, with what it contained.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// Its path relative to the config directory, or absolute when it lies outside of it.
+    pub path: String,
+    /// Its content; `None`: there was no such file (it is a change when one appears).
+    pub sha256: Option<Sha256>,
+}
+
+/// A source that is no longer what it was when the image was built.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceChange {
+    /// Its path, as in [`SourceFile::path`].
+    pub path: String,
+    /// What became of it.
+    pub kind: SourceChangeKind,
+}
+
+/// What became of a source.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, specta::Type,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum SourceChangeKind {
+    /// Its content is another one.
+    Edited,
+    /// It is gone.
+    Removed,
+    /// It wasn't there and is now, or is newly included.
+    Added,
+    /// It can't be read any more.
+    Unreadable,
+}
+
+/// How the device of a build takes its firmware.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtaParameters {
+    /// The port of `ota: platform: esphome`.
+    pub port: u16,
+    /// Its password; `None`: no authentication.
+    pub password: Option<Secret>,
+    /// What is said about encryption.
+    pub encryption: Encryption,
+}
+
+/// What a configuration says about encrypted OTA.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encryption {
+    /// No key anywhere: plaintext.
+    None,
+    /// `api: encryption: key` only: encrypted when the device offers it.
+    Offered {
+        /// 32 bytes in base64.
+        key: Secret,
+    },
+    /// `ota: encryption: key`: never plaintext, unless `allow_plaintext_upload` is set.
+    Required {
+        /// 32 bytes in base64.
+        key: Secret,
+        /// `allow_plaintext_upload`.
+        allow_plaintext: bool,
+    },
+}
+
+/// A finished build: an immutable image and what is known about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// The image in the artifact store.
+    pub image: Sha256,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The hash that the device will announce when it runs this build.
+    pub config_hash: Option<ConfigHash>,
+    /// The ESPHome that built it.
+    pub esphome_version: Option<String>,
+    /// When it was finished.
+    pub built_at: Timestamp,
+    /// `esphome: name:` of the build, the name that the device goes by afterwards.
+    pub name: String,
+    /// What it was built from.
+    pub sources: Vec<SourceFile>,
+    /// How to flash it.
+    pub ota: OtaParameters,
+    /// `wifi`/`ethernet` `use_address` or static IP, of the validated configuration.
+    pub address: Option<String>,
+    /// The build has `deep_sleep:`.
+    pub deep_sleep: bool,
+    /// The build answers on mDNS (no `mdns: disabled: true`).
+    pub mdns: bool,
+}
+
+/// Whether changes of the sources still matter to an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceTracking {
+    /// A change holds the update.
+    Tracked,
+    /// The user has said: flash what was built.
+    Waived,
+}
+
+/// Which OTA password to use for the next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PasswordChoice {
+    /// The one of the build.
+    OfBuild,
+    /// The one of the last build that was installed on the device from here.
+    LastInstalled,
+}
+
+/// How the last attempt to flash ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptReport {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Why it didn't succeed.
+    pub problem: Problem,
+}
+
+/// A build on its way to the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// What is delivered.
+    pub build: Build,
+    /// Whether changed sources hold it.
+    pub tracking: SourceTracking,
+    /// The password to use next.
+    pub password: PasswordChoice,
+    /// Attempts that opened a connection.
+    pub attempts: u32,
+    /// Attempts that the device itself refused or failed, of a kind that is worth another try.
+    pub device_errors: u32,
+    /// Whether an attempt of unknown outcome has already been repeated without the device's own word.
+    pub repeated_blindly: bool,
+    /// The last attempt, when it failed.
+    pub last_attempt: Option<AttemptReport>,
+}
+
+/// How far a transfer is, as far as it must survive a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlashStage {
+    /// The device can't have the whole image.
+    Incomplete,
+    /// The last bytes may have been sent: the device may commit at any time.
+    MayBeComplete,
+}
+
+/// What is known when the device has to confirm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acknowledgement {
+    /// The device acknowledged the end of the update.
+    Final,
+    /// The connection ended after the last byte and before the acknowledgement.
+    Unknown,
+}
+
+/// How an update came to be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub enum InstalledHow {
+    /// Flashed; the device announced the new firmware.
+    Confirmed,
+    /// Flashed; the device acknowledged the end of the update and came back.
+    Returned,
+    /// Nothing was sent: the device already ran this build.
+    AlreadyRunning,
+}
+
+/// Where an update stands. A variant carries what that state needs, and nothing else does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum UpdateState {
+    /// Waits for a build slot.
+    Queued,
+    /// ESPHome is compiling.
+    Building {
+        /// Since when.
+        started_at: Timestamp,
+    },
+    /// Built; waits for the device.
+    Waiting {
+        /// What is delivered.
+        delivery: Delivery,
+        /// Not before this time, after a failed attempt.
+        retry_at: Option<Timestamp>,
+    },
+    /// Built, but the sources have changed since; waits for the user.
+    Held {
+        /// What would be delivered.
+        delivery: Delivery,
+        /// What changed.
+        changes: Vec<SourceChange>,
+    },
+    /// A connection to the device is open.
+    Flashing {
+        /// What is delivered.
+        delivery: Delivery,
+        /// Since when.
+        started_at: Timestamp,
+        /// The device's address.
+        peer: IpAddr,
+        /// What the device ran before, as far as known.
+        previous_hash: Option<ConfigHash>,
+        /// How far it is.
+        stage: FlashStage,
+    },
+    /// The whole image has been sent, or may have been; the device's word is awaited.
+    Confirming {
+        /// What was delivered.
+        delivery: Delivery,
+        /// What is known.
+        acknowledgement: Acknowledgement,
+        /// Since when.
+        since: Timestamp,
+        /// What the device ran before, as far as known.
+        previous_hash: Option<ConfigHash>,
+        /// When it was first reached after the transfer.
+        returned_at: Option<Timestamp>,
+    },
+    /// The device runs it.
+    Installed {
+        /// What was delivered.
+        delivery: Delivery,
+        /// When it was known.
+        at: Timestamp,
+        /// How it was known.
+        how: InstalledHow,
+    },
+    /// It ended without success.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        problem: Problem,
+        /// The device went back to its old firmware.
+        rolled_back: bool,
+    },
+    /// The user ended it.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+        /// The whole image may have been sent before.
+        may_have_arrived: bool,
+    },
+    /// A newer update of the same device took its place.
+    Superseded {
+        /// When.
+        at: Timestamp,
+        /// Which.
+        by: UpdateId,
+    },
+}
+
+/// The states without what they carry.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, specta::Type,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum StateKind {
+    /// See [`UpdateState::Queued`].
+    Queued,
+    /// See [`UpdateState::Building`].
+    Building,
+    /// See [`UpdateState::Waiting`].
+    Waiting,
+    /// See [`UpdateState::Held`].
+    Held,
+    /// See [`UpdateState::Flashing`].
+    Flashing,
+    /// See [`UpdateState::Confirming`].
+    Confirming,
+    /// See [`UpdateState::Installed`].
+    Installed,
+    /// See [`UpdateState::Failed`].
+    Failed,
+    /// See [`UpdateState::Cancelled`].
+    Cancelled,
+    /// See [`UpdateState::Superseded`].
+    Superseded,
+}
+
+impl StateKind {
+    /// Every state, in the order of an update's life.
+    pub const ALL: [Self; 10] = [
+        Self::Queued,
+        Self::Building,
+        Self::Waiting,
+        Self::Held,
+        Self::Flashing,
+        Self::Confirming,
+        Self::Installed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Superseded,
+    ];
+
+    /// Whether nothing follows.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Installed | Self::Failed | Self::Cancelled | Self::Superseded => true,
+            Self::Queued
+            | Self::Building
+            | Self::Waiting
+            | Self::Held
+            | Self::Flashing
+            | Self::Confirming => false,
+        }
+    }
+
+    /// Whether the transition table (docs/ARCHITECTURE.md) has a line from this state to `next`.
+    #[must_use]
+    pub const fn may_become(self, next: Self) -> bool {
+        use StateKind as S;
+        match self {
+            S::Queued => matches!(next, S::Building | S::Failed | S::Cancelled | S::Superseded),
+            S::Building => matches!(
+                next,
+                S::Queued | S::Waiting | S::Held | S::Failed | S::Cancelled | S::Superseded
+            ),
+            S::Waiting => matches!(
+                next,
+                S::Queued
+                    | S::Held
+                    | S::Flashing
+                    | S::Installed
+                    | S::Failed
+                    | S::Cancelled
+                    | S::Superseded
+            ),
+            S::Held => {
+                matches!(next, S::Queued | S::Waiting | S::Installed | S::Cancelled | S::Superseded)
+            }
+            S::Flashing => matches!(
+                next,
+                S::Waiting
+                    | S::Held
+                    | S::Confirming
+                    | S::Installed
+                    | S::Failed
+                    | S::Cancelled
+                    | S::Superseded
+            ),
+            S::Confirming => {
+                matches!(next, S::Waiting | S::Installed | S::Failed | S::Cancelled | S::Superseded)
+            }
+            S::Installed | S::Failed | S::Cancelled | S::Superseded => false,
+        }
+    }
+}
+
+impl UpdateState {
+    /// The state without what it carries.
+    #[must_use]
+    pub const fn kind(&self) -> StateKind {
+        match self {
+            Self::Queued => StateKind::Queued,
+            Self::Building { .. } => StateKind::Building,
+            Self::Waiting { .. } => StateKind::Waiting,
+            Self::Held { .. } => StateKind::Held,
+            Self::Flashing { .. } => StateKind::Flashing,
+            Self::Confirming { .. } => StateKind::Confirming,
+            Self::Installed { .. } => StateKind::Installed,
+            Self::Failed { .. } => StateKind::Failed,
+            Self::Cancelled { .. } => StateKind::Cancelled,
+            Self::Superseded { .. } => StateKind::Superseded,
+        }
+    }
+
+    /// What is on its way to the device, or arrived there.
+    #[must_use]
+    pub const fn delivery(&self) -> Option<&Delivery> {
+        match self {
+            Self::Waiting { delivery, .. }
+            | Self::Held { delivery, .. }
+            | Self::Flashing { delivery, .. }
+            | Self::Confirming { delivery, .. }
+            | Self::Installed { delivery, .. } => Some(delivery),
+            Self::Queued
+            | Self::Building { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. }
+            | Self::Superseded { .. } => None,
+        }
+    }
+}
+
+/// A line of an update's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineEntry {
+    /// When it happened.
+    pub at: Timestamp,
+    /// The state that it led to, or left unchanged.
+    pub state: StateKind,
+    /// What happened, in a sentence.
+    pub text: String,
+}
+
+/// One wish of the user for one device, from the click to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Update {
+    /// Its number.
+    pub id: UpdateId,
+    /// For which device.
+    pub device: DeviceId,
+    /// The device's name (mDNS) at the request.
+    pub name: String,
+    /// When the user asked for it.
+    pub requested_at: Timestamp,
+    /// Where it stands.
+    pub state: UpdateState,
+    /// What happened so far, oldest first; bounded by [`Update::TIMELINE_LIMIT`].
+    pub timeline: Vec<TimelineEntry>,
+}
+
+impl Update {
+    /// The most entries a timeline keeps: the first ones and the latest.
+    pub const TIMELINE_LIMIT: usize = 100;
+
+    /// Adds a line to the timeline; when it is full, the oldest attempt gives way, the beginning stays.
+    pub fn note(&mut self, at: Timestamp, text: impl Into<String>) {
+        const BEGINNING: usize = 10;
+        if self.timeline.len() >= Self::TIMELINE_LIMIT {
+            self.timeline.remove(BEGINNING);
+        }
+        self.timeline.push(TimelineEntry { at, state: self.state.kind(), text: text.into() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_active_state_can_be_cancelled_and_superseded_and_no_final_one_moves() {
+        for from in StateKind::ALL {
+            assert_eq!(from.may_become(StateKind::Cancelled), !from.is_final(), "{from:?}");
+            assert_eq!(from.may_become(StateKind::Superseded), !from.is_final(), "{from:?}");
+            if from.is_final() {
+                assert!(StateKind::ALL.iter().all(|to| !from.may_become(*to)), "{from:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_held_update_never_reaches_the_device_by_itself() {
+        assert!(!StateKind::Held.may_become(StateKind::Flashing));
+        assert!(!StateKind::Held.may_become(StateKind::Confirming));
+    }
+
+    #[test]
+    fn a_secret_does_not_show() {
+        assert_eq!(format!("{:?}", Secret("hunter2".into())), "(secret)");
+    }
+
+    #[test]
+    fn a_long_timeline_keeps_its_beginning_and_its_end() {
+        let mut update = Update {
+            id: UpdateId(1),
+            device: DeviceId::of_file("a.yaml"),
+            name: "a".into(),
+            requested_at: Timestamp::from_millis(0),
+            state: UpdateState::Queued,
+            timeline: Vec::new(),
+        };
+        for n in 0..500 {
+            update.note(Timestamp::from_millis(n), n.to_string());
+        }
+        assert_eq!(update.timeline.len(), Update::TIMELINE_LIMIT);
+        assert_eq!(update.timeline[0].text, "0");
+        assert_eq!(update.timeline[Update::TIMELINE_LIMIT - 1].text, "499");
+    }
+}

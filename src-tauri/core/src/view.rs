@@ -1,0 +1,431 @@
+//! What a person or a program sees: the types that the window and the headless host both get.
+//!
+//! A client asks for one [`Snapshot`], then applies [`Envelope`]s whose revision follows on it; when one is
+//! missing, it asks again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::device::{ConfigHash, DeviceId, MacAddress, Presence};
+use crate::error::Problem;
+use crate::settings::Settings;
+use crate::time::Timestamp;
+use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, UpdateId};
+
+/// Everything there is to see, at one revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// The revision of the last event that is contained.
+    pub revision: u32,
+    /// The devices, by id.
+    pub devices: Vec<DeviceView>,
+    /// The state of the application itself.
+    pub status: Status,
+    /// The user's choices.
+    pub settings: Settings,
+}
+
+/// A change with its place in the order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct Envelope {
+    /// One more than that of the event before.
+    pub revision: u32,
+    /// What changed.
+    pub event: Event,
+}
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// A device is new or different.
+    Device {
+        /// As it is now.
+        device: Box<DeviceView>,
+    },
+    /// A device is no longer listed.
+    DeviceRemoved {
+        /// Which.
+        id: DeviceId,
+    },
+    /// The state of the application changed.
+    Status {
+        /// As it is now.
+        status: Box<Status>,
+    },
+    /// The user's choices changed.
+    Settings {
+        /// As they are now.
+        settings: Settings,
+    },
+    /// A build or a transfer went on. At most a few a second per update.
+    Progress {
+        /// Of which device.
+        device: DeviceId,
+        /// Of which update.
+        update: UpdateId,
+        /// How far.
+        progress: Progress,
+    },
+    /// The build said something.
+    BuildOutput {
+        /// Of which device.
+        device: DeviceId,
+        /// Of which update.
+        update: UpdateId,
+        /// The number of the first of these lines, counted from 0.
+        first_line: u32,
+        /// The lines, with ANSI colours as ESPHome writes them.
+        lines: Vec<String>,
+    },
+}
+
+/// How far a build or a transfer is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// 0 to 100; `None`: it goes on, and nobody knows how far.
+    pub percent: Option<u8>,
+    /// What is being done, in a few words.
+    pub step: String,
+}
+
+/// A row of the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceView {
+    /// Its identifier, for commands.
+    pub id: DeviceId,
+    /// `esphome: name:`, or the mDNS name.
+    pub name: String,
+    /// `esphome: friendly_name:`.
+    pub friendly_name: Option<String>,
+    /// The YAML file's name; `None`: discovered on the network only.
+    pub file: Option<String>,
+    /// Why its configuration can't be read.
+    pub problem: Option<Problem>,
+    /// The platform.
+    pub platform: Option<String>,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// The last evidence of life.
+    pub last_seen: Option<Timestamp>,
+    /// Where it was reached, newest first; or what its configuration says.
+    pub addresses: Vec<String>,
+    /// Its MAC address.
+    pub mac: Option<MacAddress>,
+    /// The ESPHome version of the firmware that runs.
+    pub deployed_version: Option<String>,
+    /// The config hash of the firmware that runs.
+    pub deployed_hash: Option<ConfigHash>,
+    /// Known to use deep sleep.
+    pub deep_sleep: bool,
+    /// Its active update, or else its last one.
+    pub update: Option<UpdateView>,
+    /// What its button does.
+    pub primary: Action,
+    /// What else can be done.
+    pub secondary: Vec<Action>,
+}
+
+/// Something that can be done with a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// Build and flash.
+    Install,
+    /// End the update.
+    Cancel,
+    /// Start the update that failed once more.
+    Retry,
+    /// Build a held update again.
+    Rebuild,
+    /// Flash a held update as it was built.
+    FlashAnyway,
+    /// Nothing can be done: it has no configuration.
+    None,
+}
+
+/// An update as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateView {
+    /// Its number.
+    pub id: UpdateId,
+    /// When the user asked for it.
+    pub requested_at: Timestamp,
+    /// Where it stands.
+    pub state: UpdateStateView,
+    /// How far the build or the transfer is, in the states that have progress.
+    pub progress: Option<Progress>,
+    /// Attempts that opened a connection.
+    pub attempts: u32,
+    /// The last attempt, when it failed.
+    pub last_attempt: Option<AttemptReport>,
+    /// The hash of what is to be installed.
+    pub wanted_hash: Option<ConfigHash>,
+    /// The ESPHome that built it.
+    pub wanted_version: Option<String>,
+}
+
+/// Where an update stands, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum UpdateStateView {
+    /// Waits for a build slot.
+    Queued {
+        /// How many builds come before it.
+        ahead: u32,
+    },
+    /// ESPHome is compiling.
+    Building {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Waits for the device to wake, or to be reachable.
+    Waiting {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The sources changed; the user decides.
+    Held {
+        /// What changed.
+        changes: Vec<SourceChange>,
+    },
+    /// Connected to the device.
+    Flashing {
+        /// Since when.
+        since: Timestamp,
+        /// The device's address.
+        address: String,
+    },
+    /// The device's word is awaited.
+    Confirming {
+        /// Since when.
+        since: Timestamp,
+        /// Whether the device acknowledged the end of the update.
+        acknowledged: bool,
+    },
+    /// The device runs it.
+    Installed {
+        /// When it was known.
+        at: Timestamp,
+        /// How it was known.
+        how: InstalledHow,
+    },
+    /// It ended without success.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// Why, and what to do.
+        problem: Problem,
+        /// The device went back to its old firmware.
+        rolled_back: bool,
+    },
+    /// The user ended it.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+        /// The whole image may have been sent before.
+        may_have_arrived: bool,
+    },
+    /// A newer update took its place.
+    Superseded {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// The state of the application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The config directory.
+    pub config_dir: ConfigDirStatus,
+    /// ESPHome.
+    pub esphome: EsphomeStatus,
+    /// Why the store can't be written, when it can't.
+    pub store: Option<Problem>,
+    /// Why the network can't be watched, when it can't.
+    pub network: Option<Problem>,
+    /// How many updates are where.
+    pub counts: Counts,
+}
+
+/// How many updates are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Waiting for their device.
+    pub waiting: u32,
+    /// Queued, building, flashing or confirming.
+    pub working: u32,
+    /// Held, or failed and not yet retried.
+    pub attention: u32,
+}
+
+/// The state of the config directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ConfigDirStatus {
+    /// Not chosen yet.
+    Unset,
+    /// Being read for the first time.
+    Reading {
+        /// Which.
+        path: String,
+    },
+    /// Read and followed.
+    Ready {
+        /// Which.
+        path: String,
+    },
+    /// It can't be read. Updates that wait keep waiting.
+    Unreadable {
+        /// Which.
+        path: String,
+        /// Why.
+        problem: Problem,
+    },
+}
+
+/// The state of ESPHome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum EsphomeStatus {
+    /// Being looked for.
+    Searching,
+    /// Found and working.
+    Ready {
+        /// The program.
+        path: String,
+        /// What it says its version is.
+        version: String,
+    },
+    /// Not found, or it doesn't start.
+    Missing {
+        /// What was tried and what to do.
+        problem: Problem,
+    },
+    /// Being installed into an environment of the application's own.
+    Installing {
+        /// What is being done.
+        step: String,
+    },
+}
+
+/// An update in all detail, for the drawer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateDetails {
+    /// The update.
+    pub update: UpdateView,
+    /// What happened so far, oldest first.
+    pub timeline: Vec<TimelineEntry>,
+    /// The build log so far.
+    pub log: BuildLog,
+}
+
+/// A build log, or its end when it is long.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildLog {
+    /// The number of the first of these lines, counted from 0.
+    pub first_line: u32,
+    /// The lines, with ANSI colours.
+    pub lines: Vec<String>,
+    /// The log file.
+    pub path: Option<String>,
+}
+
+/// A directory that may be the config directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigDirCandidate {
+    /// Where it is.
+    pub path: String,
+    /// How many YAML files lie in it.
+    pub devices: u32,
+}
+
+/// What a notification is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub enum NotificationKind {
+    /// A queued update is installed.
+    Installed,
+    /// An update failed.
+    Failed,
+    /// The device went back to its old firmware.
+    RolledBack,
+    /// The sources of a waiting update changed.
+    Held,
+}
+
+/// Something the user should know though the window is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct Notification {
+    /// Which device it is about.
+    pub device: DeviceId,
+    /// What it is about.
+    pub kind: NotificationKind,
+    /// One line.
+    pub title: String,
+    /// One or two sentences.
+    pub body: String,
+}
+
+/// A command of a program, as the headless host reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cmd", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Build and flash a device.
+    Install {
+        /// Which.
+        device: DeviceId,
+    },
+    /// End its update.
+    Cancel {
+        /// Of which device.
+        device: DeviceId,
+    },
+    /// Start its last update once more.
+    Retry {
+        /// Of which device.
+        device: DeviceId,
+    },
+    /// Build its held update again.
+    Rebuild {
+        /// Of which device.
+        device: DeviceId,
+    },
+    /// Flash its held update as it was built.
+    FlashAnyway {
+        /// Of which device.
+        device: DeviceId,
+    },
+    /// The devices.
+    List,
+    /// Everything.
+    Snapshot,
+    /// A device's update in detail.
+    Details {
+        /// Of which device.
+        device: DeviceId,
+    },
+    /// Change the settings.
+    SetSettings {
+        /// All of them.
+        settings: Settings,
+    },
+    /// Directories that may be the config directory.
+    ConfigDirCandidates,
+    /// Look for ESPHome again.
+    FindEsphome,
+    /// Install ESPHome into an environment of the application's own.
+    InstallEsphome,
+    /// End the program.
+    Shutdown,
+}

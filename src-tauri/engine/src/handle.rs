@@ -1,0 +1,151 @@
+//! How the window, the tray and the headless host speak to the running engine.
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use wakeflash_core::device::DeviceId;
+use wakeflash_core::error::Problem;
+use wakeflash_core::settings::Settings;
+use wakeflash_core::update::UpdateId;
+use wakeflash_core::view::{ConfigDirCandidate, Envelope, Notification, Snapshot, UpdateDetails};
+
+/// What the engine needs from whatever shows it.
+pub trait Shell: Send + Sync + 'static {
+    /// Raises a desktop notification, or whatever stands for one. It must not block.
+    fn notify(&self, notification: Notification);
+}
+
+/// A reply that arrives when the runtime has dealt with the request.
+pub(crate) type ReplyTo<T> = oneshot::Sender<Result<T, Problem>>;
+
+/// What can be asked of the runtime.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Install(DeviceId, ReplyTo<UpdateId>),
+    Cancel(DeviceId, ReplyTo<()>),
+    Retry(DeviceId, ReplyTo<UpdateId>),
+    Rebuild(DeviceId, ReplyTo<()>),
+    FlashAnyway(DeviceId, ReplyTo<()>),
+    Snapshot(ReplyTo<Snapshot>),
+    Details(DeviceId, ReplyTo<UpdateDetails>),
+    SetSettings(Box<Settings>, ReplyTo<()>),
+    ConfigDirCandidates(ReplyTo<Vec<ConfigDirCandidate>>),
+    FindEsphome(ReplyTo<()>),
+    InstallEsphome(ReplyTo<()>),
+}
+
+/// A cloneable handle of the running engine.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    requests: mpsc::Sender<Request>,
+    events: broadcast::Sender<Envelope>,
+}
+
+impl Handle {
+    pub(crate) fn new(
+        requests: mpsc::Sender<Request>,
+        events: broadcast::Sender<Envelope>,
+    ) -> Self {
+        Self { requests, events }
+    }
+
+    /// The events from now on. A receiver that lags loses events and finds a gap in the revisions.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Envelope> {
+        self.events.subscribe()
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(ReplyTo<T>) -> Request) -> Result<T, Problem> {
+        let (reply, answer) = oneshot::channel();
+        let ended = || Problem::new("engine.ended", "Wakeflash is shutting down.");
+        self.requests.send(request(reply)).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    /// Starts an update of a device; an active one of the same device is superseded.
+    ///
+    /// # Errors
+    /// The device is unknown, has no readable configuration, or the store can't be written.
+    pub async fn install(&self, device: DeviceId) -> Result<UpdateId, Problem> {
+        self.ask(|reply| Request::Install(device, reply)).await
+    }
+
+    /// Ends the active update of a device.
+    ///
+    /// # Errors
+    /// There is none, or the store can't be written.
+    pub async fn cancel(&self, device: DeviceId) -> Result<(), Problem> {
+        self.ask(|reply| Request::Cancel(device, reply)).await
+    }
+
+    /// Starts the failed or cancelled update of a device once more.
+    ///
+    /// # Errors
+    /// As for [`Self::install`]; also when the device has an active update.
+    pub async fn retry(&self, device: DeviceId) -> Result<UpdateId, Problem> {
+        self.ask(|reply| Request::Retry(device, reply)).await
+    }
+
+    /// Builds the held update of a device again.
+    ///
+    /// # Errors
+    /// Its update isn't held, or the store can't be written.
+    pub async fn rebuild(&self, device: DeviceId) -> Result<(), Problem> {
+        self.ask(|reply| Request::Rebuild(device, reply)).await
+    }
+
+    /// Lets the held update of a device go on as it was built.
+    ///
+    /// # Errors
+    /// Its update isn't held, or the store can't be written.
+    pub async fn flash_anyway(&self, device: DeviceId) -> Result<(), Problem> {
+        self.ask(|reply| Request::FlashAnyway(device, reply)).await
+    }
+
+    /// Everything there is to see.
+    ///
+    /// # Errors
+    /// The engine is shutting down.
+    pub async fn snapshot(&self) -> Result<Snapshot, Problem> {
+        self.ask(Request::Snapshot).await
+    }
+
+    /// The active or last update of a device in detail.
+    ///
+    /// # Errors
+    /// The device is unknown or never had an update.
+    pub async fn details(&self, device: DeviceId) -> Result<UpdateDetails, Problem> {
+        self.ask(|reply| Request::Details(device, reply)).await
+    }
+
+    /// Changes the settings; what depends on them follows at once.
+    ///
+    /// # Errors
+    /// A value makes no sense, or the store can't be written.
+    pub async fn set_settings(&self, settings: Settings) -> Result<(), Problem> {
+        self.ask(|reply| Request::SetSettings(Box::new(settings), reply)).await
+    }
+
+    /// The usual places of ESPHome configurations that exist here.
+    ///
+    /// # Errors
+    /// The engine is shutting down.
+    pub async fn config_dir_candidates(&self) -> Result<Vec<ConfigDirCandidate>, Problem> {
+        self.ask(Request::ConfigDirCandidates).await
+    }
+
+    /// Looks for ESPHome again.
+    ///
+    /// # Errors
+    /// The engine is shutting down.
+    pub async fn find_esphome(&self) -> Result<(), Problem> {
+        self.ask(Request::FindEsphome).await
+    }
+
+    /// Starts to install ESPHome into an environment of the application's own. How it goes is told by
+    /// status events.
+    ///
+    /// # Errors
+    /// It is being installed already.
+    pub async fn install_esphome(&self) -> Result<(), Problem> {
+        self.ask(Request::InstallEsphome).await
+    }
+}
