@@ -1,1 +1,3 @@
 //! The decisions of Wakeflash.
+
+pub mod ota;

@@ -1,1 +1,3 @@
 //! What Wakeflash does.
+
+pub mod flasher;
