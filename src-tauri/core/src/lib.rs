@@ -5,6 +5,7 @@
 
 pub mod device;
 pub mod error;
+pub mod ota;
 pub mod settings;
 pub mod time;
 pub mod update;

@@ -1,3 +1,4 @@
 //! What Wakeflash does: the store, the network watch, the builder, the flasher, and the loop that runs them.
 
+pub mod flasher;
 pub mod handle;
