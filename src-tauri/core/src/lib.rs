@@ -4,8 +4,10 @@
 //! everything that has to be done is returned as an [`dispatch::Effect`] for the engine to carry out.
 
 pub mod device;
+pub mod dispatch;
 pub mod error;
 pub mod ota;
+pub mod retry;
 pub mod settings;
 pub mod time;
 pub mod update;

@@ -463,6 +463,9 @@ pub struct Update {
     pub name: String,
     /// When the user asked for it.
     pub requested_at: Timestamp,
+    /// What the device ran at the request, as far as known. When it is the hash of the new build already
+    /// (only a component's code changed, say), the hash can't tell whether the new image runs.
+    pub running_at_request: Option<ConfigHash>,
     /// Where it stands.
     pub state: UpdateState,
     /// What happened so far, oldest first; bounded by [`Update::TIMELINE_LIMIT`].
@@ -470,6 +473,13 @@ pub struct Update {
 }
 
 impl Update {
+    /// The hash whose announcement proves that the new build runs; `None` when no hash can prove it.
+    #[must_use]
+    pub fn telling_hash(&self) -> Option<ConfigHash> {
+        let wanted = self.state.delivery()?.build.config_hash?;
+        (self.running_at_request != Some(wanted)).then_some(wanted)
+    }
+
     /// The most entries a timeline keeps: the first ones and the latest.
     pub const TIMELINE_LIMIT: usize = 100;
 
@@ -516,6 +526,7 @@ mod tests {
             device: DeviceId::of_file("a.yaml"),
             name: "a".into(),
             requested_at: Timestamp::from_millis(0),
+            running_at_request: None,
             state: UpdateState::Queued,
             timeline: Vec::new(),
         };
