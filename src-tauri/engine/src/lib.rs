@@ -2,3 +2,4 @@
 
 pub mod flasher;
 pub mod handle;
+pub mod store;
