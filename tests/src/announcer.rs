@@ -50,7 +50,7 @@ pub enum Voice {
     /// Probes, announces, answers.
     #[default]
     Full,
-    /// Every probe and announcement is lost; questions are answered.
+    /// Every probe and announcement is lost; questions are answered once the probing is over.
     AnswersOnly,
     /// No mDNS at all.
     Silent,
@@ -199,9 +199,10 @@ impl Responder {
 
     async fn answer(&self, bytes: &[u8], from: SocketAddrV4) -> Result<()> {
         let query = Packet::parse(bytes)?;
-        // A name that is still being probed is not the device's yet.
-        let defending = matches!(self.stage, Stage::Probe(_)) && self.voice == Voice::Full;
-        if query.has_flags(PacketFlag::RESPONSE) || defending || self.voice == Voice::Silent {
+        // As long as it probes, the name is not the device's yet: the responder of ESP-IDF too
+        // answers nothing in the first three quarters of a second of a wake.
+        let probing = matches!(self.stage, Stage::Probe(_));
+        if query.has_flags(PacketFlag::RESPONSE) || probing || self.voice == Voice::Silent {
             return Ok(());
         }
         let Some((reply, shared)) = reply_to(&query, &self.identity, from)? else {
@@ -250,8 +251,8 @@ fn reply_to(
     if legacy {
         reply.questions.clone_from(&query.questions);
     }
-    let is_answer = |record: &&ResourceRecord<'_>| !answers.contains(record);
-    let mut additional: Vec<_> = records.iter().filter(is_answer).cloned().collect();
+    let is_other = |record: &&ResourceRecord<'_>| !answers.contains(record);
+    let mut additional: Vec<_> = records.iter().filter(is_other).cloned().collect();
     additional.retain(|record| !matches!(record.rdata, RData::PTR(_)));
     reply.answers = answers;
     reply.additional_records = additional;

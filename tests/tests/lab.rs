@@ -148,9 +148,14 @@ address, name = sys.argv[1], sys.argv[2]
 query = struct.pack(">6H", 0x1234, 0, 1, 0, 0, 0)
 query += b"".join(bytes([len(l)]) + l.encode() for l in name.split(".")) + b"\0" + struct.pack(">2H", 16, 1)
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(2)
-s.sendto(query, (address, 5353))
-reply, peer = s.recvfrom(9000)
+s.settimeout(0.3)
+for attempt in range(8):  # nothing is answered while the device probes
+    s.sendto(query, (address, 5353))
+    try:
+        reply, peer = s.recvfrom(9000)
+        break
+    except TimeoutError:
+        pass
 assert reply[:2] == b"\x12\x34" and peer[0] == address
 print(reply.decode("latin-1"))
 "#;
