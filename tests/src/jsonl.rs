@@ -73,8 +73,12 @@ impl JsonProcess {
         fields.insert("id".to_owned(), json!(id));
         self.send_line(&command.to_string()).await?;
         let what = format!("a reply to {command}");
-        let reply = self.find(0, &what, timeout, |line| line.get("id") == Some(&json!(id))).await?;
-        let (_, reply) = reply;
+        // Events may have an id of their own; a reply is what also has an outcome.
+        let is_reply = |line: &Value| {
+            let has_outcome = line.get("ok").is_some() || line.get("error").is_some();
+            has_outcome && line.get("id") == Some(&json!(id))
+        };
+        let (_, reply) = self.find(0, &what, timeout, is_reply).await?;
         if let Some(error) = reply.get("error").filter(|error| !error.is_null()) {
             let text = error.as_str().map_or_else(|| error.to_string(), ToOwned::to_owned);
             return Err(anyhow!("{}: {text}", self.name));

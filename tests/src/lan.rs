@@ -182,7 +182,8 @@ impl Host {
         &self.port
     }
 
-    /// A command in this host, as the user that we are. It ends with us.
+    /// A command in this host, as the user that we are. It ends with us, to be exact: with the
+    /// thread that starts it, so start it on a thread that lasts (not in `spawn_blocking`).
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = match self.power {

@@ -11,10 +11,12 @@ pub fn workspace_root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
-/// The lab's own cache; survives between runs, `cargo clean` removes it.
+/// The lab's own cache; survives between runs, `cargo clean` removes it. The variable
+/// `WAKEFLASH_LAB_CACHE` points elsewhere.
 #[must_use]
 pub fn cache_dir() -> PathBuf {
-    workspace_root().join("target").join("lab")
+    std::env::var_os("WAKEFLASH_LAB_CACHE")
+        .map_or_else(|| workspace_root().join("target").join("lab"), PathBuf::from)
 }
 
 /// A binary of this workspace, built into the same profile directory as the running test.

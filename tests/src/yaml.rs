@@ -130,6 +130,8 @@ impl DeviceYaml {
     /// A device can't fall asleep while a data phase blocks its main loop, so the main loop is what
     /// must decide. It then stands still instead of exiting: the lab takes the link down first, so
     /// that no FIN or RST betrays the sleep, as with a radio that is switched off.
+    ///
+    /// Safe mode is off: ten power cuts in a row would start it, and it says no config hash.
     fn head(&self) -> String {
         format!(
             r#"esphome:
@@ -139,6 +141,8 @@ impl DeviceYaml {
     - logger.log: {{level: INFO, format: "config_hash=%08x", args: ["App.get_config_hash()"]}}
     - logger.log: {{level: INFO, format: "{SLEEPER_MARK}"}}
 host:
+safe_mode:
+  disabled: true
 interval:
   - interval: 20ms
     then:

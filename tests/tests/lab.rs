@@ -224,6 +224,44 @@ async fn a_data_phase_keeps_it_awake() -> Result<()> {
     Ok(())
 }
 
+/// Begins an update (no password) and breaks it off.
+const CUT: &str = r#"
+import socket, sys
+s = socket.create_connection((sys.argv[1], 13232), 5)
+s.sendall(bytes.fromhex("6c26f75c45")); assert s.recv(2) == b"\0\2"
+s.sendall(b"\0"); assert s.recv(1) == b"\x40"
+assert s.recv(1) == b"\x41"
+s.sendall(bytes([0, 0, 0x80, 0])); assert s.recv(1) == b"\x42"
+s.sendall(b"0" * 32); assert s.recv(1) == b"\x43"
+s.sendall(b"\x7fELF" * 100)
+"#;
+
+#[tokio::test]
+async fn an_update_that_is_cut_is_counted_as_failed() -> Result<()> {
+    let open = firmware(&yaml().with_password(None)).await?;
+    let Some(stage) = stage(&open).await? else { return Ok(()) };
+    stage.device.wake_fully().await?;
+    let mut command = stage.home.command("python3");
+    let output = command.args(["-c", CUT, &stage.device_host.address().to_string()]).output();
+    let output = output.await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let state = stage.device.wait("failure", SOON, |state| state.ota_failed == 1).await?;
+    assert_eq!((state.ota_sessions, state.ota_started, state.ota_done), (1, 1, 0));
+    assert_eq!((state.running_hash, state.in_data_phase), (Some(open.config_hash), false));
+    Ok(())
+}
+
+#[tokio::test]
+async fn neither_many_wakes_nor_many_power_cuts_lead_to_safe_mode() -> Result<()> {
+    let (old, _) = two_firmwares().await?;
+    let Some(stage) = stage(&old).await? else { return Ok(()) };
+    for wake in 0..24 {
+        assert_eq!(stage.device.wake_fully().await?, old.config_hash, "wake {wake}");
+        if wake < 12 { stage.device.sleep(false).await? } else { stage.device.power_cut().await? }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_power_cut_and_another_address() -> Result<()> {
     let (old, _) = two_firmwares().await?;
