@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
@@ -83,6 +84,20 @@ impl Esphome {
     /// # Errors
     /// When it can't be run.
     pub fn version(&self) -> Result<String> {
+        // Starting Python takes a while; nobody exchanges ESPHome in the middle of a test.
+        static KNOWN: Mutex<Option<(PathBuf, String)>> = Mutex::new(None);
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((program, version)) = known.as_ref()
+            && *program == self.program
+        {
+            return Ok(version.clone());
+        }
+        let version = self.ask_version()?;
+        *known = Some((self.program.clone(), version.clone()));
+        Ok(version)
+    }
+
+    fn ask_version(&self) -> Result<String> {
         let output = self.run(Path::new("/"), &["version"])?;
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text.trim().rsplit(' ').next().unwrap_or_default();

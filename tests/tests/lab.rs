@@ -141,6 +141,52 @@ async fn upload(stage: &Stage, firmware: &Firmware) -> Result<()> {
     Ok(())
 }
 
+/// Prints every packet to the mDNS group: time, whether it is an answer, counts, the last TTL.
+const LISTEN: &str = r#"
+import json, socket, struct, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("", 5353))
+member = socket.inet_aton("224.0.0.251") + socket.inet_aton(sys.argv[1])
+s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+print("{}", flush=True)
+while True:
+    packet, peer = s.recvfrom(9000)
+    _, flags, questions, answers, authority, _ = struct.unpack(">6H", packet[:12])
+    goodbye = answers > 0 and b"\0\x78" not in packet  # TTL 120 is in no goodbye
+    print(json.dumps({"at": time.time(), "answer": flags >> 15, "questions": questions,
+        "answers": answers, "authority": authority, "goodbye": goodbye, "from": peer[0]}), flush=True)
+"#;
+
+#[tokio::test]
+async fn it_probes_announces_and_takes_its_leave_in_time() -> Result<()> {
+    let (old, _) = two_firmwares().await?;
+    let Some(stage) = stage(&old).await? else { return Ok(()) };
+    let mut command = stage.home.command("python3");
+    command.args(["-c", LISTEN, &stage.home.address().to_string()]);
+    let listener = JsonProcess::spawn("listener", command)?;
+    listener.wait_for("readiness", SOON, |_| true).await?;
+    stage.device.wake_fully().await?;
+    let mut at = Vec::new();
+    for number in 0..6 {
+        let packet = listener.wait_for("packet", SOON, |_| true).await?;
+        at.push(packet["at"].as_f64().context("no time")?);
+        let counts = [&packet["answer"], &packet["questions"], &packet["answers"]];
+        let expected = if number < 3 { [0, 2, 0] } else { [1, 0, 5] };
+        assert_eq!(counts, expected.map(|count| json!(count)).each_ref(), "packet {number}");
+        assert_eq!(packet["from"], stage.device_host.address().to_string());
+        assert_eq!(packet["goodbye"], false);
+    }
+    let gaps: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    for (gap, expected) in gaps.iter().zip([0.25, 0.25, 0.25, 1.0, 1.0]) {
+        assert!((gap - expected).abs() < 0.1, "{gaps:?}");
+    }
+    stage.device.sleep(true).await?;
+    let goodbye = listener.wait_for("goodbye", SOON, |_| true).await?;
+    assert_eq!(goodbye["goodbye"], true);
+    Ok(())
+}
+
 /// Asks the device's port 5353 directly, as a resolver without mDNS would.
 const ASK: &str = r#"
 import socket, struct, sys
