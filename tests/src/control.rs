@@ -157,8 +157,8 @@ impl Control {
     }
 
     async fn wake(&mut self, wake: Wake) -> Result<()> {
-        self.supervisor.wake(wake).await?;
-        print(&json!({"event": "woke", "for_ms": wake.for_ms}))
+        let link_up = micros(self.supervisor.wake(wake).await?)?;
+        print(&json!({"event": "woke", "for_ms": wake.for_ms, "link_up_us": link_up}))
     }
 
     async fn begin_sleep(&mut self, pending: Pending) -> Result<()> {
@@ -253,12 +253,15 @@ fn reply(id: &Value, outcome: Result<Value>) -> Result<()> {
     })
 }
 
+fn micros(time: SystemTime) -> Result<u64> {
+    Ok(u64::try_from(time.duration_since(UNIX_EPOCH)?.as_micros())?)
+}
+
 /// Prints a line; events get the time, comparable among the processes of this machine.
 fn print(line: &Value) -> Result<()> {
     let mut line = line.clone();
     if line.get("event").is_some() {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        line["at_us"] = json!(u64::try_from(now.as_micros())?);
+        line["at_us"] = json!(micros(SystemTime::now())?);
     }
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}")?;

@@ -59,10 +59,7 @@ pub async fn run(options: DemoOptions) -> Result<()> {
 
     let mut lan = Lan::new().await?;
     let (here, there) = (lan.host("application").await?, lan.host(NAME).await?);
-    let device = DeviceOptions {
-        friendly_name: Some(born.friendly_name),
-        ..DeviceOptions::new(NAME, &firmware.program, &dir.join("device"))
-    };
+    let device = DeviceOptions::new(NAME, &firmware.program, &dir.join("device"));
     let device = start_device(&there, &device, &options)?;
     say(&format!("{NAME} is asleep and wakes in {} s. Install it now.", options.sleep))?;
 

@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::yaml::{ASLEEP_MARK, SLEEP_REQUEST, SLEEPER_MARK};
+use crate::yaml::{ASLEEP_MARK, FRIENDLY_NAME_MARK, NAME_MARK, SLEEP_REQUEST, SLEEPER_MARK};
 
 /// Something that the device said in its log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,6 +50,10 @@ pub struct DeviceState {
     pub running_hash: Option<u32>,
     /// The ESPHome version that the running firmware has logged.
     pub version: Option<String>,
+    /// The name that the running firmware has logged.
+    pub name: Option<String>,
+    /// The friendly name that the running firmware has logged.
+    pub friendly_name: Option<String>,
     /// Boots, including those after updates.
     pub boots: u32,
     /// Connections to the OTA port that the device has accepted.
@@ -66,6 +70,18 @@ pub struct DeviceState {
     pub obeys: bool,
     /// Whether the main loop has gone to sleep.
     pub slept: bool,
+}
+
+impl DeviceState {
+    /// What was known about the firmware that ran is over.
+    fn forget_firmware(&mut self) {
+        self.in_data_phase = false;
+        self.obeys = false;
+        self.running_hash = None;
+        self.version = None;
+        self.name = None;
+        self.friendly_name = None;
+    }
 }
 
 /// A device, powered or not.
@@ -127,7 +143,6 @@ impl Device {
         self.state.send_modify(|state| {
             state.running = true;
             state.slept = false;
-            state.obeys = false;
         });
         let (state, events) = (self.state.clone(), self.events.clone());
         self.reader = Some(tokio::spawn(read_log(stdout, log, state, events)));
@@ -225,9 +240,7 @@ async fn read_log(
     let _ = copy.flush().await;
     state.send_modify(|state| {
         state.running = false;
-        state.in_data_phase = false;
-        state.running_hash = None;
-        state.version = None;
+        state.forget_firmware();
     });
     let _ = events.send(DeviceEvent::Ended);
 }
@@ -236,12 +249,13 @@ async fn read_log(
 fn note(state: &mut DeviceState, line: &str) -> Option<DeviceEvent> {
     if line.contains("Running through setup()") {
         state.boots += 1;
-        state.in_data_phase = false;
-        state.obeys = false;
-        state.running_hash = None;
-        state.version = None;
+        state.forget_firmware();
     } else if let Some(hash) = hash_in(line) {
         state.running_hash = Some(hash);
+    } else if let Some(name) = text_after(line, NAME_MARK) {
+        state.name = Some(name);
+    } else if let Some(name) = text_after(line, FRIENDLY_NAME_MARK) {
+        state.friendly_name = Some(name);
     } else if line.contains(SLEEPER_MARK) {
         state.obeys = true;
     } else if let Some(version) = version_in(line) {
@@ -275,6 +289,13 @@ fn hash_in(line: &str) -> Option<u32> {
     u32::from_str_radix(rest.get(..8)?, 16).ok()
 }
 
+/// The rest of a line, without the colour's end.
+fn text_after(line: &str, mark: &str) -> Option<String> {
+    let (_, rest) = line.split_once(mark)?;
+    let rest = rest.trim_end();
+    Some(rest.strip_suffix("\x1b[0m").unwrap_or(rest).to_owned())
+}
+
 fn version_in(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once("ESPHome version ")?;
     rest.split_once(" compiled on").map(|(version, _)| version)
@@ -290,6 +311,7 @@ mod tests {
         let log = [
             "[11:10:50]\x1b[0;32m[I][app:073]: Running through setup()\x1b[0m",
             "[11:10:50]\x1b[0;32m[I][main:163]: config_hash=ae88cd56\x1b[0m",
+            "[11:10:50]\x1b[0;32m[I][main:163]: lab: friendly_name=Küche 1\x1b[0m\n",
             "[11:10:50]\x1b[0;32m[I][app:164]: ESPHome version 2026.10.0 compiled on 2026-11-23\x1b[0m",
             "[11:10:52]\x1b[0;36m[D][esphome.ota:732]: Starting handshake from 10.0.0.1\x1b[0m",
             "[11:10:52]\x1b[0;36m[D][esphome.ota:732]: Starting update from 10.0.0.1\x1b[0m",
@@ -298,6 +320,7 @@ mod tests {
         assert_eq!(events.len(), 3);
         assert_eq!(state.running_hash, Some(0xae88_cd56));
         assert_eq!(state.version.as_deref(), Some("2026.10.0"));
+        assert_eq!(state.friendly_name.as_deref(), Some("Küche 1"));
         assert!(state.in_data_phase);
         note(&mut state, "[I][esphome.ota:609]: Update complete");
         note(&mut state, "[I][app:073]: Running through setup()");

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -28,10 +28,10 @@ pub struct DeviceOptions {
     /// The device's directory: its flash, its preferences, its log.
     #[arg(long)]
     pub dir: PathBuf,
-    /// The device's name.
+    /// The device's name, should the firmware not say it.
     #[arg(long)]
     pub name: String,
-    /// The friendly name that it announces.
+    /// The friendly name that it announces, should the firmware not say it.
     #[arg(long)]
     pub friendly_name: Option<String>,
     /// Its hardware address; the interface's own when not given, else the interface gets it.
@@ -169,18 +169,20 @@ impl Supervisor {
         self.wake
     }
 
-    /// Wakes the device: the link comes up, the firmware starts.
+    /// Wakes the device: the link comes up, the firmware starts. Returns when the link was up.
     ///
     /// # Errors
     /// When it is awake already, or can't be started.
-    pub async fn wake(&mut self, wake: Wake) -> Result<()> {
+    pub async fn wake(&mut self, wake: Wake) -> Result<SystemTime> {
         if self.awake {
             bail!("the device is awake already");
         }
         self.wake = wake;
         self.awake = true;
         radio(&lan::link_script(&self.options.interface, true)).await?;
-        self.device.start().await
+        let link_up = SystemTime::now();
+        self.device.start().await?;
+        Ok(link_up)
     }
 
     /// The firmware says what it is: announce that, from the first probe on.
@@ -191,8 +193,8 @@ impl Supervisor {
         let state = self.device.state();
         let Some(version) = state.version else { return Ok(()) };
         let identity = Identity {
-            name: self.options.name.clone(),
-            friendly_name: self.options.friendly_name.clone(),
+            name: state.name.unwrap_or_else(|| self.options.name.clone()),
+            friendly_name: state.friendly_name.or_else(|| self.options.friendly_name.clone()),
             mac: self.mac.replace(':', ""),
             version,
             config_hash: state.running_hash.filter(|_| !self.options.no_config_hash),

@@ -14,6 +14,12 @@ pub const ASLEEP_MARK: &str = "lab: asleep";
 /// What the firmware logs at boot when it obeys [`SLEEP_REQUEST`].
 pub const SLEEPER_MARK: &str = "lab: sleeps on request";
 
+/// What precedes the name that the firmware logs at boot.
+pub const NAME_MARK: &str = "lab: name=";
+
+/// What precedes the friendly name that the firmware logs at boot.
+pub const FRIENDLY_NAME_MARK: &str = "lab: friendly_name=";
+
 /// The directory, beside the YAML, of the component that lets host YAML say `deep_sleep:`.
 pub const COMPONENTS_DIR: &str = "lab_components";
 
@@ -139,6 +145,11 @@ impl DeviceYaml {
   friendly_name: {friendly_name}
   on_boot:
     - logger.log: {{level: INFO, format: "config_hash=%08x", args: ["App.get_config_hash()"]}}
+    - logger.log: {{level: INFO, format: "{NAME_MARK}%s", args: ["App.get_name().c_str()"]}}
+    - logger.log:
+        level: INFO
+        format: "{FRIENDLY_NAME_MARK}%s"
+        args: ["App.get_friendly_name().c_str()"]
     - logger.log: {{level: INFO, format: "{SLEEPER_MARK}"}}
 host:
 safe_mode:

@@ -14,6 +14,9 @@ use wakeflash_tests::lan::{Host, Lan};
 use wakeflash_tests::supervisor::{DeviceOptions, LabDevice, Mdns, Wake};
 use wakeflash_tests::yaml::DeviceYaml;
 
+/// Set for this program when a test starts it as a helper.
+const HELPER: &str = "WAKEFLASH_LAB_HELPER";
+
 const SOON: Duration = Duration::from_secs(10);
 
 fn yaml() -> DeviceYaml {
@@ -47,14 +50,17 @@ async fn stage(firmware: &Firmware) -> Result<Option<Stage>> {
 /// A browser in another host: this test's own program, as [`browse`].
 fn browser(host: &Host) -> Result<JsonProcess> {
     let mut command = host.command(std::env::current_exe()?);
-    command.args(["--exact", "--ignored", "--nocapture", "browse"]);
+    command.args(["--exact", "--nocapture", "browse"]).env(HELPER, "1");
     JsonProcess::spawn("browser", command)
 }
 
+/// No test: what runs in another host as the browser.
 #[test]
-#[ignore = "no test: what runs in another host as the browser"]
 fn browse() -> Result<()> {
     use mdns_sd::{ServiceDaemon, ServiceEvent};
+    if std::env::var_os(HELPER).is_none() {
+        return Ok(());
+    }
     let daemon = ServiceDaemon::new()?;
     let events = daemon.browse("_esphomelib._tcp.local.")?;
     println!();
@@ -64,6 +70,7 @@ fn browse() -> Result<()> {
                 "event": "resolved",
                 "name": service.get_fullname(),
                 "hash": service.get_property_val_str("config_hash"),
+                "friendly_name": service.get_property_val_str("friendly_name"),
                 "mac": service.get_property_val_str("mac"),
                 "port": service.get_port(),
             })
@@ -104,6 +111,7 @@ async fn a_wake_is_resolved_and_a_goodbye_removes_it() -> Result<()> {
     assert_eq!(found["hash"], format!("{:08x}", old.config_hash));
     assert_eq!(found["mac"], stage.device_host.mac().replace(':', ""));
     assert_eq!(found["port"], 6053);
+    assert_eq!(found["friendly_name"], "Sleepy");
     stage.device.sleep(true).await?;
     browser.wait_for("removal", SOON, |line| line["event"] == "removed").await?;
     Ok(())
@@ -356,7 +364,7 @@ async fn nothing_remains_after_the_test_is_killed() -> Result<()> {
     let (old, _) = two_firmwares().await?;
     let dir = tempfile::tempdir()?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--exact", "--ignored", "--nocapture", "be_killed"]);
+    command.args(["--exact", "--nocapture", "be_killed"]).env(HELPER, "1");
     command.env("LAB_DIR", dir.path()).env("LAB_PROGRAM", &old.program);
     let victim = JsonProcess::spawn("victim", command)?;
     let ready = victim.wait_for("a running lab", SOON, |line| line["ready"] == true).await?;
@@ -382,9 +390,12 @@ fn processes_in(namespace: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
+/// No test: the process that another test kills.
 #[tokio::test]
-#[ignore = "no test: the process that another test kills"]
 async fn be_killed() -> Result<()> {
+    if std::env::var_os(HELPER).is_none() {
+        return Ok(());
+    }
     let mut lan = Lan::new().await?;
     let host = lan.host("victim").await?;
     let dir = std::env::var("LAB_DIR")?;
