@@ -61,8 +61,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut gate = pin!(hooks.gate);
         let mut gate_pending = true;
         let mut record = pin!(async move {
-            // The sender is dropped unused only together with this future.
-            if announced.await.is_ok() { (hooks.before_completion)().await.err() } else { None }
+            if announced.await.is_err() {
+                // Never announced, so never recorded, and completion never allowed.
+                std::future::pending::<()>().await;
+            }
+            (hooks.before_completion)().await
         });
         let mut record_pending = true;
         let mut buffer = [0; READ_BUFFER];
@@ -89,9 +92,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     gate_pending = false;
                     self.on_verdict(verdict)?;
                 }
-                failure = &mut record, if record_pending => {
+                result = &mut record, if record_pending => {
                     record_pending = false;
-                    self.on_recorded(failure)?;
+                    self.on_recorded(result)?;
                 }
                 result = self.reader.read(&mut buffer) => {
                     let count = self.on_read(result)?;
@@ -151,10 +154,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    fn on_recorded<E: Display>(&mut self, failure: Option<E>) -> Result<(), FlashError> {
-        if let Some(error) = failure {
-            return Err(FlashError::NotRecorded { reason: error.to_string() });
-        }
+    fn on_recorded<E: Display>(&mut self, result: Result<(), E>) -> Result<(), FlashError> {
+        result.map_err(|error| FlashError::NotRecorded { reason: error.to_string() })?;
         self.session.allow_completion();
         self.moved = Instant::now();
         Ok(())
