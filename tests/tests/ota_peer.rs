@@ -53,7 +53,9 @@ async fn over_tcp(script: Script, request: FlashRequest) -> (Outcome, Report) {
     let peer = Peer::start(script).await.unwrap();
     let stream = TcpStream::connect(peer.address()).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let outcome = flash(stream, request, open_gate(), CancellationToken::new()).await;
+    // On a task of its own, as the application runs it.
+    let flashing = tokio::spawn(flash(stream, request, open_gate(), CancellationToken::new()));
+    let outcome = flashing.await.unwrap();
     (outcome, peer.finish().await.unwrap())
 }
 
