@@ -209,6 +209,22 @@ fn nothing_is_sent_before_the_gate_opens() {
 }
 
 #[test]
+fn an_answer_before_its_question_is_a_violation() {
+    // The response to the nonce has been produced, but not sent.
+    let mut early = session();
+    let _ = drain(&mut early);
+    early.receive(&[0x00, 0x02, 0x48, 0x08, 0x02]).unwrap();
+    early.receive(&[b'0'; 64]).unwrap();
+    let error = early.receive(&[0x41]).unwrap_err();
+    assert!(matches!(error, OtaError::Protocol { step: Step::AuthResult, .. }), "{error}");
+
+    let mut early = authenticated();
+    early.open_gate();
+    let error = early.receive(&[0x42]).unwrap_err();
+    assert!(matches!(error, OtaError::Protocol { step: Step::Prepare, .. }), "{error}");
+}
+
+#[test]
 fn the_outcome_is_unknown_from_the_last_byte_to_the_confirmation() {
     let mut session = authenticated();
     session.open_gate();
