@@ -1,5 +1,5 @@
 //! The lab: real ESPHome devices on this machine, a responder that speaks mDNS for them, a LAN of
-//! network namespaces to put them in, and clients for the programs under test.
+//! network namespaces to put them in, scripted devices, and clients for the programs under test.
 
 pub mod announcer;
 pub mod control;
@@ -10,5 +10,6 @@ pub mod headless;
 pub mod jsonl;
 pub mod lan;
 pub mod paths;
+pub mod peer;
 pub mod supervisor;
 pub mod yaml;

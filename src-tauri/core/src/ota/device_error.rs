@@ -182,97 +182,29 @@ impl DeviceError {
     #[must_use]
     pub fn sentence(self, step: Step) -> String {
         let text = match self {
-            Self::Magic if step >= Step::Prepare => {
-                "The device says that this is no firmware for it. Check that the configuration \
-                 names the right board."
-            }
-            Self::Magic => {
-                "What answered did not understand the greeting of an update. Check that the \
-                 address and port belong to this device."
-            }
-            Self::Prepare => {
-                "The device could not make room for the firmware. Restart it; if that doesn't \
-                 help, the firmware may be too large."
-            }
-            Self::AuthInvalid => {
-                "The device refused the password. Enter the OTA password of the firmware that \
-                 runs on it now, not of the new one."
-            }
-            Self::WritingFlash => {
-                "The device could not write the firmware to its flash. Restart it; if it happens \
-                 again, flash it over USB."
-            }
-            Self::UpdateEnd => {
-                "The device received the firmware but could not accept it. Check that it was \
-                 built for this board, and look at the device's own log."
-            }
-            Self::InvalidBootstrapping => {
-                "The device needs a reset after it was flashed over USB. Press its reset button \
-                 once, then retry."
-            }
-            Self::WrongCurrentFlashConfig => {
-                "The running firmware was built for another flash size. Choose the right board \
-                 (esp01_1m always works) and flash once over USB."
-            }
-            Self::WrongNewFlashConfig => {
-                "The new firmware was built for another flash size than the device has. Choose \
-                 the right board in the configuration and build again."
-            }
-            Self::Esp8266NotEnoughSpace => {
-                "The device has no room for a second firmware of this size. Flash a minimal \
-                 firmware with nothing but OTA first, then this one."
-            }
-            Self::Esp32NotEnoughSpace => {
-                "The firmware is larger than the device's OTA partition. Make the firmware \
-                 smaller, or flash once over USB to change the partitions."
-            }
-            Self::NoUpdatePartition => {
-                "The device has no partition for updates. Flash it once over USB, which creates \
-                 one."
-            }
-            Self::Md5Mismatch => {
-                "The firmware was damaged on its way, and the device discarded it. It will be \
-                 sent again; if this goes on, move the device closer to the access point."
-            }
-            Self::Rp2040NotEnoughSpace => {
-                "The device has no room for a second firmware of this size. Make the firmware \
-                 smaller, or flash it over USB."
-            }
-            Self::SignatureInvalid => {
-                "The device refused the firmware because of its signature. Sign it with the key \
-                 of the firmware that runs on the device."
-            }
-            Self::UnsupportedType => {
-                "The device doesn't support this kind of update. Flash it once over USB."
-            }
-            Self::PartitionTableVerify => {
-                "The device could not verify its partition table. Nothing was changed; look at \
-                 the device's log."
-            }
-            Self::PartitionTableUpdate => {
-                "The device could not write its partition table and may not start again. Do not \
-                 restart it before you have looked at its log."
-            }
-            Self::BootloaderVerify => {
-                "The device could not verify the bootloader. Nothing was changed; look at the \
-                 device's log."
-            }
-            Self::BootloaderUpdate => {
-                "The device could not write its bootloader and may not start again. Do not \
-                 restart it before you have looked at its log."
-            }
-            Self::VersionDowngrade => {
-                "The device accepts only firmware newer than its own. Raise the project version \
-                 in the configuration and build again."
-            }
-            Self::EncryptionRequired => {
-                "The device takes encrypted updates only, and this connection was not encrypted. \
-                 Flash it with ESPHome's own uploader and its encryption key."
-            }
-            Self::Unknown => {
-                "The device reported an error without saying which. It will be tried again when \
-                 the device wakes; its own log may say more."
-            }
+            Self::Magic if step >= Step::Prepare => text::MAGIC_OF_IMAGE,
+            Self::Magic => text::MAGIC_OF_GREETING,
+            Self::Prepare => text::PREPARE,
+            Self::AuthInvalid => text::AUTH_INVALID,
+            Self::WritingFlash => text::WRITING_FLASH,
+            Self::UpdateEnd => text::UPDATE_END,
+            Self::InvalidBootstrapping => text::INVALID_BOOTSTRAPPING,
+            Self::WrongCurrentFlashConfig => text::WRONG_CURRENT_FLASH_CONFIG,
+            Self::WrongNewFlashConfig => text::WRONG_NEW_FLASH_CONFIG,
+            Self::Esp8266NotEnoughSpace => text::ESP8266_NOT_ENOUGH_SPACE,
+            Self::Esp32NotEnoughSpace => text::ESP32_NOT_ENOUGH_SPACE,
+            Self::NoUpdatePartition => text::NO_UPDATE_PARTITION,
+            Self::Md5Mismatch => text::MD5_MISMATCH,
+            Self::Rp2040NotEnoughSpace => text::RP2040_NOT_ENOUGH_SPACE,
+            Self::SignatureInvalid => text::SIGNATURE_INVALID,
+            Self::UnsupportedType => text::UNSUPPORTED_TYPE,
+            Self::PartitionTableVerify => text::PARTITION_TABLE_VERIFY,
+            Self::PartitionTableUpdate => text::PARTITION_TABLE_UPDATE,
+            Self::BootloaderVerify => text::BOOTLOADER_VERIFY,
+            Self::BootloaderUpdate => text::BOOTLOADER_UPDATE,
+            Self::VersionDowngrade => text::VERSION_DOWNGRADE,
+            Self::EncryptionRequired => text::ENCRYPTION_REQUIRED,
+            Self::Unknown => text::UNKNOWN,
             Self::Unlisted(byte) => {
                 return format!(
                     "The device reported error 0x{byte:02X}, which this version of Wakeflash \
@@ -282,6 +214,77 @@ impl DeviceError {
         };
         text.to_owned()
     }
+}
+
+/// The sentences for the user.
+mod text {
+    pub(super) const MAGIC_OF_IMAGE: &str = "\
+        The device says that this is no firmware for it. Check that the configuration names \
+        the right board.";
+    pub(super) const MAGIC_OF_GREETING: &str = "\
+        What answered did not understand the greeting of an update. Check that the address \
+        and port belong to this device.";
+    pub(super) const PREPARE: &str = "\
+        The device could not make room for the firmware. Restart it; if that doesn't help, \
+        the firmware may be too large.";
+    pub(super) const AUTH_INVALID: &str = "\
+        The device refused the password. Enter the OTA password of the firmware that runs on \
+        it now, not of the new one.";
+    pub(super) const WRITING_FLASH: &str = "\
+        The device could not write the firmware to its flash. Restart it; if it happens \
+        again, flash it over USB.";
+    pub(super) const UPDATE_END: &str = "\
+        The device received the firmware but could not accept it. Check that it was built \
+        for this board, and look at the device's own log.";
+    pub(super) const INVALID_BOOTSTRAPPING: &str = "\
+        The device needs a reset after it was flashed over USB. Press its reset button once, \
+        then retry.";
+    pub(super) const WRONG_CURRENT_FLASH_CONFIG: &str = "\
+        The running firmware was built for another flash size. Choose the right board \
+        (esp01_1m always works) and flash once over USB.";
+    pub(super) const WRONG_NEW_FLASH_CONFIG: &str = "\
+        The new firmware was built for another flash size than the device has. Choose the \
+        right board in the configuration and build again.";
+    pub(super) const ESP8266_NOT_ENOUGH_SPACE: &str = "\
+        The device has no room for a second firmware of this size. Flash a minimal firmware \
+        with nothing but OTA first, then this one.";
+    pub(super) const ESP32_NOT_ENOUGH_SPACE: &str = "\
+        The firmware is larger than the device's OTA partition. Make the firmware smaller, \
+        or flash once over USB to change the partitions.";
+    pub(super) const NO_UPDATE_PARTITION: &str =
+        "The device has no partition for updates. Flash it once over USB, which creates one.";
+    pub(super) const MD5_MISMATCH: &str = "\
+        The firmware was damaged on its way, and the device discarded it. It will be sent \
+        again; if this goes on, move the device closer to the access point.";
+    pub(super) const RP2040_NOT_ENOUGH_SPACE: &str = "\
+        The device has no room for a second firmware of this size. Make the firmware \
+        smaller, or flash it over USB.";
+    pub(super) const SIGNATURE_INVALID: &str = "\
+        The device refused the firmware because of its signature. Sign it with the key of \
+        the firmware that runs on the device.";
+    pub(super) const UNSUPPORTED_TYPE: &str =
+        "The device doesn't support this kind of update. Flash it once over USB.";
+    pub(super) const PARTITION_TABLE_VERIFY: &str = "\
+        The device could not verify its partition table. Nothing was changed; look at the \
+        device's log.";
+    pub(super) const PARTITION_TABLE_UPDATE: &str = "\
+        The device could not write its partition table and may not start again. Do not \
+        restart it before you have looked at its log.";
+    pub(super) const BOOTLOADER_VERIFY: &str = "\
+        The device could not verify the bootloader. Nothing was changed; look at the \
+        device's log.";
+    pub(super) const BOOTLOADER_UPDATE: &str = "\
+        The device could not write its bootloader and may not start again. Do not restart it \
+        before you have looked at its log.";
+    pub(super) const VERSION_DOWNGRADE: &str = "\
+        The device accepts only firmware newer than its own. Raise the project version in \
+        the configuration and build again.";
+    pub(super) const ENCRYPTION_REQUIRED: &str = "\
+        The device takes encrypted updates only, and this connection was not encrypted. \
+        Flash it with ESPHome's own uploader and its encryption key.";
+    pub(super) const UNKNOWN: &str = "\
+        The device reported an error without saying which. It will be tried again when the \
+        device wakes; its own log may say more.";
 }
 
 #[cfg(test)]

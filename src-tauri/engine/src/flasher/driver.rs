@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::ota::{OtaError, Progress, Session, SessionEvent, Step};
@@ -56,14 +56,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         F: Future<Output = Result<(), E>>,
         E: Display,
     {
-        let (announce, announced) = tokio::sync::oneshot::channel();
+        let (announce, announced) = oneshot::channel();
         let mut announce = Some(announce);
         let mut gate = pin!(hooks.gate);
         let mut gate_pending = true;
-        let mut record = pin!(async move {
-            // The sender is dropped unused only together with this future.
-            if announced.await.is_ok() { (hooks.before_completion)().await.err() } else { None }
-        });
+        let mut record = pin!(record_when_told(announced, hooks.before_completion));
         let mut record_pending = true;
         let mut buffer = [0; READ_BUFFER];
         loop {
@@ -89,9 +86,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     gate_pending = false;
                     self.on_verdict(verdict)?;
                 }
-                failure = &mut record, if record_pending => {
+                result = &mut record, if record_pending => {
                     record_pending = false;
-                    self.on_recorded(failure)?;
+                    self.on_recorded(result)?;
                 }
                 result = self.reader.read(&mut buffer) => {
                     let count = self.on_read(result)?;
@@ -151,10 +148,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    fn on_recorded<E: Display>(&mut self, failure: Option<E>) -> Result<(), FlashError> {
-        if let Some(error) = failure {
-            return Err(FlashError::NotRecorded { reason: error.to_string() });
-        }
+    fn on_recorded<E: Display>(&mut self, result: Result<(), E>) -> Result<(), FlashError> {
+        result.map_err(|error| FlashError::NotRecorded { reason: error.to_string() })?;
         self.session.allow_completion();
         self.moved = Instant::now();
         Ok(())
@@ -215,6 +210,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             handshake_round_trips: self.session.handshake_round_trips(),
         }
     }
+}
+
+/// Runs the hook when the end of the image is near.
+async fn record_when_told<B, F, E>(told: oneshot::Receiver<()>, record: B) -> Result<(), E>
+where
+    B: FnOnce() -> F,
+    F: Future<Output = Result<(), E>>,
+{
+    if told.await.is_err() {
+        // Never told, so never recorded, and completion is never allowed.
+        std::future::pending::<()>().await;
+    }
+    record().await
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
