@@ -1,5 +1,5 @@
 //! The flasher against a real ESPHome device: firmware for ESPHome's host platform, with OTA on
-//! port 13232 and the password `hunter2`.
+//! a port of its own and the password `hunter2`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 use std::future::{Ready, ready};
@@ -20,13 +20,18 @@ use wakeflash_core::ota::{
 use wakeflash_engine::flasher::{
     FlashError, FlashHooks, FlashReport, FlashRequest, GateVerdict, flash, no_progress,
 };
+use wakeflash_tests::esphome;
+use wakeflash_tests::yaml::DeviceYaml;
 
-const ADDRESS: &str = "127.0.0.1:13232";
+const PORT: u16 = 13_733;
+const ADDRESS: (&str, u16) = ("127.0.0.1", PORT);
 
-/// The compiled firmware, an ordinary program of this machine.
-fn real_device_program() -> PathBuf {
-    let name = "WAKEFLASH_TEST_DEVICE";
-    PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set")))
+/// Real firmware, compiled once; its port is its own among the tests.
+async fn real_device_program() -> PathBuf {
+    let mut yaml = DeviceYaml::new("flashed").with_password(Some("hunter2"));
+    yaml.ota_port = PORT;
+    yaml.api_port = None;
+    esphome::firmware(&yaml).await.unwrap().program
 }
 
 /// A running device; ends with this value. The port is part of the firmware, so there is only one
@@ -42,7 +47,7 @@ impl Device {
         static TURN: Mutex<()> = Mutex::const_new(());
         let turn = TURN.lock().await;
         let directory = tempfile::tempdir().unwrap();
-        std::fs::copy(real_device_program(), directory.path().join("device")).unwrap();
+        std::fs::copy(real_device_program().await, directory.path().join("device")).unwrap();
         let child = Command::new(directory.path().join("device"))
             .env("HOME", directory.path())
             .stdin(Stdio::null())
@@ -74,8 +79,8 @@ async fn connect() -> TcpStream {
 }
 
 /// The firmware with other content: bytes after the end of a program change nothing about it.
-fn other_firmware(mark: &[u8]) -> Vec<u8> {
-    let mut firmware = std::fs::read(real_device_program()).unwrap();
+async fn other_firmware(mark: &[u8]) -> Vec<u8> {
+    let mut firmware = std::fs::read(real_device_program().await).unwrap();
     firmware.extend_from_slice(mark);
     firmware
 }
@@ -124,7 +129,7 @@ async fn answers(firmware: &Path) {
 async fn installs_on_a_real_device_and_it_comes_back() {
     let device = Device::start().await;
     for mark in [&b"first"[..], b"second"] {
-        let firmware = other_firmware(mark);
+        let firmware = other_firmware(mark).await;
         let report = install(request(firmware.clone())).await.unwrap();
         assert_eq!(report.compression, Compression::Deflate);
         assert_eq!(report.handshake_round_trips, 2);
@@ -140,7 +145,7 @@ async fn installs_on_a_real_device_and_it_comes_back() {
 #[tokio::test]
 async fn a_real_device_refuses_a_wrong_password_and_stays_available() {
     let device = Device::start().await;
-    let firmware = other_firmware(b"new");
+    let firmware = other_firmware(b"new").await;
     let mut wrong = request(firmware.clone());
     wrong.password = Some(Password::new("hunter3"));
     let error = install(wrong).await.unwrap_err();
@@ -155,13 +160,13 @@ async fn a_real_device_refuses_what_is_no_firmware_for_it() {
     let error = install(request(b"no program at all ".repeat(3000))).await.unwrap_err();
     let expected = OtaError::Device { error: DeviceError::UpdateEnd, step: Step::Commit };
     assert_eq!(error, FlashError::Ota(expected));
-    assert_eq!(std::fs::read(device.executable()).unwrap(), other_firmware(b""));
+    assert_eq!(std::fs::read(device.executable()).unwrap(), other_firmware(b"").await);
 }
 
 #[tokio::test]
 async fn a_real_device_holds_still_at_the_gate_and_before_the_end() {
     let device = Device::start().await;
-    let firmware = other_firmware(b"held");
+    let firmware = other_firmware(b"held").await;
     let request = request(firmware.clone());
     let total = request.image.wire_size(Compression::Deflate);
     let (progress, watched) = watch::channel(no_progress());
@@ -196,11 +201,11 @@ async fn a_cancelled_transfer_leaves_a_real_device_as_it_was_and_free() {
         },
         progress: watch::channel(no_progress()).0,
     };
-    let error = flash(connect().await, request(other_firmware(b"cut")), hooks, cancel).await;
+    let error = flash(connect().await, request(other_firmware(b"cut").await), hooks, cancel).await;
     let error = error.unwrap_err();
     assert!(error.cancelled() && !error.outcome_unknown(), "{error}");
-    assert_eq!(std::fs::read(device.executable()).unwrap(), other_firmware(b""));
-    install(request(other_firmware(b"again"))).await.unwrap();
+    assert_eq!(std::fs::read(device.executable()).unwrap(), other_firmware(b"").await);
+    install(request(other_firmware(b"again").await)).await.unwrap();
 }
 
 #[tokio::test]
@@ -209,7 +214,7 @@ async fn a_real_device_with_another_client_is_busy() {
     let other = connect().await;
     // The device takes its next client only when this one is gone.
     sleep(Duration::from_millis(300)).await;
-    let mut request = request(other_firmware(b"busy"));
+    let mut request = request(other_firmware(b"busy").await);
     request.deadlines.step = Duration::from_millis(500);
     let error = install(request.clone()).await.unwrap_err();
     assert_eq!(error.class(), Some(FailureClass::Busy));

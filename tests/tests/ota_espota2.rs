@@ -1,12 +1,11 @@
 //! ESPHome's own uploader against the scripted device, so that the device is known to be right.
-//!
-//! `WAKEFLASH_TEST_ESPHOME` names the `esphome` program of the environment to use.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Output;
 
 use tokio::process::Command;
+use wakeflash_tests::esphome::Esphome;
 use wakeflash_tests::peer::{Auth, Fault, Features, Peer, Report, Script, Stage};
 
 const UPLOAD: &str = "
@@ -20,16 +19,9 @@ sys.exit(code)
 
 /// The Python that lies beside ESPHome.
 fn python() -> PathBuf {
-    let name = "WAKEFLASH_TEST_ESPHOME";
-    let esphome = std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set"));
-    let esphome = Path::new(&esphome);
-    let places = [
-        esphome.with_file_name("python"),
-        esphome.join("python"),
-        esphome.join("bin").join("python"),
-    ];
-    let found = places.into_iter().find(|place| place.is_file());
-    found.unwrap_or_else(|| panic!("no python beside {}", esphome.display()))
+    let python = Esphome::locate().unwrap().program().with_file_name("python");
+    assert!(python.is_file(), "no python beside ESPHome: {}", python.display());
+    python
 }
 
 fn firmware() -> Vec<u8> {
