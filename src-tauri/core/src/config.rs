@@ -5,6 +5,7 @@
 //! that a hostile file costs no more than its size. What can't be understood is left open; only what is no
 //! YAML is a [`Problem`].
 
+use core::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScanError, StrInput, Tag};
@@ -124,16 +125,20 @@ pub fn parse_included(text: &str, place: &[String]) -> Result<Document, Problem>
 /// Puts together what the file itself (the first document) and the files it includes say, and fills the
 /// gaps with what the last compile recorded.
 #[must_use]
-pub fn summarize(stem: &str, documents: &[Document], storage: Option<&Storage>) -> ConfigSummary {
+pub fn summarize<D: Borrow<Document>>(
+    stem: &str,
+    documents: &[D],
+    storage: Option<&Storage>,
+) -> ConfigSummary {
+    let documents = || documents.iter().map(Borrow::borrow);
     let mut substitutions = BTreeMap::new();
-    for document in documents {
+    for document in documents() {
         for (name, value) in &document.substitutions {
             substitutions.entry(name.clone()).or_insert_with(|| value.clone());
         }
     }
     let value = |path: &str| {
-        documents
-            .iter()
+        documents()
             .find_map(|document| document.values.get(path))
             .and_then(|value| substitute(value, &substitutions))
             .filter(|value| !value.is_empty())
@@ -144,8 +149,7 @@ pub fn summarize(stem: &str, documents: &[Document], storage: Option<&Storage>) 
             .or_else(|| recorded(|s| &s.name))
             .unwrap_or_else(|| stem.to_owned()),
         friendly_name: value("esphome.friendly_name").or_else(|| recorded(|s| &s.friendly_name)),
-        platform: documents
-            .iter()
+        platform: documents()
             .find_map(|document| document.platform.map(str::to_owned))
             .or_else(|| value("esphome.platform").map(|name| name.to_lowercase()))
             .or_else(|| recorded(|s| &s.platform)),
@@ -154,7 +158,7 @@ pub fn summarize(stem: &str, documents: &[Document], storage: Option<&Storage>) 
             .or_else(|| value("openthread.use_address"))
             .or_else(|| value("wifi.manual_ip.static_ip"))
             .or_else(|| value("ethernet.manual_ip.static_ip")),
-        deep_sleep: documents.iter().any(|document| document.deep_sleep)
+        deep_sleep: documents().any(|document| document.deep_sleep)
             || storage.is_some_and(Storage::deep_sleep),
     }
 }
