@@ -3,5 +3,6 @@
 pub mod artifacts;
 pub mod builder;
 pub mod configs;
+pub mod esphome;
 pub mod handle;
 mod process;
