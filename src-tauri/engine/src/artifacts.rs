@@ -130,11 +130,12 @@ impl Artifacts {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let ours = is_digest(&name) || name.ends_with(PARTIAL);
-            if ours && !wanted.contains(&Sha256(name.into_owned())) {
-                if let Err(error) = fs::remove_file(entry.path()) {
-                    tracing::warn!(path = %entry.path().display(), %error, "an artifact can't be deleted");
-                    failed = Some(problem(&error));
-                }
+            if ours
+                && !wanted.contains(&Sha256(name.into_owned()))
+                && let Err(error) = fs::remove_file(entry.path())
+            {
+                tracing::warn!(path = %entry.path().display(), %error, "an artifact can't be deleted");
+                failed = Some(problem(&error));
             }
         }
         failed.map_or(Ok(()), Err)
@@ -204,17 +205,13 @@ fn damaged(code: &str, message: &str) -> Problem {
 }
 
 fn write_problem(error: &io::Error) -> Problem {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Problem::new(
-            "artifact.no_space",
-            "The disk is full: the built firmware can't be stored.",
-        )
-        .with_help("Free some space, then retry."),
-        _ => {
-            Problem::new("artifact.write", format!("The built firmware can't be stored: {error}."))
-                .with_help("Check that Wakeflash may write to its data directory, then retry.")
-        }
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        let message = "The disk is full: the built firmware can't be stored.";
+        return Problem::new("artifact.no_space", message)
+            .with_help("Free some space, then retry.");
     }
+    Problem::new("artifact.write", format!("The built firmware can't be stored: {error}."))
+        .with_help("Check that Wakeflash may write to its data directory, then retry.")
 }
 
 #[cfg(test)]

@@ -392,7 +392,8 @@ fn tell(progress: &mpsc::Sender<String>, line: &str) {
     let _ = progress.try_send(line.to_owned());
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;

@@ -302,7 +302,8 @@ pub(crate) fn path_with(first: Option<&Path>) -> Option<std::ffi::OsString> {
     std::env::join_paths(dirs).ok()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use wakeflash_core::compile::CompileOutput;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_core::update::{Build, SourceChange, SourceFile, UpdateId};
+use wakeflash_core::update::{Build, SourceChange, UpdateId};
 use wakeflash_core::view::Progress;
 
 use crate::configs::{changed_sources, config_path, hash_sources};
@@ -291,6 +291,7 @@ impl Outbox {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 #[path = "tests.rs"]
 mod tests;

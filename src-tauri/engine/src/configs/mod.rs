@@ -43,8 +43,7 @@ pub fn scan(config_dir: &Path) -> Result<Vec<ConfigFile>, Problem> {
 
 pub(crate) fn scan_with_files(config_dir: &Path) -> Result<Scan, Problem> {
     let mut configs = Vec::new();
-    let watched = [config_dir.to_owned(), data_dir(config_dir).join("storage")];
-    let dirs = watched.map(|dir| (Stamp::of(&dir), dir));
+    let dirs = watched_dirs(config_dir).map(|dir| (Stamp::of(&dir), dir));
     let mut tree = SourceTree::new(config_dir);
     for name in yaml_files(config_dir).map_err(|error| dir_problem(config_dir, &error))? {
         let (id, content) = match name.to_str() {
@@ -60,6 +59,11 @@ pub(crate) fn scan_with_files(config_dir: &Path) -> Result<Scan, Problem> {
     let mut stamps = tree.into_stamps();
     stamps.extend(dirs.map(|(stamp, dir)| (dir, stamp)));
     Ok(Scan { configs, stamps })
+}
+
+/// The directories whose own change is a reason to look: a file came, went or was replaced.
+pub(crate) fn watched_dirs(config_dir: &Path) -> [PathBuf; 2] {
+    [config_dir.to_owned(), data_dir(config_dir).join("storage")]
 }
 
 /// The names of the YAML files directly in a directory, sorted. A link that leads nowhere is one of them:
@@ -122,26 +126,21 @@ pub(crate) fn storage_path(config_dir: &Path, id: &str, extension: &str) -> Path
 pub(crate) fn dir_problem(dir: &Path, error: &io::Error) -> Problem {
     tracing::warn!(dir = %dir.display(), %error, "the config directory can't be read");
     let shown = dir.display();
-    match error.kind() {
-        io::ErrorKind::NotFound => Problem::new(
-            "config_dir.missing",
-            format!("The config directory {shown} is not there."),
-        )
-        .with_help("Connect its drive or share, or choose another one in the settings."),
-        io::ErrorKind::NotADirectory => {
-            Problem::new("config_dir.no_directory", format!("{shown} is no directory."))
-                .with_help("Choose the directory that your YAML files lie in.")
-        }
-        io::ErrorKind::PermissionDenied => Problem::new(
-            "config_dir.denied",
-            format!("Wakeflash may not read the config directory {shown}."),
-        )
-        .with_help("Give yourself the right to read it."),
-        _ => Problem::new(
-            "config_dir.unreadable",
-            format!("The config directory {shown} can't be read: {error}."),
-        ),
-    }
+    let (code, message, help) = if error.kind() == io::ErrorKind::NotFound {
+        let message = format!("The config directory {shown} is not there.");
+        let help = "Connect its drive or share, or choose another one in the settings.";
+        ("config_dir.missing", message, help)
+    } else if error.kind() == io::ErrorKind::NotADirectory {
+        let help = "Choose the directory that your YAML files lie in.";
+        ("config_dir.no_directory", format!("{shown} is no directory."), help)
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        let message = format!("Wakeflash may not read the config directory {shown}.");
+        ("config_dir.denied", message, "Give yourself the right to read it.")
+    } else {
+        let message = format!("The config directory {shown} can't be read: {error}.");
+        ("config_dir.unreadable", message, "Check the drive or the network share that it lies on.")
+    };
+    Problem::new(code, message).with_help(help)
 }
 
 #[cfg(test)]

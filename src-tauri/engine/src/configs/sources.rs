@@ -358,11 +358,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Problem {
         return Problem::new("config.link_loop", "The file is a link that leads back to itself.")
             .with_help("Delete the link, or let it lead to a file.");
     }
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            Problem::new("config.denied", "Wakeflash may not read the file.")
-                .with_help("Give yourself the right to read it.")
-        }
-        _ => Problem::new("config.unreadable", format!("The file can't be read: {error}.")),
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return Problem::new("config.denied", "Wakeflash may not read the file.")
+            .with_help("Give yourself the right to read it.");
     }
+    Problem::new("config.unreadable", format!("The file can't be read: {error}."))
 }

@@ -13,7 +13,7 @@ use wakeflash_core::device::ConfigFile;
 use wakeflash_core::error::Problem;
 
 use super::sources::Stamp;
-use super::{Scan, scan_with_files};
+use super::{Scan, scan_with_files, watched_dirs};
 
 /// What the config directory is like now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ struct Follower {
 struct Observed {
     /// With the stamps' inodes: a directory that was replaced has to be observed anew.
     dirs: BTreeMap<PathBuf, Option<u64>>,
-    watcher: Option<RecommendedWatcher>,
+    _watcher: Option<RecommendedWatcher>,
 }
 
 impl Follower {
@@ -181,12 +181,14 @@ impl Follower {
 
     /// Has the system report changes beside every file that matters.
     async fn observe(&mut self, stamps: &Stamps) {
-        let paths: BTreeSet<PathBuf> = stamps
+        let themselves = watched_dirs(&self.config_dir);
+        // Not the parent of the config directory: that may be a busy home.
+        let mut paths: BTreeSet<PathBuf> = stamps
             .keys()
-            .filter_map(|path| path.parent())
-            .chain([self.config_dir.as_path()])
-            .map(Path::to_owned)
+            .filter(|path| !themselves.contains(path))
+            .filter_map(|path| path.parent().map(Path::to_owned))
             .collect();
+        paths.extend(themselves);
         let known = std::mem::take(&mut self.observed);
         let hints = self.hints.clone();
         let observed = spawn_blocking(move || {
@@ -199,7 +201,7 @@ impl Follower {
                 return known;
             }
             let watcher = observe_dirs(dirs.keys(), hints);
-            Observed { dirs, watcher }
+            Observed { dirs, _watcher: watcher }
         });
         match observed.await {
             Ok(observed) => self.observed = observed,
@@ -212,22 +214,32 @@ fn unchanged(stamps: &Stamps) -> bool {
     stamps.iter().all(|(path, stamp)| Stamp::of(path) == *stamp)
 }
 
+/// Whether one of these can be a source, so that a busy log beside the configurations wakes nobody. An
+/// included file with an unusual name is found by the look every few seconds.
+fn may_matter(paths: &[PathBuf]) -> bool {
+    let usual = |path: &PathBuf| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        matches!(extension, None | Some("yaml" | "yml" | "json"))
+    };
+    paths.is_empty() || paths.iter().any(usual)
+}
+
 /// Without events there is still the look every few seconds, so failures are only logged.
 fn observe_dirs<'a>(
     dirs: impl Iterator<Item = &'a PathBuf>,
     hints: mpsc::Sender<()>,
 ) -> Option<RecommendedWatcher> {
     let on_event = move |event: notify::Result<notify::Event>| {
-        let matters = match event.map(|event| event.kind) {
-            // Our own reading is an access too.
-            Ok(EventKind::Access(_)) => false,
-            Ok(
+        let matters = match event {
+            Ok(event) => match event.kind {
+                // Our own reading is an access too.
+                EventKind::Access(_) => false,
                 EventKind::Any
                 | EventKind::Create(_)
                 | EventKind::Modify(_)
                 | EventKind::Remove(_)
-                | EventKind::Other,
-            ) => true,
+                | EventKind::Other => may_matter(&event.paths),
+            },
             Err(error) => {
                 tracing::warn!(%error, "the system's file events have a problem");
                 true
