@@ -57,7 +57,13 @@ const SIGNS: [(Cause, &[&str]); 9] = [
     ),
     (
         Cause::Program,
-        &["no module named esphome", "ninja: not found", "no such file or directory: 'ninja'"],
+        &[
+            "no module named esphome",
+            "ninja: not found",
+            "no such file or directory: 'ninja'",
+            // Its command line is not what we know.
+            "esphome: error: ",
+        ],
     ),
     (Cause::Config, &["failed config", "error while reading config"]),
     (

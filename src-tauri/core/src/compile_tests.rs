@@ -79,6 +79,11 @@ fn failures_are_explained() {
             "build.no_space",
             "The disk is full.",
         ),
+        (
+            "esphome: error: unrecognized arguments: --x\n",
+            "build.esphome_broken",
+            "This ESPHome doesn't work: esphome: error: unrecognized arguments: --x",
+        ),
         ("ERROR Something new\n", "build.failed", "ESPHome ended with an error: Something new"),
         ("", "build.failed", "ESPHome ended with exit code 2 and no error message."),
     ];

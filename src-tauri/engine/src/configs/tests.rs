@@ -249,3 +249,25 @@ async fn the_directory_is_followed_by_events() {
     };
     follow(timing).await;
 }
+
+/// Nothing here is found by looking: that comes too late.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn events_are_enough_for_a_directory_that_stays() {
+    let dir = dir();
+    let dir = dir.path();
+    write(dir, "a.yaml", "esphome: !include below/x.yaml\n");
+    write(dir, "below/x.yaml", "name: one\n");
+    let timing = Timing { poll: Duration::from_secs(600), ..Timing::default() };
+    let mut watch = watch(dir.to_owned(), timing);
+    until(&mut watch, &["one"]).await;
+    let start = Instant::now();
+    write(dir, "below/x.yaml", "name: two!\n");
+    until(&mut watch, &["two!"]).await;
+    println!("seen after {:?}", start.elapsed());
+    write(dir, "b.yaml", "esphome:\n  name: ${x}\n");
+    until(&mut watch, &["two!", "b"]).await;
+    write(dir, "log.txt", "busy");
+    let quiet = tokio::time::timeout(Duration::from_millis(500), watch.events.recv()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+}

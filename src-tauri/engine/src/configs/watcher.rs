@@ -200,7 +200,9 @@ impl Follower {
             if dirs == known.dirs {
                 return known;
             }
-            let watcher = observe_dirs(dirs.keys(), hints);
+            let watcher = observe_dirs(dirs.keys(), hints.clone());
+            // What changed since the scan raised no event: look once more. Full: that will happen anyway.
+            let _ = hints.try_send(());
             Observed { dirs, _watcher: watcher }
         });
         match observed.await {
