@@ -5,6 +5,9 @@
 
 pub mod device;
 pub mod error;
+pub mod gate;
+pub mod knock;
+pub mod mdns;
 pub mod settings;
 pub mod time;
 pub mod update;
