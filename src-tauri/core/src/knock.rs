@@ -211,6 +211,12 @@ impl Plan {
         free && slot.due <= now && !self.resting.contains_key(&spot.update)
     }
 
+    /// Whether the update is being left alone: it has a connection already.
+    #[must_use]
+    pub fn is_resting(&self, now: Duration, update: UpdateId) -> bool {
+        self.resting.get(&update).is_some_and(|until| *until > now)
+    }
+
     /// An attempt has ended. Returns the other attempts of the same update that are under way when it was a
     /// success at an address: they are of no use any more. An attempt that has been replaced changes nothing
     /// by its failure.

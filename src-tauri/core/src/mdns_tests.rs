@@ -78,7 +78,7 @@ fn an_announcement_tells_everything() {
         friendly_name: Some("Sleepy Sensor".into()),
         platform: Some("ESP32".into()),
     };
-    assert_eq!(seen(announcement(4500)), [expected.clone()]);
+    assert_eq!(seen(announcement(4500)), std::slice::from_ref(&expected));
     assert_eq!(seen(announcement(4500)), [expected], "the same words again are news again");
 }
 
