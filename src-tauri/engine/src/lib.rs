@@ -5,6 +5,8 @@ pub mod builder;
 pub mod configs;
 pub mod esphome;
 pub mod flasher;
+pub mod gate;
 pub mod handle;
 mod process;
 pub mod store;
+pub mod watch;
