@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::ota::FailureClass;
+use crate::time::Timestamp;
 
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,15 @@ pub const AFTER_DEVICE_ERROR: Duration = Duration::from_secs(20);
 
 /// The pause after something else than the device answered at its address.
 pub const AFTER_REFUSED_GATE: Duration = Duration::from_secs(10);
+
+/// The longest of these pauses. One that is said to last longer was begun before the clock was set back.
+const LONGEST_PAUSE: Duration = AFTER_DEVICE_ERROR;
+
+/// Whether the pause until this time is over.
+#[must_use]
+pub fn pause_is_over(until: Option<Timestamp>, now: Timestamp) -> bool {
+    until.is_none_or(|until| until <= now || until > now + LONGEST_PAUSE)
+}
 
 /// Decides what follows on a failed attempt. `device_errors` counts this one; `has_other_password` says
 /// that the last installed build had another password which hasn't been tried yet.
@@ -66,6 +76,21 @@ mod tests {
     fn a_device_that_keeps_failing_is_left_alone() {
         assert!(matches!(next_step(FailureClass::NextWake, 1, false), NextStep::RetryIn(_)));
         assert_eq!(next_step(FailureClass::NextWake, DEVICE_ERROR_LIMIT, false), NextStep::GiveUp);
+    }
+
+    #[test]
+    fn no_pause_outlasts_the_longest_one() {
+        for pause in [AFTER_CUT, WHILE_BUSY, AFTER_DEVICE_ERROR, AFTER_REFUSED_GATE] {
+            assert!(pause <= LONGEST_PAUSE);
+            let now = Timestamp::from_millis(1_000_000);
+            assert!(!pause_is_over(Some(now + pause), now));
+            assert!(pause_is_over(Some(now + pause), now + pause));
+            let set_back = Timestamp::from_millis(0);
+            assert!(
+                pause_is_over(Some(now + pause), set_back),
+                "a clock that was set back ends it"
+            );
+        }
     }
 
     #[test]

@@ -368,20 +368,13 @@ impl StateKind {
     pub const fn may_become(self, next: Self) -> bool {
         use StateKind as S;
         match self {
-            S::Queued => matches!(next, S::Building | S::Failed | S::Cancelled | S::Superseded),
-            S::Building => matches!(
-                next,
-                S::Queued | S::Waiting | S::Held | S::Failed | S::Cancelled | S::Superseded
-            ),
+            S::Queued => matches!(next, S::Building | S::Cancelled | S::Superseded),
+            S::Building => {
+                matches!(next, S::Queued | S::Waiting | S::Failed | S::Cancelled | S::Superseded)
+            }
             S::Waiting => matches!(
                 next,
-                S::Queued
-                    | S::Held
-                    | S::Flashing
-                    | S::Installed
-                    | S::Failed
-                    | S::Cancelled
-                    | S::Superseded
+                S::Queued | S::Held | S::Flashing | S::Installed | S::Cancelled | S::Superseded
             ),
             S::Held => {
                 matches!(next, S::Queued | S::Waiting | S::Installed | S::Cancelled | S::Superseded)
@@ -440,6 +433,28 @@ impl UpdateState {
     }
 }
 
+impl UpdateState {
+    /// Whether the device may have taken the image, whatever is known of it.
+    #[must_use]
+    pub const fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Confirming { .. }
+            | Self::Installed { .. }
+            | Self::Flashing { stage: FlashStage::MayBeComplete, .. } => true,
+            Self::Waiting { delivery, .. }
+            | Self::Held { delivery, .. }
+            | Self::Flashing { delivery, stage: FlashStage::Incomplete, .. } => {
+                delivery.repeated_blindly
+            }
+            Self::Cancelled { may_have_arrived, .. } => *may_have_arrived,
+            Self::Queued
+            | Self::Building { .. }
+            | Self::Failed { .. }
+            | Self::Superseded { .. } => false,
+        }
+    }
+}
+
 /// A line of an update's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "camelCase")]
@@ -463,7 +478,7 @@ pub struct Update {
     pub name: String,
     /// When the user asked for it.
     pub requested_at: Timestamp,
-    /// What the device ran at the request, as far as known. When it is the hash of the new build already
+    /// What the device ran at the request, as far as known, or may have been about to run. When it is the hash of the new build already
     /// (only a component's code changed, say), the hash can't tell whether the new image runs.
     pub running_at_request: Option<ConfigHash>,
     /// Where it stands.

@@ -1,30 +1,38 @@
 //! Configurations, their sources, and the builds.
 
 use core::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use crate::device::{ConfigFile, DeviceId};
 use crate::error::Problem;
 use crate::settings::ChangedSources;
 use crate::time::Timestamp;
 use crate::update::{
-    Build, Delivery, SourceChange, SourceTracking, StateKind, UpdateId, UpdateState,
+    Build, Delivery, SourceChange, SourceTracking, StateKind, Update, UpdateId, UpdateState,
 };
 use crate::view::{Notification, NotificationKind};
 
 use super::{Dispatch, Effect};
 
 impl Dispatch {
-    pub(super) fn take_configs(&mut self, files: Vec<ConfigFile>) {
+    /// Takes over what is in the config directory; returns what was in it before.
+    pub(super) fn replace_configs(
+        &mut self,
+        files: Vec<ConfigFile>,
+    ) -> BTreeMap<DeviceId, ConfigFile> {
         let new = files.into_iter().map(|file| (file.id.clone(), file)).collect();
         let old = core::mem::replace(&mut self.configs, new);
-        let ids: Vec<DeviceId> = old.keys().chain(self.configs.keys()).cloned().collect();
-        // A configuration that comes or goes makes a discovered device of the same name go or come.
         for file in old.values().chain(self.configs.values()) {
-            if let Ok(summary) = &file.content {
-                self.decision.touched.insert(DeviceId::discovered(&summary.name));
-            }
+            // A configuration that comes or goes makes a discovered device of the same name go or come.
+            let discovered = DeviceId::discovered(self.name_of(file));
+            self.decision.touched.insert(discovered);
+            self.decision.touched.insert(file.id.clone());
         }
-        self.decision.touched.extend(ids);
+        old
+    }
+
+    pub(super) fn take_configs(&mut self, files: Vec<ConfigFile>) {
+        self.replace_configs(files);
         for id in self.active_ids() {
             if self.is_tracked(id) {
                 self.decision.effects.push(Effect::CheckSources(id));
@@ -94,6 +102,10 @@ impl Dispatch {
         changes: Vec<SourceChange>,
         now: Timestamp,
     ) {
+        if changes.is_empty() || delivery.tracking == SourceTracking::Waived {
+            self.wait(id, delivery, None, now, "The changed sources don't matter to this update.");
+            return;
+        }
         let files =
             changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>().join(", ");
         match self.settings.changed_sources {
@@ -123,7 +135,8 @@ impl Dispatch {
         }
     }
 
-    /// Puts an update to waiting, or writes a line when it waits already.
+    /// Puts an update to waiting, or writes a line when it waits already. Nobody looked at its sources
+    /// during the transfer, so somebody does now.
     pub(super) fn wait(
         &mut self,
         id: UpdateId,
@@ -132,14 +145,32 @@ impl Dispatch {
         now: Timestamp,
         text: &str,
     ) {
+        let tracked = delivery.tracking == SourceTracking::Tracked;
         let waiting = UpdateState::Waiting { delivery, retry_at };
-        if self.updates.get(&id).is_some_and(|update| update.state.kind() == StateKind::Waiting) {
-            if let Some(update) = self.change(id) {
-                update.state = waiting;
-                update.note(now, text);
+        match self.updates.get(&id).map(|update| update.state.kind()) {
+            Some(StateKind::Waiting) => {
+                if let Some(update) = self.change(id) {
+                    update.state = waiting;
+                    update.note(now, text);
+                }
             }
-        } else {
-            self.go(id, waiting, now, text);
+            Some(StateKind::Flashing | StateKind::Confirming) => {
+                if self.go(id, waiting, now, text) && tracked {
+                    self.decision.effects.push(Effect::CheckSources(id));
+                }
+            }
+            Some(
+                StateKind::Queued
+                | StateKind::Building
+                | StateKind::Held
+                | StateKind::Installed
+                | StateKind::Failed
+                | StateKind::Cancelled
+                | StateKind::Superseded,
+            )
+            | None => {
+                self.go(id, waiting, now, text);
+            }
         }
     }
 
@@ -148,33 +179,29 @@ impl Dispatch {
             return;
         }
         while self.count(StateKind::Building) < usize::from(self.settings.max_builds) {
-            let Some(id) = self.build_order().first().copied() else { return };
-            let Some(device) = self.updates.get(&id).map(|update| update.device.clone()) else {
+            let next = self.queued().min_by_key(|update| self.build_rank(update));
+            let Some((id, device)) = next.map(|update| (update.id, update.device.clone())) else {
                 return;
             };
-            if !self.go(
-                id,
-                UpdateState::Building { started_at: now },
-                now,
-                "ESPHome builds the firmware.",
-            ) {
+            let building = UpdateState::Building { started_at: now };
+            if !self.go(id, building, now, "ESPHome builds the firmware.") {
                 return;
             }
             self.decision.effects.push(Effect::StartBuild { update: id, device });
+            // The rows of all others say how many builds come before theirs.
+            let others: Vec<_> = self.queued().map(|update| update.device.clone()).collect();
+            self.decision.touched.extend(others);
         }
     }
 
-    /// The queued updates in the order in which they are built: devices that sleep first, since they have
-    /// the least time to spare, and among them the user's newest wish.
-    pub(super) fn build_order(&self) -> Vec<UpdateId> {
-        let mut queued: Vec<_> = self
-            .updates
-            .values()
-            .filter(|update| update.state.kind() == StateKind::Queued)
-            .map(|update| (Reverse(self.sleeps(&update.device, &update.name)), Reverse(update.id)))
-            .collect();
-        queued.sort_unstable();
-        queued.into_iter().map(|(_, Reverse(id))| id).collect()
+    pub(super) fn queued(&self) -> impl Iterator<Item = &Update> {
+        self.updates.values().filter(|update| update.state.kind() == StateKind::Queued)
+    }
+
+    /// The least is built first: devices that sleep, since they have the least time to spare, and among
+    /// them the user's newest wish.
+    pub(super) fn build_rank(&self, update: &Update) -> (Reverse<bool>, Reverse<UpdateId>) {
+        (Reverse(self.sleeps(&update.device, &update.name)), Reverse(update.id))
     }
 
     /// Whether a device is known to use deep sleep, by its configuration or its last build.

@@ -4,14 +4,13 @@ use core::net::IpAddr;
 
 use crate::error::Problem;
 use crate::ota::FailureClass;
-use crate::retry::{AFTER_REFUSED_GATE, NextStep, next_step};
+use crate::retry::{AFTER_REFUSED_GATE, NextStep, next_step, pause_is_over};
 use crate::time::Timestamp;
 use crate::update::{
     Acknowledgement, AttemptReport, Delivery, FlashStage, InstalledHow, PasswordChoice, StateKind,
-    UpdateId, UpdateState,
+    Update, UpdateId, UpdateState,
 };
 
-use super::network::WORD_AFTER_RETURN;
 use super::{Dispatch, Effect, FlashOutcome};
 
 impl Dispatch {
@@ -19,7 +18,7 @@ impl Dispatch {
         let flashing = self.count(StateKind::Flashing);
         let ready = match self.updates.get(&id).map(|update| &update.state) {
             Some(UpdateState::Waiting { delivery, retry_at })
-                if retry_at.is_none_or(|at| at <= now)
+                if pause_is_over(*retry_at, now)
                     && flashing < usize::from(self.settings.max_flashes) =>
             {
                 Some(delivery.clone())
@@ -195,12 +194,20 @@ impl Dispatch {
                 }
                 UpdateState::Flashing { delivery, stage: FlashStage::Incomplete, .. } => {
                     let text = "Wakeflash was ended during the transfer; the device keeps its old firmware.";
-                    self.wait(id, delivery, None, now, text);
+                    self.go(id, UpdateState::Waiting { delivery, retry_at: None }, now, text);
+                }
+                // Nobody listened to what it said after its return: it has to return once more.
+                UpdateState::Confirming { returned_at: Some(_), .. } => {
+                    if let Some(update) = self.change(id)
+                        && let UpdateState::Confirming { returned_at, .. } = &mut update.state
+                    {
+                        *returned_at = None;
+                    }
                 }
                 UpdateState::Queued
                 | UpdateState::Waiting { .. }
                 | UpdateState::Held { .. }
-                | UpdateState::Confirming { .. }
+                | UpdateState::Confirming { returned_at: None, .. }
                 | UpdateState::Installed { .. }
                 | UpdateState::Failed { .. }
                 | UpdateState::Cancelled { .. }
@@ -210,14 +217,32 @@ impl Dispatch {
     }
 
     pub(super) fn tick(&mut self, now: Timestamp) {
+        self.follow_clock(now);
         for id in self.active_ids() {
             self.take_return_for_word(id, now);
         }
-        if now.since(self.started_at) >= Self::FIRST_LOOK {
+        if self.first_look_until.is_some_and(|until| until <= now) {
+            self.first_look_until = None;
             // What is remembered and has not been heard since the start turns from Unknown to gone.
-            let unheard: Vec<String> = self.heard.keys().cloned().collect();
-            for name in unheard {
+            let remembered: Vec<String> = self.heard.keys().cloned().collect();
+            for name in remembered {
                 self.touch(&name);
+            }
+        }
+    }
+
+    /// Brings times back from the future that a clock which was set back has put there; waiting for them
+    /// could take years.
+    fn follow_clock(&mut self, now: Timestamp) {
+        self.first_look_until =
+            self.first_look_until.map(|until| until.min(now + Self::FIRST_LOOK));
+        for id in self.active_ids() {
+            if self.updates.get(&id).is_some_and(|update| is_from_the_future(update, now))
+                && let Some(update) = self.change(id)
+                && let UpdateState::Confirming { since, returned_at, .. } = &mut update.state
+            {
+                *since = now.min(*since);
+                *returned_at = returned_at.map(|back| now.min(back));
             }
         }
     }
@@ -225,13 +250,12 @@ impl Dispatch {
     /// When [`super::Input::Tick`] is due next at the latest, if nothing happens before.
     #[must_use]
     pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        let first_look = self.started_at + Self::FIRST_LOOK;
-        let first_look = (first_look > now).then_some(first_look);
         let of_updates = self.updates.values().filter_map(|update| match &update.state {
-            UpdateState::Waiting { retry_at, .. } => retry_at.filter(|at| *at > now),
-            UpdateState::Confirming { returned_at, .. } => {
-                returned_at.map(|back| back + WORD_AFTER_RETURN)
+            UpdateState::Waiting { retry_at, .. } => {
+                retry_at.filter(|at| !pause_is_over(Some(*at), now))
             }
+            UpdateState::Confirming { .. } if is_from_the_future(update, now) => Some(now),
+            UpdateState::Confirming { .. } => self.silence_decides_at(update),
             UpdateState::Queued
             | UpdateState::Building { .. }
             | UpdateState::Held { .. }
@@ -241,8 +265,16 @@ impl Dispatch {
             | UpdateState::Cancelled { .. }
             | UpdateState::Superseded { .. } => None,
         });
-        of_updates.chain(first_look).min()
+        of_updates.chain(self.first_look_until).min()
     }
+}
+
+fn is_from_the_future(update: &Update, now: Timestamp) -> bool {
+    matches!(
+        &update.state,
+        UpdateState::Confirming { since, returned_at, .. }
+            if *since > now || returned_at.is_some_and(|back| back > now)
+    )
 }
 
 fn reported(mut delivery: Delivery, problem: Problem, now: Timestamp) -> Delivery {

@@ -2,7 +2,8 @@
 //! returns what has to be stored and then done. It does nothing itself.
 //!
 //! The caller commits [`Decision::updates`] and [`Decision::memories`] before it carries out
-//! [`Decision::effects`]; when the commit fails it calls [`Dispatch::undo`] and carries out nothing.
+//! [`Decision::effects`]; when the commit fails it calls [`Dispatch::undo`] and carries out nothing. What
+//! does not come again by itself (the end of a build or a flash) it must then hand in again, in order.
 
 mod building;
 mod flashing;
@@ -120,7 +121,8 @@ pub enum FlashOutcome {
 /// What has to be done, after the state was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Start ESPHome.
+    /// Start ESPHome, once an earlier build of the same device that is being stopped has ended: the two
+    /// would work in the same directory.
     StartBuild {
         /// For which update.
         update: UpdateId,
@@ -136,7 +138,7 @@ pub enum Effect {
         /// With which password.
         password: PasswordChoice,
     },
-    /// Close the open connection.
+    /// Close the connection that was just reported; a flash that runs keeps its own.
     DropConnection(UpdateId),
     /// End a running flash; the connection is closed.
     StopFlash(UpdateId),
@@ -177,6 +179,8 @@ pub struct Decision {
     pub refused: Vec<IllegalTransition>,
     /// The update that a request started.
     pub started: Option<UpdateId>,
+    /// The configurations before, when the settings named another directory.
+    configs: Option<BTreeMap<DeviceId, ConfigFile>>,
 }
 
 impl Decision {
@@ -216,7 +220,8 @@ pub struct Dispatch {
     heard: BTreeMap<String, Heard>,
     next_id: u32,
     builder: Option<bool>,
-    started_at: Timestamp,
+    /// Until then it is too early to say that a remembered device is gone; `None` after that.
+    first_look_until: Option<Timestamp>,
     decision: Decision,
 }
 
@@ -240,14 +245,17 @@ impl Dispatch {
                 (name, Heard { memory, stored_last_seen, ..Heard::default() })
             })
             .collect();
+        // A number that is given twice would put one update in the place of another.
+        let after_loaded =
+            updates.iter().map(|update| update.id.0.saturating_add(1)).max().unwrap_or(0);
         Self {
             settings,
             updates: updates.into_iter().map(|update| (update.id, update)).collect(),
             configs: BTreeMap::new(),
             heard,
-            next_id,
+            next_id: next_id.max(after_loaded),
             builder: None,
-            started_at: now,
+            first_look_until: Some(now + Self::FIRST_LOOK),
             decision: Decision::default(),
         }
     }
@@ -293,10 +301,15 @@ impl Dispatch {
         for (name, before) in decision.memories {
             if let Some(heard) = self.heard.get_mut(&name) {
                 heard.memory = before;
+                // It is unclear what is stored; the next sighting is.
+                heard.stored_last_seen = None;
             }
         }
         if let Some(before) = decision.settings {
             self.settings = before;
+        }
+        if let Some(before) = decision.configs {
+            self.configs = before;
         }
     }
 
@@ -363,6 +376,8 @@ impl Dispatch {
         let update = self.updates.get_mut(&id)?;
         self.decision.updates.entry(id).or_insert_with(|| Some(update.clone()));
         self.decision.touched.insert(update.device.clone());
+        // Without a configuration, it depends on the update which of the two rows the device has.
+        self.decision.touched.insert(DeviceId::discovered(&update.name));
         Some(update)
     }
 

@@ -5,8 +5,11 @@ use core::time::Duration;
 
 use crate::device::{DeviceId, DeviceMemory, Presence, Sighting, SightingKind, Source};
 use crate::error::Problem;
+use crate::retry::pause_is_over;
 use crate::time::Timestamp;
-use crate::update::{Acknowledgement, Build, InstalledHow, Update, UpdateId, UpdateState};
+use crate::update::{
+    Acknowledgement, Build, InstalledHow, PasswordChoice, Update, UpdateId, UpdateState,
+};
 
 use super::{Dispatch, Effect, Heard, Liveness};
 
@@ -84,24 +87,29 @@ fn word(build: &Build, sighting: &Sighting) -> Word {
 
 impl Dispatch {
     pub(super) fn sighted(&mut self, sighting: &Sighting, now: Timestamp) {
-        self.remember(sighting, now);
+        let woke = self.remember(sighting, now);
+        if sighting.kind == SightingKind::Gone {
+            return;
+        }
         for id in self.active_ids() {
             let Some(update) = self.updates.get(&id) else { continue };
-            if !update.is_for(&sighting.name) || sighting.kind == SightingKind::Gone {
+            if !update.is_for(&sighting.name) {
                 continue;
             }
             match &update.state {
-                UpdateState::Waiting { delivery, .. } | UpdateState::Held { delivery, .. } => {
-                    let runs = update.telling_hash().is_some()
-                        && matches!(word(&delivery.build, sighting), Word::Wanted);
-                    if runs {
-                        self.installed(id, InstalledHow::AlreadyRunning, now);
-                    } else {
-                        self.decision.effects.push(Effect::Nudge(sighting.name.clone()));
-                    }
+                UpdateState::Waiting { delivery, .. } | UpdateState::Held { delivery, .. }
+                    if update.telling_hash().is_some()
+                        && matches!(word(&delivery.build, sighting), Word::Wanted) =>
+                {
+                    self.installed(id, InstalledHow::AlreadyRunning, now);
+                }
+                UpdateState::Waiting { .. } => {
+                    self.end_pause(id, sighting, woke);
+                    self.decision.effects.push(Effect::Nudge(sighting.name.clone()));
                 }
                 UpdateState::Confirming { .. } => self.confirm(id, sighting, now),
-                UpdateState::Queued
+                UpdateState::Held { .. }
+                | UpdateState::Queued
                 | UpdateState::Building { .. }
                 | UpdateState::Flashing { .. }
                 | UpdateState::Installed { .. }
@@ -112,19 +120,40 @@ impl Dispatch {
         }
     }
 
-    /// Takes over what a sighting says of a device.
-    fn remember(&mut self, sighting: &Sighting, now: Timestamp) {
+    /// Ends the pause after a failed attempt when there is a reason to try again before: the device has
+    /// slept since, or a packet of its own came (the gate may have lacked just that). A device that has
+    /// failed an attempt itself is left alone until its next wake.
+    fn end_pause(&mut self, id: UpdateId, sighting: &Sighting, woke: bool) {
+        let Some(UpdateState::Waiting { delivery, retry_at: Some(_) }) =
+            self.updates.get(&id).map(|update| &update.state)
+        else {
+            return;
+        };
+        let fresh = matches!(sighting.source, Source::Packet | Source::Answer);
+        let ends = woke || (fresh && delivery.device_errors == 0);
+        if ends
+            && let Some(update) = self.change(id)
+            && let UpdateState::Waiting { retry_at, .. } = &mut update.state
+        {
+            *retry_at = None;
+        }
+    }
+
+    /// Takes over what a sighting says of a device. Returns whether the device was not thought alive.
+    fn remember(&mut self, sighting: &Sighting, now: Timestamp) -> bool {
         self.touch(&sighting.name);
         let heard = self.heard.entry(sighting.name.clone()).or_default();
         if sighting.kind == SightingKind::Gone {
             heard.liveness = Liveness::Gone;
-            return;
+            return false;
         }
+        let woke = heard.liveness != Liveness::Alive;
         heard.liveness = Liveness::Alive;
         heard.unreachable = 0;
         let old = heard.memory.clone();
-        let stale =
-            heard.stored_last_seen.is_none_or(|stored| now.since(stored) > LAST_SEEN_PRECISION);
+        let stale = heard
+            .stored_last_seen
+            .is_none_or(|stored| stored > now || now.since(stored) > LAST_SEEN_PRECISION);
         let new = updated(&old, sighting, now);
         let same_but_for_time = DeviceMemory { last_seen: new.last_seen, ..old.clone() } == new;
         heard.memory = new;
@@ -132,15 +161,18 @@ impl Dispatch {
             heard.stored_last_seen = Some(now);
             self.decision.memories.entry(sighting.name.clone()).or_insert(old);
         }
+        woke
     }
 
     /// Marks every row that shows this device.
     pub(super) fn touch(&mut self, name: &str) {
-        let rows = self
-            .configs
-            .values()
-            .filter(|file| file.content.as_ref().is_ok_and(|summary| summary.name == name));
-        self.decision.touched.extend(rows.map(|file| file.id.clone()));
+        let configured = self.configs.values().filter(|file| self.name_of(file) == name);
+        let mut rows: Vec<DeviceId> = configured.map(|file| file.id.clone()).collect();
+        let active = self.updates.values().filter(|update| !update.state.kind().is_final());
+        rows.extend(
+            active.filter(|update| update.is_for(name)).map(|update| update.device.clone()),
+        );
+        self.decision.touched.extend(rows);
         self.decision.touched.insert(DeviceId::discovered(name));
     }
 
@@ -209,23 +241,37 @@ impl Dispatch {
         heard.memory.last_seen = Some(now);
     }
 
+    /// When the silence of a device that came back decides; `None`: it doesn't, or the device isn't back.
+    pub(super) fn silence_decides_at(&self, update: &Update) -> Option<Timestamp> {
+        let UpdateState::Confirming { delivery, acknowledgement, returned_at, .. } = &update.state
+        else {
+            return None;
+        };
+        match acknowledgement {
+            // It will say sometime what it runs, and nothing else can.
+            Acknowledgement::Unknown if self.will_tell(update, &delivery.build) => None,
+            Acknowledgement::Unknown | Acknowledgement::Final => {
+                returned_at.map(|back| back + WORD_AFTER_RETURN)
+            }
+        }
+    }
+
     /// When a device came back and said nothing: what follows.
     pub(super) fn take_return_for_word(&mut self, id: UpdateId, now: Timestamp) {
         let Some(update) = self.updates.get(&id) else { return };
-        let UpdateState::Confirming { delivery, acknowledgement, returned_at: Some(back), .. } =
-            &update.state
-        else {
-            return;
-        };
-        if now.since(*back) < WORD_AFTER_RETURN {
+        if self.silence_decides_at(update).is_none_or(|at| at > now) {
             return;
         }
+        let UpdateState::Confirming { delivery, acknowledgement, .. } = &update.state else {
+            return;
+        };
         match acknowledgement {
             Acknowledgement::Final => self.installed(id, InstalledHow::Returned, now),
-            Acknowledgement::Unknown if self.will_tell(update, &delivery.build) => {}
             Acknowledgement::Unknown if !delivery.repeated_blindly => {
                 let mut delivery = delivery.clone();
                 delivery.repeated_blindly = true;
+                // The image that may have arrived brought its password along.
+                delivery.password = PasswordChoice::OfBuild;
                 let text = "This device can't say what it runs, and whether it took the image is unknown: it is flashed once more.";
                 self.wait(id, delivery, None, now, text);
             }
@@ -242,8 +288,7 @@ impl Dispatch {
 
     /// Whether the device can be expected to announce which of the two builds it runs.
     fn will_tell(&self, update: &Update, build: &Build) -> bool {
-        let announces =
-            self.memory(&update.name).is_some_and(|memory| memory.config_hash.is_some());
+        let announces = self.memory(&update.name).is_some_and(|memory| memory.announces_hash);
         build.mdns && update.telling_hash().is_some() && announces
     }
 
@@ -288,7 +333,8 @@ impl Dispatch {
             Some(Heard { liveness: Liveness::Alive, .. }) => Presence::Online,
             Some(Heard { liveness: Liveness::Gone, .. }) => gone,
             Some(Heard { liveness: Liveness::Unheard, memory, .. })
-                if memory.last_seen.is_some() && now.since(self.started_at) >= Self::FIRST_LOOK =>
+                if memory.last_seen.is_some()
+                    && self.first_look_until.is_none_or(|until| until <= now) =>
             {
                 gone
             }
@@ -304,7 +350,7 @@ impl Dispatch {
 
     fn target(&self, update: &Update, now: Timestamp) -> Option<Target> {
         let (delivery, purpose) = match &update.state {
-            UpdateState::Waiting { delivery, retry_at } if retry_at.is_none_or(|at| at <= now) => {
+            UpdateState::Waiting { delivery, retry_at } if pause_is_over(*retry_at, now) => {
                 (delivery, Purpose::Capture)
             }
             UpdateState::Confirming { delivery, .. } => (delivery, Purpose::Confirm),
@@ -355,6 +401,7 @@ fn updated(old: &DeviceMemory, sighting: &Sighting, now: Timestamp) -> DeviceMem
         // A TXT record is complete: what it doesn't have, the firmware that runs doesn't announce.
         new.version.clone_from(&sighting.version);
         new.config_hash = sighting.config_hash;
+        new.announces_hash = sighting.config_hash.is_some();
     }
     new.friendly_name = sighting.friendly_name.clone().or(new.friendly_name);
     new.platform = sighting.platform.clone().or(new.platform);

@@ -4,7 +4,7 @@ use crate::device::DeviceId;
 use crate::error::Problem;
 use crate::settings::Settings;
 use crate::time::Timestamp;
-use crate::update::{FlashStage, SourceTracking, StateKind, Update, UpdateId, UpdateState};
+use crate::update::{SourceTracking, StateKind, Update, UpdateId, UpdateState};
 
 use super::{Dispatch, Effect};
 
@@ -15,6 +15,11 @@ impl Dispatch {
         self.next_id = self.next_id.checked_add(1).ok_or_else(|| {
             Problem::new("queue.exhausted", "The queue has no numbers left for new updates.")
         })?;
+        // When the older image may be on the device, its hash can't prove that the newer one is.
+        let arriving = self
+            .active(device)
+            .filter(|update| update.state.may_have_arrived())
+            .and_then(|update| update.state.delivery()?.build.config_hash);
         if let Some(old) = self.active(device).map(|update| update.id) {
             self.stop_work(old);
             self.go(
@@ -27,7 +32,8 @@ impl Dispatch {
         let mut update = Update {
             id,
             device: device.clone(),
-            running_at_request: self.memory(&name).and_then(|memory| memory.config_hash),
+            running_at_request: arriving
+                .or_else(|| self.memory(&name).and_then(|memory| memory.config_hash)),
             name,
             requested_at: now,
             state: UpdateState::Queued,
@@ -56,7 +62,7 @@ impl Dispatch {
     }
 
     fn no_configuration(&self, device: &DeviceId) -> Problem {
-        if self.heard.keys().any(|name| DeviceId::discovered(name) == *device) {
+        if device.discovered_name().is_some_and(|name| self.heard.contains_key(name)) {
             Problem::new(
                 "device.not_configured",
                 format!(
@@ -78,11 +84,7 @@ impl Dispatch {
     pub(super) fn cancel(&mut self, device: &DeviceId, now: Timestamp) -> Result<(), Problem> {
         let Some(update) = self.active(device) else { return Err(self.nothing_active(device)) };
         let id = update.id;
-        let may_have_arrived = matches!(
-            update.state,
-            UpdateState::Confirming { .. }
-                | UpdateState::Flashing { stage: FlashStage::MayBeComplete, .. }
-        );
+        let may_have_arrived = update.state.may_have_arrived();
         self.stop_work(id);
         let text = if may_have_arrived {
             "Cancelled, after the whole image may have reached the device: it may run it."
@@ -143,10 +145,15 @@ impl Dispatch {
                 | StateKind::Installed
                 | StateKind::Superseded,
             )
-            | None => Err(Problem::new(
-                "update.none",
-                format!("{device} has no failed or cancelled update to retry."),
-            )),
+            | None
+                if self.is_known(device) =>
+            {
+                Err(Problem::new(
+                    "update.none",
+                    format!("{device} has no failed or cancelled update to retry."),
+                ))
+            }
+            Some(_) | None => Err(self.no_configuration(device)),
         }
     }
 
@@ -200,7 +207,8 @@ impl Dispatch {
             ));
         }
         if settings.config_dir != self.settings.config_dir {
-            self.take_configs(Vec::new());
+            // The sources of waiting updates are compared when the new directory has been read.
+            self.decision.configs = Some(self.replace_configs(Vec::new()));
         }
         self.decision.settings = Some(core::mem::replace(&mut self.settings, settings));
         Ok(())

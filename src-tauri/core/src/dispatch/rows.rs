@@ -1,6 +1,8 @@
 //! The state as it is shown.
 
-use crate::device::{DeviceId, DeviceMemory};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::device::{ConfigFile, DeviceId, DeviceMemory};
 use crate::time::Timestamp;
 use crate::update::{Acknowledgement, StateKind, Update, UpdateId, UpdateState};
 use crate::view::{Action, Counts, DeviceView, UpdateStateView, UpdateView};
@@ -19,11 +21,12 @@ impl Dispatch {
                 !update.state.kind().is_final() && !self.configs.contains_key(&update.device)
             })
             .map(|update| update.device.clone());
+        let known: BTreeSet<&str> = self.configured_names().collect();
         let discovered = self
             .heard
             .iter()
             .filter(|(name, heard)| {
-                heard.liveness != Liveness::Unheard && !self.is_configured(name)
+                heard.liveness != Liveness::Unheard && !known.contains(name.as_str())
             })
             .map(|(name, _)| DeviceId::discovered(name));
         let mut rows: Vec<DeviceId> = configured.chain(orphans).chain(discovered).collect();
@@ -32,10 +35,24 @@ impl Dispatch {
         rows
     }
 
-    fn is_configured(&self, name: &str) -> bool {
-        self.configs
-            .values()
-            .any(|file| file.content.as_ref().is_ok_and(|summary| summary.name == name))
+    /// The names of all devices that have a row of their own by a configuration or an update.
+    fn configured_names(&self) -> impl Iterator<Item = &str> {
+        let configured = self.configs.values().map(|file| self.name_of(file));
+        let orphans = self.updates.values().filter(|update| {
+            !update.state.kind().is_final() && !self.configs.contains_key(&update.device)
+        });
+        configured.chain(orphans.map(|update| update.name.as_str()))
+    }
+
+    /// The name that the device of a configuration goes by. A broken one doesn't say: then it is that of
+    /// its last update, or else the file's stem.
+    pub(super) fn name_of<'a>(&'a self, file: &'a ConfigFile) -> &'a str {
+        let file_name = file.id.as_str();
+        let stem = || file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
+        match &file.content {
+            Ok(summary) => &summary.name,
+            Err(_) => self.last(&file.id).map_or_else(stem, |update| &update.name),
+        }
     }
 
     /// A row as it looks now; `None` when there is none any more.
@@ -53,8 +70,7 @@ impl Dispatch {
                     row
                 }
                 Err(problem) => {
-                    let name = id.as_str().rsplit_once('.').map_or(id.as_str(), |(stem, _)| stem);
-                    let mut row = self.row_of(id, name, now);
+                    let mut row = self.row_of(id, self.name_of(file), now);
                     row.problem = Some(problem.clone());
                     if row.primary == Action::Install || row.primary == Action::Retry {
                         row.primary = Action::None;
@@ -66,9 +82,9 @@ impl Dispatch {
         if let Some(update) = self.active(id) {
             return Some(self.row_of(id, &update.name, now));
         }
-        let (name, heard) =
-            self.heard.iter().find(|(name, _)| DeviceId::discovered(name) == *id)?;
-        if heard.liveness == Liveness::Unheard || self.is_configured(name) {
+        let (name, heard) = self.heard.get_key_value(id.discovered_name()?)?;
+        if heard.liveness == Liveness::Unheard || self.configured_names().any(|known| known == name)
+        {
             return None;
         }
         let mut row = self.row_of(id, name, now);
@@ -172,7 +188,10 @@ impl Dispatch {
     }
 
     fn builds_ahead_of(&self, id: UpdateId) -> u32 {
-        let before = self.build_order().iter().take_while(|other| **other != id).count();
+        let Some(own) = self.updates.get(&id).map(|update| self.build_rank(update)) else {
+            return 0;
+        };
+        let before = self.queued().filter(|update| self.build_rank(update) < own).count();
         u32::try_from(before + self.count(StateKind::Building)).unwrap_or(u32::MAX)
     }
 
@@ -180,20 +199,22 @@ impl Dispatch {
     #[must_use]
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        for id in self.rows() {
-            match self.shown_update(&id).map(|update| update.state.kind()) {
-                Some(StateKind::Waiting) => counts.waiting += 1,
-                Some(
-                    StateKind::Queued
-                    | StateKind::Building
-                    | StateKind::Flashing
-                    | StateKind::Confirming,
-                ) => {
-                    counts.working += 1;
-                }
-                Some(StateKind::Held | StateKind::Failed) => counts.attention += 1,
-                Some(StateKind::Installed | StateKind::Cancelled | StateKind::Superseded)
-                | None => {}
+        // A newer update ends the older ones of its device, so the last one is the one that is shown.
+        let shown: BTreeMap<&DeviceId, StateKind> = self
+            .updates
+            .values()
+            .map(|update| (&update.device, update.state.kind()))
+            .filter(|(device, kind)| !kind.is_final() || self.configs.contains_key(*device))
+            .collect();
+        for kind in shown.into_values() {
+            match kind {
+                StateKind::Waiting => counts.waiting += 1,
+                StateKind::Queued
+                | StateKind::Building
+                | StateKind::Flashing
+                | StateKind::Confirming => counts.working += 1,
+                StateKind::Held | StateKind::Failed => counts.attention += 1,
+                StateKind::Installed | StateKind::Cancelled | StateKind::Superseded => {}
             }
         }
         counts
