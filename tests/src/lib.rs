@@ -11,5 +11,6 @@ pub mod jsonl;
 pub mod lan;
 pub mod paths;
 pub mod peer;
+pub mod stage;
 pub mod supervisor;
 pub mod yaml;

@@ -13,14 +13,10 @@ use wakeflash_core::view::EsphomeStatus;
 use wakeflash_engine::artifacts::Artifacts;
 use wakeflash_engine::builder::{self, BuildFailure, BuildRequest, BuilderEvent};
 use wakeflash_engine::{configs, esphome};
+use wakeflash_tests::esphome::Esphome;
 
-/// The `esphome` program to test with.
-fn real_esphome() -> Option<PathBuf> {
-    let program = std::env::var_os("WAKEFLASH_TEST_ESPHOME").map(PathBuf::from);
-    if program.is_none() {
-        println!("skipped: WAKEFLASH_TEST_ESPHOME names no esphome");
-    }
-    program
+fn real_esphome() -> PathBuf {
+    Esphome::locate().unwrap().program().to_path_buf()
 }
 
 const YAML: &str = "esphome:
@@ -108,7 +104,7 @@ fn read(path: &Path) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_real_esphome_builds_and_is_believed_only_when_right() {
-    let Some(esphome) = real_esphome() else { return };
+    let esphome = real_esphome();
     let status = esphome::locate(Some(&esphome), Path::new("/nonexistent")).await;
     assert!(matches!(status, EsphomeStatus::Ready { .. }), "{status:?}");
     let lab = Lab::new(esphome);
@@ -152,7 +148,7 @@ async fn a_real_esphome_builds_and_is_believed_only_when_right() {
 
 #[tokio::test]
 async fn what_a_real_esphome_refuses_is_told() {
-    let Some(esphome) = real_esphome() else { return };
+    let esphome = real_esphome();
     let lab = Lab::new(esphome);
     lab.write("no_ota.yaml", "esphome:\n  name: a\nhost:\nlogger:\n  level: NOPE\n");
     lab.write("no_secret.yaml", "esphome:\n  name: b\nhost:\nlogger:\n  level: !secret nope\n");
@@ -171,7 +167,7 @@ async fn what_a_real_esphome_refuses_is_told() {
 
 #[tokio::test]
 async fn a_cancel_ends_a_real_compile_and_all_its_compilers() {
-    let Some(esphome) = real_esphome() else { return };
+    let esphome = real_esphome();
     let lab = Lab::new(esphome);
     let file = "sleepy schläft.yaml";
     let (output, mut events) = mpsc::channel(16);

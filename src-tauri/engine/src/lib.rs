@@ -8,5 +8,6 @@ pub mod flasher;
 pub mod gate;
 pub mod handle;
 mod process;
+pub mod runtime;
 pub mod store;
 pub mod watch;

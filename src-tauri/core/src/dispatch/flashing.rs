@@ -58,6 +58,12 @@ impl Dispatch {
         }
     }
 
+    pub(super) fn image_lost(&mut self, id: UpdateId, problem: Problem, now: Timestamp) {
+        if self.updates.get(&id).is_some_and(|update| update.state.kind() == StateKind::Waiting) {
+            self.fail(id, problem, false, now);
+        }
+    }
+
     pub(super) fn about_to_complete(
         &mut self,
         id: UpdateId,

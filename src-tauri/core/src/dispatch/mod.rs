@@ -28,7 +28,7 @@ use crate::update::{
 use crate::view::Notification;
 
 pub use network::{
-    Purpose, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, Target, WORD_AFTER_RETURN,
+    KNOCK_PERIOD, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN,
 };
 
 /// What happened.
@@ -82,6 +82,13 @@ pub enum Input {
     Unreachable {
         /// For which update it was tried.
         update: UpdateId,
+    },
+    /// The image of a waiting update can't be read from the artifact store, or isn't what was built.
+    ImageLost {
+        /// Of which update.
+        update: UpdateId,
+        /// What the user reads.
+        problem: Problem,
     },
     /// The flasher is about to send the last bytes.
     AboutToComplete(UpdateId),
@@ -281,6 +288,7 @@ impl Dispatch {
             Input::Connected { update, peer } => self.connected(update, peer, now),
             Input::Returned { update } => self.returned(update, now),
             Input::Unreachable { update } => self.unreachable(update),
+            Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
             Input::AboutToComplete(update) => self.about_to_complete(update, now)?,
             Input::FlashEnded { update, outcome } => self.flash_ended(update, outcome, now),
             Input::Recover => self.recover(now),

@@ -1,10 +1,10 @@
 //! Evidence from the network: who is there, what runs on it, whom to try to reach.
 
-use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::device::{DeviceId, DeviceMemory, Presence, Sighting, SightingKind, Source};
 use crate::error::Problem;
+use crate::knock::{Purpose, Target, TargetAddress};
 use crate::retry::pause_is_over;
 use crate::time::Timestamp;
 use crate::update::{
@@ -28,37 +28,14 @@ pub const WORD_AFTER_RETURN: Duration = Duration::from_secs(15);
 /// Failed connections in a row after which a device without a goodbye is no longer shown as Online.
 const UNREACHABLE_LIMIT: u32 = 3;
 
+/// How often a device that is waited for is tried to reach.
+pub const KNOCK_PERIOD: Duration = Duration::from_secs(2);
+
 /// How many addresses of a device are remembered.
 const ADDRESSES_KEPT: usize = 4;
 
 /// How stale the stored `last_seen` may be.
 const LAST_SEEN_PRECISION: Duration = Duration::from_secs(60);
-
-/// What a connection is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// It becomes the OTA session.
-    Capture,
-    /// It shows that the device is back; it is closed at once.
-    Confirm,
-}
-
-/// A device that somebody should try to reach.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// For which update.
-    pub update: UpdateId,
-    /// The device's name.
-    pub name: String,
-    /// Where it was, newest first.
-    pub addresses: Vec<IpAddr>,
-    /// Host names to look up as well.
-    pub host_names: Vec<String>,
-    /// Its OTA port.
-    pub port: u16,
-    /// What for.
-    pub purpose: Purpose,
-}
 
 /// What a sighting says about the firmware that an update is to install.
 enum Word {
@@ -365,23 +342,25 @@ impl Dispatch {
             | UpdateState::Superseded { .. } => return None,
         };
         let build = &delivery.build;
-        let mut addresses: Vec<IpAddr> =
-            self.memory(&update.name).map(|memory| memory.addresses.clone()).unwrap_or_default();
-        let mut host_names = Vec::new();
-        match build.address.as_deref().map(|address| (address, address.parse::<IpAddr>())) {
-            Some((_, Ok(literal))) if !addresses.contains(&literal) => addresses.push(literal),
-            Some((_, Ok(_))) => {}
-            Some((host, Err(_))) => host_names.push(host.to_owned()),
-            None if build.mdns => host_names.push(format!("{}.local", update.name)),
-            None => {}
-        }
+        let remembered = self.memory(&update.name).map(|memory| memory.addresses.as_slice());
+        let mut addresses: Vec<TargetAddress> =
+            remembered.unwrap_or_default().iter().copied().map(TargetAddress::Ip).collect();
+        let configured = match build.address.as_deref() {
+            Some(address) => Some(
+                address
+                    .parse()
+                    .map_or_else(|_| TargetAddress::Name(address.to_owned()), TargetAddress::Ip),
+            ),
+            None => build.mdns.then(|| TargetAddress::Name(format!("{}.local", update.name))),
+        };
+        addresses.extend(configured.filter(|address| !addresses.contains(address)));
         Some(Target {
             update: update.id,
             name: update.name.clone(),
             addresses,
-            host_names,
             port: build.ota.port,
             purpose,
+            period: KNOCK_PERIOD,
         })
     }
 }

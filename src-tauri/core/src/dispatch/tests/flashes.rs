@@ -1,6 +1,7 @@
 //! Attempts that fail, and what follows on each kind.
 
 use crate::dispatch::{Effect, FlashOutcome, Input};
+use crate::knock::{Purpose, TargetAddress};
 use crate::ota::FailureClass;
 use crate::retry::{AFTER_DEVICE_ERROR, AFTER_REFUSED_GATE, DEVICE_ERROR_LIMIT, WHILE_BUSY};
 use crate::settings::Settings;
@@ -184,32 +185,34 @@ fn a_second_connection_is_no_second_flash() {
     lab.expect(id, StateKind::Flashing);
 }
 
+fn ip(last: u8) -> TargetAddress {
+    TargetAddress::Ip(address(last))
+}
+
 #[test]
 fn targets_say_where_to_go() {
     let (mut lab, id) = Lab::at(StateKind::Waiting);
     let target = &lab.dispatch.targets(lab.now)[0];
     assert_eq!((target.update, target.port), (id, 3232));
-    assert_eq!(target.addresses, [address(7)]);
-    assert_eq!(target.host_names, ["sleepy.local"]);
-    assert_eq!(target.purpose, crate::dispatch::Purpose::Capture);
+    assert_eq!(target.addresses, [ip(7), TargetAddress::Name("sleepy.local".into())]);
+    assert_eq!(target.purpose, Purpose::Capture);
     lab.connected(id);
     assert!(lab.dispatch.targets(lab.now).is_empty(), "it is connected");
     lab.acknowledged(id);
-    assert_eq!(lab.dispatch.targets(lab.now)[0].purpose, crate::dispatch::Purpose::Confirm);
+    assert_eq!(lab.dispatch.targets(lab.now)[0].purpose, Purpose::Confirm);
 }
 
 #[test]
 fn a_configured_address_comes_after_where_the_device_was_seen() {
-    for (written, addresses, host_names) in [
-        ("192.0.2.9", vec![address(7), address(9)], vec![]),
-        ("192.0.2.7", vec![address(7)], vec![]),
-        ("device.example.org", vec![address(7)], vec!["device.example.org"]),
+    for (written, addresses) in [
+        ("192.0.2.9", vec![ip(7), ip(9)]),
+        ("192.0.2.7", vec![ip(7)]),
+        ("device.example.org", vec![ip(7), TargetAddress::Name("device.example.org".into())]),
     ] {
         let (mut lab, id) = Lab::at(StateKind::Building);
         let build = crate::update::Build { address: Some(written.into()), ..build("sleepy") };
         lab.built_as(id, build);
         let target = &lab.dispatch.targets(lab.now)[0];
         assert_eq!(target.addresses, addresses, "{written}");
-        assert_eq!(target.host_names, host_names, "{written}");
     }
 }
