@@ -11,4 +11,5 @@ mod presence;
 mod properties;
 mod rows;
 mod sources;
+mod table;
 mod user;
