@@ -135,6 +135,11 @@ fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &De
             "{from:?} can't be installed by {input:?}"
         );
     }
+    if matches!(to, StateKind::Cancelled | StateKind::Superseded) {
+        let stops = |effect: &Effect| decision.effects.contains(effect);
+        assert_eq!(stops(&Effect::StopBuild(old.id)), from == StateKind::Building);
+        assert_eq!(stops(&Effect::StopFlash(old.id)), from == StateKind::Flashing);
+    }
     let told = decision
         .effects
         .iter()

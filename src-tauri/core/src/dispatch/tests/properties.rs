@@ -26,6 +26,8 @@ enum Step {
     Work(Index, Ending),
     /// The engine reaches a device that it was told to reach, or doesn't.
     Knock(Index, bool),
+    /// A device that has an update under way says something.
+    Speak(Index, Sighting),
     /// Time passes, or is set back.
     Clock(i64),
     /// The application is killed and starts again.
@@ -172,6 +174,7 @@ fn step() -> impl Strategy<Value = Step> {
         10 => (any::<Index>(), ending()).prop_map(|(which, how)| Step::Work(which, how)),
         6 => (any::<Index>(), prop::bool::weighted(0.8))
             .prop_map(|(which, answers)| Step::Knock(which, answers)),
+        6 => (any::<Index>(), sighting()).prop_map(|(who, what)| Step::Speak(who, what)),
         6 => (0..30_000_i64).prop_map(Step::Clock),
         1 => (-1_000_000_000_000..1_000_000_000_000_i64).prop_map(Step::Clock),
         1 => Just(Step::Restart),
@@ -281,6 +284,14 @@ impl Engine {
         });
     }
 
+    fn speak(&mut self, who: Index, what: Sighting) {
+        let active = self.dispatch.updates().filter(|update| !update.state.kind().is_final());
+        let names: Vec<String> = active.map(|update| update.name.clone()).collect();
+        if !names.is_empty() {
+            self.happen(Input::Sighted(Sighting { name: who.get(&names).clone(), ..what }));
+        }
+    }
+
     fn restart(&mut self) {
         let before = self.dispatch.updates.clone();
         let mut lab = lab::Lab::with(Vec::new());
@@ -299,6 +310,7 @@ impl Engine {
             Step::Any(input) => self.happen(input),
             Step::Work(which, how) => self.work(which, how),
             Step::Knock(which, answers) => self.knock(which, answers),
+            Step::Speak(who, what) => self.speak(who, what),
             Step::Clock(millis) => {
                 let now = self.now.as_millis().saturating_add(millis);
                 self.now = Timestamp::from_millis(now);
