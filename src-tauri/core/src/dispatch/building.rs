@@ -28,6 +28,9 @@ impl Dispatch {
             self.decision.touched.insert(discovered);
             self.decision.touched.insert(file.id.clone());
         }
+        // So does one under whose file name an update is for a device that had another name.
+        let names = self.updates.values().map(|update| DeviceId::discovered(&update.name));
+        self.decision.touched.extend(names);
         old
     }
 

@@ -413,6 +413,7 @@ impl Dispatch {
 
     /// The memory of a device to change; what it was before is kept for the commit.
     fn change_memory(&mut self, name: &str) -> &mut DeviceMemory {
+        self.touch(name);
         let heard = self.heard.entry(name.to_owned()).or_default();
         self.decision.memories.entry(name.to_owned()).or_insert_with(|| heard.memory.clone());
         &mut heard.memory

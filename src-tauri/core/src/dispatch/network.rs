@@ -298,7 +298,6 @@ impl Dispatch {
             memory.installed_password = build.ota.password;
             memory.config_hash = build.config_hash;
             memory.version = build.esphome_version.or(memory.version.take());
-            self.touch(&name);
             self.notify_about(id, crate::view::NotificationKind::Installed, text);
         }
     }

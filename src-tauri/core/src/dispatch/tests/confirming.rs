@@ -75,6 +75,11 @@ fn an_unknown_outcome_waits_for_the_word_and_is_flashed_again_only_by_the_old_on
     lab.expect(id, StateKind::Waiting);
 
     let (mut lab, id) = cut();
+    let cached = Sighting { source: Source::Browse, ..packet("sleepy", Some(OLD)) };
+    lab.after(60).give(Input::Sighted(cached));
+    lab.expect(id, StateKind::Confirming);
+
+    let (mut lab, id) = cut();
     lab.after(2).seen("sleepy", Some(NEW));
     assert!(matches!(lab.state(id), UpdateState::Installed { how: InstalledHow::Confirmed, .. }));
 }

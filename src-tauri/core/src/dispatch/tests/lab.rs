@@ -154,7 +154,7 @@ impl Lab {
         lab
     }
 
-    /// The same with a device that runs another configuration than its own policy asks for.
+    /// The same with this policy on changed sources.
     pub(super) fn with_policy(policy: ChangedSources) -> Self {
         let mut lab = Self::new();
         lab.give(Input::Settings(Settings { changed_sources: policy, ..Settings::default() }));
@@ -196,7 +196,7 @@ impl Lab {
         self
     }
 
-    /// Hands in what happened and lets time pass by as much as it says.
+    /// Hands in what happened; no transition may be refused.
     pub(super) fn try_give(&mut self, input: Input) -> Result<Decision, Problem> {
         let decision = self.dispatch.handle(input, self.now)?;
         assert_eq!(decision.refused, [], "a transition that the table doesn't have");
