@@ -84,6 +84,8 @@ export const texts = {
     held: (what: string) => `Held: ${what}`,
     flashing: 'Flashing',
     confirming: 'Confirming',
+    confirmingDetail: 'The device has it; its word is awaited',
+    confirmingUnknown: 'The outcome is open; the device’s word is awaited',
     installed: (ago: string) => `Installed ${ago}`,
     failed: (why: string) => `Failed: ${why}`,
     rolledBack: 'Rolled back',

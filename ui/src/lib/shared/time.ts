@@ -24,22 +24,16 @@ export function span(passed: number): string {
 
 const clockTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const clockSeconds = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
-const dayAndTime = new Intl.DateTimeFormat(undefined, {
-  year: 'numeric',
-  month: '2-digit',
-  day: '2-digit',
-  hour: '2-digit',
-  minute: '2-digit',
-});
+const dayOnly = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' });
 const everything = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
 
 function sameDay(a: number, b: number): boolean {
   return new Date(a).toDateString() === new Date(b).toDateString();
 }
 
-/** "10:32", with the date when it isn't today's. */
+/** "10:32", or the day when it isn't today's. */
 export function timeOfDay(at: number, now: number): string {
-  return (sameDay(at, now) ? clockTime : dayAndTime).format(at);
+  return (sameDay(at, now) ? clockTime : dayOnly).format(at);
 }
 
 /** "10:32:07", with the date when it isn't today's. */

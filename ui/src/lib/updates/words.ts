@@ -108,7 +108,7 @@ export function stateWords(device: DeviceView, now: number): StateWords {
       return {
         tone: 'working',
         title: texts.update.confirming,
-        detail: state.acknowledged ? texts.meaning.confirming : texts.meaning.confirmingUnknown,
+        detail: state.acknowledged ? texts.update.confirmingDetail : texts.update.confirmingUnknown,
         meaning: state.acknowledged ? texts.meaning.confirming : texts.meaning.confirmingUnknown,
       };
     case 'installed':
@@ -176,8 +176,8 @@ export function barOf(update: UpdateView): { percent: number | null } | null {
     case 'building':
     case 'flashing':
       return { percent: update.progress?.percent ?? null };
+    // A device that sleeps may take hours to say its word: nothing moves meanwhile.
     case 'confirming':
-      return { percent: null };
     case 'queued':
     case 'waiting':
     case 'held':
