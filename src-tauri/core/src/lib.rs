@@ -7,5 +7,6 @@ pub mod device;
 pub mod error;
 pub mod settings;
 pub mod time;
+pub mod tray;
 pub mod update;
 pub mod view;
