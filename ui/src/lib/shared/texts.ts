@@ -9,9 +9,9 @@ export const texts = {
     name: 'Wakeflash',
     starting: 'Starting…',
     startFailed: 'Wakeflash could not start',
-    startFailedMeans: 'Nothing was lost: updates that wait are kept and go on when this is solved.',
+    startFailedMeans:
+      'Nothing was changed. Updates that wait go on when Wakeflash can start again.',
     openLogs: 'Open the log folder',
-    tryAgain: 'Try again',
     noBackend: 'This page is the window of Wakeflash. Start the application to see it.',
     lost: 'The window lost touch with Wakeflash and is trying again.',
     dismiss: 'Dismiss',
@@ -134,6 +134,7 @@ export const texts = {
     timelineEmpty: 'Nothing has happened yet.',
     showAll: (n: number) => `Show all ${n} entries`,
     log: 'Build log',
+    logOutput: 'Output of the build',
     logEmpty: 'The build has not said anything yet.',
     logEarlier: (n: number) => `${n} earlier lines are in the log file.`,
     follow: 'Follow',
@@ -143,7 +144,6 @@ export const texts = {
     facts: 'Device',
     whatToDo: 'What to do',
     lastAttempt: 'Last attempt',
-    noRetry: 'Nothing has been tried since.',
     loading: 'Loading…',
     openYaml: 'Open YAML',
     fact: {
