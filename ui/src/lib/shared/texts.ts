@@ -112,7 +112,7 @@ export const texts = {
     building: 'ESPHome is compiling the firmware.',
     waitingForWake: 'The firmware is built. It will install when the device wakes.',
     waitingForDevice: 'The firmware is built. It will install when the device comes back online.',
-    held: 'These files are no longer what the firmware was built from. Nothing is flashed until you decide.',
+    held: 'What the firmware was built from has changed. Nothing is flashed until you decide.',
     flashing: (address: string) => `Sending the firmware to ${address}.`,
     confirming:
       'The device has the firmware. It is confirmed when the device says that it runs it.',
