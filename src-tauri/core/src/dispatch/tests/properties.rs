@@ -155,6 +155,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => (id(), peer).prop_map(|(update, peer)| Input::Connected { update, peer }),
         1 => id().prop_map(|update| Input::Returned { update }),
         1 => id().prop_map(|update| Input::Unreachable { update }),
+        1 => id().prop_map(|update| Input::ImageLost { update, problem: problem() }),
         1 => id().prop_map(Input::AboutToComplete),
         1 => (id(), outcome()).prop_map(|(update, outcome)| Input::FlashEnded { update, outcome }),
         5 => Just(Input::Tick),
@@ -276,10 +277,8 @@ impl Engine {
         let target = which.get(&targets);
         let update = target.update;
         self.happen(match (answers, target.purpose) {
-            (true, crate::dispatch::Purpose::Capture) => {
-                Input::Connected { update, peer: address(1) }
-            }
-            (true, crate::dispatch::Purpose::Confirm) => Input::Returned { update },
+            (true, crate::knock::Purpose::Capture) => Input::Connected { update, peer: address(1) },
+            (true, crate::knock::Purpose::Confirm) => Input::Returned { update },
             (false, _) => Input::Unreachable { update },
         });
     }
