@@ -4,6 +4,7 @@
 pub mod announcer;
 pub mod control;
 pub mod demo;
+pub mod desktop;
 pub mod device;
 pub mod esphome;
 pub mod headless;
@@ -11,6 +12,7 @@ pub mod jsonl;
 pub mod lan;
 pub mod paths;
 pub mod peer;
+pub mod relay;
 pub mod stage;
 pub mod supervisor;
 pub mod yaml;

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use wakeflash_tests::control::{self, Schedule};
 use wakeflash_tests::demo::{self, DemoOptions};
+use wakeflash_tests::relay::{self, RelayOptions};
 use wakeflash_tests::supervisor::{DeviceOptions, Wake};
 
 #[derive(Parser)]
@@ -21,6 +22,8 @@ enum What {
     Device(DeviceCommand),
     /// Run the application next to a device that sleeps and wakes, in a network of their own.
     Demo(DemoOptions),
+    /// Lead a Unix socket to a TCP port of the network namespace that this is started in.
+    Relay(RelayOptions),
 }
 
 #[derive(Args)]
@@ -65,5 +68,6 @@ async fn main() -> Result<()> {
             control::run(command.device, schedule, command.control).await
         }
         What::Demo(options) => demo::run(options).await,
+        What::Relay(options) => relay::run(&options).await,
     }
 }
