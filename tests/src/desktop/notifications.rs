@@ -42,6 +42,7 @@ struct Server {
     told: watch::Sender<Vec<Told>>,
 }
 
+#[allow(missing_docs)]
 #[zbus::interface(name = "org.freedesktop.Notifications")]
 impl Server {
     #[allow(clippy::too_many_arguments)]

@@ -48,6 +48,7 @@ struct Watcher {
     items: watch::Sender<Vec<Item>>,
 }
 
+#[allow(missing_docs)]
 #[zbus::interface(name = "org.kde.StatusNotifierWatcher")]
 impl Watcher {
     async fn register_status_notifier_item(
