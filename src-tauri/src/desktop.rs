@@ -84,7 +84,15 @@ mod tests {
         let open = |path: &str| openable(&base.join(path), std::slice::from_ref(&allowed)).is_ok();
         assert!(open("config"));
         assert!(open("config/a.yaml"));
-        for refused in ["config/run.desktop", "config/run.sh", "secret.yaml", "", "config/../secret.yaml", "config/sub", "config/gone.yaml"] {
+        for refused in [
+            "config/run.desktop",
+            "config/run.sh",
+            "secret.yaml",
+            "",
+            "config/../secret.yaml",
+            "config/sub",
+            "config/gone.yaml",
+        ] {
             assert!(!open(refused), "{refused:?}");
         }
     }
@@ -96,7 +104,11 @@ mod tests {
         let allowed = base.path().join("config");
         std::fs::create_dir(&allowed).unwrap();
         std::fs::write(base.path().join("secret.yaml"), "").unwrap();
-        std::os::unix::fs::symlink(base.path().join("secret.yaml"), allowed.join("a.yaml")).unwrap();
-        assert_eq!(openable(&allowed.join("a.yaml"), &[allowed.clone()]).unwrap_err().code, "open.refused");
+        std::os::unix::fs::symlink(base.path().join("secret.yaml"), allowed.join("a.yaml"))
+            .unwrap();
+        assert_eq!(
+            openable(&allowed.join("a.yaml"), &[allowed.clone()]).unwrap_err().code,
+            "open.refused"
+        );
     }
 }

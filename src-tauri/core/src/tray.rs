@@ -129,7 +129,11 @@ mod tests {
         }
     }
 
-    fn device(name: &str, friendly_name: Option<&str>, state: Option<UpdateStateView>) -> DeviceView {
+    fn device(
+        name: &str,
+        friendly_name: Option<&str>,
+        state: Option<UpdateStateView>,
+    ) -> DeviceView {
         DeviceView {
             id: DeviceId::of_file(format!("{name}.yaml")),
             name: name.to_owned(),
@@ -195,7 +199,10 @@ mod tests {
         };
         assert_eq!(icon(1, 0, 0), (TrayIcon::Waiting, "1 waiting".to_owned()));
         assert_eq!(icon(1, 2, 0), (TrayIcon::Working, "1 waiting, 2 in progress".to_owned()));
-        assert_eq!(icon(0, 2, 1), (TrayIcon::Attention, "2 in progress, 1 needs attention".to_owned()));
+        assert_eq!(
+            icon(0, 2, 1),
+            (TrayIcon::Attention, "2 in progress, 1 needs attention".to_owned())
+        );
         assert_eq!(icon(0, 0, 3), (TrayIcon::Attention, "3 need attention".to_owned()));
     }
 
@@ -211,7 +218,11 @@ mod tests {
     fn progress_and_output_do_not_concern_the_tray() {
         let of = DeviceId::of_file("a.yaml");
         let progress = Progress { percent: Some(1), step: "Compiling".to_owned() };
-        assert!(!concerns_tray(&Event::Progress { device: of.clone(), update: UpdateId(1), progress }));
+        assert!(!concerns_tray(&Event::Progress {
+            device: of.clone(),
+            update: UpdateId(1),
+            progress
+        }));
         assert!(concerns_tray(&Event::DeviceRemoved { id: of }));
         assert!(!concerns_tray(&Event::Device { device: Box::new(device("a", None, None)) }));
         assert!(concerns_tray(&Event::Device { device: Box::new(device("a", None, waiting())) }));
