@@ -7,14 +7,14 @@ use std::time::Duration;
 use tauri::{AppHandle, Manager, RunEvent, WindowEvent};
 use wakeflash_core::error::Problem;
 use wakeflash_core::tray::{TrayIcon, TrayView};
+use wakeflash_engine::runtime::{self, Engine, EngineOptions};
 
 use crate::cli::Cli;
-use crate::engine::{Engine, EngineOptions, StartError};
 use crate::notify::Notifier;
 use crate::paths::Paths;
 use crate::state::AppState;
 use crate::tasks::Tasks;
-use crate::{commands, engine, events, logging, notify, signals, tray, tray_host, window};
+use crate::{commands, events, logging, notify, signals, tray, tray_host, window};
 
 /// How long the engine has to end builds and transfers.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
@@ -119,13 +119,10 @@ fn start_engine(cli: &Cli, paths: &Paths, notifier: Notifier) -> Result<Engine, 
         config_dir: cli.config.clone(),
         esphome: cli.esphome.clone(),
     };
-    tauri::async_runtime::block_on(engine::start(options, Arc::new(notifier))).map_err(|error| {
-        tracing::error!("the engine can't start: {error:#}");
-        match error.downcast_ref::<StartError>() {
-            Some(known) => known.problem(),
-            None => Problem::new("engine.start", format!("Wakeflash can't start: {error}."))
-                .with_help("The log says more."),
-        }
+    tauri::async_runtime::block_on(runtime::start(options, Arc::new(notifier))).map_err(|error| {
+        let problem = error.problem();
+        tracing::error!("the engine can't start: {:#}", anyhow::Error::from(error));
+        problem
     })
 }
 
@@ -134,10 +131,10 @@ fn handle(app: &AppHandle, event: RunEvent, running: &Running) {
     #[allow(clippy::wildcard_enum_match_arm)]
     match event {
         // The last window is gone. The application goes on, unless it has nothing to go on with.
-        RunEvent::ExitRequested { code: None, api, .. } => {
-            if app.state::<AppState>().engine().is_ok() {
-                api.prevent_exit();
-            }
+        RunEvent::ExitRequested { code: None, api, .. }
+            if app.state::<AppState>().engine().is_ok() =>
+        {
+            api.prevent_exit();
         }
         RunEvent::WindowEvent { event: WindowEvent::CloseRequested { api, .. }, .. } => {
             window::close_requested(app, &api);

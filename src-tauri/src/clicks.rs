@@ -14,7 +14,7 @@ const REMEMBERED: usize = 32;
 
 /// Something happened to a notification, of this application or of another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// It was clicked.
     Clicked(u32),
     /// It is gone.
@@ -23,7 +23,7 @@ pub enum Signal {
 
 /// The notifications that are on the screen.
 #[derive(Default)]
-pub struct Clicks {
+pub(crate) struct Clicks {
     // A handle holds the connection that the notification was sent over: some daemons take a notification
     // away when its sender is gone.
     shown: VecDeque<(u32, Option<NotificationHandle>)>,
@@ -32,7 +32,7 @@ pub struct Clicks {
 
 impl Clicks {
     /// Remembers a notification; true when it has been clicked already.
-    pub fn shown(&mut self, handle: NotificationHandle) -> bool {
+    pub(crate) fn shown(&mut self, handle: NotificationHandle) -> bool {
         self.remember(handle.id(), Some(handle))
     }
 
@@ -47,7 +47,7 @@ impl Clicks {
     }
 
     /// Deals with a signal; true when it is a click on a notification of this application.
-    pub fn signal(&mut self, signal: Signal) -> bool {
+    pub(crate) fn signal(&mut self, signal: Signal) -> bool {
         let (Signal::Clicked(id) | Signal::Closed(id)) = signal;
         let known = self.shown.iter().any(|(shown, _)| *shown == id);
         if !known {
@@ -72,11 +72,11 @@ fn push<T>(queue: &mut VecDeque<T>, item: T) {
 }
 
 /// The signals of the notification daemon.
-pub struct Signals(BoxStream<'static, Signal>);
+pub(crate) struct Signals(BoxStream<'static, Signal>);
 
 impl Signals {
     /// The next one. It never ends: without a bus there is none.
-    pub async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         match self.0.next().await {
             Some(signal) => signal,
             None => std::future::pending().await,
@@ -85,7 +85,7 @@ impl Signals {
 }
 
 /// Subscribes to the clicks.
-pub async fn listen() -> Signals {
+pub(crate) async fn listen() -> Signals {
     Signals(match subscribe().await {
         Ok(signals) => signals,
         Err(error) => {

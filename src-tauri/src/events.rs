@@ -5,20 +5,19 @@ use tauri::AppHandle;
 use tauri_specta::Event as _;
 use tokio::sync::broadcast::error::RecvError;
 use wakeflash_core::view::Envelope;
-
-use crate::engine::Handle;
+use wakeflash_engine::handle::Handle;
 
 /// Something changed in the engine.
 #[derive(Clone, Debug, Serialize, Deserialize, specta::Type, tauri_specta::Event)]
-pub struct EngineEvent(pub Envelope);
+pub(crate) struct EngineEvent(pub(crate) Envelope);
 
 /// The user wants to close the window on a desktop without a tray, where it couldn't be opened again with
 /// a click: the window asks whether to quit or to go on without a window.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, specta::Type, tauri_specta::Event)]
-pub struct CloseRequested;
+pub(crate) struct CloseRequested;
 
 /// Hands the engine's events to the window until the engine ends.
-pub async fn forward(app: AppHandle, engine: Handle) {
+pub(crate) async fn forward(app: AppHandle, engine: Handle) {
     let mut events = engine.subscribe();
     loop {
         match events.recv().await {

@@ -4,10 +4,9 @@ mod app;
 pub mod cli;
 #[cfg(target_os = "linux")]
 mod clicks;
-pub mod commands;
+mod commands;
 mod desktop;
-mod engine;
-pub mod events;
+mod events;
 mod logging;
 mod notify;
 mod paths;

@@ -15,14 +15,14 @@ const WAITING: usize = 64;
 const APP_NAME: &str = "Wakeflash";
 
 /// What the engine hands its notifications to.
-pub struct Notifier {
+pub(crate) struct Notifier {
     queue: mpsc::Sender<Notification>,
 }
 
 impl Notifier {
     /// The notifier, and what its task ([`deliver`]) takes the notifications from.
     #[must_use]
-    pub fn new() -> (Self, mpsc::Receiver<Notification>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Notification>) {
         let (queue, waiting) = mpsc::channel(WAITING);
         (Self { queue }, waiting)
     }
@@ -38,7 +38,7 @@ impl Shell for Notifier {
 
 /// Shows what arrives, until the engine is gone.
 #[cfg(target_os = "linux")]
-pub async fn deliver(app: AppHandle, mut waiting: mpsc::Receiver<Notification>) {
+pub(crate) async fn deliver(app: AppHandle, mut waiting: mpsc::Receiver<Notification>) {
     let mut failures = Failures::default();
     let mut clicks = Clicks::default();
     let mut signals = listen().await;
@@ -68,7 +68,7 @@ pub async fn deliver(app: AppHandle, mut waiting: mpsc::Receiver<Notification>) 
 
 /// Shows what arrives, until the engine is gone.
 #[cfg(not(target_os = "linux"))]
-pub async fn deliver(_app: AppHandle, mut waiting: mpsc::Receiver<Notification>) {
+pub(crate) async fn deliver(_app: AppHandle, mut waiting: mpsc::Receiver<Notification>) {
     let mut failures = Failures::default();
     while let Some(notification) = waiting.recv().await {
         tracing::info!("notification: {}", notification.title);

@@ -4,7 +4,7 @@ use tauri::AppHandle;
 
 /// Ends the application at the first signal in good order, at the second one at once.
 #[cfg(unix)]
-pub async fn follow(app: AppHandle) {
+pub(crate) async fn follow(app: AppHandle) {
     use tokio::signal::unix::{SignalKind, signal};
     let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
     let [terminate, interrupt, hangup] = kinds.map(signal);
@@ -31,4 +31,4 @@ pub async fn follow(app: AppHandle) {
 
 /// Other systems close the window's session instead.
 #[cfg(not(unix))]
-pub async fn follow(_app: AppHandle) {}
+pub(crate) async fn follow(_app: AppHandle) {}

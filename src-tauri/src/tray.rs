@@ -10,8 +10,8 @@ use tauri::tray::{TrayIcon, TrayIconBuilder, TrayIconEvent};
 use tauri::{AppHandle, Manager, Wry};
 use tokio::sync::broadcast::error::RecvError;
 use wakeflash_core::tray::{TrayIcon as Picture, TrayView, concerns_tray, tray_view};
+use wakeflash_engine::handle::Handle;
 
-use crate::engine::Handle;
 use crate::state::AppState;
 use crate::{tray_host, window};
 
@@ -21,7 +21,7 @@ const QUIT: &str = "quit";
 const GATHER: Duration = Duration::from_millis(200);
 
 /// The tray icon.
-pub struct Tray {
+pub(crate) struct Tray {
     icon: TrayIcon<Wry>,
     shown: Mutex<TrayView>,
     hosted: AtomicBool,
@@ -29,12 +29,12 @@ pub struct Tray {
 
 impl Tray {
     /// Whether the desktop shows it.
-    pub fn visible(&self) -> bool {
+    pub(crate) fn visible(&self) -> bool {
         self.hosted.load(Ordering::Relaxed)
     }
 
     /// Remembers whether the desktop shows it.
-    pub fn set_visible(&self, visible: bool) {
+    pub(crate) fn set_visible(&self, visible: bool) {
         self.hosted.store(visible, Ordering::Relaxed);
     }
 
@@ -63,7 +63,7 @@ impl Tray {
 }
 
 /// Builds the tray icon where that is possible; on the main thread only. Without one the application works.
-pub fn build(app: &AppHandle, first: TrayView) -> Option<Tray> {
+pub(crate) fn build(app: &AppHandle, first: TrayView) -> Option<Tray> {
     if let Err(reason) = tray_host::usable() {
         tracing::warn!("there is no tray icon: {reason}");
         return None;
@@ -127,7 +127,7 @@ fn picture(which: Picture) -> tauri::Result<Image<'static>> {
 }
 
 /// Keeps the tray icon up to date until the engine ends.
-pub async fn follow(app: AppHandle, engine: Handle) {
+pub(crate) async fn follow(app: AppHandle, engine: Handle) {
     let mut events = engine.subscribe();
     loop {
         match engine.snapshot().await {

@@ -1,9 +1,9 @@
 //! Whether this desktop can show a tray icon, and does.
 
 #[cfg(target_os = "linux")]
-pub use linux::{ALWAYS_SHOWN, usable, watch};
+pub(crate) use linux::{ALWAYS_SHOWN, usable, watch};
 #[cfg(not(target_os = "linux"))]
-pub use other::{ALWAYS_SHOWN, usable, watch};
+pub(crate) use other::{ALWAYS_SHOWN, usable, watch};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -15,7 +15,7 @@ mod linux {
     use crate::state::AppState;
 
     /// A desktop without a watcher shows no icon.
-    pub const ALWAYS_SHOWN: bool = false;
+    pub(crate) const ALWAYS_SHOWN: bool = false;
 
     const WATCHER: &str = "org.kde.StatusNotifierWatcher";
     /// As the tray library looks for them, which panics when it finds none.
@@ -25,7 +25,7 @@ mod linux {
     ///
     /// # Errors
     /// In words why not.
-    pub fn usable() -> Result<(), String> {
+    pub(crate) fn usable() -> Result<(), String> {
         if LIBRARIES.iter().any(|name| loads(name)) {
             return Ok(());
         }
@@ -40,7 +40,7 @@ mod linux {
     }
 
     /// Follows whether there is something on the session bus that shows icons.
-    pub async fn watch(app: AppHandle) {
+    pub(crate) async fn watch(app: AppHandle) {
         if let Err(error) = try_watch(&app).await {
             tracing::warn!("whether the tray icon is shown is unknown: {error}");
         }
@@ -77,13 +77,13 @@ mod other {
     use tauri::AppHandle;
 
     /// These desktops always have a place for it.
-    pub const ALWAYS_SHOWN: bool = true;
+    pub(crate) const ALWAYS_SHOWN: bool = true;
 
     /// It can always be built.
-    pub fn usable() -> Result<(), String> {
+    pub(crate) fn usable() -> Result<(), String> {
         Ok(())
     }
 
     /// Nothing changes.
-    pub async fn watch(_app: AppHandle) {}
+    pub(crate) async fn watch(_app: AppHandle) {}
 }

@@ -1,1 +1,16 @@
-//! The lab.
+//! The lab: real ESPHome devices on this machine, a responder that speaks mDNS for them, a LAN of
+//! network namespaces to put them in, scripted devices, and clients for the programs under test.
+
+pub mod announcer;
+pub mod control;
+pub mod demo;
+pub mod device;
+pub mod esphome;
+pub mod headless;
+pub mod jsonl;
+pub mod lan;
+pub mod paths;
+pub mod peer;
+pub mod stage;
+pub mod supervisor;
+pub mod yaml;

@@ -29,6 +29,12 @@ impl DeviceId {
         Self(format!("mdns/{name}"))
     }
 
+    /// The mDNS name of a device without configuration.
+    #[must_use]
+    pub fn discovered_name(&self) -> Option<&str> {
+        self.0.strip_prefix("mdns/")
+    }
+
     /// The identifier as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -231,6 +237,8 @@ pub struct DeviceMemory {
     pub version: Option<String>,
     /// The config hash that ran.
     pub config_hash: Option<ConfigHash>,
+    /// The device itself announces its hash: its last TXT record had one.
+    pub announces_hash: bool,
     /// TXT `friendly_name`.
     pub friendly_name: Option<String>,
     /// TXT `platform`.

@@ -3,8 +3,18 @@
 //! Nothing in this crate does I/O or reads a clock. Time is an argument, the network is a value, and
 //! everything that has to be done is returned as an [`dispatch::Effect`] for the engine to carry out.
 
+pub mod compile;
+pub mod config;
 pub mod device;
+pub mod dispatch;
 pub mod error;
+pub mod esphome_files;
+pub mod gate;
+pub mod image;
+pub mod knock;
+pub mod mdns;
+pub mod ota;
+pub mod retry;
 pub mod settings;
 pub mod time;
 pub mod tray;

@@ -1,6 +1,8 @@
 //! An update and its states. The transitions that are legal stand in [`StateKind::may_become`]; who makes
 //! them is [`crate::dispatch`].
 
+mod kind;
+
 use core::fmt;
 use core::net::IpAddr;
 
@@ -9,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::device::{ConfigHash, DeviceId};
 use crate::error::Problem;
 use crate::time::Timestamp;
+
+pub use kind::StateKind;
 
 /// Names an update; a later one has a greater number.
 #[derive(
@@ -306,104 +310,6 @@ pub enum UpdateState {
     },
 }
 
-/// The states without what they carry.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, specta::Type,
-)]
-#[serde(rename_all = "camelCase")]
-pub enum StateKind {
-    /// See [`UpdateState::Queued`].
-    Queued,
-    /// See [`UpdateState::Building`].
-    Building,
-    /// See [`UpdateState::Waiting`].
-    Waiting,
-    /// See [`UpdateState::Held`].
-    Held,
-    /// See [`UpdateState::Flashing`].
-    Flashing,
-    /// See [`UpdateState::Confirming`].
-    Confirming,
-    /// See [`UpdateState::Installed`].
-    Installed,
-    /// See [`UpdateState::Failed`].
-    Failed,
-    /// See [`UpdateState::Cancelled`].
-    Cancelled,
-    /// See [`UpdateState::Superseded`].
-    Superseded,
-}
-
-impl StateKind {
-    /// Every state, in the order of an update's life.
-    pub const ALL: [Self; 10] = [
-        Self::Queued,
-        Self::Building,
-        Self::Waiting,
-        Self::Held,
-        Self::Flashing,
-        Self::Confirming,
-        Self::Installed,
-        Self::Failed,
-        Self::Cancelled,
-        Self::Superseded,
-    ];
-
-    /// Whether nothing follows.
-    #[must_use]
-    pub const fn is_final(self) -> bool {
-        match self {
-            Self::Installed | Self::Failed | Self::Cancelled | Self::Superseded => true,
-            Self::Queued
-            | Self::Building
-            | Self::Waiting
-            | Self::Held
-            | Self::Flashing
-            | Self::Confirming => false,
-        }
-    }
-
-    /// Whether the transition table (docs/ARCHITECTURE.md) has a line from this state to `next`.
-    #[must_use]
-    pub const fn may_become(self, next: Self) -> bool {
-        use StateKind as S;
-        match self {
-            S::Queued => matches!(next, S::Building | S::Failed | S::Cancelled | S::Superseded),
-            S::Building => matches!(
-                next,
-                S::Queued | S::Waiting | S::Held | S::Failed | S::Cancelled | S::Superseded
-            ),
-            S::Waiting => matches!(
-                next,
-                S::Queued
-                    | S::Held
-                    | S::Flashing
-                    | S::Installed
-                    | S::Failed
-                    | S::Cancelled
-                    | S::Superseded
-            ),
-            S::Held => {
-                matches!(next, S::Queued | S::Waiting | S::Installed | S::Cancelled | S::Superseded)
-            }
-            S::Flashing => matches!(
-                next,
-                S::Waiting
-                    | S::Held
-                    | S::Confirming
-                    | S::Installed
-                    | S::Failed
-                    | S::Cancelled
-                    | S::Superseded
-            ),
-            S::Confirming => {
-                matches!(next, S::Waiting | S::Installed | S::Failed | S::Cancelled | S::Superseded)
-            }
-            S::Installed | S::Failed | S::Cancelled | S::Superseded => false,
-        }
-    }
-}
-
 impl UpdateState {
     /// The state without what it carries.
     #[must_use]
@@ -438,6 +344,26 @@ impl UpdateState {
             | Self::Superseded { .. } => None,
         }
     }
+
+    /// Whether the device may have taken the image, whatever is known of it.
+    #[must_use]
+    pub const fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Confirming { .. }
+            | Self::Installed { .. }
+            | Self::Flashing { stage: FlashStage::MayBeComplete, .. } => true,
+            Self::Waiting { delivery, .. }
+            | Self::Held { delivery, .. }
+            | Self::Flashing { delivery, stage: FlashStage::Incomplete, .. } => {
+                delivery.repeated_blindly
+            }
+            Self::Cancelled { may_have_arrived, .. } => *may_have_arrived,
+            Self::Queued
+            | Self::Building { .. }
+            | Self::Failed { .. }
+            | Self::Superseded { .. } => false,
+        }
+    }
 }
 
 /// A line of an update's history.
@@ -463,6 +389,9 @@ pub struct Update {
     pub name: String,
     /// When the user asked for it.
     pub requested_at: Timestamp,
+    /// What the device ran at the request, as far as known, or may have been about to run. When it is the hash of the new build already
+    /// (only a component's code changed, say), the hash can't tell whether the new image runs.
+    pub running_at_request: Option<ConfigHash>,
     /// Where it stands.
     pub state: UpdateState,
     /// What happened so far, oldest first; bounded by [`Update::TIMELINE_LIMIT`].
@@ -470,6 +399,13 @@ pub struct Update {
 }
 
 impl Update {
+    /// The hash whose announcement proves that the new build runs; `None` when no hash can prove it.
+    #[must_use]
+    pub fn telling_hash(&self) -> Option<ConfigHash> {
+        let wanted = self.state.delivery()?.build.config_hash?;
+        (self.running_at_request != Some(wanted)).then_some(wanted)
+    }
+
     /// The most entries a timeline keeps: the first ones and the latest.
     pub const TIMELINE_LIMIT: usize = 100;
 
@@ -488,23 +424,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_active_state_can_be_cancelled_and_superseded_and_no_final_one_moves() {
-        for from in StateKind::ALL {
-            assert_eq!(from.may_become(StateKind::Cancelled), !from.is_final(), "{from:?}");
-            assert_eq!(from.may_become(StateKind::Superseded), !from.is_final(), "{from:?}");
-            if from.is_final() {
-                assert!(StateKind::ALL.iter().all(|to| !from.may_become(*to)), "{from:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_held_update_never_reaches_the_device_by_itself() {
-        assert!(!StateKind::Held.may_become(StateKind::Flashing));
-        assert!(!StateKind::Held.may_become(StateKind::Confirming));
-    }
-
-    #[test]
     fn a_secret_does_not_show() {
         assert_eq!(format!("{:?}", Secret("hunter2".into())), "(secret)");
     }
@@ -516,6 +435,7 @@ mod tests {
             device: DeviceId::of_file("a.yaml"),
             name: "a".into(),
             requested_at: Timestamp::from_millis(0),
+            running_at_request: None,
             state: UpdateState::Queued,
             timeline: Vec::new(),
         };

@@ -1,3 +1,13 @@
 //! What Wakeflash does: the store, the network watch, the builder, the flasher, and the loop that runs them.
 
+pub mod artifacts;
+pub mod builder;
+pub mod configs;
+pub mod esphome;
+pub mod flasher;
+pub mod gate;
 pub mod handle;
+mod process;
+pub mod runtime;
+pub mod store;
+pub mod watch;

@@ -1,2 +1,215 @@
-//! The engine without a window.
-fn main() {}
+//! The engine without a window: commands as JSON lines on standard input, replies and events as JSON lines
+//! on standard output, logs on standard error. docs/API.md describes the protocol.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{broadcast, mpsc};
+use tracing_subscriber::EnvFilter;
+use wakeflash_core::error::Problem;
+use wakeflash_core::view::{Command, Envelope, Notification};
+use wakeflash_engine::handle::{Handle, Shell};
+use wakeflash_engine::runtime::{self, EngineOptions};
+
+/// The longest command line, in bytes.
+const LINE_LIMIT: usize = 64 * 1024;
+
+/// Updates ESPHome devices that sleep, without a window.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// The directory of ESPHome's YAML files
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// The directory of the queue, the images and the logs
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// The esphome program
+    #[arg(long, value_name = "PATH")]
+    esphome: Option<PathBuf>,
+    /// Go on when standard input ends
+    #[arg(long)]
+    detached: bool,
+}
+
+/// A command with the number that its reply repeats.
+#[derive(Debug, Deserialize)]
+struct Line {
+    id: Option<u64>,
+    #[serde(flatten)]
+    command: Value,
+}
+
+/// A line on standard output.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Output {
+    Reply { id: Option<u64>, ok: Value },
+    Refusal { id: Option<u64>, error: Problem },
+    Event(Box<Envelope>),
+    Notification { notification: Notification },
+}
+
+/// Desktop notifications, as lines.
+struct Lines(mpsc::Sender<Output>);
+
+impl Shell for Lines {
+    fn notify(&self, notification: Notification) {
+        if let Err(error) = self.0.try_send(Output::Notification { notification }) {
+            tracing::warn!("a notification was not printed: {error}");
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let absolute = |path: PathBuf| std::path::absolute(path);
+    let options = EngineOptions {
+        state_dir: absolute(arguments.state)?,
+        config_dir: arguments.config.map(absolute).transpose()?,
+        esphome: arguments.esphome.map(absolute).transpose()?,
+    };
+    let (output, printed) = mpsc::channel(1_024);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let printer = tokio::spawn(print(printed));
+    let engine = match runtime::start(options, Arc::new(Lines(output.clone()))).await {
+        Ok(engine) => engine,
+        Err(error) => {
+            output.send(Output::Refusal { id: None, error: error.problem() }).await?;
+            drop(output);
+            printer.await??;
+            return Err(error.into());
+        }
+    };
+    let events = tokio::spawn(forward(engine.handle.subscribe(), output.clone()));
+    tokio::select! {
+        ended = take_commands(engine.handle.clone(), output.clone(), arguments.detached) => ended?,
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    engine.shutdown().await;
+    drop(output);
+    // The engine held the last sender of events; both tasks end with what they still have.
+    events.await?;
+    printer.await??;
+    Ok(())
+}
+
+async fn print(mut printed: mpsc::Receiver<Output>) -> anyhow::Result<()> {
+    let mut stdout = tokio::io::stdout();
+    while let Some(output) = printed.recv().await {
+        let mut line = serde_json::to_vec(&output)?;
+        line.push(b'\n');
+        stdout.write_all(&line).await?;
+        stdout.flush().await?;
+    }
+    Ok(())
+}
+
+async fn forward(mut events: broadcast::Receiver<Envelope>, output: mpsc::Sender<Output>) {
+    loop {
+        match events.recv().await {
+            Ok(event) => {
+                if output.send(Output::Event(Box::new(event))).await.is_err() {
+                    return;
+                }
+            }
+            // The reader finds the gap in the revisions and asks for a snapshot.
+            Err(broadcast::error::RecvError::Lagged(count)) => {
+                tracing::warn!("{count} events were lost: standard output is read too slowly");
+            }
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Takes commands until `shutdown` or the end of the input.
+async fn take_commands(
+    handle: Handle,
+    output: mpsc::Sender<Output>,
+    detached: bool,
+) -> anyhow::Result<()> {
+    let mut input = BufReader::new(tokio::io::stdin());
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut limited = tokio::io::AsyncReadExt::take(&mut input, LINE_LIMIT as u64);
+        if limited.read_until(b'\n', &mut line).await? == 0 {
+            break;
+        }
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let (id, parsed) = parse(&line);
+        let result = match parsed {
+            Ok(Command::Shutdown) => {
+                output.send(Output::Reply { id, ok: Value::Null }).await?;
+                return Ok(());
+            }
+            Ok(command) => execute(&handle, command).await,
+            Err(problem) => Err(problem),
+        };
+        let reply = match result {
+            Ok(ok) => Output::Reply { id, ok },
+            Err(error) => Output::Refusal { id, error },
+        };
+        output.send(reply).await?;
+    }
+    if detached {
+        std::future::pending::<()>().await;
+    }
+    Ok(())
+}
+
+fn parse(line: &[u8]) -> (Option<u64>, Result<Command, Problem>) {
+    let refused = |error: serde_json::Error| {
+        Problem::new("command.unreadable", format!("This is not a command: {error}."))
+            .with_help("docs/API.md lists the commands.")
+    };
+    match serde_json::from_slice::<Line>(line) {
+        Ok(line) => (line.id, serde_json::from_value(line.command).map_err(refused)),
+        Err(error) => (None, Err(refused(error))),
+    }
+}
+
+async fn execute(handle: &Handle, command: Command) -> Result<Value, Problem> {
+    match command {
+        Command::Install { device } => value(handle.install(device).await?),
+        Command::Cancel { device } => value(handle.cancel(device).await?),
+        Command::Retry { device } => value(handle.retry(device).await?),
+        Command::Rebuild { device } => value(handle.rebuild(device).await?),
+        Command::FlashAnyway { device } => value(handle.flash_anyway(device).await?),
+        Command::List => value(handle.snapshot().await?.devices),
+        Command::Snapshot => value(handle.snapshot().await?),
+        Command::Details { device } => value(handle.details(device).await?),
+        Command::SetSettings { settings } => value(handle.set_settings(settings).await?),
+        Command::ConfigDirCandidates => value(handle.config_dir_candidates().await?),
+        Command::FindEsphome => value(handle.find_esphome().await?),
+        Command::InstallEsphome => value(handle.install_esphome().await?),
+        Command::Shutdown => Ok(Value::Null),
+    }
+}
+
+fn value(reply: impl Serialize) -> Result<Value, Problem> {
+    serde_json::to_value(reply).map_err(|error| {
+        Problem::new("engine.defect", format!("The reply can't be written: {error}."))
+    })
+}

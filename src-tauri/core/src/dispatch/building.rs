@@ -1,0 +1,290 @@
+//! Configurations, their sources, and the builds.
+
+use core::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use crate::device::{ConfigFile, DeviceId};
+use crate::error::Problem;
+use crate::settings::ChangedSources;
+use crate::time::Timestamp;
+use crate::update::{
+    Build, Delivery, SourceChange, SourceTracking, StateKind, Update, UpdateId, UpdateState,
+};
+use crate::view::{Notification, NotificationKind};
+
+use super::{Dispatch, Effect};
+
+impl Dispatch {
+    /// Takes over what is in the config directory; returns what was in it before.
+    pub(super) fn replace_configs(
+        &mut self,
+        files: Vec<ConfigFile>,
+    ) -> BTreeMap<DeviceId, ConfigFile> {
+        let new = files.into_iter().map(|file| (file.id.clone(), file)).collect();
+        let old = core::mem::replace(&mut self.configs, new);
+        for file in old.values().chain(self.configs.values()) {
+            // A configuration that comes or goes makes a discovered device of the same name go or come.
+            let discovered = DeviceId::discovered(self.name_of(file));
+            self.decision.touched.insert(discovered);
+            self.decision.touched.insert(file.id.clone());
+        }
+        // So does one under whose file name an update is for a device that had another name.
+        let names = self.updates.values().map(|update| DeviceId::discovered(&update.name));
+        self.decision.touched.extend(names);
+        old
+    }
+
+    pub(super) fn take_configs(&mut self, files: Vec<ConfigFile>) {
+        self.replace_configs(files);
+        for id in self.active_ids() {
+            if self.is_tracked(id) {
+                self.decision.effects.push(Effect::CheckSources(id));
+            }
+        }
+    }
+
+    fn is_tracked(&self, id: UpdateId) -> bool {
+        let delivery = match self.updates.get(&id).map(|update| &update.state) {
+            Some(UpdateState::Waiting { delivery, .. } | UpdateState::Held { delivery, .. }) => {
+                delivery
+            }
+            Some(
+                UpdateState::Queued
+                | UpdateState::Building { .. }
+                | UpdateState::Flashing { .. }
+                | UpdateState::Confirming { .. }
+                | UpdateState::Installed { .. }
+                | UpdateState::Failed { .. }
+                | UpdateState::Cancelled { .. }
+                | UpdateState::Superseded { .. },
+            )
+            | None => return false,
+        };
+        delivery.tracking == SourceTracking::Tracked
+    }
+
+    pub(super) fn sources_checked(
+        &mut self,
+        id: UpdateId,
+        changes: Vec<SourceChange>,
+        now: Timestamp,
+    ) {
+        if changes.is_empty() || !self.is_tracked(id) {
+            return;
+        }
+        let Some(update) = self.updates.get(&id) else { return };
+        match &update.state {
+            UpdateState::Waiting { delivery, .. } => {
+                let delivery = delivery.clone();
+                self.sources_changed(id, delivery, changes, now);
+            }
+            UpdateState::Held { changes: known, .. } if *known == changes => {}
+            UpdateState::Held { .. } => {
+                if let Some(update) = self.change(id)
+                    && let UpdateState::Held { changes: known, .. } = &mut update.state
+                {
+                    *known = changes;
+                }
+            }
+            UpdateState::Queued
+            | UpdateState::Building { .. }
+            | UpdateState::Flashing { .. }
+            | UpdateState::Confirming { .. }
+            | UpdateState::Installed { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => {}
+        }
+    }
+
+    /// Does what the user's policy says to an update whose sources are no longer those of its build.
+    pub(super) fn sources_changed(
+        &mut self,
+        id: UpdateId,
+        delivery: Delivery,
+        changes: Vec<SourceChange>,
+        now: Timestamp,
+    ) {
+        if changes.is_empty() || delivery.tracking == SourceTracking::Waived {
+            self.wait(id, delivery, None, now, "The changed sources don't matter to this update.");
+            return;
+        }
+        let files =
+            changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>().join(", ");
+        match self.settings.changed_sources {
+            ChangedSources::Hold => {
+                let text = format!("Held: {files} changed since the build.");
+                if self.go(id, UpdateState::Held { delivery, changes }, now, text) {
+                    self.notify_about(id, NotificationKind::Held, &files);
+                }
+            }
+            ChangedSources::Rebuild => {
+                // A running flash that finds out at the gate has no way to Queued but over Waiting.
+                self.wait(id, delivery, None, now, &format!("{files} changed since the build."));
+                self.go(
+                    id,
+                    UpdateState::Queued,
+                    now,
+                    "To be built again from the changed sources.",
+                );
+            }
+            ChangedSources::Flash => {
+                let waived = Delivery { tracking: SourceTracking::Waived, ..delivery };
+                let text = format!(
+                    "{files} changed since the build; flashed as it was built, as the settings say."
+                );
+                self.wait(id, waived, None, now, &text);
+            }
+        }
+    }
+
+    /// Puts an update to waiting, or writes a line when it waits already. Nobody looked at its sources
+    /// during the transfer, so somebody does now.
+    pub(super) fn wait(
+        &mut self,
+        id: UpdateId,
+        delivery: Delivery,
+        retry_at: Option<Timestamp>,
+        now: Timestamp,
+        text: &str,
+    ) {
+        let tracked = delivery.tracking == SourceTracking::Tracked;
+        let waiting = UpdateState::Waiting { delivery, retry_at };
+        match self.updates.get(&id).map(|update| update.state.kind()) {
+            Some(StateKind::Waiting) => {
+                if let Some(update) = self.change(id) {
+                    update.state = waiting;
+                    update.note(now, text);
+                }
+            }
+            Some(StateKind::Flashing | StateKind::Confirming) => {
+                if self.go(id, waiting, now, text) && tracked {
+                    self.decision.effects.push(Effect::CheckSources(id));
+                }
+            }
+            Some(
+                StateKind::Queued
+                | StateKind::Building
+                | StateKind::Held
+                | StateKind::Installed
+                | StateKind::Failed
+                | StateKind::Cancelled
+                | StateKind::Superseded,
+            )
+            | None => {
+                self.go(id, waiting, now, text);
+            }
+        }
+    }
+
+    pub(super) fn fill_build_slots(&mut self, now: Timestamp) {
+        if self.builder != Some(true) {
+            return;
+        }
+        while self.count(StateKind::Building) < usize::from(self.settings.max_builds) {
+            let next = self.queued().min_by_key(|update| self.build_rank(update));
+            let Some((id, device)) = next.map(|update| (update.id, update.device.clone())) else {
+                return;
+            };
+            let building = UpdateState::Building { started_at: now };
+            if !self.go(id, building, now, "ESPHome builds the firmware.") {
+                return;
+            }
+            self.decision.effects.push(Effect::StartBuild { update: id, device });
+            // The rows of all others say how many builds come before theirs.
+            let others: Vec<_> = self.queued().map(|update| update.device.clone()).collect();
+            self.decision.touched.extend(others);
+        }
+    }
+
+    pub(super) fn queued(&self) -> impl Iterator<Item = &Update> {
+        self.updates.values().filter(|update| update.state.kind() == StateKind::Queued)
+    }
+
+    /// The least is built first: devices that sleep, since they have the least time to spare, and among
+    /// them the user's newest wish.
+    pub(super) fn build_rank(&self, update: &Update) -> (Reverse<bool>, Reverse<UpdateId>) {
+        (Reverse(self.sleeps(&update.device, &update.name)), Reverse(update.id))
+    }
+
+    /// Whether a device is known to use deep sleep, by its configuration or its last build.
+    pub(super) fn sleeps(&self, device: &DeviceId, name: &str) -> bool {
+        let configured = self
+            .configs
+            .get(device)
+            .and_then(|file| file.content.as_ref().ok())
+            .is_some_and(|summary| summary.deep_sleep);
+        configured || self.memory(name).is_some_and(|memory| memory.deep_sleep)
+    }
+
+    pub(super) fn build_ended(
+        &mut self,
+        id: UpdateId,
+        result: Result<(Build, Vec<SourceChange>), Problem>,
+        now: Timestamp,
+    ) {
+        // A build that was cancelled or superseded meanwhile has nothing to say any more.
+        if self.updates.get(&id).is_none_or(|update| update.state.kind() != StateKind::Building) {
+            return;
+        }
+        match result {
+            Ok((build, changes)) => {
+                let deep_sleep = build.deep_sleep;
+                if self.memory(&build.name).map(|memory| memory.deep_sleep) != Some(deep_sleep) {
+                    self.change_memory(&build.name).deep_sleep = deep_sleep;
+                }
+                let text =
+                    format!("Built: {} KiB. Waiting for the device.", build.size.div_ceil(1024));
+                let delivery = Self::delivery(build);
+                self.wait(id, delivery.clone(), None, now, &text);
+                if !changes.is_empty() {
+                    self.sources_changed(id, delivery, changes, now);
+                }
+            }
+            Err(problem) => self.fail(id, problem, false, now),
+        }
+    }
+
+    pub(super) fn fail(
+        &mut self,
+        id: UpdateId,
+        problem: Problem,
+        rolled_back: bool,
+        now: Timestamp,
+    ) {
+        let text = problem.message.clone();
+        let failed = UpdateState::Failed { at: now, problem, rolled_back };
+        if self.go(id, failed, now, text.clone()) {
+            let kind =
+                if rolled_back { NotificationKind::RolledBack } else { NotificationKind::Failed };
+            self.notify_about(id, kind, &text);
+        }
+    }
+
+    pub(super) fn notify_about(&mut self, id: UpdateId, kind: NotificationKind, detail: &str) {
+        let Some(update) = self.updates.get(&id) else { return };
+        let name = self.display_name(&update.device, &update.name);
+        let (title, body) = match kind {
+            NotificationKind::Installed => (format!("{name} is updated"), detail.to_owned()),
+            NotificationKind::Failed => (format!("The update of {name} failed"), detail.to_owned()),
+            NotificationKind::RolledBack => (format!("{name} rolled back"), detail.to_owned()),
+            NotificationKind::Held => (
+                format!("The update of {name} is held"),
+                format!(
+                    "Changed since it was built: {detail}. Rebuild it, flash it anyway, or cancel it."
+                ),
+            ),
+        };
+        let device = update.device.clone();
+        self.notify(Notification { device, kind, title, body });
+    }
+
+    /// What a person calls the device.
+    pub(super) fn display_name(&self, device: &DeviceId, name: &str) -> String {
+        self.configs
+            .get(device)
+            .and_then(|file| file.content.as_ref().ok()?.friendly_name.clone())
+            .or_else(|| self.memory(name)?.friendly_name.clone())
+            .unwrap_or_else(|| name.to_owned())
+    }
+}

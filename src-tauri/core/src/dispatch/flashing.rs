@@ -1,0 +1,289 @@
+//! From an open connection to the device's acknowledgement.
+
+use core::net::IpAddr;
+
+use crate::error::Problem;
+use crate::ota::FailureClass;
+use crate::retry::{AFTER_REFUSED_GATE, NextStep, next_step, pause_is_over};
+use crate::time::Timestamp;
+use crate::update::{
+    Acknowledgement, AttemptReport, Delivery, FlashStage, InstalledHow, PasswordChoice, StateKind,
+    Update, UpdateId, UpdateState,
+};
+
+use super::{Dispatch, Effect, FlashOutcome};
+
+impl Dispatch {
+    pub(super) fn connected(&mut self, id: UpdateId, peer: IpAddr, now: Timestamp) {
+        let flashing = self.count(StateKind::Flashing);
+        let ready = match self.updates.get(&id).map(|update| &update.state) {
+            Some(UpdateState::Waiting { delivery, retry_at })
+                if pause_is_over(*retry_at, now)
+                    && flashing < usize::from(self.settings.max_flashes) =>
+            {
+                Some(delivery.clone())
+            }
+            Some(
+                UpdateState::Waiting { .. }
+                | UpdateState::Queued
+                | UpdateState::Building { .. }
+                | UpdateState::Held { .. }
+                | UpdateState::Flashing { .. }
+                | UpdateState::Confirming { .. }
+                | UpdateState::Installed { .. }
+                | UpdateState::Failed { .. }
+                | UpdateState::Cancelled { .. }
+                | UpdateState::Superseded { .. },
+            )
+            | None => None,
+        };
+        let (Some(mut delivery), Some(name)) =
+            (ready, self.updates.get(&id).map(|update| update.name.clone()))
+        else {
+            self.decision.effects.push(Effect::DropConnection(id));
+            return;
+        };
+        delivery.attempts = delivery.attempts.saturating_add(1);
+        let password = delivery.password;
+        let text = format!("Connected to {peer} (attempt {}).", delivery.attempts);
+        let flashing = UpdateState::Flashing {
+            delivery,
+            started_at: now,
+            peer,
+            previous_hash: self.memory(&name).and_then(|memory| memory.config_hash),
+            stage: FlashStage::Incomplete,
+        };
+        if self.go(id, flashing, now, text) {
+            self.decision.effects.push(Effect::StartFlash { update: id, password });
+        }
+    }
+
+    pub(super) fn image_lost(&mut self, id: UpdateId, problem: Problem, now: Timestamp) {
+        if self.updates.get(&id).is_some_and(|update| update.state.kind() == StateKind::Waiting) {
+            self.fail(id, problem, false, now);
+        }
+    }
+
+    pub(super) fn about_to_complete(
+        &mut self,
+        id: UpdateId,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let refused = || Problem::new("flash.stopped", "This update is no longer being flashed.");
+        if self.updates.get(&id).is_none_or(|update| update.state.kind() != StateKind::Flashing) {
+            return Err(refused());
+        }
+        let update = self.change(id).ok_or_else(refused)?;
+        if let UpdateState::Flashing { stage, .. } = &mut update.state {
+            *stage = FlashStage::MayBeComplete;
+        }
+        update.note(now, "Almost the whole image is sent; from here on the device may install it.");
+        Ok(())
+    }
+
+    pub(super) fn flash_ended(&mut self, id: UpdateId, outcome: FlashOutcome, now: Timestamp) {
+        let Some(update) = self.updates.get(&id) else { return };
+        let UpdateState::Flashing { delivery, previous_hash, .. } = &update.state else { return };
+        let (delivery, previous_hash, name) =
+            (delivery.clone(), *previous_hash, update.name.clone());
+        match outcome {
+            FlashOutcome::Acknowledged => {
+                let text = "The device took the new firmware; waiting for it to come back.";
+                self.await_word(id, delivery, Acknowledgement::Final, previous_hash, now, text);
+            }
+            FlashOutcome::AlreadyRunning => self.installed(id, InstalledHow::AlreadyRunning, now),
+            FlashOutcome::SourcesChanged(changes) => {
+                self.sources_changed(id, delivery, changes, now)
+            }
+            FlashOutcome::NotProven(problem) => {
+                let text = problem.message.clone();
+                let delivery = reported(delivery, problem, now);
+                self.wait(id, delivery, Some(now + AFTER_REFUSED_GATE), now, &text);
+            }
+            FlashOutcome::Failed { class, problem } => {
+                self.alive(&name, now);
+                self.attempt_failed(id, delivery, class, problem, previous_hash, now);
+            }
+        }
+    }
+
+    fn attempt_failed(
+        &mut self,
+        id: UpdateId,
+        mut delivery: Delivery,
+        class: FailureClass,
+        problem: Problem,
+        previous_hash: Option<crate::device::ConfigHash>,
+        now: Timestamp,
+    ) {
+        if class == FailureClass::NextWake {
+            delivery.device_errors = delivery.device_errors.saturating_add(1);
+        }
+        let step = next_step(class, delivery.device_errors, self.has_other_password(id, &delivery));
+        let text = problem.message.clone();
+        match step {
+            NextStep::RetryIn(pause) => {
+                let delivery = reported(delivery, problem, now);
+                self.wait(id, delivery, Some(now + pause), now, &text);
+            }
+            NextStep::TryLastPassword => {
+                let mut delivery = reported(delivery, problem, now);
+                delivery.password = PasswordChoice::LastInstalled;
+                let text = "The device has another OTA password: trying the one of its last installed build.";
+                self.wait(id, delivery, None, now, text);
+            }
+            NextStep::GiveUp => self.fail(id, problem, false, now),
+            NextStep::Confirm => {
+                self.await_word(id, delivery, Acknowledgement::Unknown, previous_hash, now, &text);
+            }
+        }
+    }
+
+    fn has_other_password(&self, id: UpdateId, delivery: &Delivery) -> bool {
+        let last = self
+            .updates
+            .get(&id)
+            .and_then(|update| self.memory(&update.name))
+            .and_then(|memory| memory.installed_password.as_ref());
+        delivery.password == PasswordChoice::OfBuild
+            && last.is_some()
+            && last != delivery.build.ota.password.as_ref()
+    }
+
+    fn await_word(
+        &mut self,
+        id: UpdateId,
+        delivery: Delivery,
+        acknowledgement: Acknowledgement,
+        previous_hash: Option<crate::device::ConfigHash>,
+        now: Timestamp,
+        text: &str,
+    ) {
+        let confirming = UpdateState::Confirming {
+            delivery,
+            acknowledgement,
+            since: now,
+            previous_hash,
+            returned_at: None,
+        };
+        self.go(id, confirming, now, text);
+    }
+
+    /// What was going on when the application ended isn't going on any more.
+    pub(super) fn recover(&mut self, now: Timestamp) {
+        for id in self.active_ids() {
+            let Some(update) = self.updates.get(&id) else { continue };
+            match update.state.clone() {
+                UpdateState::Building { .. } => {
+                    self.go(
+                        id,
+                        UpdateState::Queued,
+                        now,
+                        "Wakeflash was ended during the build; it starts again.",
+                    );
+                }
+                UpdateState::Flashing {
+                    delivery,
+                    previous_hash,
+                    stage: FlashStage::MayBeComplete,
+                    ..
+                } => {
+                    let text = "Wakeflash was ended when the whole image may have been sent: the device has to say what it runs.";
+                    self.await_word(
+                        id,
+                        delivery,
+                        Acknowledgement::Unknown,
+                        previous_hash,
+                        now,
+                        text,
+                    );
+                }
+                UpdateState::Flashing { delivery, stage: FlashStage::Incomplete, .. } => {
+                    let text = "Wakeflash was ended during the transfer; the device keeps its old firmware.";
+                    self.go(id, UpdateState::Waiting { delivery, retry_at: None }, now, text);
+                }
+                // Nobody listened to what it said after its return: it has to return once more.
+                UpdateState::Confirming { returned_at: Some(_), .. } => {
+                    if let Some(update) = self.change(id)
+                        && let UpdateState::Confirming { returned_at, .. } = &mut update.state
+                    {
+                        *returned_at = None;
+                    }
+                }
+                UpdateState::Queued
+                | UpdateState::Waiting { .. }
+                | UpdateState::Held { .. }
+                | UpdateState::Confirming { returned_at: None, .. }
+                | UpdateState::Installed { .. }
+                | UpdateState::Failed { .. }
+                | UpdateState::Cancelled { .. }
+                | UpdateState::Superseded { .. } => {}
+            }
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Timestamp) {
+        self.follow_clock(now);
+        for id in self.active_ids() {
+            self.take_return_for_word(id, now);
+        }
+        if self.first_look_until.is_some_and(|until| until <= now) {
+            self.first_look_until = None;
+            // What is remembered and has not been heard since the start turns from Unknown to gone.
+            let remembered: Vec<String> = self.heard.keys().cloned().collect();
+            for name in remembered {
+                self.touch(&name);
+            }
+        }
+    }
+
+    /// Brings times back from the future that a clock which was set back has put there; waiting for them
+    /// could take years.
+    fn follow_clock(&mut self, now: Timestamp) {
+        self.first_look_until =
+            self.first_look_until.map(|until| until.min(now + Self::FIRST_LOOK));
+        for id in self.active_ids() {
+            if self.updates.get(&id).is_some_and(|update| is_from_the_future(update, now))
+                && let Some(update) = self.change(id)
+                && let UpdateState::Confirming { since, returned_at, .. } = &mut update.state
+            {
+                *since = now.min(*since);
+                *returned_at = returned_at.map(|back| now.min(back));
+            }
+        }
+    }
+
+    /// When [`super::Input::Tick`] is due next at the latest, if nothing happens before.
+    #[must_use]
+    pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let of_updates = self.updates.values().filter_map(|update| match &update.state {
+            UpdateState::Waiting { retry_at, .. } => {
+                retry_at.filter(|at| !pause_is_over(Some(*at), now))
+            }
+            UpdateState::Confirming { .. } if is_from_the_future(update, now) => Some(now),
+            UpdateState::Confirming { .. } => self.silence_decides_at(update),
+            UpdateState::Queued
+            | UpdateState::Building { .. }
+            | UpdateState::Held { .. }
+            | UpdateState::Flashing { .. }
+            | UpdateState::Installed { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => None,
+        });
+        of_updates.chain(self.first_look_until).min()
+    }
+}
+
+fn is_from_the_future(update: &Update, now: Timestamp) -> bool {
+    matches!(
+        &update.state,
+        UpdateState::Confirming { since, returned_at, .. }
+            if *since > now || returned_at.is_some_and(|back| back > now)
+    )
+}
+
+fn reported(mut delivery: Delivery, problem: Problem, now: Timestamp) -> Delivery {
+    delivery.last_attempt = Some(AttemptReport { at: now, problem });
+    delivery
+}

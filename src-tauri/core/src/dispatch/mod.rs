@@ -1,0 +1,439 @@
+//! The queue's state machine. [`Dispatch::handle`] takes what happened and the time, changes the state, and
+//! returns what has to be stored and then done. It does nothing itself.
+//!
+//! The caller commits [`Decision::updates`] and [`Decision::memories`] before it carries out
+//! [`Decision::effects`]; when the commit fails it calls [`Dispatch::undo`] and carries out nothing. What
+//! does not come again by itself (the end of a build or a flash) it must then hand in again, in order.
+
+mod building;
+mod flashing;
+mod network;
+mod requests;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use core::net::IpAddr;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::device::{ConfigFile, DeviceId, DeviceMemory, Sighting};
+use crate::error::Problem;
+use crate::ota::FailureClass;
+use crate::settings::Settings;
+use crate::time::Timestamp;
+use crate::update::{
+    Build, Delivery, PasswordChoice, SourceChange, StateKind, Update, UpdateId, UpdateState,
+};
+use crate::view::Notification;
+
+pub use network::{
+    KNOCK_PERIOD, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN,
+};
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The user wants a device built and flashed.
+    Install(DeviceId),
+    /// The user ends a device's update.
+    Cancel(DeviceId),
+    /// The user starts a device's last update once more.
+    Retry(DeviceId),
+    /// The user wants a held update built again.
+    Rebuild(DeviceId),
+    /// The user wants a held update flashed as it was built.
+    FlashAnyway(DeviceId),
+    /// The user changed the settings.
+    Settings(Settings),
+    /// The config directory was read; this is all that is in it.
+    Configs(Vec<ConfigFile>),
+    /// The sources of an update were compared with what it was built from.
+    SourcesChecked {
+        /// Which update.
+        update: UpdateId,
+        /// What is different.
+        changes: Vec<SourceChange>,
+    },
+    /// Whether ESPHome can build now; builds wait until it can.
+    BuilderReady(bool),
+    /// A build ended.
+    BuildEnded {
+        /// Of which update.
+        update: UpdateId,
+        /// The build and what changed while it ran, or why there is none.
+        result: Result<(Build, Vec<SourceChange>), Problem>,
+    },
+    /// Evidence about a device from the network.
+    Sighted(Sighting),
+    /// A connection to a waiting device's OTA port is open.
+    Connected {
+        /// For which update it was opened.
+        update: UpdateId,
+        /// The address that answered.
+        peer: IpAddr,
+    },
+    /// A device whose word is awaited accepted a connection.
+    Returned {
+        /// For which update it was tried.
+        update: UpdateId,
+    },
+    /// A waiting device did not accept a connection.
+    Unreachable {
+        /// For which update it was tried.
+        update: UpdateId,
+    },
+    /// The image of a waiting update can't be read from the artifact store, or isn't what was built.
+    ImageLost {
+        /// Of which update.
+        update: UpdateId,
+        /// What the user reads.
+        problem: Problem,
+    },
+    /// The flasher is about to send the last bytes.
+    AboutToComplete(UpdateId),
+    /// A flash ended.
+    FlashEnded {
+        /// Of which update.
+        update: UpdateId,
+        /// How.
+        outcome: FlashOutcome,
+    },
+    /// The application has started; what was going on when it ended isn't any more.
+    Recover,
+    /// Time has passed.
+    Tick,
+}
+
+/// How a flash ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlashOutcome {
+    /// The device acknowledged the end of the update.
+    Acknowledged,
+    /// The device runs the wanted build already; nothing was sent.
+    AlreadyRunning,
+    /// It could not be shown that the device at this address is the right one; nothing was sent.
+    NotProven(Problem),
+    /// The sources have changed; nothing was sent.
+    SourcesChanged(Vec<SourceChange>),
+    /// It failed.
+    Failed {
+        /// Of which kind the failure is.
+        class: FailureClass,
+        /// What the user reads.
+        problem: Problem,
+    },
+}
+
+/// What has to be done, after the state was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Start ESPHome, once an earlier build of the same device that is being stopped has ended: the two
+    /// would work in the same directory.
+    StartBuild {
+        /// For which update.
+        update: UpdateId,
+        /// Of which device.
+        device: DeviceId,
+    },
+    /// End ESPHome.
+    StopBuild(UpdateId),
+    /// Use the open connection to flash.
+    StartFlash {
+        /// Which update.
+        update: UpdateId,
+        /// With which password.
+        password: PasswordChoice,
+    },
+    /// Close the connection that was just reported; a flash that runs keeps its own.
+    DropConnection(UpdateId),
+    /// End a running flash; the connection is closed.
+    StopFlash(UpdateId),
+    /// Compare the sources of an update with what it was built from.
+    CheckSources(UpdateId),
+    /// Try to connect to this device at once.
+    Nudge(String),
+    /// Tell the user.
+    Notify(Notification),
+}
+
+/// A transition that the table doesn't have; it was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("update {update}: no transition from {from:?} to {to:?}")]
+pub struct IllegalTransition {
+    /// Of which update.
+    pub update: UpdateId,
+    /// Its state.
+    pub from: StateKind,
+    /// The refused state.
+    pub to: StateKind,
+}
+
+/// What one input leads to.
+#[derive(Debug, Default)]
+pub struct Decision {
+    /// The updates to store, with what they were before (`None`: new).
+    pub updates: BTreeMap<UpdateId, Option<Update>>,
+    /// The names of the devices whose memory is to be stored, with what it was before.
+    pub memories: BTreeMap<String, DeviceMemory>,
+    /// The settings before, when they are to be stored.
+    pub settings: Option<Settings>,
+    /// The rows that may look different now.
+    pub touched: BTreeSet<DeviceId>,
+    /// What to do after the commit.
+    pub effects: Vec<Effect>,
+    /// Transitions that were refused: defects, for the log.
+    pub refused: Vec<IllegalTransition>,
+    /// The update that a request started.
+    pub started: Option<UpdateId>,
+    /// The configurations before, when the settings named another directory.
+    configs: Option<BTreeMap<DeviceId, ConfigFile>>,
+}
+
+impl Decision {
+    /// Whether anything must be stored.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        !self.updates.is_empty() || !self.memories.is_empty() || self.settings.is_some()
+    }
+}
+
+/// Whether a device has been heard of since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Liveness {
+    #[default]
+    Unheard,
+    Alive,
+    Gone,
+}
+
+/// A device as the network knows it, by its name.
+#[derive(Clone, Debug, Default)]
+struct Heard {
+    memory: DeviceMemory,
+    /// `last_seen` as it was stored last; it moves with every packet and isn't worth a write each time.
+    stored_last_seen: Option<Timestamp>,
+    liveness: Liveness,
+    /// Connections that failed one after the other since the last evidence of life.
+    unreachable: u32,
+}
+
+/// The state of everything that is decided on.
+#[derive(Debug)]
+pub struct Dispatch {
+    settings: Settings,
+    updates: BTreeMap<UpdateId, Update>,
+    configs: BTreeMap<DeviceId, ConfigFile>,
+    heard: BTreeMap<String, Heard>,
+    next_id: u32,
+    builder: Option<bool>,
+    /// Until then it is too early to say that a remembered device is gone; `None` after that.
+    first_look_until: Option<Timestamp>,
+    decision: Decision,
+}
+
+impl Dispatch {
+    /// How long after the start a remembered device counts as Unknown rather than gone.
+    pub const FIRST_LOOK: Duration = Duration::from_secs(10);
+
+    /// Starts from what was stored. `next_id` is greater than that of every update that ever was.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        updates: Vec<Update>,
+        memories: BTreeMap<String, DeviceMemory>,
+        next_id: u32,
+        now: Timestamp,
+    ) -> Self {
+        let heard = memories
+            .into_iter()
+            .map(|(name, memory)| {
+                let stored_last_seen = memory.last_seen;
+                (name, Heard { memory, stored_last_seen, ..Heard::default() })
+            })
+            .collect();
+        // A number that is given twice would put one update in the place of another.
+        let after_loaded =
+            updates.iter().map(|update| update.id.0.saturating_add(1)).max().unwrap_or(0);
+        Self {
+            settings,
+            updates: updates.into_iter().map(|update| (update.id, update)).collect(),
+            configs: BTreeMap::new(),
+            heard,
+            next_id: next_id.max(after_loaded),
+            builder: None,
+            first_look_until: Some(now + Self::FIRST_LOOK),
+            decision: Decision::default(),
+        }
+    }
+
+    /// Takes what happened and decides.
+    ///
+    /// # Errors
+    /// A user's request that can't be met; nothing has changed then.
+    pub fn handle(&mut self, input: Input, now: Timestamp) -> Result<Decision, Problem> {
+        self.decision = Decision::default();
+        match input {
+            Input::Install(device) => self.install(&device, now)?,
+            Input::Cancel(device) => self.cancel(&device, now)?,
+            Input::Retry(device) => self.retry(&device, now)?,
+            Input::Rebuild(device) => self.rebuild(&device, now)?,
+            Input::FlashAnyway(device) => self.flash_anyway(&device, now)?,
+            Input::Settings(settings) => self.change_settings(settings)?,
+            Input::Configs(files) => self.take_configs(files),
+            Input::SourcesChecked { update, changes } => self.sources_checked(update, changes, now),
+            Input::BuilderReady(ready) => self.builder = Some(ready),
+            Input::BuildEnded { update, result } => self.build_ended(update, result, now),
+            Input::Sighted(sighting) => self.sighted(&sighting, now),
+            Input::Connected { update, peer } => self.connected(update, peer, now),
+            Input::Returned { update } => self.returned(update, now),
+            Input::Unreachable { update } => self.unreachable(update),
+            Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
+            Input::AboutToComplete(update) => self.about_to_complete(update, now)?,
+            Input::FlashEnded { update, outcome } => self.flash_ended(update, outcome, now),
+            Input::Recover => self.recover(now),
+            Input::Tick => self.tick(now),
+        }
+        self.fill_build_slots(now);
+        Ok(core::mem::take(&mut self.decision))
+    }
+
+    /// Takes back what a decision changed, when it could not be stored.
+    pub fn undo(&mut self, decision: Decision) {
+        for (id, before) in decision.updates {
+            match before {
+                Some(update) => drop(self.updates.insert(id, update)),
+                None => drop(self.updates.remove(&id)),
+            }
+        }
+        for (name, before) in decision.memories {
+            if let Some(heard) = self.heard.get_mut(&name) {
+                heard.memory = before;
+                // It is unclear what is stored; the next sighting is.
+                heard.stored_last_seen = None;
+            }
+        }
+        if let Some(before) = decision.settings {
+            self.settings = before;
+        }
+        if let Some(before) = decision.configs {
+            self.configs = before;
+        }
+    }
+
+    /// The user's choices.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// An update.
+    #[must_use]
+    pub fn update(&self, id: UpdateId) -> Option<&Update> {
+        self.updates.get(&id)
+    }
+
+    /// Every update that is known here: the active ones and the last one of each device.
+    pub fn updates(&self) -> impl Iterator<Item = &Update> {
+        self.updates.values()
+    }
+
+    /// What is remembered about a device.
+    #[must_use]
+    pub fn memory(&self, name: &str) -> Option<&DeviceMemory> {
+        self.heard.get(name).map(|heard| &heard.memory)
+    }
+
+    /// The address that a device's configuration names, when no other configuration names the same one.
+    #[must_use]
+    pub fn own_address(&self, device: &DeviceId) -> Option<IpAddr> {
+        let address_of = |file: &ConfigFile| {
+            file.content
+                .as_ref()
+                .ok()
+                .and_then(|summary| summary.address.clone()?.parse::<IpAddr>().ok())
+        };
+        let own = address_of(self.configs.get(device)?)?;
+        let owners = self.configs.values().filter(|file| address_of(file) == Some(own)).count();
+        (owners == 1).then_some(own)
+    }
+
+    /// The active update of a device.
+    #[must_use]
+    pub fn active(&self, device: &DeviceId) -> Option<&Update> {
+        self.updates
+            .values()
+            .rev()
+            .find(|update| update.device == *device && !update.state.kind().is_final())
+    }
+
+    fn active_ids(&self) -> Vec<UpdateId> {
+        self.updates
+            .values()
+            .filter(|update| !update.state.kind().is_final())
+            .map(|update| update.id)
+            .collect()
+    }
+
+    fn count(&self, kind: StateKind) -> usize {
+        self.updates.values().filter(|update| update.state.kind() == kind).count()
+    }
+
+    /// The update to change; what it was before is kept for the commit.
+    fn change(&mut self, id: UpdateId) -> Option<&mut Update> {
+        let update = self.updates.get_mut(&id)?;
+        self.decision.updates.entry(id).or_insert_with(|| Some(update.clone()));
+        self.decision.touched.insert(update.device.clone());
+        // Without a configuration, it depends on the update which of the two rows the device has.
+        self.decision.touched.insert(DeviceId::discovered(&update.name));
+        Some(update)
+    }
+
+    /// Moves an update to another state, if the table allows it, and writes it into its timeline.
+    fn go(
+        &mut self,
+        id: UpdateId,
+        to: UpdateState,
+        now: Timestamp,
+        text: impl Into<String>,
+    ) -> bool {
+        let Some(from) = self.updates.get(&id).map(|update| update.state.kind()) else {
+            return false;
+        };
+        if !from.may_become(to.kind()) {
+            self.decision.refused.push(IllegalTransition { update: id, from, to: to.kind() });
+            return false;
+        }
+        if let Some(update) = self.change(id) {
+            update.state = to;
+            update.note(now, text);
+        }
+        true
+    }
+
+    /// The memory of a device to change; what it was before is kept for the commit.
+    fn change_memory(&mut self, name: &str) -> &mut DeviceMemory {
+        self.touch(name);
+        let heard = self.heard.entry(name.to_owned()).or_default();
+        self.decision.memories.entry(name.to_owned()).or_insert_with(|| heard.memory.clone());
+        &mut heard.memory
+    }
+
+    fn delivery(build: Build) -> Delivery {
+        Delivery {
+            build,
+            tracking: crate::update::SourceTracking::Tracked,
+            password: PasswordChoice::OfBuild,
+            attempts: 0,
+            device_errors: 0,
+            repeated_blindly: false,
+            last_attempt: None,
+        }
+    }
+
+    fn notify(&mut self, notification: Notification) {
+        if self.settings.notifications {
+            self.decision.effects.push(Effect::Notify(notification));
+        }
+    }
+}

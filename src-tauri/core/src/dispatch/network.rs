@@ -1,0 +1,410 @@
+//! Evidence from the network: who is there, what runs on it, whom to try to reach.
+
+use core::time::Duration;
+
+use crate::device::{DeviceId, DeviceMemory, Presence, Sighting, SightingKind, Source};
+use crate::error::Problem;
+use crate::knock::{Purpose, Target, TargetAddress};
+use crate::retry::pause_is_over;
+use crate::time::Timestamp;
+use crate::update::{
+    Acknowledgement, Build, InstalledHow, PasswordChoice, Update, UpdateId, UpdateState,
+};
+
+use super::{Dispatch, Effect, Heard, Liveness};
+
+/// After its final acknowledgement a device reboots about 100 ms later (ESPHome's OTA component); what it
+/// says before this time may still be the old firmware's.
+pub const SETTLE_AFTER_ACKNOWLEDGEMENT: Duration = Duration::from_secs(3);
+
+/// After a connection that died with the last bytes the device may still be checking and committing the
+/// image; what it says before this time decides nothing against the update.
+pub const SETTLE_AFTER_CUT: Duration = Duration::from_secs(10);
+
+/// How long after its return a device has to announce what it runs, before its acknowledgement and its
+/// return are taken for its word.
+pub const WORD_AFTER_RETURN: Duration = Duration::from_secs(15);
+
+/// Failed connections in a row after which a device without a goodbye is no longer shown as Online.
+const UNREACHABLE_LIMIT: u32 = 3;
+
+/// How often a device that is waited for is tried to reach.
+pub const KNOCK_PERIOD: Duration = Duration::from_secs(2);
+
+/// How many addresses of a device are remembered.
+const ADDRESSES_KEPT: usize = 4;
+
+/// How stale the stored `last_seen` may be.
+const LAST_SEEN_PRECISION: Duration = Duration::from_secs(60);
+
+/// What a sighting says about the firmware that an update is to install.
+enum Word {
+    /// It runs.
+    Wanted,
+    /// Something else runs.
+    Other,
+    /// It doesn't say.
+    Silent,
+}
+
+fn word(build: &Build, sighting: &Sighting) -> Word {
+    let versions_differ = matches!(
+        (&build.esphome_version, &sighting.version),
+        (Some(wanted), Some(seen)) if wanted != seen
+    );
+    match (build.config_hash, sighting.config_hash) {
+        (Some(wanted), Some(seen)) if wanted == seen && !versions_differ => Word::Wanted,
+        (Some(_), Some(_)) => Word::Other,
+        // Firmware that announces a version and no hash is older than the build.
+        (Some(_), None) if versions_differ => Word::Other,
+        (None, _) if versions_differ => Word::Other,
+        (Some(_), None) | (None, _) => Word::Silent,
+    }
+}
+
+impl Dispatch {
+    pub(super) fn sighted(&mut self, sighting: &Sighting, now: Timestamp) {
+        let woke = self.remember(sighting, now);
+        if sighting.kind == SightingKind::Gone {
+            return;
+        }
+        for id in self.active_ids() {
+            let Some(update) = self.updates.get(&id) else { continue };
+            if !update.is_for(&sighting.name) {
+                continue;
+            }
+            match &update.state {
+                UpdateState::Waiting { delivery, .. } | UpdateState::Held { delivery, .. }
+                    if update.telling_hash().is_some()
+                        && matches!(word(&delivery.build, sighting), Word::Wanted) =>
+                {
+                    self.installed(id, InstalledHow::AlreadyRunning, now);
+                }
+                UpdateState::Waiting { .. } => {
+                    self.end_pause(id, sighting, woke);
+                    self.decision.effects.push(Effect::Nudge(sighting.name.clone()));
+                }
+                UpdateState::Confirming { .. } => self.confirm(id, sighting, now),
+                UpdateState::Held { .. }
+                | UpdateState::Queued
+                | UpdateState::Building { .. }
+                | UpdateState::Flashing { .. }
+                | UpdateState::Installed { .. }
+                | UpdateState::Failed { .. }
+                | UpdateState::Cancelled { .. }
+                | UpdateState::Superseded { .. } => {}
+            }
+        }
+    }
+
+    /// Ends the pause after a failed attempt when there is a reason to try again before: the device has
+    /// slept since, or a packet of its own came (the gate may have lacked just that). A device that has
+    /// failed an attempt itself is left alone until its next wake.
+    fn end_pause(&mut self, id: UpdateId, sighting: &Sighting, woke: bool) {
+        let Some(UpdateState::Waiting { delivery, retry_at: Some(_) }) =
+            self.updates.get(&id).map(|update| &update.state)
+        else {
+            return;
+        };
+        let fresh = matches!(sighting.source, Source::Packet | Source::Answer);
+        let ends = woke || (fresh && delivery.device_errors == 0);
+        if ends
+            && let Some(update) = self.change(id)
+            && let UpdateState::Waiting { retry_at, .. } = &mut update.state
+        {
+            *retry_at = None;
+        }
+    }
+
+    /// Takes over what a sighting says of a device. Returns whether the device was not thought alive.
+    fn remember(&mut self, sighting: &Sighting, now: Timestamp) -> bool {
+        self.touch(&sighting.name);
+        let heard = self.heard.entry(sighting.name.clone()).or_default();
+        if sighting.kind == SightingKind::Gone {
+            heard.liveness = Liveness::Gone;
+            return false;
+        }
+        let woke = heard.liveness != Liveness::Alive;
+        heard.liveness = Liveness::Alive;
+        heard.unreachable = 0;
+        let old = heard.memory.clone();
+        let stale = heard
+            .stored_last_seen
+            .is_none_or(|stored| stored > now || now.since(stored) > LAST_SEEN_PRECISION);
+        let new = updated(&old, sighting, now);
+        let same_but_for_time = DeviceMemory { last_seen: new.last_seen, ..old.clone() } == new;
+        heard.memory = new;
+        if stale || !same_but_for_time {
+            heard.stored_last_seen = Some(now);
+            self.decision.memories.entry(sighting.name.clone()).or_insert(old);
+        }
+        woke
+    }
+
+    /// Marks every row that shows this device.
+    pub(super) fn touch(&mut self, name: &str) {
+        let configured = self.configs.values().filter(|file| self.name_of(file) == name);
+        let mut rows: Vec<DeviceId> = configured.map(|file| file.id.clone()).collect();
+        let active = self.updates.values().filter(|update| !update.state.kind().is_final());
+        rows.extend(
+            active.filter(|update| update.is_for(name)).map(|update| update.device.clone()),
+        );
+        self.decision.touched.extend(rows);
+        self.decision.touched.insert(DeviceId::discovered(name));
+    }
+
+    /// What a device that is to confirm its update has said.
+    fn confirm(&mut self, id: UpdateId, sighting: &Sighting, now: Timestamp) {
+        let Some(update) = self.updates.get(&id) else { return };
+        let UpdateState::Confirming { delivery, acknowledgement, since, .. } = &update.state else {
+            return;
+        };
+        let (delivery, acknowledgement, passed) =
+            (delivery.clone(), *acknowledgement, now.since(*since));
+        let settled = match acknowledgement {
+            Acknowledgement::Final => passed >= SETTLE_AFTER_ACKNOWLEDGEMENT,
+            Acknowledgement::Unknown => passed >= SETTLE_AFTER_CUT,
+        };
+        // A cache can still hold what the device said before it was flashed.
+        let fresh = matches!(sighting.source, Source::Packet | Source::Answer);
+        match (word(&delivery.build, sighting), acknowledgement) {
+            (Word::Wanted, _) if update.telling_hash().is_some() => {
+                self.installed(id, InstalledHow::Confirmed, now);
+            }
+            (Word::Wanted, Acknowledgement::Final) if settled && fresh => {
+                self.installed(id, InstalledHow::Returned, now);
+            }
+            (Word::Other, Acknowledgement::Final) if settled && fresh => {
+                self.fail(id, rolled_back(&delivery.build, sighting), true, now);
+            }
+            (Word::Other, Acknowledgement::Unknown) if settled && fresh => {
+                self.wait(
+                    id,
+                    delivery,
+                    None,
+                    now,
+                    "The device still runs its old firmware: the image had not arrived.",
+                );
+            }
+            (Word::Silent | Word::Wanted, _) if settled && fresh => self.returned(id, now),
+            (Word::Wanted | Word::Other | Word::Silent, _) => {}
+        }
+    }
+
+    pub(super) fn returned(&mut self, id: UpdateId, now: Timestamp) {
+        let Some(update) = self.updates.get(&id) else { return };
+        let UpdateState::Confirming { since, returned_at: None, .. } = &update.state else {
+            return;
+        };
+        if now.since(*since) < SETTLE_AFTER_ACKNOWLEDGEMENT {
+            return;
+        }
+        let name = update.name.clone();
+        self.alive(&name, now);
+        if let Some(update) = self.change(id) {
+            if let UpdateState::Confirming { returned_at, .. } = &mut update.state {
+                *returned_at = Some(now);
+            }
+            update.note(now, "The device is back; waiting for it to say what it runs.");
+        }
+    }
+
+    /// A device answered, without saying anything about itself.
+    pub(super) fn alive(&mut self, name: &str, now: Timestamp) {
+        self.touch(name);
+        let heard = self.heard.entry(name.to_owned()).or_default();
+        heard.liveness = Liveness::Alive;
+        heard.unreachable = 0;
+        heard.memory.last_seen = Some(now);
+    }
+
+    /// When the silence of a device that came back decides; `None`: it doesn't, or the device isn't back.
+    pub(super) fn silence_decides_at(&self, update: &Update) -> Option<Timestamp> {
+        let UpdateState::Confirming { delivery, acknowledgement, returned_at, .. } = &update.state
+        else {
+            return None;
+        };
+        match acknowledgement {
+            // It will say sometime what it runs, and nothing else can.
+            Acknowledgement::Unknown if self.will_tell(update, &delivery.build) => None,
+            Acknowledgement::Unknown | Acknowledgement::Final => {
+                returned_at.map(|back| back + WORD_AFTER_RETURN)
+            }
+        }
+    }
+
+    /// When a device came back and said nothing: what follows.
+    pub(super) fn take_return_for_word(&mut self, id: UpdateId, now: Timestamp) {
+        let Some(update) = self.updates.get(&id) else { return };
+        if self.silence_decides_at(update).is_none_or(|at| at > now) {
+            return;
+        }
+        let UpdateState::Confirming { delivery, acknowledgement, .. } = &update.state else {
+            return;
+        };
+        match acknowledgement {
+            Acknowledgement::Final => self.installed(id, InstalledHow::Returned, now),
+            Acknowledgement::Unknown if !delivery.repeated_blindly => {
+                let mut delivery = delivery.clone();
+                delivery.repeated_blindly = true;
+                // The image that may have arrived brought its password along.
+                delivery.password = PasswordChoice::OfBuild;
+                let text = "This device can't say what it runs, and whether it took the image is unknown: it is flashed once more.";
+                self.wait(id, delivery, None, now, text);
+            }
+            Acknowledgement::Unknown => {
+                let problem = Problem::new(
+                    "update.outcome_unknown",
+                    "The connection broke after the last byte, twice, and this device can't say what it runs.",
+                )
+                .with_help("Look at the device: it may well run the new firmware. Retry if it doesn't.");
+                self.fail(id, problem, false, now);
+            }
+        }
+    }
+
+    /// Whether the device can be expected to announce which of the two builds it runs.
+    fn will_tell(&self, update: &Update, build: &Build) -> bool {
+        let announces = self.memory(&update.name).is_some_and(|memory| memory.announces_hash);
+        build.mdns && update.telling_hash().is_some() && announces
+    }
+
+    pub(super) fn unreachable(&mut self, id: UpdateId) {
+        let Some(name) = self.updates.get(&id).map(|update| update.name.clone()) else { return };
+        let Some(heard) = self.heard.get_mut(&name) else { return };
+        heard.unreachable = heard.unreachable.saturating_add(1);
+        if heard.liveness == Liveness::Alive && heard.unreachable >= UNREACHABLE_LIMIT {
+            heard.liveness = Liveness::Gone;
+            self.touch(&name);
+        }
+    }
+
+    pub(super) fn installed(&mut self, id: UpdateId, how: InstalledHow, now: Timestamp) {
+        let Some(update) = self.updates.get(&id) else { return };
+        let Some(delivery) = update.state.delivery().cloned() else { return };
+        let text = match how {
+            InstalledHow::Confirmed => "Installed: the device announced the new firmware.",
+            InstalledHow::Returned => {
+                "Installed: the device acknowledged the update and came back."
+            }
+            InstalledHow::AlreadyRunning => {
+                "Installed: the device already runs this build, nothing was sent."
+            }
+        };
+        let build = delivery.build.clone();
+        let name = build.name.clone();
+        if self.go(id, UpdateState::Installed { delivery, at: now, how }, now, text) {
+            let memory = self.change_memory(&name);
+            memory.installed_password = build.ota.password;
+            memory.config_hash = build.config_hash;
+            memory.version = build.esphome_version.or(memory.version.take());
+            self.notify_about(id, crate::view::NotificationKind::Installed, text);
+        }
+    }
+
+    /// Whether a device is thought to be there.
+    pub(super) fn presence(&self, device: &DeviceId, name: &str, now: Timestamp) -> Presence {
+        let gone = if self.sleeps(device, name) { Presence::Asleep } else { Presence::Offline };
+        match self.heard.get(name) {
+            Some(Heard { liveness: Liveness::Alive, .. }) => Presence::Online,
+            Some(Heard { liveness: Liveness::Gone, .. }) => gone,
+            Some(Heard { liveness: Liveness::Unheard, memory, .. })
+                if memory.last_seen.is_some()
+                    && self.first_look_until.is_none_or(|until| until <= now) =>
+            {
+                gone
+            }
+            Some(Heard { liveness: Liveness::Unheard, .. }) | None => Presence::Unknown,
+        }
+    }
+
+    /// The devices that should be tried now, and for what.
+    #[must_use]
+    pub fn targets(&self, now: Timestamp) -> Vec<Target> {
+        self.updates.values().filter_map(|update| self.target(update, now)).collect()
+    }
+
+    fn target(&self, update: &Update, now: Timestamp) -> Option<Target> {
+        let (delivery, purpose) = match &update.state {
+            UpdateState::Waiting { delivery, retry_at } if pause_is_over(*retry_at, now) => {
+                (delivery, Purpose::Capture)
+            }
+            UpdateState::Confirming { delivery, .. } => (delivery, Purpose::Confirm),
+            UpdateState::Waiting { .. }
+            | UpdateState::Queued
+            | UpdateState::Building { .. }
+            | UpdateState::Held { .. }
+            | UpdateState::Flashing { .. }
+            | UpdateState::Installed { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => return None,
+        };
+        let build = &delivery.build;
+        let remembered = self.memory(&update.name).map(|memory| memory.addresses.as_slice());
+        let mut addresses: Vec<TargetAddress> =
+            remembered.unwrap_or_default().iter().copied().map(TargetAddress::Ip).collect();
+        let configured = match build.address.as_deref() {
+            Some(address) => Some(
+                address
+                    .parse()
+                    .map_or_else(|_| TargetAddress::Name(address.to_owned()), TargetAddress::Ip),
+            ),
+            None => build.mdns.then(|| TargetAddress::Name(format!("{}.local", update.name))),
+        };
+        addresses.extend(configured.filter(|address| !addresses.contains(address)));
+        Some(Target {
+            update: update.id,
+            name: update.name.clone(),
+            addresses,
+            port: build.ota.port,
+            purpose,
+            period: KNOCK_PERIOD,
+        })
+    }
+}
+
+/// A device's memory with what a sighting adds to it.
+fn updated(old: &DeviceMemory, sighting: &Sighting, now: Timestamp) -> DeviceMemory {
+    let mut new = old.clone();
+    new.last_seen = Some(now);
+    for address in sighting.addresses.iter().rev() {
+        new.addresses.retain(|known| known != address);
+        new.addresses.insert(0, *address);
+    }
+    new.addresses.truncate(ADDRESSES_KEPT);
+    new.mac = sighting.mac.or(new.mac);
+    new.link_address = sighting.link_address.or(new.link_address);
+    if sighting.version.is_some() {
+        // A TXT record is complete: what it doesn't have, the firmware that runs doesn't announce.
+        new.version.clone_from(&sighting.version);
+        new.config_hash = sighting.config_hash;
+        new.announces_hash = sighting.config_hash.is_some();
+    }
+    new.friendly_name = sighting.friendly_name.clone().or(new.friendly_name);
+    new.platform = sighting.platform.clone().or(new.platform);
+    new
+}
+
+fn rolled_back(build: &Build, sighting: &Sighting) -> Problem {
+    let seen =
+        sighting.config_hash.map_or_else(|| "no config hash".to_owned(), |hash| hash.to_string());
+    let wanted = build.config_hash.map_or_else(|| "none".to_owned(), |hash| hash.to_string());
+    Problem::new(
+        "update.rolled_back",
+        format!("Rolled back: the device took the new firmware ({wanted}) and came back with another one ({seen})."),
+    )
+    .with_help(
+        "Firmware before ESPHome 2026.8 goes back when the device sleeps before the new one has run for a minute. \
+         Keep it awake for a minute once, then Retry.",
+    )
+}
+
+impl Update {
+    /// Whether a device of this name is meant: by the name at the request, or by that of the build.
+    #[must_use]
+    pub fn is_for(&self, name: &str) -> bool {
+        self.name == name
+            || self.state.delivery().is_some_and(|delivery| delivery.build.name == name)
+    }
+}

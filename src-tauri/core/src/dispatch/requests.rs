@@ -1,0 +1,216 @@
+//! What the user asks for.
+
+use crate::device::DeviceId;
+use crate::error::Problem;
+use crate::settings::Settings;
+use crate::time::Timestamp;
+use crate::update::{SourceTracking, StateKind, Update, UpdateId, UpdateState};
+
+use super::{Dispatch, Effect};
+
+impl Dispatch {
+    pub(super) fn install(&mut self, device: &DeviceId, now: Timestamp) -> Result<(), Problem> {
+        let name = self.installable(device)?;
+        let id = UpdateId(self.next_id);
+        self.next_id = self.next_id.checked_add(1).ok_or_else(|| {
+            Problem::new("queue.exhausted", "The queue has no numbers left for new updates.")
+        })?;
+        // When the older image may be on the device, its hash can't prove that the newer one is.
+        let arriving = self
+            .active(device)
+            .filter(|update| update.state.may_have_arrived())
+            .and_then(|update| update.state.delivery()?.build.config_hash);
+        if let Some(old) = self.active(device).map(|update| update.id) {
+            self.stop_work(old);
+            self.go(
+                old,
+                UpdateState::Superseded { at: now, by: id },
+                now,
+                "A newer update took its place.",
+            );
+        }
+        let mut update = Update {
+            id,
+            device: device.clone(),
+            running_at_request: arriving
+                .or_else(|| self.memory(&name).and_then(|memory| memory.config_hash)),
+            name,
+            requested_at: now,
+            state: UpdateState::Queued,
+            timeline: Vec::new(),
+        };
+        update.note(now, "Install requested.");
+        self.updates.insert(id, update);
+        self.decision.updates.insert(id, None);
+        self.decision.touched.insert(device.clone());
+        self.decision.started = Some(id);
+        Ok(())
+    }
+
+    /// The name of a device that can be built, or why it can't.
+    fn installable(&self, device: &DeviceId) -> Result<String, Problem> {
+        let file = self.configs.get(device).ok_or_else(|| self.no_configuration(device))?;
+        let summary = file.content.as_ref().map_err(Clone::clone)?;
+        if self.builder == Some(false) {
+            return Err(Problem::new(
+                "esphome.missing",
+                "ESPHome was not found, so nothing can be built.",
+            )
+            .with_help("Install it with one click, or choose where it is, in the settings."));
+        }
+        Ok(summary.name.clone())
+    }
+
+    fn no_configuration(&self, device: &DeviceId) -> Problem {
+        if device.discovered_name().is_some_and(|name| self.heard.contains_key(name)) {
+            Problem::new(
+                "device.not_configured",
+                format!(
+                    "{device} was only seen on the network; there is no configuration to build."
+                ),
+            )
+            .with_help("Add its YAML file to the config directory.")
+        } else {
+            Problem::new(
+                "device.unknown",
+                format!("There is no device {device:?} here.", device = device.as_str()),
+            )
+            .with_help(
+                "A device is named by its file in the config directory, such as sleepy.yaml.",
+            )
+        }
+    }
+
+    pub(super) fn cancel(&mut self, device: &DeviceId, now: Timestamp) -> Result<(), Problem> {
+        let Some(update) = self.active(device) else { return Err(self.nothing_active(device)) };
+        let id = update.id;
+        let may_have_arrived = update.state.may_have_arrived();
+        self.stop_work(id);
+        let text = if may_have_arrived {
+            "Cancelled, after the whole image may have reached the device: it may run it."
+        } else {
+            "Cancelled."
+        };
+        self.go(id, UpdateState::Cancelled { at: now, may_have_arrived }, now, text);
+        Ok(())
+    }
+
+    fn nothing_active(&self, device: &DeviceId) -> Problem {
+        if self.is_known(device) {
+            Problem::new("update.none", format!("{device} has no update that is under way."))
+        } else {
+            self.no_configuration(device)
+        }
+    }
+
+    fn is_known(&self, device: &DeviceId) -> bool {
+        self.configs.contains_key(device)
+            || self.updates.values().any(|update| update.device == *device)
+    }
+
+    /// Ends the process or the connection that works for an update.
+    fn stop_work(&mut self, id: UpdateId) {
+        let Some(kind) = self.updates.get(&id).map(|update| update.state.kind()) else { return };
+        match kind {
+            StateKind::Building => self.decision.effects.push(Effect::StopBuild(id)),
+            StateKind::Flashing => self.decision.effects.push(Effect::StopFlash(id)),
+            StateKind::Queued
+            | StateKind::Waiting
+            | StateKind::Held
+            | StateKind::Confirming
+            | StateKind::Installed
+            | StateKind::Failed
+            | StateKind::Cancelled
+            | StateKind::Superseded => {}
+        }
+    }
+
+    pub(super) fn retry(&mut self, device: &DeviceId, now: Timestamp) -> Result<(), Problem> {
+        if self.active(device).is_some() {
+            return Err(Problem::new(
+                "update.active",
+                format!("{device} already has an update under way."),
+            ));
+        }
+        let last = self.updates.values().rev().find(|update| update.device == *device);
+        match last.map(|update| update.state.kind()) {
+            Some(StateKind::Failed | StateKind::Cancelled) => self.install(device, now),
+            Some(
+                StateKind::Queued
+                | StateKind::Building
+                | StateKind::Waiting
+                | StateKind::Held
+                | StateKind::Flashing
+                | StateKind::Confirming
+                | StateKind::Installed
+                | StateKind::Superseded,
+            )
+            | None
+                if self.is_known(device) =>
+            {
+                Err(Problem::new(
+                    "update.none",
+                    format!("{device} has no failed or cancelled update to retry."),
+                ))
+            }
+            Some(_) | None => Err(self.no_configuration(device)),
+        }
+    }
+
+    pub(super) fn rebuild(&mut self, device: &DeviceId, now: Timestamp) -> Result<(), Problem> {
+        let id = self.held(device)?;
+        self.installable(device)?;
+        self.go(id, UpdateState::Queued, now, "To be built again from the changed sources.");
+        Ok(())
+    }
+
+    pub(super) fn flash_anyway(
+        &mut self,
+        device: &DeviceId,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let id = self.held(device)?;
+        let Some(mut delivery) =
+            self.updates.get(&id).and_then(|update| update.state.delivery().cloned())
+        else {
+            return Err(self.nothing_active(device));
+        };
+        delivery.tracking = SourceTracking::Waived;
+        let waiting = UpdateState::Waiting { delivery, retry_at: None };
+        self.go(id, waiting, now, "Will be flashed as it was built.");
+        Ok(())
+    }
+
+    fn held(&self, device: &DeviceId) -> Result<UpdateId, Problem> {
+        let update = self.active(device).ok_or_else(|| self.nothing_active(device))?;
+        match update.state.kind() {
+            StateKind::Held => Ok(update.id),
+            StateKind::Queued
+            | StateKind::Building
+            | StateKind::Waiting
+            | StateKind::Flashing
+            | StateKind::Confirming
+            | StateKind::Installed
+            | StateKind::Failed
+            | StateKind::Cancelled
+            | StateKind::Superseded => {
+                Err(Problem::new("update.not_held", format!("The update of {device} is not held.")))
+            }
+        }
+    }
+
+    pub(super) fn change_settings(&mut self, settings: Settings) -> Result<(), Problem> {
+        if settings.max_builds == 0 || settings.max_flashes == 0 {
+            return Err(Problem::new(
+                "settings.zero",
+                "At least one build and one transfer must be allowed at once.",
+            ));
+        }
+        if settings.config_dir != self.settings.config_dir {
+            // The sources of waiting updates are compared when the new directory has been read.
+            self.decision.configs = Some(self.replace_configs(Vec::new()));
+        }
+        self.decision.settings = Some(core::mem::replace(&mut self.settings, settings));
+        Ok(())
+    }
+}

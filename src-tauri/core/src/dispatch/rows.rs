@@ -1,0 +1,239 @@
+//! The state as it is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::device::{ConfigFile, DeviceId, DeviceMemory};
+use crate::time::Timestamp;
+use crate::update::{Acknowledgement, StateKind, Update, UpdateId, UpdateState};
+use crate::view::{Action, Counts, DeviceView, UpdateStateView, UpdateView};
+
+use super::{Dispatch, Liveness};
+
+impl Dispatch {
+    /// The identifiers of all rows.
+    #[must_use]
+    pub fn rows(&self) -> Vec<DeviceId> {
+        let configured = self.configs.keys().cloned();
+        let orphans = self
+            .updates
+            .values()
+            .filter(|update| {
+                !update.state.kind().is_final() && !self.configs.contains_key(&update.device)
+            })
+            .map(|update| update.device.clone());
+        let known: BTreeSet<&str> = self.configured_names().collect();
+        let discovered = self
+            .heard
+            .iter()
+            .filter(|(name, heard)| {
+                heard.liveness != Liveness::Unheard && !known.contains(name.as_str())
+            })
+            .map(|(name, _)| DeviceId::discovered(name));
+        let mut rows: Vec<DeviceId> = configured.chain(orphans).chain(discovered).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        rows
+    }
+
+    /// The names of all devices that have a row of their own by a configuration or an update.
+    fn configured_names(&self) -> impl Iterator<Item = &str> {
+        let configured = self.configs.values().map(|file| self.name_of(file));
+        let orphans = self.updates.values().filter(|update| {
+            !update.state.kind().is_final() && !self.configs.contains_key(&update.device)
+        });
+        configured.chain(orphans.map(|update| update.name.as_str()))
+    }
+
+    /// The name that the device of a configuration goes by. A broken one doesn't say: then it is that of
+    /// its last update, or else the file's stem.
+    pub(super) fn name_of<'a>(&'a self, file: &'a ConfigFile) -> &'a str {
+        let file_name = file.id.as_str();
+        let stem = || file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
+        match &file.content {
+            Ok(summary) => &summary.name,
+            Err(_) => self.last(&file.id).map_or_else(stem, |update| &update.name),
+        }
+    }
+
+    /// A row as it looks now; `None` when there is none any more.
+    #[must_use]
+    pub fn row(&self, id: &DeviceId, now: Timestamp) -> Option<DeviceView> {
+        if let Some(file) = self.configs.get(id) {
+            return Some(match &file.content {
+                Ok(summary) => {
+                    let mut row = self.row_of(id, &summary.name, now);
+                    row.friendly_name = summary.friendly_name.clone().or(row.friendly_name);
+                    row.platform = summary.platform.clone().or(row.platform);
+                    if row.addresses.is_empty() {
+                        row.addresses.extend(summary.address.clone());
+                    }
+                    row
+                }
+                Err(problem) => {
+                    let mut row = self.row_of(id, self.name_of(file), now);
+                    row.problem = Some(problem.clone());
+                    if row.primary == Action::Install || row.primary == Action::Retry {
+                        row.primary = Action::None;
+                    }
+                    row
+                }
+            });
+        }
+        if let Some(update) = self.active(id) {
+            return Some(self.row_of(id, &update.name, now));
+        }
+        let (name, heard) = self.heard.get_key_value(id.discovered_name()?)?;
+        if heard.liveness == Liveness::Unheard || self.configured_names().any(|known| known == name)
+        {
+            return None;
+        }
+        let mut row = self.row_of(id, name, now);
+        row.file = None;
+        row.primary = Action::None;
+        Some(row)
+    }
+
+    fn row_of(&self, id: &DeviceId, name: &str, now: Timestamp) -> DeviceView {
+        let memory = self.memory(name).cloned().unwrap_or_default();
+        let DeviceMemory {
+            last_seen,
+            addresses,
+            mac,
+            version,
+            config_hash,
+            friendly_name,
+            platform,
+            ..
+        } = memory;
+        let update = self.active(id).or_else(|| self.last(id));
+        let (primary, secondary) = actions(update.map(|update| update.state.kind()));
+        DeviceView {
+            id: id.clone(),
+            name: name.to_owned(),
+            friendly_name,
+            file: Some(id.as_str().to_owned()),
+            problem: None,
+            platform,
+            presence: self.presence(id, name, now),
+            last_seen,
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            mac,
+            deployed_version: version,
+            deployed_hash: config_hash,
+            deep_sleep: self.sleeps(id, name),
+            update: update.map(|update| self.update_view(update)),
+            primary,
+            secondary,
+        }
+    }
+
+    fn last(&self, id: &DeviceId) -> Option<&Update> {
+        self.updates.values().rev().find(|update| update.device == *id)
+    }
+
+    /// The active update of a device, or else its last one.
+    #[must_use]
+    pub fn shown_update(&self, id: &DeviceId) -> Option<&Update> {
+        self.active(id).or_else(|| self.last(id))
+    }
+
+    /// An update as it is shown; how far it is, is known to whoever does the work.
+    #[must_use]
+    pub fn update_view(&self, update: &Update) -> UpdateView {
+        let delivery = update.state.delivery();
+        UpdateView {
+            id: update.id,
+            requested_at: update.requested_at,
+            state: self.state_view(update),
+            progress: None,
+            attempts: delivery.map_or(0, |delivery| delivery.attempts),
+            last_attempt: delivery.and_then(|delivery| delivery.last_attempt.clone()),
+            wanted_hash: delivery.and_then(|delivery| delivery.build.config_hash),
+            wanted_version: delivery.and_then(|delivery| delivery.build.esphome_version.clone()),
+        }
+    }
+
+    fn state_view(&self, update: &Update) -> UpdateStateView {
+        match &update.state {
+            UpdateState::Queued => {
+                UpdateStateView::Queued { ahead: self.builds_ahead_of(update.id) }
+            }
+            UpdateState::Building { started_at } => {
+                UpdateStateView::Building { since: *started_at }
+            }
+            UpdateState::Waiting { delivery, .. } => {
+                UpdateStateView::Waiting { since: delivery.build.built_at }
+            }
+            UpdateState::Held { changes, .. } => UpdateStateView::Held { changes: changes.clone() },
+            UpdateState::Flashing { started_at, peer, .. } => {
+                UpdateStateView::Flashing { since: *started_at, address: peer.to_string() }
+            }
+            UpdateState::Confirming { since, acknowledgement, .. } => UpdateStateView::Confirming {
+                since: *since,
+                acknowledged: *acknowledgement == Acknowledgement::Final,
+            },
+            UpdateState::Installed { at, how, .. } => {
+                UpdateStateView::Installed { at: *at, how: *how }
+            }
+            UpdateState::Failed { at, problem, rolled_back } => UpdateStateView::Failed {
+                at: *at,
+                problem: problem.clone(),
+                rolled_back: *rolled_back,
+            },
+            UpdateState::Cancelled { at, may_have_arrived } => {
+                UpdateStateView::Cancelled { at: *at, may_have_arrived: *may_have_arrived }
+            }
+            UpdateState::Superseded { at, .. } => UpdateStateView::Superseded { at: *at },
+        }
+    }
+
+    fn builds_ahead_of(&self, id: UpdateId) -> u32 {
+        let Some(own) = self.updates.get(&id).map(|update| self.build_rank(update)) else {
+            return 0;
+        };
+        let before = self.queued().filter(|update| self.build_rank(update) < own).count();
+        u32::try_from(before + self.count(StateKind::Building)).unwrap_or(u32::MAX)
+    }
+
+    /// How many updates are where.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        // A newer update ends the older ones of its device, so the last one is the one that is shown.
+        let shown: BTreeMap<&DeviceId, StateKind> = self
+            .updates
+            .values()
+            .map(|update| (&update.device, update.state.kind()))
+            .filter(|(device, kind)| !kind.is_final() || self.configs.contains_key(*device))
+            .collect();
+        for kind in shown.into_values() {
+            match kind {
+                StateKind::Waiting => counts.waiting += 1,
+                StateKind::Queued
+                | StateKind::Building
+                | StateKind::Flashing
+                | StateKind::Confirming => counts.working += 1,
+                StateKind::Held | StateKind::Failed => counts.attention += 1,
+                StateKind::Installed | StateKind::Cancelled | StateKind::Superseded => {}
+            }
+        }
+        counts
+    }
+}
+
+fn actions(update: Option<StateKind>) -> (Action, Vec<Action>) {
+    match update {
+        None | Some(StateKind::Installed | StateKind::Superseded | StateKind::Cancelled) => {
+            (Action::Install, Vec::new())
+        }
+        Some(StateKind::Failed) => (Action::Retry, Vec::new()),
+        Some(StateKind::Held) => (Action::Rebuild, vec![Action::FlashAnyway, Action::Cancel]),
+        Some(
+            StateKind::Queued
+            | StateKind::Building
+            | StateKind::Waiting
+            | StateKind::Flashing
+            | StateKind::Confirming,
+        ) => (Action::Cancel, Vec::new()),
+    }
+}

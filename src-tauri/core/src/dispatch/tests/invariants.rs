@@ -1,0 +1,364 @@
+//! What holds after every input.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::device::{DeviceId, Source};
+use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input};
+use crate::time::Timestamp;
+use crate::update::{Acknowledgement, StateKind, Update, UpdateId, UpdateState};
+use crate::view::{Counts, DeviceView, UpdateStateView};
+
+use super::durable::{Durable, durable};
+
+/// The whole state, to be compared with a later one.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct View {
+    pub(super) durable: Durable,
+    rows: BTreeMap<DeviceId, DeviceView>,
+}
+
+impl View {
+    pub(super) fn of(dispatch: &Dispatch, now: Timestamp) -> Self {
+        let row = |id: DeviceId| {
+            let mut row = dispatch.row(&id, now).expect("every listed row can be shown");
+            // How many builds come before is shown with the next start of a build, not with every wish.
+            if let Some(UpdateStateView::Queued { ahead }) =
+                row.update.as_mut().map(|update| &mut update.state)
+            {
+                *ahead = 0;
+            }
+            (id, row)
+        };
+        Self { durable: durable(dispatch), rows: dispatch.rows().into_iter().map(row).collect() }
+    }
+
+    fn update(&self, id: UpdateId) -> Option<&Update> {
+        self.durable.updates.get(&id)
+    }
+
+    fn count(&self, kind: StateKind) -> usize {
+        self.durable.updates.values().filter(|update| update.state.kind() == kind).count()
+    }
+}
+
+pub(super) fn check(input: &Input, before: &View, after: &View, decision: &Decision) {
+    assert_eq!(decision.refused, [], "a transition that the table doesn't have");
+    check_record(before, after, decision);
+    check_limits(before, after);
+    for (id, update) in &after.durable.updates {
+        let old = before.update(*id);
+        if old != Some(update) {
+            check_change(input, old, update, decision);
+        }
+    }
+    for effect in &decision.effects {
+        check_effect(effect, before, after, decision);
+    }
+}
+
+/// Everything that is different is in the decision, with what it was.
+fn check_record(before: &View, after: &View, decision: &Decision) {
+    let ids: BTreeSet<_> =
+        before.durable.updates.keys().chain(after.durable.updates.keys()).collect();
+    for id in ids {
+        match decision.updates.get(id) {
+            Some(recorded) => assert_eq!(recorded.as_ref(), before.update(*id)),
+            None => assert_eq!(before.update(*id), after.update(*id), "a change that isn't stored"),
+        }
+    }
+    for (name, memory) in &after.durable.memories {
+        let old = before.durable.memories.get(name);
+        assert!(old == Some(memory) || decision.memories.contains_key(name), "{name} isn't stored");
+    }
+    assert_eq!(
+        decision.settings.as_ref().unwrap_or(&after.durable.settings),
+        &before.durable.settings
+    );
+    let rows: BTreeSet<_> = before.rows.keys().chain(after.rows.keys()).collect();
+    for id in rows {
+        assert!(
+            before.rows.get(id) == after.rows.get(id) || decision.touched.contains(id),
+            "{id} looks different and nobody is told:\n{:?}\n{:?}",
+            before.rows.get(id),
+            after.rows.get(id),
+        );
+    }
+}
+
+fn check_limits(before: &View, after: &View) {
+    let settings = &after.durable.settings;
+    for (kind, limit) in
+        [(StateKind::Building, settings.max_builds), (StateKind::Flashing, settings.max_flashes)]
+    {
+        let count = after.count(kind);
+        // Nothing that runs is ended by a lower limit.
+        assert!(count <= usize::from(limit).max(before.count(kind)), "{count} are {kind:?}");
+    }
+    let mut active = BTreeSet::new();
+    for update in after.durable.updates.values().filter(|update| !update.state.kind().is_final()) {
+        assert!(active.insert(&update.device), "{} has two active updates", update.device);
+    }
+}
+
+fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &Decision) {
+    let to = new.state.kind();
+    let Some(old) = old else {
+        assert!(matches!(input, Input::Install(_) | Input::Retry(_)));
+        assert!(matches!(to, StateKind::Queued | StateKind::Building));
+        return;
+    };
+    let from = old.state.kind();
+    assert!(!from.is_final(), "{} was over and changed", old.id);
+    assert_eq!(
+        (old.id, &old.device, &old.name, old.requested_at, old.running_at_request),
+        (new.id, &new.device, &new.name, new.requested_at, new.running_at_request)
+    );
+    assert!(new.timeline.len() <= Update::TIMELINE_LIMIT);
+    assert_eq!(new.timeline.last().map(|entry| entry.state), Some(to), "the story tells the state");
+    if from == StateKind::Held && to != StateKind::Held {
+        check_answer(input, old, to);
+    }
+    if from == StateKind::Confirming && to != StateKind::Confirming {
+        check_word(input, old, new);
+    }
+    if to == StateKind::Installed {
+        assert!(
+            matches!(
+                (from, input),
+                (StateKind::Confirming, Input::Sighted(_) | Input::Tick)
+                    | (StateKind::Waiting | StateKind::Held, Input::Sighted(_))
+                    | (
+                        StateKind::Flashing,
+                        Input::FlashEnded { outcome: FlashOutcome::AlreadyRunning, .. }
+                    )
+            ),
+            "{from:?} can't be installed by {input:?}"
+        );
+    }
+    if matches!(to, StateKind::Cancelled | StateKind::Superseded) {
+        let stops = |effect: &Effect| decision.effects.contains(effect);
+        assert_eq!(stops(&Effect::StopBuild(old.id)), from == StateKind::Building);
+        assert_eq!(stops(&Effect::StopFlash(old.id)), from == StateKind::Flashing);
+    }
+    let told = decision
+        .effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Notify(told) if told.device == new.device));
+    let news =
+        from != to && matches!(to, StateKind::Installed | StateKind::Failed | StateKind::Held);
+    assert_eq!(told.count(), usize::from(news), "{from:?} to {to:?}: one notification per outcome");
+}
+
+/// A held update moves by the user's answer, or because the device runs it already.
+fn check_answer(input: &Input, old: &Update, to: StateKind) {
+    let by_user = |device: &DeviceId| *device == old.device;
+    assert!(
+        match input {
+            Input::FlashAnyway(device) => by_user(device) && to == StateKind::Waiting,
+            Input::Rebuild(device) =>
+                by_user(device) && matches!(to, StateKind::Queued | StateKind::Building),
+            Input::Cancel(device) => by_user(device) && to == StateKind::Cancelled,
+            Input::Install(device) => by_user(device) && to == StateKind::Superseded,
+            Input::Sighted(_) => to == StateKind::Installed,
+            Input::Retry(_)
+            | Input::Settings(_)
+            | Input::Configs(_)
+            | Input::SourcesChecked { .. }
+            | Input::BuilderReady(_)
+            | Input::BuildEnded { .. }
+            | Input::Connected { .. }
+            | Input::Returned { .. }
+            | Input::Unreachable { .. }
+            | Input::ImageLost { .. }
+            | Input::AboutToComplete(_)
+            | Input::FlashEnded { .. }
+            | Input::Recover
+            | Input::Tick => false,
+        },
+        "a held update became {to:?} by {input:?}"
+    );
+}
+
+/// After the last byte nothing is guessed: the device's word decides, or its return.
+fn check_word(input: &Input, old: &Update, new: &Update) {
+    let UpdateState::Confirming { acknowledgement, delivery, .. } = &old.state else { return };
+    let fresh = |source: Source| matches!(source, Source::Packet | Source::Answer);
+    match (&new.state, input) {
+        (UpdateState::Waiting { .. }, Input::Sighted(sighting)) => {
+            assert!(fresh(sighting.source) && *acknowledgement == Acknowledgement::Unknown);
+            let build = &delivery.build;
+            assert!(
+                sighting.config_hash != build.config_hash
+                    || sighting.version != build.esphome_version,
+                "it runs the build"
+            );
+        }
+        (UpdateState::Waiting { delivery: next, .. }, Input::Tick) => {
+            assert_eq!(*acknowledgement, Acknowledgement::Unknown);
+            assert!(!delivery.repeated_blindly && next.repeated_blindly, "blindly only once");
+        }
+        (UpdateState::Installed { .. }, Input::Tick) => {
+            assert_eq!(*acknowledgement, Acknowledgement::Final, "silence proves nothing");
+        }
+        (UpdateState::Failed { rolled_back: true, .. }, Input::Sighted(sighting)) => {
+            assert!(fresh(sighting.source) && *acknowledgement == Acknowledgement::Final);
+        }
+        (UpdateState::Installed { .. }, Input::Sighted(_))
+        | (UpdateState::Failed { rolled_back: false, .. }, Input::Tick)
+        | (UpdateState::Cancelled { may_have_arrived: true, .. }, Input::Cancel(_))
+        | (UpdateState::Superseded { .. }, Input::Install(_)) => {}
+        (state, input) => panic!("confirming became {:?} by {input:?}", state.kind()),
+    }
+}
+
+fn check_effect(effect: &Effect, before: &View, after: &View, decision: &Decision) {
+    let kinds = |id: &UpdateId| {
+        let kind = |view: &View| view.update(*id).map(|update| update.state.kind());
+        (kind(before), kind(after))
+    };
+    let once = decision.effects.iter().filter(|other| *other == effect).count() == 1;
+    match effect {
+        Effect::StartFlash { update, password } => {
+            assert_eq!(kinds(update), (Some(StateKind::Waiting), Some(StateKind::Flashing)));
+            let delivery = after.update(*update).and_then(|update| update.state.delivery());
+            assert_eq!(delivery.map(|delivery| delivery.password), Some(*password));
+            assert!(once);
+        }
+        Effect::StartBuild { update, device } => {
+            assert_eq!(kinds(update).1, Some(StateKind::Building));
+            assert_eq!(after.update(*update).map(|update| &update.device), Some(device));
+            assert!(once);
+        }
+        Effect::StopBuild(update) => {
+            let (from, to) = kinds(update);
+            assert_eq!(from, Some(StateKind::Building));
+            assert!(matches!(to, Some(StateKind::Cancelled | StateKind::Superseded)));
+        }
+        Effect::StopFlash(update) => {
+            let (from, to) = kinds(update);
+            assert_eq!(from, Some(StateKind::Flashing));
+            assert!(matches!(to, Some(StateKind::Cancelled | StateKind::Superseded)));
+        }
+        Effect::DropConnection(update) => assert_eq!(kinds(update).0, kinds(update).1),
+        Effect::CheckSources(update) => assert!(after.update(*update).is_some()),
+        Effect::Nudge(name) => assert!(!name.is_empty()),
+        Effect::Notify(told) => {
+            assert!(after.durable.settings.notifications);
+            assert!(!told.title.is_empty() && !told.body.is_empty());
+        }
+    }
+}
+
+/// What is derived from the state agrees with it.
+pub(super) fn check_state(dispatch: &Dispatch, now: Timestamp) {
+    let rows = dispatch.rows();
+    let mut counts = Counts::default();
+    for id in &rows {
+        let row = dispatch.row(id, now).expect("every listed row can be shown");
+        assert_eq!(row.id, *id);
+        assert_eq!(
+            row.update.as_ref().map(|update| update.id),
+            dispatch.shown_update(id).map(|update| update.id)
+        );
+        match row.update.map(|update| update.state) {
+            Some(UpdateStateView::Waiting { .. }) => counts.waiting += 1,
+            Some(
+                UpdateStateView::Queued { .. }
+                | UpdateStateView::Building { .. }
+                | UpdateStateView::Flashing { .. }
+                | UpdateStateView::Confirming { .. },
+            ) => counts.working += 1,
+            Some(UpdateStateView::Held { .. } | UpdateStateView::Failed { .. }) => {
+                counts.attention += 1;
+            }
+            Some(
+                UpdateStateView::Installed { .. }
+                | UpdateStateView::Cancelled { .. }
+                | UpdateStateView::Superseded { .. },
+            )
+            | None => {}
+        }
+    }
+    assert_eq!(dispatch.counts(), counts);
+    for update in dispatch.updates().filter(|update| !update.state.kind().is_final()) {
+        assert!(rows.contains(&update.device), "{} has an update and no row", update.device);
+    }
+    for target in dispatch.targets(now) {
+        let kind = dispatch.update(target.update).map(|update| update.state.kind());
+        assert!(matches!(kind, Some(StateKind::Waiting | StateKind::Confirming)));
+    }
+}
+
+/// A restart loses nothing and goes on with nothing by itself.
+pub(super) fn check_restart(before: &BTreeMap<UpdateId, Update>, dispatch: &Dispatch) {
+    assert!(before.keys().eq(dispatch.updates.keys()));
+    for (old, new) in before.values().zip(dispatch.updates.values()) {
+        let expected = match old.state.kind() {
+            StateKind::Building => StateKind::Queued,
+            StateKind::Flashing if matches!(new.state, UpdateState::Confirming { .. }) => {
+                assert!(old.state.may_have_arrived());
+                StateKind::Confirming
+            }
+            StateKind::Flashing => StateKind::Waiting,
+            other @ (StateKind::Queued
+            | StateKind::Waiting
+            | StateKind::Held
+            | StateKind::Confirming
+            | StateKind::Installed
+            | StateKind::Failed
+            | StateKind::Cancelled
+            | StateKind::Superseded) => {
+                assert!(old == new || other == StateKind::Confirming);
+                other
+            }
+        };
+        assert_eq!(new.state.kind(), expected);
+    }
+}
+
+/// From here on builds succeed, nothing is edited, and devices take what they are sent and say so: then
+/// no update gets stuck.
+pub(super) fn check_ends(dispatch: &mut Dispatch, mut now: Timestamp) {
+    let active = |dispatch: &Dispatch| -> Vec<Update> {
+        dispatch.updates().filter(|update| !update.state.kind().is_final()).cloned().collect()
+    };
+    let mut give = |input: Input, dispatch: &mut Dispatch, seconds: u64| {
+        now = now + core::time::Duration::from_secs(seconds);
+        dispatch.handle(input, now).map(|decision| decision.effects)
+    };
+    give(Input::BuilderReady(true), dispatch, 0).expect("it is ready");
+    for _ in 0..20 {
+        for update in active(dispatch) {
+            let (id, device) = (update.id, update.device.clone());
+            match &update.state {
+                UpdateState::Queued => drop(give(Input::Tick, dispatch, 0)),
+                UpdateState::Building { .. } => {
+                    let result = Ok((super::lab::build(&update.name), Vec::new()));
+                    drop(give(Input::BuildEnded { update: id, result }, dispatch, 30));
+                }
+                UpdateState::Waiting { .. } => {
+                    let peer = super::lab::address(1);
+                    drop(give(Input::Connected { update: id, peer }, dispatch, 30));
+                }
+                UpdateState::Held { .. } => drop(give(Input::FlashAnyway(device), dispatch, 1)),
+                UpdateState::Flashing { .. } => {
+                    drop(give(Input::AboutToComplete(id), dispatch, 1));
+                    let outcome = FlashOutcome::Acknowledged;
+                    drop(give(Input::FlashEnded { update: id, outcome }, dispatch, 1));
+                }
+                UpdateState::Confirming { delivery, .. } => {
+                    let name = delivery.build.name.clone();
+                    let word = super::lab::packet(&name, delivery.build.config_hash);
+                    drop(give(Input::Tick, dispatch, 0));
+                    drop(give(Input::Sighted(word), dispatch, 15));
+                    drop(give(Input::Tick, dispatch, 20));
+                }
+                UpdateState::Installed { .. }
+                | UpdateState::Failed { .. }
+                | UpdateState::Cancelled { .. }
+                | UpdateState::Superseded { .. } => {}
+            }
+        }
+    }
+    assert_eq!(active(dispatch), [], "an update got stuck");
+}

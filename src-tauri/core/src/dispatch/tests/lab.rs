@@ -1,0 +1,304 @@
+//! A dispatch with a clock and a record of everything it asked for.
+
+use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use crate::device::{
+    ConfigFile, ConfigHash, ConfigSummary, DeviceId, DeviceMemory, Sighting, SightingKind, Source,
+};
+use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input};
+use crate::error::Problem;
+use crate::ota::FailureClass;
+use crate::settings::{ChangedSources, Settings};
+use crate::time::Timestamp;
+use crate::update::{
+    Build, Encryption, OtaParameters, Secret, Sha256, SourceChange, SourceChangeKind, StateKind,
+    Update, UpdateId, UpdateState,
+};
+use crate::view::{DeviceView, NotificationKind};
+
+/// What the devices run at first, and what is built.
+pub(super) const OLD: ConfigHash = ConfigHash(0xAAAA);
+pub(super) const NEW: ConfigHash = ConfigHash(0xBBBB);
+pub(super) const VERSION: &str = "2026.10.0";
+
+/// Every state that something can still follow on.
+pub(super) const ACTIVE: [StateKind; 6] = [
+    StateKind::Queued,
+    StateKind::Building,
+    StateKind::Waiting,
+    StateKind::Held,
+    StateKind::Flashing,
+    StateKind::Confirming,
+];
+
+pub(super) fn yaml(name: &str) -> DeviceId {
+    DeviceId::of_file(format!("{name}.yaml"))
+}
+
+pub(super) fn address(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
+}
+
+/// The configuration of a device that sleeps.
+pub(super) fn config(name: &str) -> ConfigFile {
+    let content = Ok(ConfigSummary {
+        name: name.into(),
+        friendly_name: None,
+        platform: Some("esp32".into()),
+        address: None,
+        deep_sleep: true,
+    });
+    ConfigFile { id: yaml(name), content }
+}
+
+pub(super) fn mains_powered(name: &str) -> ConfigFile {
+    let mut file = config(name);
+    if let Ok(summary) = &mut file.content {
+        summary.deep_sleep = false;
+    }
+    file
+}
+
+pub(super) fn broken(name: &str) -> ConfigFile {
+    ConfigFile { id: yaml(name), content: Err(Problem::new("yaml.syntax", "Line 3 is broken.")) }
+}
+
+pub(super) fn build(name: &str) -> Build {
+    Build {
+        image: Sha256("ab".repeat(32)),
+        size: 500_000,
+        config_hash: Some(NEW),
+        esphome_version: Some(VERSION.into()),
+        built_at: Timestamp::from_millis(0),
+        name: name.into(),
+        sources: Vec::new(),
+        ota: OtaParameters {
+            port: 3232,
+            password: Some(Secret("new".into())),
+            encryption: Encryption::None,
+        },
+        address: None,
+        deep_sleep: true,
+        mdns: true,
+    }
+}
+
+/// A packet of the device, with a complete TXT record.
+pub(super) fn packet(name: &str, hash: Option<ConfigHash>) -> Sighting {
+    Sighting {
+        name: name.into(),
+        source: Source::Packet,
+        kind: SightingKind::Alive,
+        addresses: vec![address(7)],
+        mac: None,
+        link_address: None,
+        version: Some(VERSION.into()),
+        config_hash: hash,
+        friendly_name: None,
+        platform: None,
+    }
+}
+
+/// A packet with nothing but the device's address.
+pub(super) fn address_packet(name: &str) -> Sighting {
+    Sighting { version: None, ..packet(name, None) }
+}
+
+pub(super) fn goodbye(name: &str) -> Sighting {
+    Sighting { kind: SightingKind::Gone, addresses: Vec::new(), ..address_packet(name) }
+}
+
+pub(super) fn edited(path: &str) -> Vec<SourceChange> {
+    vec![SourceChange { path: path.into(), kind: SourceChangeKind::Edited }]
+}
+
+pub(super) fn problem() -> Problem {
+    Problem::new("test.problem", "It went wrong.")
+}
+
+pub(super) fn failed(class: FailureClass) -> FlashOutcome {
+    FlashOutcome::Failed { class, problem: problem() }
+}
+
+pub(super) struct Lab {
+    pub(super) dispatch: Dispatch,
+    pub(super) now: Timestamp,
+    pub(super) configs: Vec<ConfigFile>,
+    /// What the last input led to.
+    pub(super) effects: Vec<Effect>,
+    /// Every notification so far.
+    pub(super) told: Vec<(NotificationKind, String, String)>,
+}
+
+impl Lab {
+    /// An application that was started a minute ago, with one device that sleeps, runs [`OLD`], and with
+    /// an ESPHome that builds.
+    pub(super) fn new() -> Self {
+        let mut lab = Self::with(vec![config("sleepy")]);
+        lab.seen("sleepy", Some(OLD));
+        lab.give(Input::Sighted(goodbye("sleepy")));
+        lab
+    }
+
+    pub(super) fn with(configs: Vec<ConfigFile>) -> Self {
+        let now = Timestamp::from_millis(1_000_000);
+        let dispatch = Dispatch::new(Settings::default(), Vec::new(), BTreeMap::new(), 1, now);
+        let mut lab = Self { dispatch, now, configs, effects: Vec::new(), told: Vec::new() };
+        lab.give(Input::Recover);
+        lab.give(Input::Configs(lab.configs.clone()));
+        lab.give(Input::BuilderReady(true));
+        lab.after(60);
+        lab.give(Input::Tick);
+        lab
+    }
+
+    /// The same with this policy on changed sources.
+    pub(super) fn with_policy(policy: ChangedSources) -> Self {
+        let mut lab = Self::new();
+        lab.give(Input::Settings(Settings { changed_sources: policy, ..Settings::default() }));
+        lab
+    }
+
+    /// A lab whose device `sleepy` has an update in this state.
+    pub(super) fn at(state: StateKind) -> (Self, UpdateId) {
+        let mut lab = Self::new();
+        if state == StateKind::Queued {
+            lab.give(Input::BuilderReady(false));
+            lab.dispatch.builder = None;
+        }
+        let id = lab.install("sleepy");
+        let path: &[fn(&mut Self, UpdateId)] = match state {
+            StateKind::Queued | StateKind::Building => &[],
+            StateKind::Waiting => &[Self::built],
+            StateKind::Held => &[Self::built, |lab, id| lab.changed(id, "sleepy.yaml")],
+            StateKind::Flashing => &[Self::built, Self::connected],
+            StateKind::Confirming => &[Self::built, Self::connected, Self::acknowledged],
+            StateKind::Installed
+            | StateKind::Failed
+            | StateKind::Cancelled
+            | StateKind::Superseded => panic!("{state:?} is not on the way"),
+        };
+        for step in path {
+            step(&mut lab, id);
+        }
+        lab.expect(id, state);
+        (lab, id)
+    }
+
+    pub(super) fn after(&mut self, seconds: u64) -> &mut Self {
+        self.after_ms(seconds * 1_000)
+    }
+
+    pub(super) fn after_ms(&mut self, millis: u64) -> &mut Self {
+        self.now = self.now + Duration::from_millis(millis);
+        self
+    }
+
+    /// Hands in what happened; no transition may be refused.
+    pub(super) fn try_give(&mut self, input: Input) -> Result<Decision, Problem> {
+        let decision = self.dispatch.handle(input, self.now)?;
+        assert_eq!(decision.refused, [], "a transition that the table doesn't have");
+        self.effects.clone_from(&decision.effects);
+        for effect in &self.effects {
+            if let Effect::Notify(told) = effect {
+                self.told.push((told.kind, told.title.clone(), told.body.clone()));
+            }
+        }
+        Ok(decision)
+    }
+
+    pub(super) fn give(&mut self, input: Input) -> Decision {
+        self.try_give(input).expect("it can be met")
+    }
+
+    /// Hands in a request that can't be met; the code of the problem.
+    pub(super) fn refuse(&mut self, input: Input) -> String {
+        self.try_give(input).expect_err("it can't be met").code
+    }
+
+    pub(super) fn install(&mut self, name: &str) -> UpdateId {
+        self.give(Input::Install(yaml(name))).started.expect("an update was started")
+    }
+
+    pub(super) fn built(&mut self, id: UpdateId) {
+        let name = self.update(id).name.clone();
+        self.built_as(id, build(&name));
+    }
+
+    pub(super) fn built_as(&mut self, id: UpdateId, build: Build) {
+        self.give(Input::BuildEnded { update: id, result: Ok((build, Vec::new())) });
+    }
+
+    pub(super) fn changed(&mut self, id: UpdateId, path: &str) {
+        self.give(Input::SourcesChecked { update: id, changes: edited(path) });
+    }
+
+    pub(super) fn connected(&mut self, id: UpdateId) {
+        self.give(Input::Connected { update: id, peer: address(7) });
+    }
+
+    pub(super) fn ended(&mut self, id: UpdateId, outcome: FlashOutcome) {
+        self.give(Input::FlashEnded { update: id, outcome });
+    }
+
+    pub(super) fn acknowledged(&mut self, id: UpdateId) {
+        self.give(Input::AboutToComplete(id));
+        self.ended(id, FlashOutcome::Acknowledged);
+    }
+
+    /// The connection dies with the last bytes.
+    pub(super) fn cut_at_the_end(&mut self, id: UpdateId) {
+        self.give(Input::AboutToComplete(id));
+        self.ended(id, failed(FailureClass::OutcomeUnknown));
+    }
+
+    pub(super) fn seen(&mut self, name: &str, hash: Option<ConfigHash>) {
+        self.give(Input::Sighted(packet(name, hash)));
+    }
+
+    pub(super) fn update(&self, id: UpdateId) -> &Update {
+        self.dispatch.update(id).expect("the update exists")
+    }
+
+    pub(super) fn state(&self, id: UpdateId) -> &UpdateState {
+        &self.update(id).state
+    }
+
+    #[track_caller]
+    pub(super) fn expect(&self, id: UpdateId, state: StateKind) {
+        assert_eq!(self.state(id).kind(), state, "{:#?}", self.update(id).timeline);
+    }
+
+    pub(super) fn row(&self, name: &str) -> DeviceView {
+        self.dispatch.row(&yaml(name), self.now).expect("the device is listed")
+    }
+
+    pub(super) fn starts_flash(&self) -> bool {
+        self.effects.iter().any(|effect| matches!(effect, Effect::StartFlash { .. }))
+    }
+
+    pub(super) fn told_kinds(&self) -> Vec<NotificationKind> {
+        self.told.iter().map(|(kind, ..)| *kind).collect()
+    }
+
+    /// Ends the application at this instant and starts it again from what was stored.
+    pub(super) fn restart(&mut self) {
+        let stored = serde_json::to_string(&self.dispatch.updates().collect::<Vec<_>>()).unwrap();
+        let updates: Vec<Update> = serde_json::from_str(&stored).unwrap();
+        let memories: BTreeMap<&String, &DeviceMemory> =
+            self.dispatch.heard.iter().map(|(name, heard)| (name, &heard.memory)).collect();
+        let memories = serde_json::from_str(&serde_json::to_string(&memories).unwrap()).unwrap();
+        let settings = serde_json::to_string(self.dispatch.settings()).unwrap();
+        let settings = serde_json::from_str(&settings).unwrap();
+        self.dispatch = Dispatch::new(settings, updates, memories, self.dispatch.next_id, self.now);
+        self.give(Input::Recover);
+    }
+
+    /// What follows on a start: the directory is read and ESPHome is found.
+    pub(super) fn come_up(&mut self) {
+        self.give(Input::Configs(self.configs.clone()));
+        self.give(Input::BuilderReady(true));
+    }
+}

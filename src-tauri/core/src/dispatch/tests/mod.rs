@@ -1,0 +1,15 @@
+//! Tests of the queue. [`lab`] has the words that the stories are told in.
+
+mod builds;
+mod confirming;
+mod durable;
+mod flashes;
+mod invariants;
+mod job;
+mod lab;
+mod presence;
+mod properties;
+mod rows;
+mod sources;
+mod table;
+mod user;

@@ -1,0 +1,131 @@
+//! Who is there, as the list shows it.
+
+use crate::device::{DeviceId, MacAddress, Presence, Sighting};
+use crate::dispatch::{Dispatch, Input};
+use crate::update::StateKind;
+
+use super::lab::*;
+
+#[test]
+fn what_was_never_heard_is_unknown() {
+    let lab = Lab::with(vec![config("sleepy")]);
+    assert_eq!(lab.row("sleepy").presence, Presence::Unknown);
+}
+
+#[test]
+fn a_goodbye_is_asleep_or_offline() {
+    let mut lab = Lab::with(vec![config("sleepy"), mains_powered("plug")]);
+    for (name, gone) in [("sleepy", Presence::Asleep), ("plug", Presence::Offline)] {
+        lab.seen(name, None);
+        assert_eq!(lab.row(name).presence, Presence::Online);
+        lab.give(Input::Sighted(goodbye(name)));
+        assert_eq!(lab.row(name).presence, gone);
+        assert!(lab.row(name).last_seen.is_some());
+    }
+}
+
+#[test]
+fn a_remembered_device_is_gone_when_the_first_look_did_not_find_it() {
+    let mut lab = Lab::new();
+    lab.restart();
+    lab.give(Input::Configs(lab.configs.clone()));
+    assert_eq!(lab.row("sleepy").presence, Presence::Unknown);
+    let look = lab.now + Dispatch::FIRST_LOOK;
+    assert_eq!(lab.dispatch.next_deadline(lab.now), Some(look));
+    lab.now = look;
+    let decision = lab.give(Input::Tick);
+    assert!(decision.touched.contains(&yaml("sleepy")));
+    assert_eq!(lab.row("sleepy").presence, Presence::Asleep);
+    assert_eq!(lab.dispatch.next_deadline(lab.now), None);
+    let decision = lab.after(1).give(Input::Tick);
+    assert!(decision.touched.is_empty(), "time alone changes no row after that");
+}
+
+#[test]
+fn three_failed_connections_are_as_good_as_a_goodbye() {
+    let (mut lab, id) = Lab::at(StateKind::Waiting);
+    lab.seen("sleepy", Some(OLD));
+    for _ in 0..2 {
+        lab.give(Input::Unreachable { update: id });
+    }
+    assert_eq!(lab.row("sleepy").presence, Presence::Online);
+    lab.seen("sleepy", Some(OLD));
+    for _ in 0..3 {
+        assert_eq!(lab.row("sleepy").presence, Presence::Online);
+        lab.give(Input::Unreachable { update: id });
+    }
+    assert_eq!(lab.row("sleepy").presence, Presence::Asleep);
+    lab.expect(id, StateKind::Waiting);
+}
+
+#[test]
+fn evidence_of_a_device_that_was_thought_gone_leads_to_a_connection() {
+    let (mut lab, id) = Lab::at(StateKind::Waiting);
+    for _ in 0..9 {
+        lab.give(Input::Unreachable { update: id });
+    }
+    lab.give(Input::Sighted(address_packet("sleepy")));
+    assert_eq!(lab.effects, [crate::dispatch::Effect::Nudge("sleepy".into())]);
+}
+
+#[test]
+fn what_the_network_says_is_remembered_over_a_restart() {
+    let mut lab = Lab::new();
+    let mac = MacAddress([1, 2, 3, 4, 5, 6]);
+    lab.give(Input::Sighted(Sighting { mac: Some(mac), ..packet("sleepy", Some(OLD)) }));
+    lab.restart();
+    lab.come_up();
+    let row = lab.row("sleepy");
+    assert_eq!((row.mac, row.deployed_hash), (Some(mac), Some(OLD)));
+    assert_eq!(row.deployed_version.as_deref(), Some(VERSION));
+    assert_eq!(row.addresses, ["192.0.2.7"]);
+}
+
+#[test]
+fn the_newest_address_comes_first_and_few_are_kept() {
+    let mut lab = Lab::new();
+    for last in 1..=9 {
+        let addresses = vec![address(last)];
+        lab.give(Input::Sighted(Sighting { addresses, ..packet("sleepy", None) }));
+    }
+    assert_eq!(lab.row("sleepy").addresses, ["192.0.2.9", "192.0.2.8", "192.0.2.7", "192.0.2.6"]);
+}
+
+#[test]
+fn a_packet_that_says_nothing_new_is_not_written_each_time() {
+    let mut lab = Lab::new();
+    lab.seen("sleepy", Some(OLD));
+    let again = |lab: &mut Lab, seconds| {
+        lab.after(seconds).give(Input::Sighted(packet("sleepy", Some(OLD)))).is_durable()
+    };
+    assert!(!again(&mut lab, 10));
+    assert!(!again(&mut lab, 10));
+    assert!(again(&mut lab, 50), "but once a minute");
+    lab.now = crate::time::Timestamp::from_millis(0);
+    assert!(again(&mut lab, 0), "a clock that was set back makes what is stored stale");
+}
+
+#[test]
+fn discovered_devices_come_and_go_with_their_configuration() {
+    let mut lab = Lab::new();
+    let stranger = DeviceId::discovered("stranger");
+    assert!(!lab.dispatch.rows().contains(&stranger));
+    let decision = lab.give(Input::Sighted(packet("stranger", Some(OLD))));
+    assert!(decision.touched.contains(&stranger));
+    assert!(lab.dispatch.rows().contains(&stranger));
+    let row = lab.dispatch.row(&stranger, lab.now).unwrap();
+    assert_eq!((row.file, row.primary), (None, crate::view::Action::None));
+
+    lab.give(Input::Sighted(goodbye("stranger")));
+    let row = lab.dispatch.row(&stranger, lab.now).unwrap();
+    assert_eq!(row.presence, Presence::Offline);
+
+    let decision = lab.give(Input::Configs(vec![config("sleepy"), config("stranger")]));
+    assert!(decision.touched.contains(&stranger));
+    assert_eq!(lab.dispatch.row(&stranger, lab.now), None);
+    assert_eq!(lab.row("stranger").deployed_hash, Some(OLD));
+
+    let decision = lab.give(Input::Configs(vec![config("sleepy")]));
+    assert!(decision.touched.contains(&stranger));
+    assert!(lab.dispatch.rows().contains(&stranger));
+}

@@ -1,0 +1,126 @@
+//! Rows, buttons and counts.
+
+use crate::device::{DeviceId, Presence};
+use crate::dispatch::Input;
+use crate::update::StateKind;
+use crate::view::{Action, Counts, UpdateStateView};
+
+use super::lab::*;
+
+#[test]
+fn every_state_has_its_button() {
+    assert_eq!(Lab::new().row("sleepy").primary, Action::Install);
+    for state in ACTIVE {
+        let (lab, _) = Lab::at(state);
+        let row = lab.row("sleepy");
+        if state == StateKind::Held {
+            assert_eq!(row.primary, Action::Rebuild);
+            assert_eq!(row.secondary, [Action::FlashAnyway, Action::Cancel]);
+        } else {
+            assert_eq!(row.primary, Action::Cancel, "{state:?}");
+        }
+    }
+    let (mut lab, id) = Lab::at(StateKind::Building);
+    lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
+    assert_eq!(lab.row("sleepy").primary, Action::Retry);
+}
+
+#[test]
+fn a_broken_configuration_is_a_row_with_its_error() {
+    let mut lab = Lab::with(vec![broken("bad")]);
+    let row = lab.row("bad");
+    assert_eq!((row.name.as_str(), row.primary), ("bad", Action::None));
+    assert_eq!(row.problem.unwrap().code, "yaml.syntax");
+    // Its device is still this device.
+    let decision = lab.give(Input::Sighted(packet("bad", Some(OLD))));
+    assert!(decision.touched.contains(&yaml("bad")), "its row shows it");
+    assert_eq!(lab.row("bad").presence, Presence::Online);
+    assert_eq!(lab.dispatch.rows(), [yaml("bad")], "and no second row does");
+}
+
+#[test]
+fn a_configuration_that_breaks_keeps_the_name_that_its_update_has() {
+    let mut file = config("kitchen");
+    file.content.as_mut().unwrap().name = "kitchen-sensor".into();
+    let mut lab = Lab::with(vec![file]);
+    lab.seen("kitchen-sensor", Some(OLD));
+    let id = lab.install("kitchen");
+    lab.built(id);
+    lab.give(Input::Configs(vec![broken("kitchen")]));
+    let row = lab.row("kitchen");
+    assert_eq!((row.name.as_str(), row.presence), ("kitchen-sensor", Presence::Online));
+    assert_eq!(row.primary, Action::Cancel);
+    assert_eq!(lab.dispatch.rows(), [yaml("kitchen")]);
+}
+
+#[test]
+fn an_update_without_a_configuration_is_the_only_row_of_its_device() {
+    let (mut lab, _) = Lab::at(StateKind::Waiting);
+    lab.give(Input::Configs(Vec::new()));
+    let decision = lab.give(Input::Sighted(packet("sleepy", Some(OLD))));
+    assert!(decision.touched.contains(&yaml("sleepy")));
+    assert_eq!(lab.dispatch.rows(), [yaml("sleepy")]);
+    let decision = lab.give(Input::Cancel(yaml("sleepy")));
+    let discovered = DeviceId::discovered("sleepy");
+    assert!(decision.touched.contains(&discovered));
+    assert_eq!(lab.dispatch.rows(), [discovered]);
+}
+
+#[test]
+fn the_counts_are_those_of_the_rows() {
+    let counts = |state| Lab::at(state).0.dispatch.counts();
+    for state in ACTIVE {
+        let expected = match state {
+            StateKind::Waiting => Counts { waiting: 1, ..Counts::default() },
+            StateKind::Held => Counts { attention: 1, ..Counts::default() },
+            StateKind::Queued
+            | StateKind::Building
+            | StateKind::Flashing
+            | StateKind::Confirming
+            | StateKind::Installed
+            | StateKind::Failed
+            | StateKind::Cancelled
+            | StateKind::Superseded => Counts { working: 1, ..Counts::default() },
+        };
+        assert_eq!(counts(state), expected, "{state:?}");
+    }
+    let (mut lab, id) = Lab::at(StateKind::Building);
+    lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
+    assert_eq!(lab.dispatch.counts(), Counts { attention: 1, ..Counts::default() });
+    lab.give(Input::Retry(yaml("sleepy")));
+    assert_eq!(lab.dispatch.counts(), Counts { working: 1, ..Counts::default() });
+    lab.give(Input::Cancel(yaml("sleepy")));
+    assert_eq!(lab.dispatch.counts(), Counts::default());
+}
+
+#[test]
+fn what_an_update_is_for_is_shown_with_it() {
+    let (lab, _) = Lab::at(StateKind::Flashing);
+    let view = lab.row("sleepy").update.unwrap();
+    assert_eq!((view.wanted_hash, view.attempts), (Some(NEW), 1));
+    assert_eq!(view.wanted_version.as_deref(), Some(VERSION));
+    assert_eq!(
+        view.state,
+        UpdateStateView::Flashing { since: lab.now, address: "192.0.2.7".into() }
+    );
+}
+
+#[test]
+fn an_address_is_a_device_s_own_when_no_other_configuration_has_it() {
+    let with_address = |name: &str, written: &str| {
+        let mut file = config(name);
+        file.content.as_mut().unwrap().address = Some(written.into());
+        file
+    };
+    let lab = Lab::with(vec![
+        with_address("a", "192.0.2.1"),
+        with_address("b", "192.0.2.2"),
+        with_address("c", "192.0.2.2"),
+        with_address("d", "d.local"),
+    ]);
+    assert_eq!(lab.dispatch.own_address(&yaml("a")), Some(address(1)));
+    for name in ["b", "c", "d", "nobody"] {
+        assert_eq!(lab.dispatch.own_address(&yaml(name)), None, "{name}");
+    }
+    assert_eq!(lab.row("a").addresses, ["192.0.2.1"], "where it is said to be");
+}

@@ -1,0 +1,75 @@
+//! The tables of docs/ARCHITECTURE.md are those of the code.
+
+use std::collections::BTreeSet;
+
+use crate::ota::FailureClass;
+use crate::retry::{AFTER_REFUSED_GATE, DEVICE_ERROR_LIMIT, NextStep, next_step};
+use crate::update::StateKind;
+
+const ARCHITECTURE: &str = include_str!("../../../../../docs/ARCHITECTURE.md");
+
+/// The rows of the table with this heading, as cells.
+fn table(first_cell: &str) -> Vec<Vec<&'static str>> {
+    let cells = |line: &'static str| -> Vec<&'static str> {
+        line.trim_matches('|').split('|').map(str::trim).collect()
+    };
+    ARCHITECTURE
+        .lines()
+        .skip_while(|line| !line.starts_with(&format!("| {first_cell} |")))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(cells)
+        .collect()
+}
+
+fn state(name: &str) -> StateKind {
+    StateKind::ALL
+        .into_iter()
+        .find(|kind| format!("{kind:?}") == name)
+        .unwrap_or_else(|| panic!("there is no state {name:?}"))
+}
+
+#[test]
+fn the_transitions_in_the_documentation_are_those_of_the_code() {
+    let rows = table("From");
+    assert!(rows.iter().all(|row| row.len() == 4), "each line has four cells");
+    let written: BTreeSet<_> = rows
+        .iter()
+        .flat_map(|row| row[0].split(", ").map(|from| (state(from), state(row[2]))))
+        .filter(|(from, to)| from != to)
+        .collect();
+    let allowed: BTreeSet<_> = StateKind::ALL
+        .into_iter()
+        .flat_map(|from| StateKind::ALL.map(|to| (from, to)))
+        .filter(|(from, to)| from.may_become(*to))
+        .collect();
+    assert_eq!(written, allowed);
+}
+
+#[test]
+fn the_retry_rules_in_the_documentation_are_those_of_the_code() {
+    let next = |class, other_password| match next_step(class, 1, other_password) {
+        NextStep::RetryIn(pause) => format!("again after {} s", pause.as_secs_f64()),
+        NextStep::TryLastPassword => "again at once with that one".to_owned(),
+        NextStep::GiveUp => "Failed".to_owned(),
+        NextStep::Confirm => "Confirming".to_owned(),
+    };
+    use FailureClass as C;
+    let rules = [
+        ("RetryNow", next(C::RetryNow, false)),
+        ("Busy", next(C::Busy, false)),
+        ("NextWake", next(C::NextWake, false)),
+        ("WrongPassword", next(C::WrongPassword, true)),
+        ("WrongPassword", next(C::WrongPassword, false)),
+        ("Permanent", next(C::Permanent, false)),
+        ("OutcomeUnknown", next(C::OutcomeUnknown, false)),
+        ("The gate", format!("again after {} s", AFTER_REFUSED_GATE.as_secs())),
+    ];
+    let rows = table("Failure");
+    assert_eq!(rows.len(), rules.len());
+    for (row, (failure, then)) in rows.iter().zip(rules) {
+        assert!(row[0].starts_with(failure), "{row:?}");
+        assert_eq!(row[1], then, "{failure}");
+    }
+    assert!(rows[2][2].starts_with(&DEVICE_ERROR_LIMIT.to_string()));
+}

@@ -1,0 +1,135 @@
+//! What the user may ask for and what is refused, in words and without a trace.
+
+use crate::device::DeviceId;
+use crate::dispatch::Input;
+use crate::settings::Settings;
+use crate::update::{StateKind, UpdateState};
+
+use super::lab::*;
+
+#[test]
+fn unknown_devices_are_refused_in_words() {
+    let mut lab = Lab::new();
+    for name in
+        ["nobody.yaml", "../sleepy.yaml", "/etc/passwd", "", "mdns/", "a\0b", "ümlaut x.yaml"]
+    {
+        let id = DeviceId::of_file(name);
+        for input in [
+            Input::Install(id.clone()),
+            Input::Cancel(id.clone()),
+            Input::Rebuild(id.clone()),
+            Input::FlashAnyway(id.clone()),
+        ] {
+            assert_eq!(lab.refuse(input), "device.unknown", "{name:?}");
+        }
+        assert_eq!(lab.refuse(Input::Retry(id)), "device.unknown", "{name:?}");
+    }
+    assert_eq!(lab.dispatch.updates().count(), 0);
+}
+
+#[test]
+fn a_discovered_device_has_nothing_to_build() {
+    let mut lab = Lab::new();
+    lab.seen("stranger", Some(OLD));
+    let id = DeviceId::discovered("stranger");
+    assert_eq!(lab.refuse(Input::Install(id)), "device.not_configured");
+}
+
+#[test]
+fn a_broken_configuration_is_refused_with_its_own_error() {
+    let mut lab = Lab::with(vec![broken("bad")]);
+    assert_eq!(lab.refuse(Input::Install(yaml("bad"))), "yaml.syntax");
+}
+
+#[test]
+fn nothing_is_started_without_an_esphome() {
+    let mut lab = Lab::new();
+    lab.give(Input::BuilderReady(false));
+    assert_eq!(lab.refuse(Input::Install(yaml("sleepy"))), "esphome.missing");
+}
+
+#[test]
+fn what_is_not_under_way_can_t_be_ended() {
+    let mut lab = Lab::new();
+    assert_eq!(lab.refuse(Input::Cancel(yaml("sleepy"))), "update.none");
+    assert_eq!(lab.refuse(Input::Retry(yaml("sleepy"))), "update.none");
+    assert_eq!(lab.refuse(Input::Rebuild(yaml("sleepy"))), "update.none");
+}
+
+#[test]
+fn retry_starts_a_failed_or_cancelled_update_once_more() {
+    let (mut lab, id) = Lab::at(StateKind::Building);
+    assert_eq!(lab.refuse(Input::Retry(yaml("sleepy"))), "update.active");
+    lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
+    let second = lab.give(Input::Retry(yaml("sleepy"))).started.unwrap();
+    lab.expect(second, StateKind::Building);
+    lab.expect(id, StateKind::Failed);
+    lab.give(Input::Cancel(yaml("sleepy")));
+    let third = lab.give(Input::Retry(yaml("sleepy"))).started.unwrap();
+    lab.built(third);
+    lab.seen("sleepy", Some(NEW));
+    assert_eq!(lab.refuse(Input::Retry(yaml("sleepy"))), "update.none", "it is installed");
+}
+
+#[test]
+fn only_a_held_update_has_the_answers_of_one() {
+    for state in ACTIVE {
+        let (mut lab, _) = Lab::at(state);
+        if state != StateKind::Held {
+            assert_eq!(lab.refuse(Input::Rebuild(yaml("sleepy"))), "update.not_held", "{state:?}");
+            assert_eq!(
+                lab.refuse(Input::FlashAnyway(yaml("sleepy"))),
+                "update.not_held",
+                "{state:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn at_least_one_of_each_must_be_allowed() {
+    let mut lab = Lab::new();
+    for wrong in [
+        Settings { max_builds: 0, ..Settings::default() },
+        Settings { max_flashes: 0, ..Settings::default() },
+    ] {
+        assert_eq!(lab.refuse(Input::Settings(wrong)), "settings.zero");
+        assert_eq!(*lab.dispatch.settings(), Settings::default());
+    }
+}
+
+#[test]
+fn a_request_that_is_refused_leaves_nothing_behind() {
+    let (mut lab, id) = Lab::at(StateKind::Building);
+    lab.refuse(Input::Rebuild(yaml("sleepy")));
+    let decision = lab.give(Input::Tick);
+    assert!(!decision.is_durable() && decision.effects.is_empty());
+    lab.expect(id, StateKind::Building);
+}
+
+#[test]
+fn the_numbers_of_updates_never_repeat_whatever_was_loaded() {
+    let (lab, id) = Lab::at(StateKind::Waiting);
+    let updates = vec![lab.update(id).clone()];
+    let mut lab = Lab::with(vec![config("other")]);
+    lab.dispatch = crate::dispatch::Dispatch::new(
+        Settings::default(),
+        updates,
+        std::collections::BTreeMap::new(),
+        0,
+        lab.now,
+    );
+    lab.come_up();
+    assert!(lab.install("other") > id);
+    lab.expect(id, StateKind::Waiting);
+}
+
+#[test]
+fn without_notifications_nobody_is_told() {
+    let mut lab = Lab::new();
+    lab.give(Input::Settings(Settings { notifications: false, ..Settings::default() }));
+    let id = lab.install("sleepy");
+    lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
+    assert!(matches!(lab.state(id), UpdateState::Failed { .. }));
+    assert_eq!(lab.told, []);
+}

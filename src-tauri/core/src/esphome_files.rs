@@ -1,0 +1,327 @@
+//! The files that ESPHome leaves below its data directory, read with tolerance for what is missing or new.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::device::ConfigHash;
+use crate::error::Problem;
+use crate::update::{Encryption, OtaParameters, Secret};
+
+/// `storage/FILE.json`: what the last compile (or `--only-generate`) recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Storage {
+    /// `name`.
+    pub name: Option<String>,
+    /// `friendly_name`.
+    pub friendly_name: Option<String>,
+    /// `core_platform`, lowercase. (`esp_platform` is the chip's variant; it stands in when there is none.)
+    pub platform: Option<String>,
+    /// `firmware_bin_path`: what an OTA sends. The file need not exist.
+    pub firmware: Option<String>,
+    /// `build_path`, where `build_info.json` lies.
+    pub build_path: Option<String>,
+    /// `loaded_integrations`.
+    pub integrations: BTreeSet<String>,
+    /// `loaded_platforms`, such as `ota/esphome`.
+    pub platforms: BTreeSet<String>,
+}
+
+impl Storage {
+    /// Whether the build has `deep_sleep:`.
+    #[must_use]
+    pub fn deep_sleep(&self) -> bool {
+        self.integrations.contains("deep_sleep")
+    }
+}
+
+/// `storage/FILE.validated.json`: the parts of the validated configuration that matter to an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validated {
+    /// `esphome: name:`.
+    pub name: Option<String>,
+    /// How the device takes its firmware.
+    pub ota: OtaParameters,
+    /// `use_address` or static IP of the network.
+    pub address: Option<String>,
+    /// It has `deep_sleep:`.
+    pub deep_sleep: bool,
+    /// It has `mdns:`, and not disabled.
+    pub mdns: bool,
+    /// The ESPHome that validated it.
+    pub esphome_version: Option<String>,
+}
+
+/// `build_info.json` of a build directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BuildInfo {
+    /// `config_hash`.
+    pub config_hash: Option<ConfigHash>,
+    /// `esphome_version`.
+    pub esphome_version: Option<String>,
+}
+
+/// Reads `storage/FILE.json`.
+///
+/// # Errors
+/// It is no JSON object.
+pub fn storage(bytes: &[u8]) -> Result<Storage, Problem> {
+    let root = object(bytes, "storage file")?;
+    let set = |name: &str| {
+        let items = root.get(name).and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    Ok(Storage {
+        name: text(root.get("name")),
+        friendly_name: text(root.get("friendly_name")),
+        platform: text(root.get("core_platform"))
+            .or_else(|| text(root.get("esp_platform")))
+            .map(|platform| platform.to_lowercase()),
+        firmware: text(root.get("firmware_bin_path")),
+        build_path: text(root.get("build_path")),
+        integrations: set("loaded_integrations"),
+        platforms: set("loaded_platforms"),
+    })
+}
+
+/// Reads `build_info.json`.
+///
+/// # Errors
+/// It is no JSON object.
+pub fn build_info(bytes: &[u8]) -> Result<BuildInfo, Problem> {
+    let root = object(bytes, "build information")?;
+    let hash = root.get("config_hash").and_then(Value::as_u64);
+    Ok(BuildInfo {
+        config_hash: hash.and_then(|hash| u32::try_from(hash).ok()).map(ConfigHash),
+        esphome_version: text(root.get("esphome_version")),
+    })
+}
+
+/// Reads `storage/FILE.validated.json`; `platform` gives the default port.
+///
+/// # Errors
+/// It is no JSON object with a configuration, or that has no `ota: platform: esphome`.
+pub fn validated(bytes: &[u8], platform: Option<&str>) -> Result<Validated, Problem> {
+    let root = object(bytes, "validated configuration")?;
+    let config = root
+        .get("config")
+        .filter(|config| config.is_object())
+        .ok_or_else(|| unreadable("validated configuration"))?;
+    let at = |pointer: &str| config.pointer(pointer);
+    let address = ["wifi", "ethernet", "openthread"].into_iter().find_map(|network| {
+        text(at(&format!("/{network}/use_address")))
+            .or_else(|| text(at(&format!("/{network}/manual_ip/static_ip"))))
+    });
+    Ok(Validated {
+        name: text(at("/esphome/name")),
+        ota: ota_parameters(config, platform)?,
+        address,
+        deep_sleep: at("/deep_sleep").is_some(),
+        mdns: at("/mdns").is_some() && at("/mdns/disabled") != Some(&Value::Bool(true)),
+        esphome_version: text(root.get("esphome")),
+    })
+}
+
+fn ota_parameters(config: &Value, platform: Option<&str>) -> Result<OtaParameters, Problem> {
+    let entries = match config.get("ota") {
+        Some(Value::Array(entries)) => entries.iter().collect(),
+        Some(entry) => vec![entry],
+        None => Vec::new(),
+    };
+    let is =
+        |entry: &&Value, name: &str| entry.get("platform").and_then(Value::as_str) == Some(name);
+    let Some(ota) = entries.iter().find(|entry| is(entry, "esphome")) else {
+        return Err(no_ota(entries.iter().any(|entry| is(entry, "web_server"))));
+    };
+    let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    let port = match ota.get("port").and_then(number) {
+        Some(port) => u16::try_from(port).ok(),
+        None => default_port(platform),
+    };
+    let port = port.filter(|port| *port != 0).ok_or_else(|| {
+        Problem::new("ota.port", "The port of `ota: platform: esphome` can't be told.")
+            .with_help("Set `port:` in the `ota:` section.")
+    })?;
+    Ok(OtaParameters {
+        port,
+        password: text(ota.get("password")).map(Secret),
+        encryption: encryption(ota, config.pointer("/api/encryption/key")),
+    })
+}
+
+/// A key in `ota:` demands encryption; a key in `api:` alone makes it welcome.
+fn encryption(ota: &Value, api_key: Option<&Value>) -> Encryption {
+    let api_key = text(api_key).map(Secret);
+    match ota.get("encryption").filter(|block| !block.is_null()) {
+        Some(block) => match text(block.get("key")).map(Secret).or(api_key) {
+            Some(key) => Encryption::Required {
+                key,
+                allow_plaintext: block.get("allow_plaintext_upload") == Some(&Value::Bool(true)),
+            },
+            None => Encryption::None,
+        },
+        None => api_key.map_or(Encryption::None, |key| Encryption::Offered { key }),
+    }
+}
+
+fn no_ota(web_server: bool) -> Problem {
+    let message = if web_server {
+        "The configuration takes updates by `ota: platform: web_server` only."
+    } else {
+        "The configuration has no `ota: platform: esphome`, so the device takes no updates over the air."
+    };
+    Problem::new("ota.missing", message).with_help(
+        "Add `- platform: esphome` under `ota:` in the YAML. When the firmware on the device lacks it too, \
+         install it once by cable.",
+    )
+}
+
+/// The port that ESPHome takes when a configuration names none.
+#[must_use]
+pub fn default_port(platform: Option<&str>) -> Option<u16> {
+    match platform? {
+        "esp32" => Some(3232),
+        "esp8266" => Some(8266),
+        "rp2040" | "rp2" => Some(2040),
+        "bk72xx" | "rtl87xx" | "ln882x" | "libretiny" => Some(8892),
+        "host" => Some(8082),
+        _ => None,
+    }
+}
+
+/// The parsed object. Its parse error names a line and a column, never a value: there are secrets in there.
+fn object(bytes: &[u8], what: &str) -> Result<Value, Problem> {
+    match serde_json::from_slice::<Value>(bytes) {
+        Ok(value) if value.is_object() => Ok(value),
+        Ok(_) | Err(_) => Err(unreadable(what)),
+    }
+}
+
+fn unreadable(what: &str) -> Problem {
+    Problem::new("esphome.files", format!("The {what} that ESPHome left can't be understood."))
+        .with_help("Build again. If it stays so, this ESPHome may be newer than Wakeflash knows.")
+}
+
+/// A text that says something; numbers count as text.
+fn text(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ota(json: &str) -> Result<OtaParameters, Problem> {
+        validated(format!("{{\"config\":{json}}}").as_bytes(), Some("esp32")).map(|v| v.ota)
+    }
+
+    #[test]
+    fn a_real_storage_file_is_read() {
+        let storage = storage(
+            br#"{"storage_version":1,"name":"sleepy","friendly_name":"Sleepy Sensor","address":null,
+            "esp_platform":"ESP32S3","core_platform":"esp32","build_path":"/c/.esphome/build/sleepy",
+            "firmware_bin_path":"/c/f.bin","loaded_integrations":["api","deep_sleep"],
+            "loaded_platforms":["ota/esphome"],"no_mdns":false,"new_key":{"x":[1]}}"#,
+        )
+        .unwrap();
+        assert_eq!(storage.platform.as_deref(), Some("esp32"));
+        assert_eq!(storage.firmware.as_deref(), Some("/c/f.bin"));
+        assert!(storage.deep_sleep());
+        assert!(storage.platforms.contains("ota/esphome"));
+    }
+
+    #[test]
+    fn a_storage_file_may_lack_everything_but_not_be_nonsense() {
+        assert_eq!(super::storage(b"{}").unwrap(), Storage::default());
+        assert_eq!(super::storage(b"[]").unwrap_err().code, "esphome.files");
+        assert_eq!(super::storage(b"").unwrap_err().code, "esphome.files");
+    }
+
+    #[test]
+    fn the_config_hash_is_a_decimal_number() {
+        let info =
+            build_info(br#"{"config_hash":729016268,"esphome_version":"2026.10.0"}"#).unwrap();
+        assert_eq!(info.config_hash, Some(ConfigHash(0x2b73_e7cc)));
+        assert_eq!(build_info(br#"{"config_hash":-1}"#).unwrap().config_hash, None);
+    }
+
+    #[test]
+    fn a_validated_configuration_gives_the_parameters() {
+        let v = validated(
+            br#"{"esphome":"2026.10.0","config":{"esphome":{"name":"s"},"wifi":{"use_address":"s.local",
+            "manual_ip":{"static_ip":"192.0.2.1"}},"deep_sleep":{"run_duration":"10s"},"mdns":{"disabled":false},
+            "ota":[{"platform":"web_server"},{"platform":"esphome","port":13232,"password":"hunter2"}]}}"#,
+            Some("esp32"),
+        )
+        .unwrap();
+        assert_eq!(v.ota.port, 13232);
+        assert_eq!(v.ota.password, Some(Secret("hunter2".into())));
+        assert_eq!(v.ota.encryption, Encryption::None);
+        assert_eq!(v.address.as_deref(), Some("s.local"));
+        assert!(v.deep_sleep && v.mdns);
+    }
+
+    #[test]
+    fn encryption_follows_the_keys() {
+        let key = || Secret("k".into());
+        let cases = [
+            (r#"{"ota":[{"platform":"esphome"}],"api":{}}"#, Encryption::None),
+            (
+                r#"{"ota":[{"platform":"esphome"}],"api":{"encryption":{"key":"k"}}}"#,
+                Encryption::Offered { key: key() },
+            ),
+            (r#"{"ota":[{"platform":"esphome"}],"api":{"encryption":{}}}"#, Encryption::None),
+            (
+                r#"{"ota":[{"platform":"esphome","encryption":{"key":"k"}}]}"#,
+                Encryption::Required { key: key(), allow_plaintext: false },
+            ),
+            (
+                r#"{"ota":[{"platform":"esphome","encryption":{"key":"k","allow_plaintext_upload":true}}],
+                "api":{"encryption":{"key":"k"}}}"#,
+                Encryption::Required { key: key(), allow_plaintext: true },
+            ),
+            (
+                r#"{"ota":[{"platform":"esphome","encryption":{}}],"api":{"encryption":{"key":"k"}}}"#,
+                Encryption::Required { key: key(), allow_plaintext: false },
+            ),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(ota(json).unwrap().encryption, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_missing_port_is_the_platforms_own_and_a_missing_platform_is_a_problem() {
+        assert_eq!(ota(r#"{"ota":[{"platform":"esphome"}]}"#).unwrap().port, 3232);
+        assert_eq!(
+            ota(r#"{"ota":[{"platform":"esphome","port":99999}]}"#).unwrap_err().code,
+            "ota.port"
+        );
+        let missing = ota("{}").unwrap_err();
+        assert_eq!(missing.code, "ota.missing");
+        assert!(missing.help.is_some());
+        let web = ota(r#"{"ota":[{"platform":"web_server"}]}"#).unwrap_err();
+        assert!(web.message.contains("web_server"));
+    }
+
+    #[test]
+    fn no_problem_shows_a_secret() {
+        let broken = br#"{"config":{"ota":[{"password":"hunter2","#;
+        assert!(!format!("{:?}", validated(broken, None).unwrap_err()).contains("hunter2"));
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = super::storage(&bytes);
+            let _ = validated(&bytes, None);
+            let _ = build_info(&bytes);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+use super::*;
+use proptest::prelude::*;
+
+const MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
+const LINK: MacAddress = MacAddress([2, 0, 0, 0, 0, 2]);
+const STRANGE: MacAddress = MacAddress([2, 0, 0, 0, 0, 9]);
+const WANTED: ConfigHash = ConfigHash(7);
+const OLD: ConfigHash = ConfigHash(6);
+
+fn peer() -> IpAddr {
+    IpAddr::from([192, 168, 1, 40])
+}
+
+fn elsewhere() -> IpAddr {
+    IpAddr::from([192, 168, 1, 41])
+}
+
+fn expectation() -> Expectation {
+    Expectation {
+        name: "sleepy".into(),
+        other_name: None,
+        mac: Some(MAC),
+        link_address: Some(LINK),
+        wanted_hash: Some(WANTED),
+        wanted_version: Some("2026.10.0".into()),
+        literal_address: LiteralAddress::None,
+    }
+}
+
+fn heard(name: &str, mac: Option<MacAddress>, config_hash: Option<ConfigHash>) -> Heard {
+    Heard {
+        sender: peer(),
+        sighting: Sighting {
+            name: name.into(),
+            source: Source::Packet,
+            kind: SightingKind::Alive,
+            addresses: vec![peer()],
+            mac,
+            link_address: None,
+            version: None,
+            config_hash,
+            friendly_name: None,
+            platform: None,
+        },
+    }
+}
+
+fn evidence(heard: impl IntoIterator<Item = Heard>) -> Evidence {
+    Evidence {
+        heard: heard.into_iter().collect(),
+        ..Evidence::about(peer(), Session::ProvesNothing)
+    }
+}
+
+fn with(mut heard: Heard, change: impl FnOnce(&mut Heard)) -> Heard {
+    change(&mut heard);
+    heard
+}
+
+#[derive(Debug, PartialEq)]
+enum Short {
+    Pass,
+    Already,
+    No,
+    Open,
+}
+
+fn short(expected: &Expectation, evidence: &Evidence) -> Short {
+    match judge(expected, evidence) {
+        Judgement::Pass => Short::Pass,
+        Judgement::AlreadyRunning => Short::Already,
+        Judgement::Contradicted(sentence) => {
+            assert!(sentence.ends_with('.') && sentence.contains("192.168.1.40"), "{sentence}");
+            Short::No
+        }
+        Judgement::Undecided => Short::Open,
+    }
+}
+
+#[test]
+fn what_the_peer_says() {
+    let packet =
+        |sighting: fn(&mut Heard)| evidence([with(heard("sleepy", None, Some(WANTED)), sighting)]);
+    let table = [
+        ("silence", evidence([]), Short::Open),
+        ("its name", evidence([heard("sleepy", None, None)]), Short::Pass),
+        ("its name in capitals", evidence([heard("SLEEPY", None, None)]), Short::Pass),
+        ("its name and MAC", evidence([heard("sleepy", Some(MAC), Some(OLD))]), Short::Pass),
+        ("another name", evidence([heard("kitchen", None, None)]), Short::No),
+        ("another name with its MAC", evidence([heard("kitchen", Some(MAC), None)]), Short::No),
+        ("a wrong MAC", evidence([heard("sleepy", Some(STRANGE), None)]), Short::No),
+        (
+            "a wrong MAC with the hash",
+            evidence([heard("sleepy", Some(STRANGE), Some(WANTED))]),
+            Short::No,
+        ),
+        (
+            "first right, then another",
+            evidence([heard("sleepy", None, None), heard("b", None, None)]),
+            Short::No,
+        ),
+        ("the wanted hash", evidence([heard("sleepy", Some(MAC), Some(WANTED))]), Short::Already),
+        (
+            "the wanted hash first, then the old one",
+            evidence([heard("sleepy", None, Some(WANTED)), heard("sleepy", None, Some(OLD))]),
+            Short::Pass,
+        ),
+        ("another version", packet(|h| h.sighting.version = Some("2026.9.0".into())), Short::Pass),
+        (
+            "the same version",
+            packet(|h| h.sighting.version = Some("2026.10.0".into())),
+            Short::Already,
+        ),
+        ("out of a cache", packet(|h| h.sighting.source = Source::Browse), Short::Open),
+        ("a goodbye", packet(|h| h.sighting.kind = SightingKind::Gone), Short::Open),
+        ("from elsewhere", packet(|h| h.sender = elsewhere()), Short::Open),
+        (
+            "about another address",
+            packet(|h| h.sighting.addresses = vec![elsewhere()]),
+            Short::Open,
+        ),
+        (
+            "an answer without its address",
+            packet(|h| (h.sighting.source, h.sighting.addresses) = (Source::Answer, vec![])),
+            Short::Already,
+        ),
+        (
+            "a stranger elsewhere",
+            evidence([with(heard("b", None, None), |h| h.sender = elsewhere())]),
+            Short::Open,
+        ),
+    ];
+    for (case, evidence, wanted) in table {
+        assert_eq!(short(&expectation(), &evidence), wanted, "{case}");
+    }
+}
+
+#[test]
+fn what_the_network_shows() {
+    use LiteralAddress as Literal;
+    use Session::{OwnKey, ProvesNothing};
+    let table = [
+        ("nothing", None, ProvesNothing, Literal::None, Short::Open),
+        ("its link address", Some(LINK), ProvesNothing, Literal::None, Short::Pass),
+        ("its MAC as link address", Some(MAC), ProvesNothing, Literal::None, Short::Pass),
+        ("another link address", Some(STRANGE), ProvesNothing, Literal::None, Short::Open),
+        ("its own key", None, OwnKey, Literal::None, Short::Pass),
+        ("its own key through a repeater", Some(STRANGE), OwnKey, Literal::None, Short::Pass),
+        ("its own address", None, ProvesNothing, Literal::Own(peer()), Short::Pass),
+        (
+            "its own address, other hardware",
+            Some(STRANGE),
+            ProvesNothing,
+            Literal::Own(peer()),
+            Short::Open,
+        ),
+        (
+            "another address than its own",
+            None,
+            ProvesNothing,
+            Literal::Own(elsewhere()),
+            Short::Open,
+        ),
+        ("an address that two have", None, ProvesNothing, Literal::Shared(peer()), Short::Open),
+    ];
+    for (case, neighbour, session, literal_address, wanted) in table {
+        let expected = Expectation { literal_address, ..expectation() };
+        let silent = Evidence { neighbour, session, ..evidence([]) };
+        assert_eq!(short(&expected, &silent), wanted, "{case}");
+        let stranger = Evidence { neighbour, session, ..evidence([heard("b", None, None)]) };
+        assert_eq!(short(&expected, &stranger), Short::No, "{case}, and another name");
+    }
+    let unknown = Expectation {
+        mac: None,
+        link_address: None,
+        literal_address: Literal::Own(peer()),
+        ..expectation()
+    };
+    let new = Evidence { neighbour: Some(STRANGE), ..evidence([]) };
+    assert_eq!(short(&unknown, &new), Short::Pass, "nothing recorded that could differ");
+}
+
+#[test]
+fn a_device_that_is_being_renamed_has_two_names() {
+    let expected = Expectation { other_name: Some("porch".into()), ..expectation() };
+    assert_eq!(
+        short(&expected, &evidence([heard("porch", Some(MAC), Some(WANTED))])),
+        Short::Already
+    );
+    assert_eq!(short(&expected, &evidence([heard("porch", Some(STRANGE), None)])), Short::No);
+}
+
+#[test]
+fn the_wait_for_a_hash_is_short() {
+    let ms = Duration::from_millis;
+    for (window, wait) in
+        [(None, 200), (Some(2000), 250), (Some(12_000), 1500), (Some(60_000), 1500)]
+    {
+        assert_eq!(hash_wait(window.map(ms)), ms(wait));
+    }
+    let silent = evidence([]);
+    assert!(may_still_be_running(&expectation(), &silent));
+    assert!(!may_still_be_running(&Expectation { wanted_hash: None, ..expectation() }, &silent));
+    assert!(may_still_be_running(&expectation(), &evidence([heard("sleepy", None, None)])));
+    assert!(!may_still_be_running(&expectation(), &evidence([heard("sleepy", None, Some(OLD))])));
+    let old = with(heard("sleepy", None, None), |h| h.sighting.version = Some("2024.6.0".into()));
+    assert!(!may_still_be_running(&expectation(), &evidence([old])), "it has no hash to give");
+}
+
+fn any_mac() -> impl Strategy<Value = Option<MacAddress>> {
+    prop::option::of(prop::sample::select(vec![MAC, LINK, STRANGE]))
+}
+
+prop_compose! {
+    fn any_heard()(
+        name in prop::sample::select(vec!["sleepy", "kitchen"]),
+        mac in any_mac(),
+        hash in prop::option::of(prop::sample::select(vec![WANTED, OLD])),
+        here in any::<bool>(),
+        about in any::<bool>(),
+        alive in any::<bool>(),
+        source in prop::sample::select(vec![Source::Browse, Source::Packet, Source::Answer]),
+    ) -> Heard {
+        with(heard(name, mac, hash), |h| {
+            h.sender = if here { peer() } else { elsewhere() };
+            h.sighting.addresses = vec![if about { peer() } else { elsewhere() }];
+            h.sighting.kind = if alive { SightingKind::Alive } else { SightingKind::Gone };
+            h.sighting.source = source;
+        })
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_contradiction_never_passes(
+        mut heard in prop::collection::vec(any_heard(), 0..6),
+        at in any::<prop::sample::Index>(),
+        wrong_name in any::<bool>(),
+        neighbour in any_mac(),
+        own_key in any::<bool>(),
+    ) {
+        let (name, mac) = if wrong_name { ("kitchen", Some(MAC)) } else { ("sleepy", Some(STRANGE)) };
+        heard.insert(at.index(heard.len() + 1), super::tests::heard(name, mac, Some(WANTED)));
+        let session = if own_key { Session::OwnKey } else { Session::ProvesNothing };
+        let expected = Expectation { literal_address: LiteralAddress::Own(peer()), ..expectation() };
+        let evidence = Evidence { peer: peer(), heard, neighbour, session };
+        prop_assert!(matches!(judge(&expected, &evidence), Judgement::Contradicted(_)));
+    }
+
+    #[test]
+    fn nothing_passes_without_a_proof(heard in prop::collection::vec(any_heard(), 0..6)) {
+        let proof = heard.iter().any(|h| {
+            let fresh = h.sighting.source == Source::Answer
+                || (h.sighting.source == Source::Packet && h.sighting.addresses == [peer()]);
+            h.sender == peer() && fresh && h.sighting.kind == SightingKind::Alive && h.sighting.name == "sleepy"
+        });
+        let judgement = judge(&expectation(), &evidence(heard));
+        if !proof {
+            prop_assert!(!matches!(judgement, Judgement::Pass | Judgement::AlreadyRunning));
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What can go wrong in a session, what it means, and what to tell the user.
+
+use serde::{Deserialize, Serialize};
+
+use super::device_error::DeviceError;
+use super::step::Step;
+
+/// What to do after a failure.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, specta::Type,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// The network failed before the image was complete: try again while the device is awake.
+    RetryNow,
+    /// The device is there but serves somebody else, or still a connection that died: try again
+    /// soon.
+    Busy,
+    /// Trying again in this wake is of no use; the next one may be different.
+    NextWake,
+    /// Trying again will not help.
+    Permanent,
+    /// The password is not that of the running firmware: try another, if there is one.
+    WrongPassword,
+    /// The device may or may not have taken the update: find out, never guess.
+    OutcomeUnknown,
+}
+
+/// A device that doesn't keep to the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// A byte that is no answer in this step, or that came before its question was sent.
+    #[error("unexpected byte 0x{0:02X}")]
+    UnexpectedByte(u8),
+    /// A nonce with something else than hexadecimal digits.
+    #[error("byte 0x{0:02X} in a nonce")]
+    BadNonce(u8),
+    /// An acknowledgement for a block that was not sent.
+    #[error("more blocks acknowledged than sent")]
+    TooManyBlocks,
+    /// "Received" without an acknowledgement for each block.
+    #[error("too few blocks acknowledged")]
+    TooFewBlocks,
+    /// "Received" before the last byte was sent.
+    #[error("reception confirmed before the image was sent")]
+    EndedEarly,
+}
+
+/// Why a session failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OtaError {
+    /// The device reported an error.
+    #[error("device error 0x{:02X} ({}) in step {step:?}", .error.byte(), .error.code())]
+    Device {
+        /// What it reported.
+        error: DeviceError,
+        /// When it did.
+        step: Step,
+    },
+    /// The device asks for a password and none is known.
+    #[error("the device asks for a password and none is known")]
+    PasswordNeeded,
+    /// The device speaks a version of the protocol that this client doesn't.
+    #[error("protocol version {version} is not supported")]
+    UnsupportedVersion {
+        /// The version it announced.
+        version: u8,
+    },
+    /// The configuration requires encryption, which this client can't do yet.
+    #[error("encryption is required and not available")]
+    EncryptionUnavailable,
+    /// What answers doesn't keep to the protocol.
+    #[error("protocol violation in step {step:?}: {violation}")]
+    Protocol {
+        /// What it did.
+        violation: Violation,
+        /// When it did.
+        step: Step,
+    },
+    /// The connection was closed, was reset or broke.
+    #[error("connection lost in step {step:?}: {reason}")]
+    Closed {
+        /// The step that was under way.
+        step: Step,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// The device didn't answer in time.
+    #[error("no answer in time in step {step:?}")]
+    Timeout {
+        /// The step that was under way.
+        step: Step,
+    },
+    /// The application ended the session.
+    #[error("cancelled in step {step:?}")]
+    Cancelled {
+        /// The step that was under way.
+        step: Step,
+    },
+}
+
+impl OtaError {
+    /// What to do about it.
+    ///
+    /// Whatever ends a session after the last byte of the image may have left is
+    /// [`FailureClass::OutcomeUnknown`], with one exception: an error that the device itself
+    /// reports is a definite failure.
+    #[must_use]
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Device { error, step } => error.class(*step),
+            Self::PasswordNeeded => FailureClass::WrongPassword,
+            Self::UnsupportedVersion { .. } | Self::EncryptionUnavailable => {
+                FailureClass::Permanent
+            }
+            Self::Protocol { step: Step::Commit, .. }
+            | Self::Closed { step: Step::Commit, .. }
+            | Self::Timeout { step: Step::Commit }
+            | Self::Cancelled { step: Step::Commit } => FailureClass::OutcomeUnknown,
+            // A device accepts a second connection only in its queue, and answers nothing there.
+            Self::Closed { step: Step::Greeting, .. } | Self::Timeout { step: Step::Greeting } => {
+                FailureClass::Busy
+            }
+            Self::Closed { .. } | Self::Timeout { .. } => FailureClass::RetryNow,
+            // The address may belong to something else by now, so the update isn't at fault.
+            Self::Protocol { .. } => FailureClass::NextWake,
+            // Nobody wants a retry that was cancelled.
+            Self::Cancelled { .. } => FailureClass::NextWake,
+        }
+    }
+
+    /// Whether the device may have taken the update although the session failed.
+    #[must_use]
+    pub fn outcome_unknown(&self) -> bool {
+        self.class() == FailureClass::OutcomeUnknown
+    }
+
+    /// The step in which it happened.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Device { step, .. }
+            | Self::Protocol { step, .. }
+            | Self::Closed { step, .. }
+            | Self::Timeout { step }
+            | Self::Cancelled { step } => *step,
+            Self::PasswordNeeded => Step::Auth,
+            Self::UnsupportedVersion { .. } => Step::Version,
+            Self::EncryptionUnavailable => Step::Greeting,
+        }
+    }
+
+    /// A stable identifier.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Device { error, .. } => error.code(),
+            Self::PasswordNeeded => "ota.password_needed",
+            Self::UnsupportedVersion { .. } => "ota.unsupported_version",
+            Self::EncryptionUnavailable => "ota.encryption_unavailable",
+            Self::Protocol { .. } => "ota.protocol",
+            Self::Closed { .. } => "ota.closed",
+            Self::Timeout { .. } => "ota.timeout",
+            Self::Cancelled { .. } => "ota.cancelled",
+        }
+    }
+
+    /// What happened and what to do, for the user.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        const CHECKING: &str = "The device may have taken the firmware nevertheless: Wakeflash \
+                                looks at what it runs when it comes back. There is nothing to do.";
+        let (what, then) = match self {
+            Self::Device { error, step } => return error.sentence(*step),
+            Self::PasswordNeeded => {
+                return "The device asks for an OTA password, and the configuration has none. \
+                        Enter the password of the firmware that runs on it now."
+                    .to_owned();
+            }
+            Self::UnsupportedVersion { version } => {
+                return format!(
+                    "The device speaks version {version} of the update protocol, which this \
+                     version of Wakeflash doesn't know. Update Wakeflash."
+                );
+            }
+            Self::EncryptionUnavailable => {
+                return "The configuration requires encrypted updates, which this version of \
+                        Wakeflash can't send; nothing was sent in the clear. Use ESPHome's own \
+                        uploader for this device."
+                    .to_owned();
+            }
+            Self::Protocol { step, .. } => (
+                format!("The device gave an answer that makes no sense {}.", step.phrase()),
+                "Check that the address and port belong to this device; it will be tried again \
+                 at the next wake.",
+            ),
+            Self::Closed { step: Step::Greeting, .. } | Self::Timeout { step: Step::Greeting } => (
+                "The device took the connection but didn't answer: it is probably busy with \
+                 another one."
+                    .to_owned(),
+                "It will be tried again soon; end other uploads to this device.",
+            ),
+            Self::Closed { step, .. } => (
+                format!("The connection to the device was lost {}.", step.phrase()),
+                "It will be tried again as soon as the device answers.",
+            ),
+            Self::Timeout { step } => (
+                format!("The device fell silent {}.", step.phrase()),
+                "It will be tried again as soon as the device answers.",
+            ),
+            Self::Cancelled { step } => (
+                format!("The update was cancelled {}.", step.phrase()),
+                "The device keeps its old firmware.",
+            ),
+        };
+        format!("{what} {}", if self.outcome_unknown() { CHECKING } else { then })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn losses(step: Step) -> [OtaError; 4] {
+        [
+            OtaError::Closed { step, reason: "reset".to_owned() },
+            OtaError::Timeout { step },
+            OtaError::Cancelled { step },
+            OtaError::Protocol { violation: Violation::TooFewBlocks, step },
+        ]
+    }
+
+    #[test]
+    fn the_outcome_is_unknown_only_after_the_last_byte() {
+        for error in losses(Step::Commit) {
+            assert!(error.outcome_unknown(), "{error}");
+            assert!(error.sentence().contains("may have taken"), "{error}");
+        }
+        for error in losses(Step::Transfer) {
+            assert!(!error.outcome_unknown(), "{error}");
+        }
+        let device = OtaError::Device { error: DeviceError::Md5Mismatch, step: Step::Commit };
+        assert_eq!(device.class(), FailureClass::RetryNow);
+    }
+
+    #[test]
+    fn silence_before_the_greeting_means_busy() {
+        let [closed, timeout, ..] = losses(Step::Greeting);
+        assert_eq!(closed.class(), FailureClass::Busy);
+        assert_eq!(timeout.class(), FailureClass::Busy);
+        let [closed, timeout, ..] = losses(Step::Features);
+        assert_eq!(closed.class(), FailureClass::RetryNow);
+        assert_eq!(timeout.class(), FailureClass::RetryNow);
+    }
+}

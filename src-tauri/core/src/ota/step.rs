@@ -1,0 +1,62 @@
+//! Where in the protocol a session is.
+
+use serde::{Deserialize, Serialize};
+
+/// The step that a session waits in; errors carry the step in which they happened.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, specta::Type,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Nothing has come from the device yet.
+    Greeting,
+    /// The device has answered; its protocol version is still to come.
+    Version,
+    /// Which features the device has.
+    Features,
+    /// Whether the device wants a password, and its nonce.
+    Auth,
+    /// Whether the password was right.
+    AuthResult,
+    /// The device is ready for the update; the application has not yet cleared it.
+    Gate,
+    /// The device makes room for the image.
+    Prepare,
+    /// The device takes the image's checksum.
+    Checksum,
+    /// The image is on its way.
+    Transfer,
+    /// The last byte of the image has left: the device finishes on its own.
+    Commit,
+}
+
+impl Step {
+    /// When this step is, as part of a sentence.
+    #[must_use]
+    pub fn phrase(self) -> &'static str {
+        match self {
+            Self::Greeting => "before the device answered",
+            Self::Version | Self::Features => "while agreeing on the protocol",
+            Self::Auth | Self::AuthResult => "during the password check",
+            Self::Gate => "before the transfer was cleared to begin",
+            Self::Prepare => "while the device made room for the firmware",
+            Self::Checksum => "when the transfer began",
+            Self::Transfer => "during the transfer",
+            Self::Commit => "after the whole firmware was sent",
+        }
+    }
+}
+
+/// How far a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+pub struct Progress {
+    /// The step that is under way.
+    pub step: Step,
+    /// Bytes of the image, as it travels, handed to the transport.
+    pub sent: u32,
+    /// Bytes of the image, as it travels, that the device has acknowledged. Devices with
+    /// version 1 of the protocol acknowledge nothing before the end.
+    pub acknowledged: u32,
+    /// Size in bytes of the image as it travels; 0 as long as its form is not agreed on.
+    pub total: u32,
+}

@@ -1,0 +1,101 @@
+//! What follows on each kind of failed attempt.
+
+use core::time::Duration;
+
+use crate::ota::FailureClass;
+use crate::time::Timestamp;
+
+/// What to do after a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// Try again this much later, should the device still be there.
+    RetryIn(Duration),
+    /// Try again at once with the password of the last installed build.
+    TryLastPassword,
+    /// Trying again can't help.
+    GiveUp,
+    /// Nobody knows whether the device has the image: let it say so.
+    Confirm,
+}
+
+/// How often the device itself may fail an attempt before the update is given up: a flash that can't be
+/// written would otherwise be worn out by a device that wakes every few minutes.
+pub const DEVICE_ERROR_LIMIT: u32 = 3;
+
+/// The pause after a cut connection: long enough for a rebooting device's old sockets to be gone, short
+/// against a window of a few seconds.
+pub const AFTER_CUT: Duration = Duration::from_millis(500);
+
+/// The pause when another client has the device's only OTA session.
+pub const WHILE_BUSY: Duration = Duration::from_secs(3);
+
+/// The pause after an error of the device's own: its next wake, or this much later when it stays awake.
+pub const AFTER_DEVICE_ERROR: Duration = Duration::from_secs(20);
+
+/// The pause after something else than the device answered at its address.
+pub const AFTER_REFUSED_GATE: Duration = Duration::from_secs(10);
+
+/// The longest of these pauses. One that is said to last longer was begun before the clock was set back.
+const LONGEST_PAUSE: Duration = AFTER_DEVICE_ERROR;
+
+/// Whether the pause until this time is over.
+#[must_use]
+pub fn pause_is_over(until: Option<Timestamp>, now: Timestamp) -> bool {
+    until.is_none_or(|until| until <= now || until > now + LONGEST_PAUSE)
+}
+
+/// Decides what follows on a failed attempt. `device_errors` counts this one; `has_other_password` says
+/// that the last installed build had another password which hasn't been tried yet.
+#[must_use]
+pub fn next_step(class: FailureClass, device_errors: u32, has_other_password: bool) -> NextStep {
+    match class {
+        FailureClass::RetryNow => NextStep::RetryIn(AFTER_CUT),
+        FailureClass::Busy => NextStep::RetryIn(WHILE_BUSY),
+        FailureClass::NextWake if device_errors >= DEVICE_ERROR_LIMIT => NextStep::GiveUp,
+        FailureClass::NextWake => NextStep::RetryIn(AFTER_DEVICE_ERROR),
+        FailureClass::WrongPassword if has_other_password => NextStep::TryLastPassword,
+        FailureClass::WrongPassword | FailureClass::Permanent => NextStep::GiveUp,
+        FailureClass::OutcomeUnknown => NextStep::Confirm,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_trouble_never_ends_an_update() {
+        for errors in 0..1_000 {
+            for class in [FailureClass::RetryNow, FailureClass::Busy] {
+                assert!(matches!(next_step(class, errors, false), NextStep::RetryIn(_)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_device_that_keeps_failing_is_left_alone() {
+        assert!(matches!(next_step(FailureClass::NextWake, 1, false), NextStep::RetryIn(_)));
+        assert_eq!(next_step(FailureClass::NextWake, DEVICE_ERROR_LIMIT, false), NextStep::GiveUp);
+    }
+
+    #[test]
+    fn no_pause_outlasts_the_longest_one() {
+        for pause in [AFTER_CUT, WHILE_BUSY, AFTER_DEVICE_ERROR, AFTER_REFUSED_GATE] {
+            assert!(pause <= LONGEST_PAUSE);
+            let now = Timestamp::from_millis(1_000_000);
+            assert!(!pause_is_over(Some(now + pause), now));
+            assert!(pause_is_over(Some(now + pause), now + pause));
+            let set_back = Timestamp::from_millis(0);
+            assert!(
+                pause_is_over(Some(now + pause), set_back),
+                "a clock that was set back ends it"
+            );
+        }
+    }
+
+    #[test]
+    fn the_password_that_the_device_may_still_have_is_tried_once() {
+        assert_eq!(next_step(FailureClass::WrongPassword, 0, true), NextStep::TryLastPassword);
+        assert_eq!(next_step(FailureClass::WrongPassword, 0, false), NextStep::GiveUp);
+    }
+}

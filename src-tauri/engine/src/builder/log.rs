@@ -1,0 +1,74 @@
+//! The log file of a build. A build doesn't fail because its log can't be written.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use tokio::fs::File;
+use tokio::io::{AsyncWriteExt as _, BufWriter};
+use tokio::task::spawn_blocking;
+
+use crate::artifacts::{create_private_dir, create_private_file};
+
+/// What goes beyond is left out.
+const MAX_LOG: u64 = 64 << 20;
+
+/// An open log, or none.
+pub(super) struct Log {
+    file: Option<BufWriter<File>>,
+    written: u64,
+}
+
+impl Log {
+    pub(super) async fn create(path: &Path) -> Self {
+        let path = path.to_owned();
+        let file = spawn_blocking(move || {
+            if let Some(dir) = path.parent() {
+                create_private_dir(dir).with_context(|| format!("creating {}", dir.display()))?;
+            }
+            create_private_file(&path).with_context(|| format!("creating {}", path.display()))
+        });
+        let file = match file.await.context("the task died").and_then(|file| file) {
+            Ok(file) => Some(BufWriter::new(File::from_std(file))),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "a build has no log file");
+                None
+            }
+        };
+        Self { file, written: 0 }
+    }
+
+    pub(super) async fn write(&mut self, lines: &[String]) {
+        let Some(file) = &mut self.file else { return };
+        let mut bytes = Vec::new();
+        for line in lines {
+            bytes.extend_from_slice(line.as_bytes());
+            bytes.push(b'\n');
+        }
+        self.written += bytes.len() as u64;
+        let full = self.written > MAX_LOG;
+        if full {
+            bytes.clear();
+            // Writing to a vector doesn't fail.
+            let _ = writeln!(bytes, "… The log ends here: it is longer than {} MB.", MAX_LOG >> 20);
+        }
+        let mut result = file.write_all(&bytes).await;
+        if result.is_ok() {
+            result = file.flush().await;
+        }
+        if let Err(error) = &result {
+            tracing::warn!(%error, "the log of a build ends early");
+        }
+        if full || result.is_err() {
+            self.file = None;
+        }
+    }
+
+    pub(super) async fn close(mut self) {
+        if let Some(file) = &mut self.file
+            && let Err(error) = file.shutdown().await
+        {
+            tracing::warn!(%error, "the end of a build's log is missing");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! `esphome compile` as a child process: its output, its end, and what it left.
+
+mod leftovers;
+mod log;
+mod outcome;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use tokio::process::Command;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+use wakeflash_core::compile::CompileOutput;
+use wakeflash_core::device::DeviceId;
+use wakeflash_core::error::Problem;
+use wakeflash_core::update::{Build, SourceChange, UpdateId};
+use wakeflash_core::view::Progress;
+
+use crate::configs::{changed_sources, config_path, hash_sources};
+use crate::process::{Ended, Event, Process, path_with};
+
+pub use crate::process::Limits;
+pub use leftovers::end_leftovers;
+
+/// The environment variable that tells our builds from anybody else's.
+pub const MARKER: &str = "WAKEFLASH_BUILD";
+
+/// One build may take an hour: the first one of a platform downloads a toolchain in silence.
+pub const LIMITS: Limits =
+    Limits { total: Duration::from_secs(60 * 60), silence: Duration::from_secs(15 * 60) };
+
+/// What to build, and how.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    /// The `esphome` program.
+    pub esphome: PathBuf,
+    /// Where the configuration lies.
+    pub config_dir: PathBuf,
+    /// Which one.
+    pub device: DeviceId,
+    /// For which update; it names the log file.
+    pub update: UpdateId,
+    /// The application's data directory.
+    pub state_dir: PathBuf,
+    /// The value of [`MARKER`]: the same for every run of this application on this data directory.
+    pub marker: String,
+    /// How long it may take.
+    pub limits: Limits,
+}
+
+/// What is told while it builds. When the receiver is slow, lines are left out and progress is coalesced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BuilderEvent {
+    /// It said something.
+    Lines {
+        /// The number of the first of these lines, counted from 0. A gap: those lines are in the log only.
+        first_line: u32,
+        /// The lines, with ANSI colours.
+        lines: Vec<String>,
+    },
+    /// It went on.
+    Progress(Progress),
+}
+
+/// A build that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildOutcome {
+    /// What was built; its image is in the artifact store. Its sources are those from before the build.
+    pub build: Build,
+    /// What was changed while it was being built.
+    pub changes: Vec<SourceChange>,
+}
+
+/// A build that didn't.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BuildFailure {
+    /// The caller cancelled it; nothing of it runs any more.
+    Cancelled,
+    /// It failed.
+    Failed {
+        /// Why, and what to do.
+        problem: Problem,
+    },
+}
+
+impl From<Problem> for BuildFailure {
+    fn from(problem: Problem) -> Self {
+        Self::Failed { problem }
+    }
+}
+
+/// The log file of an update's build.
+#[must_use]
+pub fn log_path(state_dir: &Path, update: UpdateId) -> PathBuf {
+    state_dir.join("logs").join(format!("build-{update}.log"))
+}
+
+/// Builds a configuration. It ends within its limits, or two seconds after a cancel, and leaves no process
+/// behind; dropped before its end, it kills them.
+///
+/// # Errors
+/// It was cancelled, or failed for the reason in the problem.
+pub async fn build(
+    request: BuildRequest,
+    output: mpsc::Sender<BuilderEvent>,
+    cancel: CancellationToken,
+) -> Result<BuildOutcome, BuildFailure> {
+    config_path(&request.config_dir, &request.device)?;
+    let sources = blocking(&request, |request| hash_sources(&request.config_dir, &request.device));
+    let sources = tokio::select! {
+        sources = sources => sources?,
+        () = cancel.cancelled() => return Err(BuildFailure::Cancelled),
+    };
+    let started = SystemTime::now();
+    let compile = compile(&request, output, cancel.clone()).await?;
+    let hash = compile.config_hash();
+    let finish = blocking(&request, move |request| {
+        let build = outcome::collect(request, sources, hash, started)?;
+        let changes = changed_sources(&request.config_dir, &request.device, &build.sources)?;
+        Ok(BuildOutcome { build, changes })
+    });
+    tokio::select! {
+        outcome = finish => Ok(outcome?),
+        () = cancel.cancelled() => Err(BuildFailure::Cancelled),
+    }
+}
+
+/// Does work on files where it blocks nobody.
+async fn blocking<T: Send + 'static>(
+    request: &BuildRequest,
+    work: impl FnOnce(&BuildRequest) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let request = request.clone();
+    spawn_blocking(move || work(&request)).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "work on a build died");
+        Err(Problem::new("build.fault", "The build failed because of a fault in Wakeflash.")
+            .with_help("Please report it, with the log of the application."))
+    })
+}
+
+fn command(request: &BuildRequest) -> Command {
+    let name = request.device.as_str();
+    // A name that begins with a dash would be taken for an option.
+    let file = if name.starts_with('-') { format!("./{name}") } else { name.to_owned() };
+    let mut command = Command::new(&request.esphome);
+    // `--dashboard` makes ESPHome colour what goes into a pipe (with `\033` spelled out) and report the
+    // progress of downloads.
+    command.args(["--dashboard", "compile"]).arg(file).current_dir(&request.config_dir);
+    command.env(MARKER, &request.marker).env("PYTHONUNBUFFERED", "1").env("PYTHONUTF8", "1");
+    command.env_remove("NO_COLOR");
+    if let Some(path) = path_with(request.esphome.parent()) {
+        command.env("PATH", path);
+    }
+    command
+}
+
+/// Runs `esphome compile` to its successful end.
+async fn compile(
+    request: &BuildRequest,
+    output: mpsc::Sender<BuilderEvent>,
+    cancel: CancellationToken,
+) -> Result<CompileOutput, BuildFailure> {
+    let mut process = Process::spawn(command(request), request.limits, cancel)
+        .map_err(|error| not_started(&request.esphome, &error))?;
+    let mut log = log::Log::create(&log_path(&request.state_dir, request.update)).await;
+    let mut compile = CompileOutput::new();
+    let mut outbox = Outbox::new(output);
+    let ended = loop {
+        let event = tokio::select! {
+            biased;
+            event = process.next() => event.context("reading the output of esphome"),
+            () = outbox.deliver() => continue,
+        };
+        match event {
+            Ok(Event::Lines(lines)) => {
+                let lines: Vec<_> =
+                    lines.iter().map(|line| line.replace("\\033[", "\x1b[")).collect();
+                log.write(&lines).await;
+                for line in lines {
+                    let progress = compile.line(&line);
+                    outbox.push(line, progress);
+                }
+            }
+            Ok(Event::Ended(ended)) => break Ok(ended),
+            Err(error) => break Err(error),
+        }
+    };
+    process.end().await;
+    log.close().await;
+    outbox.flush().await;
+    let ended = ended.map_err(|error| {
+        tracing::error!(error = format!("{error:#}"), "a build was given up");
+        Problem::new("build.output", "The output of ESPHome can't be read.")
+    })?;
+    match ended {
+        Ended::Exited(Some(0)) => Ok(compile),
+        Ended::Exited(code) => Err(compile.failure(code).into()),
+        Ended::Cancelled => Err(BuildFailure::Cancelled),
+        Ended::Overdue => Err(overdue(request.limits.total, "took longer than").into()),
+        Ended::Silent => Err(overdue(request.limits.silence, "said nothing for").into()),
+    }
+}
+
+fn not_started(esphome: &Path, error: &std::io::Error) -> Problem {
+    tracing::warn!(esphome = %esphome.display(), %error, "esphome doesn't start");
+    let shown = esphome.display();
+    Problem::new("build.not_started", format!("ESPHome ({shown}) can't be started: {error}."))
+        .with_help("Choose another ESPHome in the settings, or let Wakeflash install one.")
+}
+
+fn overdue(limit: Duration, what: &str) -> Problem {
+    let minutes = limit.as_secs().div_ceil(60);
+    Problem::new("build.timeout", format!("ESPHome {what} {minutes} min and was ended."))
+        .with_help("Look at the end of the build log, then retry.")
+}
+
+/// What the receiver hasn't taken yet. It is bounded, so that neither a slow window nor a talkative build
+/// holds the other up.
+struct Outbox {
+    output: mpsc::Sender<BuilderEvent>,
+    lines: std::collections::VecDeque<String>,
+    first_line: u32,
+    progress: Option<Progress>,
+    closed: bool,
+}
+
+impl Outbox {
+    /// The most lines that wait, and the most that are sent at once.
+    const WAITING: usize = 2_000;
+    const BATCH: usize = 200;
+    /// How long the receiver may take with the last lines.
+    const PATIENCE: Duration = Duration::from_millis(500);
+
+    fn new(output: mpsc::Sender<BuilderEvent>) -> Self {
+        Self {
+            output,
+            lines: std::collections::VecDeque::new(),
+            first_line: 0,
+            progress: None,
+            closed: false,
+        }
+    }
+
+    fn push(&mut self, line: String, progress: Option<Progress>) {
+        if self.lines.len() >= Self::WAITING {
+            self.lines.pop_front();
+            self.first_line = self.first_line.saturating_add(1);
+        }
+        self.lines.push_back(line);
+        if progress.is_some() {
+            self.progress = progress;
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.progress.is_none()
+    }
+
+    /// Sends one event when the receiver takes it; waits for ever when there is nothing to send. Cancel
+    /// safe.
+    async fn deliver(&mut self) {
+        if self.closed || self.is_empty() {
+            return std::future::pending().await;
+        }
+        let Ok(permit) = self.output.reserve().await else {
+            self.closed = true;
+            return;
+        };
+        if let Some(progress) = self.progress.take() {
+            permit.send(BuilderEvent::Progress(progress));
+            return;
+        }
+        let lines: Vec<_> = self.lines.drain(..self.lines.len().min(Self::BATCH)).collect();
+        let first_line = self.first_line;
+        self.first_line = first_line.saturating_add(u32::try_from(lines.len()).unwrap_or(u32::MAX));
+        permit.send(BuilderEvent::Lines { first_line, lines });
+    }
+
+    /// Sends what is left, to a receiver that still takes something.
+    async fn flush(&mut self) {
+        let all = async {
+            while !self.closed && !self.is_empty() {
+                self.deliver().await;
+            }
+        };
+        if tokio::time::timeout(Self::PATIENCE, all).await.is_err() {
+            tracing::debug!("the last lines of a build were only written to its log");
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+#[path = "tests.rs"]
+mod tests;

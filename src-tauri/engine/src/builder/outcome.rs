@@ -1,0 +1,125 @@
+//! What a successful compile left, put together so that image, hash and parameters belong to each other.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use wakeflash_core::device::ConfigHash;
+use wakeflash_core::error::Problem;
+use wakeflash_core::esphome_files::{self, BuildInfo};
+use wakeflash_core::image;
+use wakeflash_core::time::Timestamp;
+use wakeflash_core::update::{Build, SourceFile};
+
+use super::BuildRequest;
+use crate::artifacts::Artifacts;
+use crate::configs::{data_dir, storage_path};
+
+/// How coarse the times of a file system may be.
+const COARSE: Duration = Duration::from_secs(2);
+
+/// Reads what the compile left and stores its image.
+pub(super) fn collect(
+    request: &BuildRequest,
+    sources: Vec<SourceFile>,
+    said: Option<ConfigHash>,
+    started: SystemTime,
+) -> Result<Build, Problem> {
+    let id = request.device.as_str();
+    let left = |extension| storage_path(&request.config_dir, id, extension);
+    let storage = esphome_files::storage(&read(&left("json"))?)?;
+    let platform = storage.platform.as_deref();
+    let validated_path = left("validated.json");
+    // Every compile writes it, unless it can't; one from before has the password of before.
+    if modified(&validated_path)? + COARSE < started {
+        return Err(incomplete("ESPHome didn't write down the validated configuration."));
+    }
+    let validated = esphome_files::validated(&read(&validated_path)?, platform)?;
+    let below_data = |path: &str| data_dir(&request.config_dir).join(path);
+    let Some(firmware) = storage.firmware.as_deref().map(below_data) else {
+        return Err(incomplete("ESPHome doesn't say where the firmware is."));
+    };
+    let info = storage.build_path.as_deref().map(|path| below_data(path).join("build_info.json"));
+    let config_hash = matching_hash(info.as_deref(), said, &firmware, started)?;
+    let bytes = Artifacts::read_image(&firmware)?;
+    image::check(platform, &bytes)?;
+    let stored = Artifacts::new(&request.state_dir).put(&bytes)?;
+    Ok(Build {
+        image: stored.sha256,
+        size: stored.size,
+        config_hash,
+        esphome_version: validated.esphome_version,
+        built_at: now(),
+        name: validated
+            .name
+            .or(storage.name)
+            .ok_or_else(|| incomplete("ESPHome doesn't say the device's name."))?,
+        sources,
+        ota: validated.ota,
+        address: validated.address,
+        deep_sleep: validated.deep_sleep,
+        mdns: validated.mdns,
+    })
+}
+
+/// The hash of the image, when image and hash surely belong together.
+///
+/// `build_info.json` is also written by `--only-generate`, which builds nothing; and when nothing has to be
+/// done, a build leaves an older image as it is. So the image must be of this build, or newer than a build
+/// information that says what the compile said.
+fn matching_hash(
+    info_path: Option<&Path>,
+    said: Option<ConfigHash>,
+    firmware: &Path,
+    started: SystemTime,
+) -> Result<Option<ConfigHash>, Problem> {
+    let info = match info_path {
+        Some(path) if path.exists() => esphome_files::build_info(&read(path)?)?,
+        Some(_) | None => BuildInfo::default(),
+    };
+    if let (Some(said), Some(written)) = (said, info.config_hash)
+        && said != written
+    {
+        tracing::warn!(%said, %written, "two config hashes for one build");
+        return Err(incomplete("Something else built this configuration at the same time."));
+    }
+    let image_time = modified(firmware)?;
+    let of_this_build = image_time + COARSE >= started;
+    let still_right = match info_path {
+        Some(path) if said.is_some() && info.config_hash == said => image_time >= modified(path)?,
+        Some(_) | None => false,
+    };
+    if of_this_build || still_right {
+        Ok(said.or(info.config_hash))
+    } else {
+        Err(incomplete("The firmware is from an earlier build."))
+    }
+}
+
+fn incomplete(message: &str) -> Problem {
+    Problem::new("build.incomplete", message).with_help(
+        "Clean the build files (`esphome clean`), update ESPHome if it is old, and retry.",
+    )
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    fs::read(path).map_err(|error| absent(path, &error))
+}
+
+fn modified(path: &Path) -> Result<SystemTime, Problem> {
+    fs::metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .map_err(|error| absent(path, &error))
+}
+
+fn absent(path: &Path, error: &io::Error) -> Problem {
+    tracing::warn!(path = %path.display(), %error, "a file of the compile can't be read");
+    let name: PathBuf = path.file_name().map(PathBuf::from).unwrap_or_default();
+    incomplete(&format!("The compile left no readable {}.", name.display()))
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,162 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Instant;
+
+use super::*;
+
+/// A fake `esphome`, with what a successful compile of `a.yaml` leaves.
+struct Lab {
+    dir: tempfile::TempDir,
+}
+
+const COMPILED: &str = r#"
+mkdir -p .esphome/storage .esphome/build/a
+echo '{"name":"a","core_platform":"host","firmware_bin_path":"'$PWD'/fw","build_path":"'$PWD'/.esphome/build/a"}' > .esphome/storage/a.yaml.json
+echo '{"esphome":"2026.10.0","config":{"esphome":{"name":"a"},"mdns":{},"ota":[{"platform":"esphome","port":1234}]}}' > .esphome/storage/a.yaml.validated.json
+echo '{"config_hash":291}' > .esphome/build/a/build_info.json
+echo 'INFO Build Info: config_hash=0x00000123 x'
+"#;
+const IMAGE: &str = "printf '\\177ELFimage' > fw\n";
+
+impl Lab {
+    fn new(script: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("c")).unwrap();
+        fs::write(dir.path().join("c/a.yaml"), "esphome:\n  name: a\n").unwrap();
+        let program = dir.path().join("esphome");
+        fs::write(&program, format!("#!/bin/sh\n{script}")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { dir }
+    }
+
+    fn request(&self) -> BuildRequest {
+        BuildRequest {
+            esphome: self.dir.path().join("esphome"),
+            config_dir: self.dir.path().join("c"),
+            device: DeviceId::of_file("a.yaml"),
+            update: UpdateId(7),
+            state_dir: self.dir.path().join("state"),
+            marker: self.dir.path().display().to_string(),
+            limits: LIMITS,
+        }
+    }
+
+    async fn build(&self) -> Result<BuildOutcome, BuildFailure> {
+        let (output, mut events) = mpsc::channel(8);
+        let building = build(self.request(), output, CancellationToken::new());
+        let drain = async { while events.recv().await.is_some() {} };
+        tokio::join!(building, drain).0
+    }
+
+    async fn code(&self) -> String {
+        match self.build().await.unwrap_err() {
+            BuildFailure::Failed { problem } => problem.code,
+            BuildFailure::Cancelled => "cancelled".to_owned(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_build_is_put_together() {
+    let lab = Lab::new(&format!("{IMAGE}{COMPILED}echo '\\033[32mdone\\033[0m'\nenv\nexit 0"));
+    let outcome = lab.build().await.unwrap();
+    assert_eq!(outcome.changes, []);
+    assert_eq!(outcome.build.config_hash.map(|hash| hash.0), Some(0x123));
+    assert_eq!(outcome.build.ota.port, 1234);
+    assert_eq!(outcome.build.size, 9);
+    assert_eq!(outcome.build.sources.len(), 1);
+    let log = fs::read_to_string(log_path(&lab.request().state_dir, UpdateId(7))).unwrap();
+    assert!(log.contains(&format!("{MARKER}={}", lab.request().marker)));
+    assert!(log.contains("\x1b[32mdone"), "{log}");
+}
+
+#[tokio::test]
+async fn a_change_during_the_build_is_told() {
+    let lab = Lab::new(&format!("{IMAGE}{COMPILED}echo '# x' >> a.yaml"));
+    assert_eq!(lab.build().await.unwrap().changes.len(), 1);
+}
+
+#[tokio::test]
+async fn what_does_not_belong_together_is_refused() {
+    let old = "touch -d '1 hour ago' fw\n";
+    assert_eq!(Lab::new(COMPILED).code().await, "build.incomplete");
+    assert_eq!(Lab::new(&format!("{IMAGE}{COMPILED}{old}")).code().await, "build.incomplete");
+    let nothing_to_do = "touch -d '2 hours ago' .esphome/build/a/build_info.json\n";
+    assert!(Lab::new(&format!("{IMAGE}{COMPILED}{old}{nothing_to_do}")).build().await.is_ok());
+    let other = "echo 'config_hash=0x00000124'\n";
+    assert_eq!(Lab::new(&format!("{IMAGE}{COMPILED}{other}")).code().await, "build.incomplete");
+    let stale = "touch -d '1 hour ago' .esphome/storage/a.yaml.validated.json\n";
+    assert_eq!(Lab::new(&format!("{IMAGE}{COMPILED}{stale}")).code().await, "build.incomplete");
+    let wrong = "printf 'no elf' > fw\n";
+    assert_eq!(Lab::new(&format!("{COMPILED}{wrong}")).code().await, "image.magic");
+    let empty = ": > fw\n";
+    assert_eq!(Lab::new(&format!("{COMPILED}{empty}")).code().await, "image.empty");
+}
+
+#[tokio::test]
+async fn failures_have_their_words() {
+    assert_eq!(Lab::new("exit 3").code().await, "build.failed");
+    assert_eq!(Lab::new("kill -9 $$").code().await, "build.failed");
+    assert_eq!(Lab::new("echo 'Failed config'; exit 2").code().await, "build.config_invalid");
+    let lab = Lab::new("");
+    fs::remove_file(lab.dir.path().join("esphome")).unwrap();
+    assert_eq!(lab.code().await, "build.not_started");
+    fs::write(lab.dir.path().join("c/a.yaml"), "esphome: [").unwrap();
+    assert_eq!(lab.code().await, "config.syntax");
+    fs::remove_file(lab.dir.path().join("c/a.yaml")).unwrap();
+    assert_eq!(lab.code().await, "config.missing");
+}
+
+#[tokio::test]
+async fn limits_end_a_build() {
+    let lab = Lab::new("sleep 60");
+    let mut request = lab.request();
+    request.limits.silence = Duration::from_millis(200);
+    let (output, _events) = mpsc::channel(8);
+    let failure = build(request, output, CancellationToken::new()).await.unwrap_err();
+    let BuildFailure::Failed { problem } = failure else { panic!("{failure:?}") };
+    assert_eq!(problem.code, "build.timeout");
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_reads_holds_nothing_up() {
+    let noise = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done\n\
+                 head -c 3000000 /dev/zero | tr '\\0' x; echo; head -c 100 /dev/urandom\n";
+    let lab = Lab::new(&format!("{noise}{IMAGE}{COMPILED}"));
+    let (output, mut events) = mpsc::channel(1);
+    build(lab.request(), output, CancellationToken::new()).await.unwrap();
+    assert!(matches!(events.recv().await, Some(BuilderEvent::Lines { first_line: 0, .. })));
+    let log = fs::read_to_string(log_path(&lab.request().state_dir, UpdateId(7))).unwrap();
+    assert!(log.contains("\nline 19999\n") && log.contains("more bytes)"));
+}
+
+#[tokio::test]
+async fn a_cancel_takes_less_than_two_seconds() {
+    let lab = Lab::new("trap '' TERM; (trap '' TERM; sleep 60) & echo up; sleep 60; sleep 60");
+    let (output, mut events) = mpsc::channel(8);
+    let cancel = CancellationToken::new();
+    let building = tokio::spawn(build(lab.request(), output, cancel.clone()));
+    events.recv().await.unwrap();
+    let start = Instant::now();
+    cancel.cancel();
+    assert_eq!(building.await.unwrap(), Err(BuildFailure::Cancelled));
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(end_leftovers(&lab.request().marker), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_a_killed_run_left_is_ended() {
+    let lab = Lab::new("");
+    let mut left = std::process::Command::new("setsid")
+        .args(["sh", "-c", "trap '' TERM; sleep 61 & wait; sleep 61"])
+        .env(MARKER, lab.request().marker)
+        .spawn()
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(end_leftovers("another run"), 0);
+    let marker = lab.request().marker;
+    assert!(spawn_blocking(move || end_leftovers(&marker)).await.unwrap() >= 1);
+    assert!(!left.wait().unwrap().success());
+    assert_eq!(end_leftovers(&lab.request().marker), 0);
+}

@@ -1,0 +1,148 @@
+//! The config directory: which configurations there are, what they say, what they consist of.
+//!
+//! Nothing here starts ESPHome. Everything but [`watch`] blocks: call it through `spawn_blocking`.
+
+mod candidates;
+mod paths;
+mod sources;
+mod watcher;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use wakeflash_core::config;
+use wakeflash_core::device::{ConfigFile, ConfigSummary, DeviceId};
+use wakeflash_core::error::Problem;
+use wakeflash_core::esphome_files::{self, Storage};
+
+pub use candidates::candidates;
+pub use paths::config_path;
+pub use sources::{changed_sources, hash_sources};
+pub use watcher::{ConfigsEvent, Timing, Watch, watch};
+
+pub(crate) use paths::SECRETS;
+use sources::{SourceTree, Stamp};
+
+/// A scan and the files that it read.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    pub(crate) configs: Vec<ConfigFile>,
+    /// Every path that it depends on, with what lay there: a change of one is a reason for the next scan.
+    pub(crate) stamps: BTreeMap<PathBuf, Option<Stamp>>,
+}
+
+/// The configurations in a directory, by name.
+///
+/// # Errors
+/// The directory can't be read. A file that can't is listed with its problem.
+pub fn scan(config_dir: &Path) -> Result<Vec<ConfigFile>, Problem> {
+    scan_with_files(config_dir).map(|scan| scan.configs)
+}
+
+pub(crate) fn scan_with_files(config_dir: &Path) -> Result<Scan, Problem> {
+    let mut configs = Vec::new();
+    let dirs = watched_dirs(config_dir).map(|dir| (Stamp::of(&dir), dir));
+    let mut tree = SourceTree::new(config_dir);
+    for name in yaml_files(config_dir).map_err(|error| dir_problem(config_dir, &error))? {
+        let (id, content) = match name.to_str() {
+            Some(id) => (id.to_owned(), summary(config_dir, id, &mut tree)),
+            None => {
+                let problem = Problem::new("config.file_name", "The file's name isn't UTF-8.")
+                    .with_help("Rename the file; its name may consist of any letters in UTF-8.");
+                (name.to_string_lossy().into_owned(), Err(problem))
+            }
+        };
+        configs.push(ConfigFile { id: DeviceId::of_file(id), content });
+    }
+    let mut stamps = tree.into_stamps();
+    stamps.extend(dirs.map(|(stamp, dir)| (dir, stamp)));
+    Ok(Scan { configs, stamps })
+}
+
+/// The directories whose own change is a reason to look: a file came, went or was replaced.
+pub(crate) fn watched_dirs(config_dir: &Path) -> [PathBuf; 2] {
+    [config_dir.to_owned(), data_dir(config_dir).join("storage")]
+}
+
+/// The names of the YAML files directly in a directory, sorted. A link that leads nowhere is one of them:
+/// its problem is told; a directory with such a name is none.
+fn yaml_files(dir: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let is_dir = || fs::metadata(dir.join(&name)).is_ok_and(|metadata| metadata.is_dir());
+        if paths::is_config_name(&name.to_string_lossy()) && !is_dir() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn summary(config_dir: &Path, id: &str, tree: &mut SourceTree) -> Result<ConfigSummary, Problem> {
+    let documents = tree.documents(Path::new(id))?;
+    let storage = storage(config_dir, id);
+    let stem = id.rsplit_once('.').map_or(id, |(stem, _)| stem);
+    Ok(config::summarize(stem, &documents, storage.as_ref()))
+}
+
+/// What the last compile recorded. Without it the list says a little less, so its failures are only logged.
+fn storage(config_dir: &Path, id: &str) -> Option<Storage> {
+    let path = storage_path(config_dir, id, "json");
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "ESPHome's storage file can't be read");
+            return None;
+        }
+    };
+    match esphome_files::storage(&bytes) {
+        Ok(storage) => Some(storage),
+        Err(problem) => {
+            tracing::warn!(path = %path.display(), %problem, "ESPHome's storage file is of no use");
+            None
+        }
+    }
+}
+
+/// Where ESPHome keeps what it knows about the configurations of a directory.
+pub(crate) fn data_dir(config_dir: &Path) -> PathBuf {
+    match std::env::var_os("ESPHOME_DATA_DIR").filter(|dir| !dir.is_empty()) {
+        // A relative one is relative to where ESPHome is started, which is the config directory.
+        Some(dir) => config_dir.join(dir),
+        None => config_dir.join(".esphome"),
+    }
+}
+
+/// `storage/FILE.EXTENSION` below the data directory.
+pub(crate) fn storage_path(config_dir: &Path, id: &str, extension: &str) -> PathBuf {
+    data_dir(config_dir).join("storage").join(format!("{id}.{extension}"))
+}
+
+/// Why a config directory can't be read.
+pub(crate) fn dir_problem(dir: &Path, error: &io::Error) -> Problem {
+    tracing::warn!(dir = %dir.display(), %error, "the config directory can't be read");
+    let shown = dir.display();
+    let (code, message, help) = if error.kind() == io::ErrorKind::NotFound {
+        let message = format!("The config directory {shown} is not there.");
+        let help = "Connect its drive or share, or choose another one in the settings.";
+        ("config_dir.missing", message, help)
+    } else if error.kind() == io::ErrorKind::NotADirectory {
+        let help = "Choose the directory that your YAML files lie in.";
+        ("config_dir.no_directory", format!("{shown} is no directory."), help)
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        let message = format!("Wakeflash may not read the config directory {shown}.");
+        ("config_dir.denied", message, "Give yourself the right to read it.")
+    } else {
+        let message = format!("The config directory {shown} can't be read: {error}.");
+        ("config_dir.unreadable", message, "Check the drive or the network share that it lies on.")
+    };
+    Problem::new(code, message).with_help(help)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,140 @@
+//! Collects what [`wakeflash_core::gate`] judges by, while the handshake runs.
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::time::{Instant, sleep_until};
+use wakeflash_core::device::{MacAddress, Sighting};
+use wakeflash_core::gate::{
+    Evidence, Expectation, Heard, Judgement, Session, hash_wait, judge, may_still_be_running,
+};
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For a proof of identity. Without one nothing is sent, so this may be long.
+    pub identity: Duration,
+    /// For the hash, once the identity is known: see [`hash_wait`].
+    pub hash: Duration,
+}
+
+impl Limits {
+    /// The limits for a device that is known to stay awake for `window`.
+    #[must_use]
+    pub fn for_window(window: Option<Duration>) -> Self {
+        Self { identity: Duration::from_secs(5), hash: hash_wait(window) }
+    }
+}
+
+/// What the gate decided, and by what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// [`Judgement::Undecided`] means that the time for a proof is over: nothing may be sent.
+    pub judgement: Judgement,
+    /// All that was known. After a pass it is worth remembering: the device was surely there.
+    pub evidence: Evidence,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Decides whether the peer may get the firmware.
+///
+/// - `evidence`: what is known already: [`Evidence::about`], with the packets of this wake added.
+/// - `heard`: packets from now on, of any device.
+/// - `neighbour`: looks the peer up in the neighbour table
+///   ([`link_address`](crate::watch::neighbours::link_address)).
+/// - `ask`: the direct question ([`ask`](crate::watch::question::ask)); it is dropped when it isn't needed any
+///   more, and its failure leaves only the other proofs.
+///
+/// A contradiction ends it at once, and so does the news that the wanted build runs already. When the
+/// identity is known, the hash is waited for as long as [`Limits::hash`], counted from when the identity was
+/// known. Dropping the future is safe.
+pub async fn decide(
+    expected: &Expectation,
+    mut evidence: Evidence,
+    limits: Limits,
+    heard: broadcast::Receiver<Heard>,
+    neighbour: impl Fn(IpAddr) -> Option<MacAddress>,
+    ask: impl Future<Output = io::Result<Option<Sighting>>>,
+) -> Decision {
+    let start = Instant::now();
+    let mut identified = None;
+    let mut heard = Some(heard);
+    tokio::pin!(ask);
+    let mut asking = true;
+    let judgement = loop {
+        if evidence.neighbour.is_none() {
+            evidence.neighbour = neighbour(evidence.peer);
+        }
+        let judgement = judge(expected, &evidence);
+        let deadline = match judgement {
+            Judgement::AlreadyRunning | Judgement::Contradicted(_) => break judgement,
+            Judgement::Pass => {
+                let since = *identified.get_or_insert_with(Instant::now);
+                if !may_still_be_running(expected, &evidence) {
+                    break judgement;
+                }
+                since + limits.hash
+            }
+            Judgement::Undecided => start + limits.identity,
+        };
+        tokio::select! {
+            biased;
+            answer = &mut ask, if asking => {
+                asking = false;
+                note_answer(&mut evidence, answer);
+            }
+            packet = next(&mut heard) => evidence.heard.push(packet),
+            () = sleep_until(deadline) => break judgement,
+        }
+    };
+    Decision { judgement, evidence, took: start.elapsed() }
+}
+
+/// The gate with the real network: asks the peer itself and the system's neighbour table.
+pub async fn decide_on_network(
+    expected: &Expectation,
+    evidence: Evidence,
+    limits: Limits,
+    heard: broadcast::Receiver<Heard>,
+) -> Decision {
+    use crate::watch::{neighbours::link_address, question};
+    let ask = question::ask(&expected.name, evidence.peer, limits.identity.max(limits.hash));
+    decide(expected, evidence, limits, heard, link_address, ask).await
+}
+
+/// A session that has proved something only after the gate was entered: judges again without waiting.
+#[must_use]
+pub fn with_session(expected: &Expectation, decision: Decision, session: Session) -> Decision {
+    let evidence = Evidence { session, ..decision.evidence };
+    Decision { judgement: judge(expected, &evidence), evidence, ..decision }
+}
+
+fn note_answer(evidence: &mut Evidence, answer: io::Result<Option<Sighting>>) {
+    match answer {
+        Ok(Some(sighting)) => evidence.heard.push(Heard { sender: evidence.peer, sighting }),
+        Ok(None) => tracing::debug!(peer = %evidence.peer, "the device doesn't answer by mDNS"),
+        Err(error) => tracing::warn!(peer = %evidence.peer, %error, "the device can't be asked"),
+    }
+}
+
+/// The next packet; never, when no more can come.
+async fn next(heard: &mut Option<broadcast::Receiver<Heard>>) -> Heard {
+    while let Some(receiver) = heard {
+        match receiver.recv().await {
+            Ok(packet) => return packet,
+            Err(broadcast::error::RecvError::Lagged(missed)) => {
+                tracing::debug!(missed, "packets came faster than the gate read them");
+            }
+            Err(broadcast::error::RecvError::Closed) => *heard = None,
+        }
+    }
+    std::future::pending().await
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

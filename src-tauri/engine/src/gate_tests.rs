@@ -1,0 +1,128 @@
+use super::*;
+use std::future::{pending, ready};
+use wakeflash_core::device::{ConfigHash, SightingKind, Source};
+use wakeflash_core::gate::LiteralAddress;
+
+const LINK: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
+const WANTED: ConfigHash = ConfigHash(7);
+const LIMITS: Limits =
+    Limits { identity: Duration::from_millis(400), hash: Duration::from_millis(100) };
+
+fn peer() -> IpAddr {
+    IpAddr::from([192, 168, 1, 40])
+}
+
+fn expectation() -> Expectation {
+    Expectation {
+        name: "sleepy".into(),
+        other_name: None,
+        mac: None,
+        link_address: Some(LINK),
+        wanted_hash: Some(WANTED),
+        wanted_version: None,
+        literal_address: LiteralAddress::None,
+    }
+}
+
+fn says(name: &str, config_hash: Option<ConfigHash>) -> Sighting {
+    Sighting {
+        name: name.into(),
+        source: Source::Answer,
+        kind: SightingKind::Alive,
+        addresses: vec![peer()],
+        mac: None,
+        link_address: None,
+        version: None,
+        config_hash,
+        friendly_name: None,
+        platform: None,
+    }
+}
+
+async fn after(millis: u64, answer: Option<Sighting>) -> io::Result<Option<Sighting>> {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+    Ok(answer)
+}
+
+async fn decided(
+    link: Option<MacAddress>,
+    ask: impl Future<Output = io::Result<Option<Sighting>>>,
+) -> (Judgement, u128) {
+    let (_open, heard) = broadcast::channel(4);
+    let evidence = Evidence::about(peer(), Session::ProvesNothing);
+    let decision = decide(&expectation(), evidence, LIMITS, heard, |_| link, ask).await;
+    (decision.judgement, decision.took.as_millis())
+}
+
+#[tokio::test]
+async fn without_a_proof_the_whole_time_is_waited_and_nothing_passes() {
+    let silence = (Judgement::Undecided, 400..450);
+    for (judgement, took) in [
+        decided(None, pending()).await,
+        decided(None, after(50, None)).await,
+        decided(None, ready(Err(io::Error::other("no socket")))).await,
+    ] {
+        assert_eq!(judgement, silence.0);
+        assert!(silence.1.contains(&took), "{took}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_decides_at_once() {
+    let cases = [
+        (None, says("sleepy", Some(ConfigHash(6))), Judgement::Pass),
+        (None, says("sleepy", Some(WANTED)), Judgement::AlreadyRunning),
+        (Some(LINK), says("sleepy", Some(WANTED)), Judgement::AlreadyRunning),
+    ];
+    for (link, answer, wanted) in cases {
+        let (judgement, took) = decided(link, after(30, Some(answer))).await;
+        assert_eq!(judgement, wanted);
+        assert!((30..80).contains(&took), "{took}");
+    }
+    let (judgement, took) = decided(Some(LINK), after(30, Some(says("kitchen", None)))).await;
+    assert!(matches!(judgement, Judgement::Contradicted(_)) && took < 80, "{judgement:?}");
+}
+
+#[tokio::test]
+async fn a_known_device_waits_shortly_for_its_hash() {
+    let (judgement, took) = decided(Some(LINK), pending()).await;
+    assert_eq!(judgement, Judgement::Pass);
+    assert!((100..150).contains(&took), "{took}");
+    let (judgement, took) = decided(Some(LINK), after(300, Some(says("sleepy", None)))).await;
+    assert!(
+        judgement == Judgement::Pass && took < 150,
+        "an answer in time is not waited for longer"
+    );
+}
+
+#[tokio::test]
+async fn the_wait_for_the_hash_counts_from_the_proof() {
+    let (judgement, took) = decided(None, after(200, Some(says("sleepy", None)))).await;
+    assert_eq!(judgement, Judgement::Pass);
+    assert!((300..360).contains(&took), "{took}");
+}
+
+#[tokio::test]
+async fn packets_that_arrive_meanwhile_count() {
+    let (packets, heard) = broadcast::channel(4);
+    let evidence = Evidence::about(peer(), Session::ProvesNothing);
+    let sighting = Sighting { source: Source::Packet, ..says("sleepy", Some(ConfigHash(6))) };
+    for last in [41, 40] {
+        let sender = IpAddr::from([192, 168, 1, last]);
+        packets.send(Heard { sender, sighting: sighting.clone() }).unwrap();
+    }
+    drop(packets);
+    let expected = expectation();
+    let decision = decide(&expected, evidence, LIMITS, heard, |_| None, pending()).await;
+    assert_eq!((decision.judgement, decision.evidence.heard.len()), (Judgement::Pass, 2));
+}
+
+#[tokio::test]
+async fn a_key_of_its_own_opens_a_gate_that_was_undecided() {
+    let (_open, heard) = broadcast::channel(4);
+    let evidence = Evidence::about(peer(), Session::ProvesNothing);
+    let expected = expectation();
+    let decision = decide(&expected, evidence, LIMITS, heard, |_| None, pending()).await;
+    let decision = with_session(&expected, decision, Session::OwnKey);
+    assert_eq!(decision.judgement, Judgement::Pass);
+}

@@ -1,0 +1,295 @@
+//! One flash: the gate beside the handshake, the commit before the last bytes, and what came of it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use wakeflash_core::device::{DeviceId, Source};
+use wakeflash_core::dispatch::FlashOutcome;
+use wakeflash_core::error::Problem;
+use wakeflash_core::gate::{Evidence, Expectation, Heard, Judgement, LiteralAddress, Session};
+use wakeflash_core::ota::{self, FailureClass, PreparedImage, Step};
+use wakeflash_core::update::{
+    Delivery, Encryption, PasswordChoice, Secret, SourceChange, SourceTracking, Update, UpdateId,
+    UpdateState,
+};
+use wakeflash_core::view::Progress;
+
+use super::Runtime;
+use super::work::{Report, compare_sources, ready_image};
+use crate::artifacts::Artifacts;
+use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
+use crate::gate::{self, Limits};
+
+/// How often the window hears how far a transfer is.
+const PROGRESS_PERIOD: Duration = Duration::from_millis(200);
+
+/// Everything a flash needs to know; it has no other access to the state.
+struct Job {
+    update: UpdateId,
+    device: DeviceId,
+    delivery: Delivery,
+    password: Option<Secret>,
+    peer: IpAddr,
+    expectation: Expectation,
+    config_dir: Option<PathBuf>,
+    image: Option<Arc<PreparedImage>>,
+    artifacts: Artifacts,
+    heard: broadcast::Sender<Heard>,
+    reports: mpsc::Sender<Report>,
+}
+
+impl Runtime {
+    /// Uses the open connection of an update for its flash.
+    pub(super) fn start_flash(&mut self, id: UpdateId, password: PasswordChoice) {
+        let Some((job, stream)) = self.flash_job(id, password) else {
+            let outcome = FlashOutcome::Failed {
+                class: FailureClass::RetryNow,
+                problem: Problem::new(
+                    "flash.no_connection",
+                    "The connection was closed before it could be used.",
+                ),
+            };
+            self.spawn(async move { Some(Report::FlashEnded { update: id, outcome }) });
+            return;
+        };
+        let cancel = self.cancel.child_token();
+        self.work.flashes.insert(id, cancel.clone());
+        self.spawn(async move {
+            let outcome = job.run(stream, cancel).await?;
+            Some(Report::FlashEnded { update: id, outcome })
+        });
+    }
+
+    fn flash_job(&mut self, id: UpdateId, password: PasswordChoice) -> Option<(Job, TcpStream)> {
+        let stream = self.connections.remove(&id)?;
+        let update = self.dispatch.update(id)?;
+        let UpdateState::Flashing { delivery, peer, .. } = &update.state else { return None };
+        let password = match password {
+            PasswordChoice::OfBuild => delivery.build.ota.password.clone(),
+            PasswordChoice::LastInstalled => {
+                self.dispatch.memory(&update.name)?.installed_password.clone()
+            }
+        };
+        let job = Job {
+            update: id,
+            device: update.device.clone(),
+            delivery: delivery.clone(),
+            password,
+            peer: *peer,
+            expectation: self.expectation(update, delivery),
+            config_dir: self.dispatch.settings().config_dir.clone().map(PathBuf::from),
+            image: self.work.images.get(&id).cloned(),
+            artifacts: self.artifacts.clone(),
+            heard: self.heard.clone(),
+            reports: self.reports.clone(),
+        };
+        Some((job, stream))
+    }
+
+    fn expectation(&self, update: &Update, delivery: &Delivery) -> Expectation {
+        let memory = self.dispatch.memory(&update.name);
+        Expectation {
+            name: update.name.clone(),
+            mac: memory.and_then(|memory| memory.mac),
+            link_address: memory.and_then(|memory| memory.link_address),
+            wanted_hash: update.telling_hash(),
+            wanted_version: delivery.build.esphome_version.clone(),
+            other_name: (delivery.build.name != update.name).then(|| delivery.build.name.clone()),
+            literal_address: self
+                .dispatch
+                .own_address(&update.device)
+                .map_or(LiteralAddress::None, LiteralAddress::Own),
+        }
+    }
+}
+
+impl Job {
+    /// Flashes; `None` when it was cancelled, since whoever did that has settled the state.
+    async fn run(self, stream: TcpStream, cancel: CancellationToken) -> Option<FlashOutcome> {
+        let image = match self.ready_image().await {
+            Ok(image) => image,
+            Err(problem) => {
+                return Some(FlashOutcome::Failed { class: FailureClass::Permanent, problem });
+            }
+        };
+        let request = FlashRequest {
+            image,
+            password: self.password.as_ref().map(|secret| ota::Password::new(secret.0.clone())),
+            encryption: match &self.delivery.build.ota.encryption {
+                Encryption::Required { allow_plaintext: false, .. } => ota::Encryption::Required,
+                Encryption::None | Encryption::Offered { .. } | Encryption::Required { .. } => {
+                    ota::Encryption::NotRequired
+                }
+            },
+            deadlines: Deadlines::default(),
+        };
+        let changed = OnceLock::new();
+        let (progress, shown) = watch::channel(flasher::no_progress());
+        let hooks = FlashHooks {
+            gate: self.gate(&changed),
+            before_completion: || self.record_completion(),
+            progress,
+        };
+        let flash = flasher::flash(stream, request, hooks, cancel);
+        let result = self.while_showing(flash, shown).await;
+        match result {
+            Ok(report) => {
+                tracing::info!("update {} of {}: {report:?}", self.update, self.device);
+                Some(FlashOutcome::Acknowledged)
+            }
+            Err(error) => {
+                tracing::info!("update {} of {}: {error}", self.update, self.device);
+                outcome_of(&error, changed.into_inner())
+            }
+        }
+    }
+
+    async fn ready_image(&self) -> Result<Arc<PreparedImage>, Problem> {
+        match &self.image {
+            Some(image) => Ok(Arc::clone(image)),
+            None => ready_image(self.artifacts.clone(), self.delivery.build.image.clone()).await,
+        }
+    }
+
+    /// Whether this device gets this image: the sources are still those of the build, it is the right
+    /// device, and it doesn't run the build already.
+    async fn gate(&self, changed: &OnceLock<Vec<SourceChange>>) -> GateVerdict {
+        let (changes, decision) = tokio::join!(
+            self.source_changes(),
+            gate::decide_on_network(
+                &self.expectation,
+                Evidence::about(self.peer, Session::ProvesNothing),
+                // How long the device stays awake isn't known yet.
+                Limits::for_window(None),
+                self.heard.subscribe(),
+            ),
+        );
+        tracing::info!(
+            "gate of {}: {:?} after {:?}",
+            self.device,
+            decision.judgement,
+            decision.took
+        );
+        self.pass_on(&decision.evidence).await;
+        if !changes.is_empty() {
+            let _ = changed.set(changes);
+            return GateVerdict::Refuse("The files it was built from have changed.".to_owned());
+        }
+        match decision.judgement {
+            Judgement::Pass => GateVerdict::Open,
+            Judgement::AlreadyRunning => GateVerdict::AlreadyRunning,
+            Judgement::Contradicted(reason) => GateVerdict::Refuse(reason),
+            Judgement::Undecided => GateVerdict::Refuse(format!(
+                "Something answers at {}, but it did not show that it is {}: nothing was sent.",
+                self.peer, self.expectation.name
+            )),
+        }
+    }
+
+    /// What the device answered is worth remembering.
+    async fn pass_on(&self, evidence: &Evidence) {
+        for heard in evidence.heard.iter().filter(|heard| heard.sighting.source == Source::Answer) {
+            // The loop outlives its tasks, unless they are cut off at the end.
+            let _ = self.reports.send(Report::Answered(heard.sighting.clone())).await;
+        }
+    }
+
+    async fn source_changes(&self) -> Vec<SourceChange> {
+        let (Some(dir), SourceTracking::Tracked) =
+            (self.config_dir.clone(), self.delivery.tracking)
+        else {
+            return Vec::new();
+        };
+        let sources = self.delivery.build.sources.clone();
+        match compare_sources(dir, self.device.clone(), sources).await {
+            Ok(changes) => changes,
+            Err(problem) => {
+                tracing::warn!("the sources of {} can't be compared: {problem}", self.device);
+                Vec::new()
+            }
+        }
+    }
+
+    async fn record_completion(&self) -> Result<(), Problem> {
+        let ended = || Problem::new("engine.ended", "Wakeflash is shutting down.");
+        let (reply, recorded) = oneshot::channel();
+        let report = Report::AboutToComplete { update: self.update, reply };
+        self.reports.send(report).await.map_err(|_| ended())?;
+        recorded.await.map_err(|_| ended())?
+    }
+
+    async fn while_showing<T>(
+        &self,
+        flash: impl Future<Output = T>,
+        mut shown: watch::Receiver<ota::Progress>,
+    ) -> T {
+        let mut period = tokio::time::interval(PROGRESS_PERIOD);
+        let mut flash = std::pin::pin!(flash);
+        loop {
+            tokio::select! {
+                result = &mut flash => return result,
+                _ = period.tick() => {
+                    if shown.has_changed().unwrap_or(false) {
+                        let progress = shown_progress(&shown.borrow_and_update());
+                        // A full channel means that the loop has more important things to do.
+                        let _ = self.reports.try_send(Report::FlashWent { update: self.update, progress });
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn shown_progress(progress: &ota::Progress) -> Progress {
+    // What was handed to the socket is no measure: it fits into buffers on the way. Devices with version 1
+    // of the protocol acknowledge nothing, so that nobody knows how far they are.
+    let percent = (progress.total > 0 && progress.acknowledged > 0).then(|| {
+        let percent = u64::from(progress.acknowledged) * 100 / u64::from(progress.total);
+        u8::try_from(percent.min(100)).unwrap_or(100)
+    });
+    let step = match progress.step {
+        Step::Greeting | Step::Version | Step::Features => "Connecting",
+        Step::Auth | Step::AuthResult => "Checking the password",
+        Step::Gate => "Checking the device",
+        Step::Prepare | Step::Checksum => "Preparing the device",
+        Step::Transfer => "Sending",
+        Step::Commit => "Finishing",
+    };
+    Progress { percent, step: step.to_owned() }
+}
+
+fn outcome_of(error: &FlashError, changed: Option<Vec<SourceChange>>) -> Option<FlashOutcome> {
+    if let Some(changes) = changed {
+        return Some(FlashOutcome::SourcesChanged(changes));
+    }
+    match error {
+        FlashError::AlreadyRunning => Some(FlashOutcome::AlreadyRunning),
+        FlashError::Refused { reason } => {
+            Some(FlashOutcome::NotProven(Problem::new("gate.refused", reason.clone())))
+        }
+        FlashError::Ota(ota) if error.cancelled() && !ota.outcome_unknown() => None,
+        FlashError::Ota(ota) => {
+            let problem = Problem::new(ota.code(), ota.sentence());
+            Some(FlashOutcome::Failed { class: ota.class(), problem })
+        }
+        FlashError::NotRecorded { reason } => Some(FlashOutcome::Failed {
+            class: FailureClass::RetryNow,
+            problem: Problem::new(
+                "flash.not_recorded",
+                format!("The transfer was stopped before its end: {reason}"),
+            ),
+        }),
+        FlashError::Random(reason) => Some(FlashOutcome::Failed {
+            class: FailureClass::RetryNow,
+            problem: Problem::new(
+                "flash.random",
+                format!("The system gave no random numbers: {reason}"),
+            ),
+        }),
+    }
+}

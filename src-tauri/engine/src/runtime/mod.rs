@@ -1,0 +1,446 @@
+//! The only loop. It owns the state, asks [`Dispatch`] what follows from what happened, commits that, and
+//! only then lets it be done. Everything that takes time runs in tasks that the loop owns and that report
+//! back over one bounded channel.
+
+mod flash;
+mod publish;
+mod requests;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use tokio::net::TcpStream;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use wakeflash_core::device::DeviceId;
+use wakeflash_core::dispatch::{Decision, Dispatch, Effect, Input};
+use wakeflash_core::error::Problem;
+use wakeflash_core::gate::Heard;
+use wakeflash_core::time::Timestamp;
+use wakeflash_core::update::{UpdateId, UpdateState};
+use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus};
+
+use crate::artifacts::Artifacts;
+use crate::configs::ConfigsEvent;
+use crate::handle::{Handle, Request, Shell};
+use crate::store::{Commit, OpenError, Store};
+use crate::watch::{Target, Watch, WatchEvent};
+use publish::Publisher;
+use work::Report;
+
+/// How often a commit is tried again that could not be made.
+const COMMIT_AGAIN: Duration = Duration::from_secs(2);
+
+/// How many events a client may be behind before it loses some and has to ask for a snapshot.
+const EVENTS_KEPT: usize = 1_024;
+
+/// How long the tasks have to end when the engine is ended.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// The directory of the store, the images, the logs and an ESPHome of the application's own.
+    pub state_dir: PathBuf,
+    /// The config directory, instead of the one in the settings.
+    pub config_dir: Option<PathBuf>,
+    /// The `esphome` program, instead of the one in the settings.
+    pub esphome: Option<PathBuf>,
+}
+
+/// Why the engine can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store can't be opened.
+    #[error("opening the store")]
+    Store(#[from] OpenError),
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl StartError {
+    /// What the user reads.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Store(error) => error.problem(),
+            Self::Other(error) => Problem::new(
+                "engine.start",
+                format!("Wakeflash can't start: {}.", error.root_cause()),
+            )
+            .with_help("The log has the details."),
+        }
+    }
+}
+
+/// The running engine.
+#[derive(Debug)]
+pub struct Engine {
+    /// How to speak to it.
+    pub handle: Handle,
+    /// Where its logs are.
+    pub log_dir: PathBuf,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Engine {
+    /// Ends the engine: builds and transfers are stopped, the state is on the disk. It goes on from there
+    /// at the next start.
+    pub async fn shutdown(self) {
+        self.cancel.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!("the engine's loop ended badly: {error}");
+        }
+    }
+}
+
+/// Opens the store and starts the loop.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engine, StartError> {
+    let state_dir = options.state_dir.clone();
+    let (store, loaded) = tokio::task::spawn_blocking(move || -> Result<_, StartError> {
+        let store = Store::open(&state_dir)?;
+        let loaded = store.load().map_err(OpenError::Other)?;
+        Ok((store, loaded))
+    })
+    .await
+    .context("opening the store")??;
+    let artifacts = Artifacts::new(&options.state_dir);
+    let log_dir = options.state_dir.join("logs");
+    crate::store::private_dir(&log_dir)?;
+    work::end_leftover_builds(&options.state_dir).await;
+
+    let mut settings = loaded.settings;
+    if let Some(dir) = &options.config_dir {
+        settings.config_dir = Some(dir.to_string_lossy().into_owned());
+    }
+    if let Some(path) = &options.esphome {
+        settings.esphome_path = Some(path.to_string_lossy().into_owned());
+    }
+    let (requests, request_queue) = mpsc::channel(64);
+    let (events, _) = broadcast::channel(EVENTS_KEPT);
+    let cancel = CancellationToken::new();
+    let publisher = Publisher::new(events.clone(), settings.clone());
+    let dispatch = Dispatch::new(settings, loaded.updates, loaded.memories, loaded.next_id, now());
+    let (targets, target_list) = watch::channel(Vec::new());
+    let (watch_events, watched) = mpsc::channel(256);
+    let watch = Watch::start(target_list, watch_events, cancel.child_token());
+    let (reports, report_queue) = mpsc::channel(256);
+    let runtime = Runtime {
+        dispatch,
+        publisher,
+        store,
+        artifacts,
+        options,
+        shell,
+        watch,
+        targets,
+        tasks: JoinSet::new(),
+        reports,
+        cancel: cancel.clone(),
+        work: work::Work::default(),
+        connections: BTreeMap::new(),
+        pending: VecDeque::new(),
+        heard: broadcast::channel(64).0,
+        configs: None,
+        esphome: None,
+    };
+    let task = tokio::spawn(runtime.run(request_queue, watched, report_queue));
+    Ok(Engine { handle: Handle::new(requests, events), log_dir, cancel, task })
+}
+
+/// The wall-clock time.
+fn now() -> Timestamp {
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(passed.as_millis().try_into().unwrap_or(i64::MAX))
+}
+
+struct Runtime {
+    dispatch: Dispatch,
+    publisher: Publisher,
+    store: Store,
+    artifacts: Artifacts,
+    options: EngineOptions,
+    shell: Arc<dyn Shell>,
+    watch: Watch,
+    targets: watch::Sender<Vec<Target>>,
+    tasks: JoinSet<()>,
+    reports: mpsc::Sender<Report>,
+    cancel: CancellationToken,
+    work: work::Work,
+    /// Open connections that wait for the decision what they are used for.
+    connections: BTreeMap<UpdateId, TcpStream>,
+    /// What happened and could not be stored yet.
+    pending: VecDeque<Input>,
+    /// Packets of devices, for the gates that are being passed.
+    heard: broadcast::Sender<Heard>,
+    /// Ends the task that follows the config directory.
+    configs: Option<CancellationToken>,
+    /// The ESPHome that builds.
+    esphome: Option<PathBuf>,
+}
+
+impl Runtime {
+    async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        mut watched: mpsc::Receiver<WatchEvent>,
+        mut reports: mpsc::Receiver<Report>,
+    ) {
+        self.recover().await;
+        self.follow_config_dir();
+        self.find_esphome();
+        loop {
+            let deadline = self.next_deadline();
+            tokio::select! {
+                // Evidence of a device that is awake comes before everything else.
+                biased;
+                () = self.cancel.cancelled() => break,
+                Some(event) = watched.recv() => self.take_watch_event(event).await,
+                Some(report) = reports.recv() => self.take_report(report).await,
+                Some(request) = requests.recv() => self.take_request(request).await,
+                Some(ended) = self.tasks.join_next() => {
+                    if let Err(error) = ended && error.is_panic() {
+                        tracing::error!("a task ended badly: {error}");
+                    }
+                }
+                () = tokio::time::sleep(deadline) => self.tick().await,
+            }
+        }
+        self.end(reports).await;
+    }
+
+    async fn recover(&mut self) {
+        self.happened(Input::Recover).await;
+        for update in self.dispatch.updates().map(|update| update.id).collect::<Vec<_>>() {
+            self.prepare_image(update);
+        }
+        self.collect_garbage().await;
+    }
+
+    /// How long the loop may sleep when nothing happens.
+    fn next_deadline(&self) -> Duration {
+        let at_most = if self.pending.is_empty() { Duration::from_secs(60) } else { COMMIT_AGAIN };
+        let now = now();
+        self.dispatch
+            .next_deadline(now)
+            .map_or(at_most, |at| at.since(now).max(Duration::from_millis(10)).min(at_most))
+    }
+
+    async fn tick(&mut self) {
+        self.take_pending().await;
+        self.happened(Input::Tick).await;
+    }
+
+    /// Takes in something that can't be refused. When it can't be stored it is kept and tried again, in
+    /// order, and nothing follows from it until then.
+    async fn happened(&mut self, input: Input) {
+        // Packets come again, and time passes anyway.
+        let comes_again =
+            matches!(input, Input::Sighted(_) | Input::Tick | Input::Unreachable { .. });
+        if !comes_again {
+            self.pending.push_back(input);
+            self.take_pending().await;
+        } else if let Err(problem) = self.decide(input).await {
+            tracing::warn!("not taken in: {problem}");
+        }
+    }
+
+    async fn take_pending(&mut self) {
+        while let Some(input) = self.pending.front().cloned() {
+            if let Err(problem) = self.decide(input).await {
+                tracing::error!("{} inputs wait to be stored: {problem}", self.pending.len());
+                return;
+            }
+            self.pending.pop_front();
+        }
+    }
+
+    /// Decides, commits, tells, and only then acts.
+    async fn decide(&mut self, input: Input) -> Result<Option<UpdateId>, Problem> {
+        let now = now();
+        let decision = self.dispatch.handle(input, now)?;
+        for refused in &decision.refused {
+            tracing::error!("refused: {refused}");
+        }
+        if decision.is_durable()
+            && let Err(error) = self.store.commit(self.commit_of(&decision)).await
+        {
+            tracing::error!("the state can't be stored: {error:#}");
+            let problem = unwritable(&error);
+            self.dispatch.undo(decision);
+            self.publisher.change_status(|status| status.store = Some(problem.clone()));
+            return Err(problem);
+        }
+        let Decision { updates, touched, effects, started, .. } = decision;
+        if !updates.is_empty() {
+            self.publisher.change_status(|status| status.store = None);
+        }
+        self.settle(updates.keys().copied(), &touched, now);
+        for effect in effects {
+            self.act(effect);
+        }
+        Ok(started)
+    }
+
+    fn commit_of(&self, decision: &Decision) -> Commit {
+        Commit {
+            updates: decision
+                .updates
+                .keys()
+                .filter_map(|id| self.dispatch.update(*id).cloned())
+                .collect(),
+            memories: decision
+                .memories
+                .keys()
+                .filter_map(|name| Some((name.clone(), self.dispatch.memory(name)?.clone())))
+                .collect(),
+            settings: decision.settings.is_some().then(|| self.dispatch.settings().clone()),
+        }
+    }
+
+    /// Brings everything that is derived from the state up to date with it.
+    fn settle(
+        &mut self,
+        changed: impl Iterator<Item = UpdateId>,
+        touched: &BTreeSet<DeviceId>,
+        now: Timestamp,
+    ) {
+        for id in changed {
+            let Some(update) = self.dispatch.update(id) else { continue };
+            match &update.state {
+                UpdateState::Building { .. } | UpdateState::Flashing { .. } => {}
+                UpdateState::Waiting { .. } => {
+                    self.publisher.end_progress(id);
+                    self.prepare_image(id);
+                }
+                UpdateState::Queued | UpdateState::Held { .. } | UpdateState::Confirming { .. } => {
+                    self.publisher.end_progress(id);
+                }
+                UpdateState::Installed { .. }
+                | UpdateState::Failed { .. }
+                | UpdateState::Cancelled { .. }
+                | UpdateState::Superseded { .. } => {
+                    self.publisher.end_progress(id);
+                    self.work.images.remove(&id);
+                }
+            }
+        }
+        self.publisher.refresh(&self.dispatch, touched, now);
+        let targets = self.dispatch.targets(now);
+        self.targets.send_if_modified(|list| {
+            let different = *list != targets;
+            if different {
+                *list = targets;
+            }
+            different
+        });
+    }
+
+    fn act(&mut self, effect: Effect) {
+        match effect {
+            Effect::StartBuild { update, device } => self.start_build(update, device),
+            Effect::StopBuild(update) => self.work.stop_build(update),
+            Effect::StartFlash { update, password } => self.start_flash(update, password),
+            Effect::DropConnection(update) => drop(self.connections.remove(&update)),
+            Effect::StopFlash(update) => self.work.stop_flash(update),
+            Effect::CheckSources(update) => self.check_sources(update),
+            Effect::Nudge(name) => self.watch.nudge(&name),
+            Effect::Notify(notification) => self.shell.notify(notification),
+        }
+    }
+
+    async fn take_watch_event(&mut self, event: WatchEvent) {
+        match event {
+            WatchEvent::Seen { sighting, sender } => {
+                if let Some(sender) = sender {
+                    // No gate is waiting: nobody needs to hear it.
+                    let _ = self.heard.send(Heard { sender, sighting: sighting.clone() });
+                }
+                self.happened(Input::Sighted(sighting)).await;
+            }
+            WatchEvent::Connected { update, peer, stream, .. } => {
+                self.connections.insert(update, stream);
+                self.happened(Input::Connected { update, peer: peer.ip() }).await;
+                // A connection that was neither used nor dropped by now has no place in the state.
+                self.connections.remove(&update);
+            }
+            WatchEvent::Returned { update, name, peer } => {
+                self.happened(Input::Returned { update }).await;
+                self.ask_for_word(name, peer.ip());
+            }
+            WatchEvent::Unreachable { update, .. } => {
+                self.happened(Input::Unreachable { update }).await;
+            }
+            WatchEvent::Network(problem) => {
+                self.publisher.change_status(|status| status.network = problem);
+            }
+        }
+    }
+
+    async fn take_configs_event(&mut self, event: ConfigsEvent) {
+        let Some(path) = self.dispatch.settings().config_dir.clone() else { return };
+        match event {
+            ConfigsEvent::Scanned(files) => {
+                self.publisher
+                    .change_status(|status| status.config_dir = ConfigDirStatus::Ready { path });
+                self.happened(Input::Configs(files)).await;
+            }
+            ConfigsEvent::Unreadable(problem) => {
+                self.publisher.change_status(|status| {
+                    status.config_dir = ConfigDirStatus::Unreadable { path, problem };
+                });
+            }
+        }
+    }
+
+    async fn take_esphome(&mut self, status: EsphomeStatus) {
+        let ready = match &status {
+            EsphomeStatus::Ready { path, .. } => {
+                self.esphome = Some(PathBuf::from(path));
+                Some(true)
+            }
+            EsphomeStatus::Missing { .. } => Some(false),
+            EsphomeStatus::Searching | EsphomeStatus::Installing { .. } => None,
+        };
+        self.publisher.change_status(|shown| shown.esphome = status);
+        if let Some(ready) = ready {
+            self.happened(Input::BuilderReady(ready)).await;
+        }
+    }
+
+    /// Ends everything in order: no new input, then the tasks, then what they still had to say.
+    async fn end(mut self, mut reports: mpsc::Receiver<Report>) {
+        self.cancel.cancel();
+        self.connections.clear();
+        let finish = async {
+            loop {
+                tokio::select! {
+                    ended = self.tasks.join_next() => if ended.is_none() { break },
+                    Some(report) = reports.recv() => self.take_last_report(report).await,
+                }
+            }
+            while let Ok(report) = reports.try_recv() {
+                self.take_last_report(report).await;
+            }
+            self.watch.join().await;
+        };
+        if tokio::time::timeout(SHUTDOWN_LIMIT, finish).await.is_err() {
+            tracing::warn!("some tasks did not end within {SHUTDOWN_LIMIT:?} and were cut off");
+        }
+    }
+}
+
+fn unwritable(error: &anyhow::Error) -> Problem {
+    Problem::new("store.unwritable", format!("The queue can't be written: {}.", error.root_cause()))
+        .with_help("Nothing was changed. Make room on the disk of the data directory; what is waiting stays in the queue.")
+}

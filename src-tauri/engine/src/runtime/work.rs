@@ -1,0 +1,430 @@
+//! Work that takes time: it runs in tasks of the runtime's own, can be stopped, and reports back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use wakeflash_core::device::{DeviceId, Sighting};
+use wakeflash_core::dispatch::{FlashOutcome, Input};
+use wakeflash_core::error::Problem;
+use wakeflash_core::ota::PreparedImage;
+use wakeflash_core::update::{Sha256, SourceChange, SourceFile, StateKind, UpdateId};
+use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus, Progress};
+
+use super::Runtime;
+use crate::artifacts::Artifacts;
+use crate::builder::{self, BuildFailure, BuildOutcome, BuildRequest, BuilderEvent};
+use crate::configs::{self, ConfigsEvent};
+use crate::esphome::{self, InstallFailure};
+use crate::watch::question;
+
+/// How many images are kept ready in memory; the others are read when their device is there.
+const IMAGES_READY: usize = 32;
+
+/// How long a device has to answer what it runs.
+const WORD_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What a task has to say.
+#[derive(Debug)]
+pub(super) enum Report {
+    Configs(ConfigsEvent),
+    Esphome(EsphomeStatus),
+    SourcesChecked { update: UpdateId, changes: Vec<SourceChange> },
+    BuildWent { update: UpdateId, event: BuilderEvent },
+    BuildEnded { update: UpdateId, result: Result<BuildOutcome, Problem> },
+    ImageReady { update: UpdateId, image: Arc<PreparedImage> },
+    ImageLost { update: UpdateId, problem: Problem },
+    FlashWent { update: UpdateId, progress: Progress },
+    AboutToComplete { update: UpdateId, reply: oneshot::Sender<Result<(), Problem>> },
+    FlashEnded { update: UpdateId, outcome: FlashOutcome },
+    Answered(Sighting),
+}
+
+/// The tasks that can be stopped, and what they share.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    builds: BTreeMap<UpdateId, CancellationToken>,
+    pub(super) flashes: BTreeMap<UpdateId, CancellationToken>,
+    /// Two builds never run in the same device's build folder, not even while the first one is ending.
+    building: BTreeMap<DeviceId, Arc<Mutex<()>>>,
+    /// Images ready to be sent.
+    pub(super) images: BTreeMap<UpdateId, Arc<PreparedImage>>,
+    checking: BTreeSet<UpdateId>,
+    installing_esphome: bool,
+}
+
+impl Work {
+    pub(super) fn stop_build(&mut self, update: UpdateId) {
+        if let Some(token) = self.builds.remove(&update) {
+            token.cancel();
+        }
+    }
+
+    pub(super) fn stop_flash(&mut self, update: UpdateId) {
+        if let Some(token) = self.flashes.remove(&update) {
+            token.cancel();
+        }
+    }
+}
+
+/// Ends builds that a killed application left running: they would write into the same build folders.
+pub(super) async fn end_leftover_builds(state_dir: &Path) {
+    let marker = build_marker(state_dir);
+    match tokio::task::spawn_blocking(move || builder::end_leftovers(&marker)).await {
+        Ok(0) => {}
+        Ok(count) => tracing::warn!("ended {count} processes of a build that was left running"),
+        Err(error) => tracing::error!("looking for left-over builds: {error}"),
+    }
+}
+
+fn build_marker(state_dir: &Path) -> String {
+    state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned()).to_string_lossy().into_owned()
+}
+
+impl Runtime {
+    /// Runs a task whose last word is a report.
+    pub(super) fn spawn(&mut self, work: impl Future<Output = Option<Report>> + Send + 'static) {
+        let reports = self.reports.clone();
+        self.tasks.spawn(async move {
+            if let Some(report) = work.await {
+                // The loop outlives its tasks, unless they are cut off at the end.
+                let _ = reports.send(report).await;
+            }
+        });
+    }
+
+    pub(super) async fn take_report(&mut self, report: Report) {
+        match report {
+            Report::Configs(event) => self.take_configs_event(event).await,
+            Report::Esphome(status) => {
+                self.work.installing_esphome = matches!(status, EsphomeStatus::Installing { .. });
+                self.take_esphome(status).await;
+            }
+            Report::SourcesChecked { update, changes } => {
+                self.work.checking.remove(&update);
+                self.happened(Input::SourcesChecked { update, changes }).await;
+            }
+            Report::BuildWent { update, event } => self.build_went(update, event),
+            Report::BuildEnded { update, result } => {
+                self.work.builds.remove(&update);
+                let result = result.map(|outcome| (outcome.build, outcome.changes));
+                self.happened(Input::BuildEnded { update, result }).await;
+            }
+            Report::ImageReady { update, image } => {
+                let waits = self
+                    .dispatch
+                    .update(update)
+                    .is_some_and(|update| !update.state.kind().is_final());
+                if waits && self.work.images.len() < IMAGES_READY {
+                    self.work.images.insert(update, image);
+                }
+            }
+            Report::ImageLost { update, problem } => {
+                self.happened(Input::ImageLost { update, problem }).await;
+            }
+            Report::FlashWent { update, progress } => {
+                if let Some(device) =
+                    self.dispatch.update(update).map(|update| update.device.clone())
+                {
+                    self.publisher.progress(device, update, progress);
+                }
+            }
+            Report::AboutToComplete { update, reply } => {
+                let answer = self.decide(Input::AboutToComplete(update)).await.map(|_| ());
+                // A flasher that no longer waits was stopped; the state says so already.
+                let _ = reply.send(answer);
+            }
+            Report::FlashEnded { update, outcome } => {
+                self.work.flashes.remove(&update);
+                self.happened(Input::FlashEnded { update, outcome }).await;
+            }
+            Report::Answered(sighting) => {
+                self.happened(Input::Sighted(sighting)).await;
+            }
+        }
+    }
+
+    /// What tasks say while everything ends: the outcome of a flash must not be lost; a build that was
+    /// stopped only because everything ends is no failure and starts again next time.
+    pub(super) async fn take_last_report(&mut self, report: Report) {
+        match report {
+            Report::FlashEnded { outcome: FlashOutcome::Failed { .. }, .. }
+            | Report::BuildEnded { .. } => {}
+            Report::FlashEnded { .. } | Report::AboutToComplete { .. } => {
+                self.take_report(report).await
+            }
+            Report::Configs(_)
+            | Report::Esphome(_)
+            | Report::SourcesChecked { .. }
+            | Report::BuildWent { .. }
+            | Report::ImageReady { .. }
+            | Report::ImageLost { .. }
+            | Report::FlashWent { .. }
+            | Report::Answered(_) => {}
+        }
+    }
+
+    /// Follows the config directory of the settings, and no other one any more.
+    pub(super) fn follow_config_dir(&mut self) {
+        if let Some(old) = self.configs.take() {
+            old.cancel();
+        }
+        let Some(path) = self.dispatch.settings().config_dir.clone() else {
+            self.publisher.change_status(|status| status.config_dir = ConfigDirStatus::Unset);
+            return;
+        };
+        let dir = PathBuf::from(&path);
+        self.publisher
+            .change_status(|status| status.config_dir = ConfigDirStatus::Reading { path });
+        let token = self.cancel.child_token();
+        self.configs = Some(token.clone());
+        let reports = self.reports.clone();
+        self.tasks.spawn(async move {
+            let mut watch = configs::watch(dir, configs::Timing::default());
+            loop {
+                tokio::select! {
+                    () = token.cancelled() => break,
+                    event = watch.events.recv() => {
+                        let Some(event) = event else { break };
+                        if reports.send(Report::Configs(event)).await.is_err() {
+                            break;
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    /// Looks for the ESPHome of the settings.
+    pub(super) fn find_esphome(&mut self) {
+        if self.work.installing_esphome {
+            return;
+        }
+        self.publisher.change_status(|status| status.esphome = EsphomeStatus::Searching);
+        let configured = self.dispatch.settings().esphome_path.clone().map(PathBuf::from);
+        let state_dir = self.options.state_dir.clone();
+        self.spawn(async move {
+            Some(Report::Esphome(esphome::locate(configured.as_deref(), &state_dir).await))
+        });
+    }
+
+    /// Installs an ESPHome of the application's own.
+    pub(super) fn install_esphome(&mut self) -> Result<(), Problem> {
+        if self.work.installing_esphome {
+            return Err(Problem::new("esphome.installing", "ESPHome is being installed already."));
+        }
+        self.work.installing_esphome = true;
+        let (state_dir, cancel, reports) =
+            (self.options.state_dir.clone(), self.cancel.child_token(), self.reports.clone());
+        self.spawn(async move {
+            let (steps, mut told) = mpsc::channel::<String>(16);
+            let install = async {
+                let result = esphome::install(&state_dir, None, steps, cancel).await;
+                match result {
+                    Ok(program) => Some(esphome::locate(Some(&program), &state_dir).await),
+                    Err(InstallFailure::Failed { problem }) => {
+                        Some(EsphomeStatus::Missing { problem })
+                    }
+                    // Only the end of the application cancels it.
+                    Err(InstallFailure::Cancelled) => None,
+                }
+            };
+            let forward = async {
+                while let Some(step) = told.recv().await {
+                    if reports
+                        .send(Report::Esphome(EsphomeStatus::Installing { step }))
+                        .await
+                        .is_err()
+                    {
+                        break;
+                    }
+                }
+            };
+            let (status, ()) = tokio::join!(install, forward);
+            status.map(Report::Esphome)
+        });
+        Ok(())
+    }
+
+    /// Compares an update's sources with what it was built from.
+    pub(super) fn check_sources(&mut self, update: UpdateId) {
+        let Some(dir) = self.dispatch.settings().config_dir.clone().map(PathBuf::from) else {
+            return;
+        };
+        let Some((device, sources)) = self.dispatch.update(update).and_then(|update| {
+            Some((update.device.clone(), update.state.delivery()?.build.sources.clone()))
+        }) else {
+            return;
+        };
+        self.spawn(async move {
+            match compare_sources(dir, device.clone(), sources).await {
+                Ok(changes) => Some(Report::SourcesChecked { update, changes }),
+                Err(problem) => {
+                    // The directory is gone as a whole. That says nothing about the sources; the status of
+                    // the directory says it to the user, and the image is an immutable copy.
+                    tracing::warn!("the sources of {device} can't be compared: {problem}");
+                    None
+                }
+            }
+        });
+    }
+
+    /// Starts ESPHome for an update.
+    pub(super) fn start_build(&mut self, update: UpdateId, device: DeviceId) {
+        let (Some(esphome), Some(dir)) =
+            (self.esphome.clone(), self.dispatch.settings().config_dir.clone().map(PathBuf::from))
+        else {
+            let problem = Problem::new(
+                "build.nowhere",
+                "There is no ESPHome or no config directory to build with.",
+            );
+            self.spawn(async move { Some(Report::BuildEnded { update, result: Err(problem) }) });
+            return;
+        };
+        let token = self.cancel.child_token();
+        self.work.builds.insert(update, token.clone());
+        let folder = Arc::clone(self.work.building.entry(device.clone()).or_default());
+        let request = BuildRequest {
+            esphome,
+            config_dir: dir,
+            device,
+            update,
+            state_dir: self.options.state_dir.clone(),
+            marker: build_marker(&self.options.state_dir),
+            limits: builder::LIMITS,
+        };
+        let reports = self.reports.clone();
+        self.spawn(async move {
+            let _alone_in_the_folder = folder.lock().await;
+            let (events, mut received) = mpsc::channel(64);
+            let build = builder::build(request, events, token);
+            let forward = async {
+                while let Some(event) = received.recv().await {
+                    if reports.send(Report::BuildWent { update, event }).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            let (result, ()) = tokio::join!(build, forward);
+            match result {
+                Ok(outcome) => Some(Report::BuildEnded { update, result: Ok(outcome) }),
+                Err(BuildFailure::Failed { problem }) => {
+                    Some(Report::BuildEnded { update, result: Err(problem) })
+                }
+                // Whoever cancelled it has settled its state, or the application is ending.
+                Err(BuildFailure::Cancelled) => None,
+            }
+        });
+    }
+
+    fn build_went(&mut self, update: UpdateId, event: BuilderEvent) {
+        let Some(device) = self
+            .dispatch
+            .update(update)
+            .filter(|update| update.state.kind() == StateKind::Building)
+            .map(|update| update.device.clone())
+        else {
+            return;
+        };
+        match event {
+            BuilderEvent::Lines { first_line, lines } => {
+                self.publisher.build_output(device, update, first_line, lines);
+            }
+            BuilderEvent::Progress(progress) => self.publisher.progress(device, update, progress),
+        }
+    }
+
+    /// Reads, checks and compresses the image of a waiting update, so that nothing of it has to be done when
+    /// the device is awake.
+    pub(super) fn prepare_image(&mut self, update: UpdateId) {
+        if self.work.images.contains_key(&update) || self.work.images.len() >= IMAGES_READY {
+            return;
+        }
+        let Some(image) = self
+            .dispatch
+            .update(update)
+            .filter(|update| update.state.kind() == StateKind::Waiting)
+            .and_then(|update| update.state.delivery())
+            .map(|delivery| delivery.build.image.clone())
+        else {
+            return;
+        };
+        let artifacts = self.artifacts.clone();
+        self.spawn(async move {
+            Some(match ready_image(artifacts, image).await {
+                Ok(image) => Report::ImageReady { update, image },
+                Err(problem) => Report::ImageLost { update, problem },
+            })
+        });
+    }
+
+    /// Asks a device that came back what it runs.
+    pub(super) fn ask_for_word(&mut self, name: String, peer: IpAddr) {
+        let cancel = self.cancel.child_token();
+        self.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => None,
+                answer = question::ask(&name, peer, WORD_DEADLINE) => match answer {
+                    Ok(sighting) => sighting.map(Report::Answered),
+                    Err(error) => {
+                        tracing::warn!("asking {name} at {peer}: {error:#}");
+                        None
+                    }
+                },
+            }
+        });
+    }
+
+    /// Deletes images that no active update needs.
+    pub(super) async fn collect_garbage(&mut self) {
+        let needed = self
+            .dispatch
+            .updates()
+            .filter(|update| !update.state.kind().is_final())
+            .filter_map(|update| update.state.delivery())
+            .map(|delivery| delivery.build.image.clone())
+            .collect();
+        let artifacts = self.artifacts.clone();
+        match tokio::task::spawn_blocking(move || artifacts.retain(&needed)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(problem)) => tracing::warn!("{problem}"),
+            Err(error) => tracing::error!("deleting old images: {error}"),
+        }
+    }
+}
+
+/// Reads an image, checks that it is what was built, and compresses it.
+pub(super) async fn ready_image(
+    artifacts: Artifacts,
+    image: Sha256,
+) -> Result<Arc<PreparedImage>, Problem> {
+    let unusable = |error: String| {
+        Problem::new("artifact.unusable", format!("The built firmware can't be used: {error}."))
+            .with_help("Install again to build it anew.")
+    };
+    tokio::task::spawn_blocking(move || {
+        let bytes = artifacts.load(&image)?;
+        PreparedImage::new(bytes.to_vec())
+            .map(Arc::new)
+            .map_err(|error| unusable(error.to_string()))
+    })
+    .await
+    .map_err(|error| unusable(error.to_string()))?
+}
+
+/// Compares the sources of a build with what they are now.
+pub(super) async fn compare_sources(
+    dir: PathBuf,
+    device: DeviceId,
+    sources: Vec<SourceFile>,
+) -> Result<Vec<SourceChange>, Problem> {
+    tokio::task::spawn_blocking(move || configs::changed_sources(&dir, &device, &sources))
+        .await
+        .map_err(|error| {
+            Problem::new("engine.defect", format!("The sources can't be compared: {error}."))
+        })?
+}

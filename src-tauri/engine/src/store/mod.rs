@@ -1,0 +1,200 @@
+//! What must survive: the updates, what is remembered of the devices, and the settings, in SQLite.
+//!
+//! Every commit is on the disk when it returns (WAL with `synchronous=FULL`). One copy of the application
+//! at a time has the store open; the lock ends with the process, however it ends.
+
+mod devices;
+mod migrations;
+mod settings;
+mod updates;
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use rusqlite::Connection;
+use rustix::fs::{FlockOperation, flock};
+use wakeflash_core::device::DeviceMemory;
+use wakeflash_core::error::Problem;
+use wakeflash_core::settings::Settings;
+use wakeflash_core::update::Update;
+
+/// Why the store can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another copy of the application works with it.
+    #[error("the state directory {0} is in use by another copy")]
+    InUse(PathBuf),
+    /// It was written by a newer version.
+    #[error("the store has schema {found}, this version knows {known}")]
+    Newer {
+        /// Its schema version.
+        found: u32,
+        /// The newest that is known here.
+        known: u32,
+    },
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl OpenError {
+    /// What the user reads.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::InUse(_) => Problem::new(
+                "store.in_use",
+                "Another copy of Wakeflash is running with the same data.",
+            )
+            .with_help("Use that one, or end it first."),
+            Self::Newer { .. } => Problem::new(
+                "store.newer",
+                "The queue was written by a newer version of Wakeflash, which this one can't read.",
+            )
+            .with_help("Start the newer version. Nothing was changed or lost."),
+            Self::Other(error) => Problem::new(
+                "store.unusable",
+                format!("The queue can't be opened: {}.", error.root_cause()),
+            )
+            .with_help("Check that the data directory can be written and that its disk isn't full. Nothing was changed."),
+        }
+    }
+}
+
+/// What one decision changes.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// Updates to insert or replace.
+    pub updates: Vec<Update>,
+    /// Device memories to insert or replace, by name.
+    pub memories: Vec<(String, DeviceMemory)>,
+    /// The settings, when they changed.
+    pub settings: Option<Settings>,
+}
+
+/// What was stored.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The active updates and the last one of every device.
+    pub updates: Vec<Update>,
+    /// What is remembered of the devices, by name.
+    pub memories: BTreeMap<String, DeviceMemory>,
+    /// The settings.
+    pub settings: Settings,
+    /// A number greater than that of every update that ever was.
+    pub next_id: u32,
+}
+
+/// The open store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    connection: Arc<Mutex<Connection>>,
+    _lock: Arc<File>,
+}
+
+impl Store {
+    /// Opens the store in a directory, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing has been changed then.
+    pub fn open(state_dir: &Path) -> Result<Self, OpenError> {
+        private_dir(state_dir)?;
+        let lock = lock(state_dir)?;
+        let path = state_dir.join("wakeflash.db");
+        // SQLite gives its own files the mode of the database, so that one has to exist with the right mode.
+        private_file(&path)?;
+        let mut connection =
+            Connection::open(&path).with_context(|| format!("opening {}", path.display()))?;
+        configure(&connection).with_context(|| format!("preparing {}", path.display()))?;
+        migrations::migrate(&mut connection)?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), _lock: Arc::new(lock) })
+    }
+
+    /// Reads what was stored.
+    ///
+    /// # Errors
+    /// The database or a row of it can't be read.
+    pub fn load(&self) -> anyhow::Result<Loaded> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Loaded {
+            updates: updates::load(&connection)?,
+            memories: devices::load(&connection)?,
+            settings: settings::load(&connection)?,
+            next_id: updates::next_id(&connection)?,
+        })
+    }
+
+    /// Writes a change as a whole or not at all; it is on the disk when this returns.
+    ///
+    /// # Errors
+    /// The disk is full or gone, or the database refuses; nothing of it is stored then.
+    pub async fn commit(&self, commit: Commit) -> anyhow::Result<()> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || store.commit_blocking(&commit)).await?
+    }
+
+    fn commit_blocking(&self, commit: &Commit) -> anyhow::Result<()> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = connection.transaction().context("beginning a transaction")?;
+        // The ended ones first: only one update per device may be active, also within the transaction.
+        let (ended, active): (Vec<_>, Vec<_>) =
+            commit.updates.iter().partition(|update| update.state.kind().is_final());
+        for update in ended.into_iter().chain(active) {
+            updates::save(&transaction, update)?;
+        }
+        for (name, memory) in &commit.memories {
+            devices::save(&transaction, name, memory)?;
+        }
+        if let Some(settings) = &commit.settings {
+            settings::save(&transaction, settings)?;
+        }
+        transaction.commit().context("committing")
+    }
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(2))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
+/// Makes a directory that only its owner can enter.
+pub(crate) fn private_dir(path: &Path) -> anyhow::Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("making the directory {}", path.display()))?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o700))
+        .with_context(|| format!("protecting the directory {}", path.display()))
+}
+
+fn private_file(path: &Path) -> anyhow::Result<()> {
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    opened
+        .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
+        .with_context(|| format!("making the file {}", path.display()))
+}
+
+fn lock(state_dir: &Path) -> Result<File, OpenError> {
+    let path = state_dir.join("lock");
+    let opened =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = opened.with_context(|| format!("opening {}", path.display()))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(error) if io::Error::from(error).kind() == io::ErrorKind::WouldBlock => {
+            Err(OpenError::InUse(state_dir.to_owned()))
+        }
+        Err(error) => {
+            Err(anyhow::Error::new(error).context(format!("locking {}", path.display())).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+use wakeflash_core::device::DeviceId;
+use wakeflash_core::time::Timestamp;
+use wakeflash_core::update::{UpdateId, UpdateState};
+
+use super::*;
+
+fn update(id: u32, device: &str, state: UpdateState) -> Update {
+    let mut update = Update {
+        id: UpdateId(id),
+        device: DeviceId::of_file(device),
+        name: device.trim_end_matches(".yaml").to_owned(),
+        requested_at: Timestamp::from_millis(1),
+        running_at_request: None,
+        state,
+        timeline: Vec::new(),
+    };
+    update.note(Timestamp::from_millis(1), "Install requested.");
+    update
+}
+
+fn cancelled() -> UpdateState {
+    UpdateState::Cancelled { at: Timestamp::from_millis(2), may_have_arrived: false }
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let queued = update(1, "a.yaml", UpdateState::Queued);
+    let settings = Settings { config_dir: Some("/somewhere".into()), ..Settings::default() };
+    let memory = DeviceMemory { version: Some("2026.10.0".into()), ..DeviceMemory::default() };
+    let store = Store::open(dir.path()).unwrap();
+    let commit = Commit {
+        updates: vec![queued.clone()],
+        memories: vec![("a".into(), memory.clone())],
+        settings: Some(settings.clone()),
+    };
+    store.commit(commit).await.unwrap();
+    drop(store);
+    let loaded = Store::open(dir.path()).unwrap().load().unwrap();
+    assert_eq!(loaded.updates, vec![queued]);
+    assert_eq!(loaded.memories.get("a"), Some(&memory));
+    assert_eq!(loaded.settings, settings);
+    assert_eq!(loaded.next_id, 2);
+}
+
+#[tokio::test]
+async fn a_newer_update_takes_the_place_of_the_active_one_in_one_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let first = update(1, "a.yaml", UpdateState::Queued);
+    store.commit(Commit { updates: vec![first], ..Commit::default() }).await.unwrap();
+    let ended = update(1, "a.yaml", cancelled());
+    let second = update(2, "a.yaml", UpdateState::Queued);
+    store
+        .commit(Commit { updates: vec![second.clone(), ended], ..Commit::default() })
+        .await
+        .unwrap();
+    assert_eq!(
+        store.load().unwrap().updates,
+        vec![second],
+        "only the last one of a device is loaded"
+    );
+}
+
+#[tokio::test]
+async fn a_second_active_update_is_refused_and_nothing_of_the_commit_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let commit = Commit {
+        updates: vec![
+            update(1, "a.yaml", UpdateState::Queued),
+            update(2, "a.yaml", UpdateState::Queued),
+        ],
+        ..Commit::default()
+    };
+    store.commit(commit).await.unwrap_err();
+    assert_eq!(store.load().unwrap().updates, Vec::new());
+}
+
+#[test]
+fn only_the_owner_can_read_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let _store = Store::open(&state).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&state), 0o700);
+    for file in std::fs::read_dir(&state).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_second_copy_is_refused_with_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = Store::open(dir.path()).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    assert_eq!(error.problem().code, "store.in_use");
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Store::open(dir.path()).unwrap());
+    let path = dir.path().join("wakeflash.db");
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    assert_eq!(error.problem().code, "store.newer");
+    let version: u32 = Connection::open(&path)
+        .unwrap()
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 99);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("wakeflash.db");
+    std::fs::write(&path, "a poem, at least a page long, about batteries".repeat(100)).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    assert_eq!(error.problem().code, "store.unusable");
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with("a poem"));
+}
+
+#[test]
+fn the_migrations_are_sound() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    migrations::migrate(&mut connection).unwrap();
+    migrations::migrate(&mut connection).unwrap();
+}

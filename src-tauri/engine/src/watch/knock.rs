@@ -1,0 +1,313 @@
+//! Knocking: TCP connects to the OTA ports of waiting devices, as [`wakeflash_core::knock::Plan`] says.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use mdns_sd::{HostnameResolutionEvent, ServiceDaemon};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use wakeflash_core::knock::{Attempt, Outcome, Plan, Purpose, Spot, Target, TargetAddress};
+use wakeflash_core::update::UpdateId;
+
+use super::{Nudger, Unreachable, WatchEvent};
+
+/// A connect that hasn't opened by then is given up: the next one sends a fresh SYN, while the kernel's own
+/// repetitions come ever later.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
+/// Attempts under way, over the whole fleet.
+const LIMIT: usize = 64;
+/// A failure that goes on is told again after this time.
+const REMIND: Duration = Duration::from_secs(60);
+const MAX_ADDRESSES_OF_NAME: usize = 4;
+
+enum Ended {
+    Connected(TcpStream, SocketAddr),
+    Found(Vec<IpAddr>),
+    Failed(Unreachable),
+}
+
+struct Knocker {
+    origin: Instant,
+    plan: Plan,
+    targets: Vec<Target>,
+    /// Where names led to when they last led anywhere. A sleeping device's name leads nowhere.
+    found: BTreeMap<String, Vec<IpAddr>>,
+    attempts: JoinSet<(Attempt, Ended)>,
+    under_way: BTreeMap<u64, AbortHandle>,
+    told: BTreeMap<Spot, (Unreachable, Instant)>,
+    events: mpsc::Sender<WatchEvent>,
+    daemon: watch::Receiver<Option<ServiceDaemon>>,
+}
+
+pub(super) async fn run(
+    mut targets: watch::Receiver<Vec<Target>>,
+    events: mpsc::Sender<WatchEvent>,
+    nudger: Nudger,
+    daemon: watch::Receiver<Option<ServiceDaemon>>,
+    cancel: CancellationToken,
+) {
+    let mut knocker = Knocker::new(events, daemon);
+    let list = targets.borrow_and_update().clone();
+    knocker.set_targets(list);
+    loop {
+        knocker.start_due();
+        let deadline = knocker.next_deadline();
+        let step = async {
+            tokio::select! {
+                changed = targets.changed() => {
+                    if changed.is_err() {
+                        return false;
+                    }
+                    let list = targets.borrow_and_update().clone();
+                    knocker.set_targets(list);
+                }
+                names = nudger.take() => knocker.nudge(&names),
+                Some(ended) = knocker.attempts.join_next() => match ended {
+                    Ok((attempt, ended)) => knocker.ended(attempt, ended).await,
+                    Err(error) if error.is_cancelled() => {}
+                    Err(error) => tracing::error!(%error, "a knock ended badly"),
+                },
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {}
+            }
+            true
+        };
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            go_on = step => if !go_on { break },
+        }
+    }
+    knocker.attempts.shutdown().await;
+}
+
+impl Knocker {
+    fn new(
+        events: mpsc::Sender<WatchEvent>,
+        daemon: watch::Receiver<Option<ServiceDaemon>>,
+    ) -> Self {
+        Self {
+            origin: Instant::now(),
+            plan: Plan::new(LIMIT),
+            targets: Vec::new(),
+            found: BTreeMap::new(),
+            attempts: JoinSet::new(),
+            under_way: BTreeMap::new(),
+            told: BTreeMap::new(),
+            events,
+            daemon,
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.plan.next_deadline(self.now()).map(|due| self.origin + due)
+    }
+
+    fn set_targets(&mut self, targets: Vec<Target>) {
+        self.targets = targets;
+        let targets = &self.targets;
+        let wanted = |update: UpdateId| targets.iter().any(|target| target.update == update);
+        self.told.retain(|spot, _| wanted(spot.update));
+        self.found.retain(|name, _| {
+            let name = TargetAddress::Name(name.clone());
+            targets.iter().any(|target| target.addresses.contains(&name))
+        });
+        self.apply_targets();
+    }
+
+    /// Gives the plan the targets, with the addresses that their names lead to.
+    fn apply_targets(&mut self) {
+        let mut expanded = self.targets.clone();
+        for target in &mut expanded {
+            let found: Vec<TargetAddress> = target
+                .addresses
+                .iter()
+                .filter_map(|address| match address {
+                    TargetAddress::Ip(_) => None,
+                    TargetAddress::Name(name) => self.found.get(name),
+                })
+                .flatten()
+                .map(|ip| TargetAddress::Ip(*ip))
+                .collect();
+            for address in found {
+                if !target.addresses.contains(&address) {
+                    target.addresses.push(address);
+                }
+            }
+        }
+        for id in self.plan.set_targets(self.now(), &expanded) {
+            self.abort(id);
+        }
+    }
+
+    fn nudge(&mut self, names: &std::collections::BTreeSet<String>) {
+        let now = self.now();
+        for name in names {
+            self.plan.nudge(now, name);
+        }
+    }
+
+    fn abort(&mut self, id: u64) {
+        if let Some(attempt) = self.under_way.remove(&id) {
+            attempt.abort();
+        }
+    }
+
+    fn start_due(&mut self) {
+        for attempt in self.plan.start_due(self.now()) {
+            if let Some(replaced) = attempt.replaces {
+                self.abort(replaced);
+            }
+            let daemon = self.daemon.borrow().clone();
+            let id = attempt.id;
+            let handle = self.attempts.spawn(async move {
+                let ended = match &attempt.spot.address {
+                    TargetAddress::Ip(ip) => connect(SocketAddr::new(*ip, attempt.spot.port)).await,
+                    TargetAddress::Name(name) => look_up(name, daemon).await,
+                };
+                (attempt, ended)
+            });
+            self.under_way.insert(id, handle);
+        }
+    }
+
+    async fn ended(&mut self, attempt: Attempt, ended: Ended) {
+        let Attempt { id, spot, .. } = attempt;
+        self.under_way.remove(&id);
+        let now = self.now();
+        if let Ended::Connected(_, peer) = &ended
+            && self.plan.is_resting(now, spot.update)
+        {
+            tracing::debug!(%peer, "a second connection opened at the same moment; it is closed");
+            self.plan.ended(now, id, &spot, Outcome::Failure);
+            return;
+        }
+        let outcome = match ended {
+            Ended::Connected(..) | Ended::Found(_) => Outcome::Success,
+            Ended::Failed(_) => Outcome::Failure,
+        };
+        for useless in self.plan.ended(now, id, &spot, outcome) {
+            self.abort(useless);
+        }
+        // An update that has left the list meanwhile has no use for what was found.
+        let Some(target) = self.targets.iter().find(|target| target.update == spot.update) else {
+            return;
+        };
+        let (update, name, purpose) = (target.update, target.name.clone(), target.purpose);
+        match ended {
+            Ended::Connected(stream, peer) => {
+                self.told.retain(|told, _| told.update != update);
+                let event = match purpose {
+                    Purpose::Capture => WatchEvent::Connected { update, name, peer, stream },
+                    Purpose::Confirm => WatchEvent::Returned { update, name, peer },
+                };
+                self.send(event).await;
+            }
+            Ended::Found(ips) => {
+                self.told.remove(&spot);
+                if let TargetAddress::Name(name) = spot.address {
+                    self.found.insert(name, ips);
+                    self.apply_targets();
+                }
+            }
+            Ended::Failed(reason) => self.tell_unreachable(spot, name, reason).await,
+        }
+    }
+
+    async fn tell_unreachable(&mut self, spot: Spot, name: String, reason: Unreachable) {
+        let now = Instant::now();
+        let known = self.told.get(&spot).is_some_and(|(told, since)| {
+            *told == reason && now.saturating_duration_since(*since) < REMIND
+        });
+        if known {
+            return;
+        }
+        self.told.insert(spot.clone(), (reason, now));
+        let Spot { update, address, .. } = spot;
+        self.send(WatchEvent::Unreachable { update, name, address, reason }).await;
+    }
+
+    async fn send(&self, event: WatchEvent) {
+        if self.events.send(event).await.is_err() {
+            tracing::debug!("nobody listens to the network watch any more");
+        }
+    }
+}
+
+async fn connect(peer: SocketAddr) -> Ended {
+    match timeout(CONNECT_TIMEOUT, open(peer)).await {
+        Ok(Ok(stream)) => Ended::Connected(stream, peer),
+        Ok(Err(error)) => {
+            tracing::trace!(%peer, %error, "nobody opens");
+            Ended::Failed(reason_of(&error))
+        }
+        Err(_) => Ended::Failed(Unreachable::NoAnswer),
+    }
+}
+
+async fn open(peer: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // The OTA handshake is a ping-pong of short messages.
+    socket.set_nodelay(true)?;
+    socket.connect(peer).await
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the standard library's open enum")]
+fn reason_of(error: &io::Error) -> Unreachable {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::ConnectionRefused | Kind::ConnectionReset => Unreachable::Refused,
+        Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::TimedOut | Kind::NetworkDown => {
+            Unreachable::NoAnswer
+        }
+        _ => Unreachable::Local,
+    }
+}
+
+async fn look_up(name: &str, daemon: Option<ServiceDaemon>) -> Ended {
+    let multicast = name.trim_end_matches('.').to_ascii_lowercase().ends_with(".local");
+    let lookup = async {
+        match daemon {
+            Some(daemon) if multicast => look_up_multicast(name, &daemon).await,
+            Some(_) | None => Ok(lookup_host((name, 0)).await?.map(|found| found.ip()).collect()),
+        }
+    };
+    let mut ips: Vec<IpAddr> = match timeout(LOOKUP_TIMEOUT, lookup).await {
+        Ok(Ok(ips)) => ips,
+        Ok(Err(error)) => {
+            tracing::trace!(name, %error, "the name leads nowhere");
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    };
+    ips.retain(|ip| !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local()));
+    ips.sort_by_key(IpAddr::is_ipv6);
+    ips.dedup();
+    ips.truncate(MAX_ADDRESSES_OF_NAME);
+    if ips.is_empty() { Ended::Failed(Unreachable::NameUnknown) } else { Ended::Found(ips) }
+}
+
+async fn look_up_multicast(name: &str, daemon: &ServiceDaemon) -> io::Result<Vec<IpAddr>> {
+    let host = format!("{}.", name.trim_end_matches('.'));
+    let limit = u64::try_from(LOOKUP_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
+    let answers = daemon.resolve_hostname(&host, Some(limit)).map_err(io::Error::other)?;
+    while let Ok(answer) = answers.recv_async().await {
+        if let HostnameResolutionEvent::AddressesFound(_, found) = answer {
+            daemon.stop_resolve_hostname(&host).map_err(io::Error::other)?;
+            return Ok(found.iter().map(mdns_sd::ScopedIp::to_ip_addr).collect());
+        }
+    }
+    Ok(Vec::new())
+}
+
+#[cfg(test)]
+#[path = "knock_tests.rs"]
+mod tests;

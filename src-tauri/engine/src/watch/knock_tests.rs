@@ -1,0 +1,165 @@
+use super::*;
+use tokio::net::TcpListener;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Bench {
+    targets: watch::Sender<Vec<Target>>,
+    events: mpsc::Receiver<WatchEvent>,
+    nudger: Nudger,
+    cancel: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Bench {
+    fn start(targets: Vec<Target>) -> Self {
+        let (targets, list) = watch::channel(targets);
+        let (events_tx, events) = mpsc::channel(64);
+        let (nudger, cancel) = (Nudger::default(), CancellationToken::new());
+        let (_, daemon) = watch::channel(None);
+        let task = tokio::spawn(run(list, events_tx, nudger.clone(), daemon, cancel.clone()));
+        Self { targets, events, nudger, cancel, task }
+    }
+
+    async fn next(&mut self) -> WatchEvent {
+        timeout(5 * SECOND, self.events.recv()).await.expect("no event").unwrap()
+    }
+
+    async fn quiet(&mut self, time: Duration) {
+        let event = timeout(time, self.events.recv()).await;
+        assert!(event.is_err(), "{event:?}");
+    }
+
+    async fn end(self) {
+        self.cancel.cancel();
+        timeout(SECOND, self.task).await.expect("it ends at once").unwrap();
+    }
+}
+
+/// A port of a loopback address where nobody listens yet.
+async fn closed_port(ip: &str) -> SocketAddr {
+    TcpListener::bind((ip, 0)).await.unwrap().local_addr().unwrap()
+}
+
+fn target(at: SocketAddr, purpose: Purpose, period: Duration) -> Target {
+    Target {
+        update: UpdateId(1),
+        name: "sleepy".into(),
+        addresses: vec![TargetAddress::Ip(at.ip())],
+        port: at.port(),
+        purpose,
+        period,
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_opens_later_is_caught_within_the_period() {
+    let at = closed_port("127.0.0.11").await;
+    let period = Duration::from_millis(200);
+    let mut bench = Bench::start(vec![target(at, Purpose::Capture, period)]);
+    let first = bench.next().await;
+    let WatchEvent::Unreachable { reason: Unreachable::Refused, .. } = first else {
+        panic!("{first:?}")
+    };
+    bench.quiet(3 * period).await;
+    let opened = Instant::now();
+    let listener = TcpListener::bind(at).await.unwrap();
+    let WatchEvent::Connected { update, name, peer, stream } = bench.next().await else { panic!() };
+    assert!(opened.elapsed() < period + Duration::from_millis(100), "{:?}", opened.elapsed());
+    assert_eq!((update, name.as_str(), peer), (UpdateId(1), "sleepy", at));
+    assert!(stream.nodelay().unwrap());
+    let (_, from) = listener.accept().await.unwrap();
+    assert_eq!(from, stream.local_addr().unwrap(), "the connection itself is handed over");
+    bench.nudger.nudge("sleepy");
+    bench.quiet(SECOND).await;
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_nudge_knocks_at_once() {
+    let at = closed_port("127.0.0.12").await;
+    let mut bench = Bench::start(vec![target(at, Purpose::Capture, 60 * SECOND)]);
+    bench.next().await;
+    let _listener = TcpListener::bind(at).await.unwrap();
+    bench.quiet(SECOND / 2).await;
+    let nudged = Instant::now();
+    bench.nudger.nudge("sleepy");
+    let WatchEvent::Connected { .. } = bench.next().await else { panic!() };
+    assert!(nudged.elapsed() < Duration::from_millis(50), "{:?}", nudged.elapsed());
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_device_that_confirms_is_only_looked_at() {
+    let listener = TcpListener::bind("127.0.0.13:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut bench = Bench::start(vec![target(at, Purpose::Confirm, SECOND)]);
+    let WatchEvent::Returned { peer, .. } = bench.next().await else { panic!() };
+    assert_eq!(peer, at);
+    let (stream, _) = listener.accept().await.unwrap();
+    stream.readable().await.unwrap();
+    assert_eq!(stream.try_read(&mut [0; 1]).unwrap(), 0, "closed");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn names_are_looked_up_and_lists_followed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut named = target(listener.local_addr().unwrap(), Purpose::Capture, SECOND);
+    named.addresses = vec![TargetAddress::Name("localhost".into())];
+    let mut bench = Bench::start(Vec::new());
+    bench.quiet(SECOND / 5).await;
+    bench.targets.send_replace(vec![named]);
+    let mut event = bench.next().await;
+    if let WatchEvent::Unreachable { .. } = event {
+        event = bench.next().await;
+    }
+    let WatchEvent::Connected { peer, .. } = event else { panic!("{event:?}") };
+    assert_eq!(peer.port(), listener.local_addr().unwrap().port());
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_name_that_leads_nowhere_is_told_once() {
+    let mut nowhere = target(closed_port("127.0.0.1").await, Purpose::Capture, SECOND);
+    nowhere.addresses = vec![TargetAddress::Name("no-such-host.invalid".into())];
+    let mut bench = Bench::start(vec![nowhere]);
+    let event = bench.next().await;
+    assert!(
+        matches!(event, WatchEvent::Unreachable { reason: Unreachable::NameUnknown, .. }),
+        "{event:?}"
+    );
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_fleet_that_does_not_answer_stays_bounded() {
+    // A listener whose queue is full drops SYNs, as a sleeping device does.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.14:0".parse().unwrap()).unwrap();
+    let silent = socket.listen(1).unwrap();
+    let at = silent.local_addr().unwrap();
+    let mut fillers = Vec::new();
+    for _ in 0..4 {
+        fillers.push(timeout(SECOND / 5, TcpStream::connect(at)).await);
+    }
+    let (tx, mut events) = mpsc::channel(1000);
+    let (_, daemon) = watch::channel(None);
+    let mut knocker = Knocker::new(tx, daemon);
+    let targets = (0..200).map(|n| Target {
+        update: UpdateId(n),
+        addresses: vec![TargetAddress::Ip(at.ip())],
+        // One address and port would be knocked by one update at a time.
+        port: if n == 0 { at.port() } else { u16::try_from(20_000 + n).unwrap() },
+        ..target(at, Purpose::Capture, SECOND)
+    });
+    knocker.set_targets(targets.collect());
+    for _ in 0..10 {
+        knocker.start_due();
+        knocker.nudge(&["sleepy".to_owned()].into());
+        knocker.start_due();
+        assert!(knocker.under_way.len() <= 2 * LIMIT);
+    }
+    knocker.attempts.shutdown().await;
+    assert!(events.try_recv().is_err());
+}

@@ -1,0 +1,69 @@
+//! `wakeflash-lab`: a sleepy device for tests, and the demo.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::{Args, Parser, Subcommand};
+use wakeflash_tests::control::{self, Schedule};
+use wakeflash_tests::demo::{self, DemoOptions};
+use wakeflash_tests::supervisor::{DeviceOptions, Wake};
+
+#[derive(Parser)]
+#[command(about = "Wakeflash's test laboratory")]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Run a device in the network namespace that this is started in. Prints JSON lines.
+    Device(DeviceCommand),
+    /// Run the application next to a device that sleeps and wakes, in a network of their own.
+    Demo(DemoOptions),
+}
+
+#[derive(Args)]
+struct DeviceCommand {
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Obey JSON lines on stdin; end with stdin.
+    #[arg(long, required_unless_present = "sleep")]
+    control: bool,
+    /// Sleep this many seconds, again and again, beginning now.
+    #[arg(long, requires = "wake")]
+    sleep: Option<f64>,
+    /// Be awake this many seconds after each sleep.
+    #[arg(long, requires = "sleep")]
+    wake: Option<f64>,
+    /// On that schedule, fall asleep without a goodbye.
+    #[arg(long)]
+    no_goodbye: bool,
+}
+
+impl DeviceCommand {
+    fn schedule(&self) -> Result<Option<Schedule>> {
+        let (Some(sleep), Some(wake)) = (self.sleep, self.wake) else { return Ok(None) };
+        let sleep = Duration::try_from_secs_f64(sleep)?;
+        let wake = Duration::try_from_secs_f64(wake)?;
+        if wake.is_zero() {
+            bail!("a wake takes some time");
+        }
+        let for_ms = Some(u64::try_from(wake.as_millis())?);
+        let wake = Wake { for_ms, no_goodbye: self.no_goodbye, ..Wake::default() };
+        Ok(Some(Schedule { sleep, wake }))
+    }
+}
+
+// One thread: a parent-death signal comes when the thread that started the child ends.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    match Cli::parse().what {
+        What::Device(command) => {
+            let schedule = command.schedule()?;
+            control::run(command.device, schedule, command.control).await
+        }
+        What::Demo(options) => demo::run(options).await,
+    }
+}

@@ -1,0 +1,138 @@
+//! A client for `wakeflash-headless`. What its lines mean is known here and nowhere else in the lab.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::jsonl::JsonProcess;
+use crate::lan::Host;
+use crate::paths;
+
+/// How to start the headless application.
+#[derive(Clone, Debug)]
+pub struct HeadlessOptions {
+    /// `--config`: the directory of YAML files.
+    pub config: PathBuf,
+    /// `--state`: where it keeps its database, logs and images.
+    pub state: PathBuf,
+    /// `--esphome`: the executable that builds.
+    pub esphome: Option<PathBuf>,
+    /// The PATH it gets, when not the test's own.
+    pub search_path: Option<OsString>,
+    /// More arguments.
+    pub arguments: Vec<OsString>,
+}
+
+impl HeadlessOptions {
+    /// The defaults for two directories.
+    #[must_use]
+    pub fn new(config: &Path, state: &Path) -> Self {
+        Self {
+            config: config.to_path_buf(),
+            state: state.to_path_buf(),
+            esphome: None,
+            search_path: None,
+            arguments: Vec::new(),
+        }
+    }
+}
+
+/// The application without a window, running.
+pub struct Headless {
+    options: HeadlessOptions,
+    host: Option<Host>,
+    process: JsonProcess,
+}
+
+impl Headless {
+    /// Starts it, in a host of a LAN or right here.
+    ///
+    /// # Errors
+    /// When it has not been built or can't be started.
+    pub fn start(options: HeadlessOptions, host: Option<&Host>) -> Result<Self> {
+        let process = spawn(&options, host)?;
+        Ok(Self { options, host: host.cloned(), process })
+    }
+
+    /// Ends it with SIGKILL and starts it again on the same directories.
+    ///
+    /// # Errors
+    /// When it can't be ended or started.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.kill().await?;
+        self.process = spawn(&self.options, self.host.as_ref())?;
+        Ok(())
+    }
+
+    /// Sends a command (`{"cmd":"list"}`); see [`JsonProcess::request`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn request(&self, command: Value) -> Result<Value> {
+        self.process.request(command).await
+    }
+
+    /// Sends a command about one device (a YAML file name).
+    ///
+    /// # Errors
+    /// As [`Headless::request`].
+    pub async fn device_command(&self, command: &str, device: &str) -> Result<Value> {
+        self.request(json!({ "cmd": command, "device": device })).await
+    }
+
+    /// Waits for a line; see [`JsonProcess::wait_for`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn wait_for(
+        &self,
+        what: &str,
+        timeout: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        self.process.wait_for(what, timeout, wanted).await
+    }
+
+    /// Ends it with SIGKILL.
+    ///
+    /// # Errors
+    /// When it can't be ended.
+    pub async fn kill(&self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    /// The process itself.
+    #[must_use]
+    pub fn process(&self) -> &JsonProcess {
+        &self.process
+    }
+}
+
+fn spawn(options: &HeadlessOptions, host: Option<&Host>) -> Result<JsonProcess> {
+    let program = paths::binary("wakeflash-headless")?;
+    let mut command = match host {
+        Some(host) => host.command(&program),
+        None => contained(&program),
+    };
+    command.arg("--config").arg(&options.config).arg("--state").arg(&options.state);
+    if let Some(esphome) = &options.esphome {
+        command.arg("--esphome").arg(esphome);
+    }
+    if let Some(path) = &options.search_path {
+        command.env("PATH", path);
+    }
+    command.args(&options.arguments).stderr(Stdio::inherit());
+    JsonProcess::spawn("wakeflash-headless", command)
+}
+
+/// A command that ends with its parent, whatever the parent dies of.
+fn contained(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program).kill_on_drop(true);
+    command
+}

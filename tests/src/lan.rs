@@ -1,0 +1,336 @@
+//! A LAN on this machine: a bridge, and one network namespace per host.
+//!
+//! Namespaces are held by processes, not by names: they vanish with the last process in them, and
+//! the holders end with whoever made them, even when that is by SIGKILL.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+
+use crate::supervisor::{DeviceOptions, LabDevice};
+
+/// The name of the interface in every host.
+pub const INTERFACE: &str = "eth0";
+
+/// The length of the LAN's prefix, 10.77.0.0/24.
+const PREFIX: u8 = 24;
+
+/// This machine or this user can't have network namespaces: the reason.
+#[derive(Debug)]
+pub struct Unavailable(String);
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "not available here: {}", self.0)
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// What we may do here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Power {
+    /// We may create network namespaces as we are.
+    Own,
+    /// Only inside a user namespace, in which we are root.
+    UserNamespace,
+}
+
+/// A LAN. It is gone when this and its hosts are dropped.
+pub struct Lan {
+    power: Power,
+    bridge: Arc<Holder>,
+    hosts: u8,
+}
+
+/// One machine on the LAN, with the interface `eth0`.
+#[derive(Clone)]
+pub struct Host {
+    name: String,
+    mac: String,
+    address: Ipv4Addr,
+    power: Power,
+    holder: Arc<Holder>,
+    bridge: Arc<Holder>,
+    port: String,
+}
+
+/// The process that keeps a namespace alive.
+struct Holder {
+    pid: u32,
+    /// Its stdin: it ends when that is closed, should the death signal not have been set in time.
+    _stdin: ChildStdin,
+    _child: Child,
+}
+
+impl Lan {
+    /// Makes an empty LAN.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when this machine or user can't have one.
+    pub async fn new() -> Result<Self> {
+        let power = probe().await?;
+        let mut command = Command::new("unshare");
+        if power == Power::UserNamespace {
+            command.args(["--user", "--map-root-user"]);
+        }
+        let bridge = Holder::start(command).await?;
+        let script = "ip link set lo up && ip link add br0 type bridge mcast_snooping 0 \
+                      && ip link set br0 up";
+        run(enter(power, bridge.pid, "sh").args(["-c", script])).await?;
+        Ok(Self { power, bridge: Arc::new(bridge), hosts: 0 })
+    }
+
+    /// A LAN, or none, with the reason printed, where there can't be one: the test is skipped.
+    ///
+    /// # Errors
+    /// When it should have worked and did not; with `WAKEFLASH_REQUIRE_LAN` set, also where there
+    /// can't be one, so that a machine that is known to have LANs never skips by mistake.
+    pub async fn or_skip() -> Result<Option<Self>> {
+        match Self::new().await {
+            Ok(lan) => Ok(Some(lan)),
+            Err(error) if error.is::<Unavailable>() && !required() => {
+                use std::io::Write as _;
+                writeln!(std::io::stderr(), "skipped: a LAN of network namespaces is {error}")?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Adds a host with the next free address.
+    ///
+    /// # Errors
+    /// When its namespace or link can't be made.
+    pub async fn host(&mut self, name: &str) -> Result<Host> {
+        self.hosts = self.hosts.checked_add(1).context("the LAN is full")?;
+        let number = self.hosts;
+        let mut command = match self.power {
+            Power::Own => Command::new("unshare"),
+            Power::UserNamespace => enter(self.power, self.bridge.pid, "unshare"),
+        };
+        command.kill_on_drop(true);
+        let host = Host {
+            name: name.to_owned(),
+            mac: format!("02:77:00:00:00:{number:02x}"),
+            address: Ipv4Addr::new(10, 77, 0, number),
+            power: self.power,
+            holder: Arc::new(Holder::start(command).await?),
+            bridge: Arc::clone(&self.bridge),
+            port: format!("port{number}"),
+        };
+        host.connect().await?;
+        Ok(host)
+    }
+
+    /// A command in the bridge's namespace, with the rights to administer it: packet filters on
+    /// the ports (`port1` is the first host's) and captures belong here.
+    #[must_use]
+    pub fn admin(&self, program: impl AsRef<OsStr>) -> Command {
+        enter(self.power, self.bridge.pid, program)
+    }
+}
+
+impl Host {
+    async fn connect(&self) -> Result<()> {
+        let pid = self.holder.pid;
+        let port = &self.port;
+        let script = format!(
+            "ip link add {port} type veth peer name {INTERFACE} netns {pid} \
+             && ip link set {port} master br0 up"
+        );
+        run(enter(self.power, self.bridge.pid, "sh").args(["-c", &script])).await?;
+        // No duplicate address detection: it would keep IPv6 silent for a second.
+        let script = format!(
+            "echo 0 > /proc/sys/net/ipv6/conf/{INTERFACE}/accept_dad; ip link set lo up \
+             && ip link set {INTERFACE} address {} && ip addr add {}/{PREFIX} dev {INTERFACE} \
+             && ip link set {INTERFACE} up && {}",
+            self.mac,
+            self.address,
+            multicast_route(INTERFACE)
+        );
+        run(self.admin("sh").args(["-c", &script])).await
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The address it was given first.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// The hardware address that `eth0` was given first.
+    #[must_use]
+    pub fn mac(&self) -> &str {
+        &self.mac
+    }
+
+    /// The bridge's end of its cable, for packet filters and captures; see [`Lan::admin`].
+    #[must_use]
+    pub fn port(&self) -> &str {
+        &self.port
+    }
+
+    /// A command in this host, as the user that we are. It ends with us, to be exact: with the
+    /// thread that starts it, so start it on a thread that lasts (not in `spawn_blocking`).
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = match self.power {
+            Power::Own => enter(self.power, self.holder.pid, "setpriv"),
+            // Inside the LAN's user namespace we are root. A session bus asks for the user id
+            // that it knows, hence a second one that maps it back.
+            Power::UserNamespace => {
+                let mut command = enter(self.power, self.holder.pid, "unshare");
+                command
+                    .arg("--user")
+                    .arg(format!("--map-user={}", rustix::process::getuid().as_raw()))
+                    .arg(format!("--map-group={}", rustix::process::getgid().as_raw()))
+                    .arg("setpriv");
+                command
+            }
+        };
+        command.args(["--pdeathsig", "KILL"]).arg(program);
+        command
+    }
+
+    /// A command in this host with the rights to administer its network. It ends with us.
+    #[must_use]
+    pub fn admin(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = enter(self.power, self.holder.pid, "setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(program);
+        command
+    }
+
+    /// Takes the link up or down.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub async fn link(&self, up: bool) -> Result<()> {
+        run(self.admin("sh").args(["-c", &link_script(INTERFACE, up)])).await
+    }
+
+    /// Gives the host another address; the old one is gone.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub async fn set_address(&mut self, address: Ipv4Addr) -> Result<()> {
+        run(self.admin("sh").args(["-c", &address_script(INTERFACE, address)])).await?;
+        self.address = address;
+        Ok(())
+    }
+
+    /// Puts a sleeping device into this host; see [`DeviceOptions`].
+    ///
+    /// # Errors
+    /// When `wakeflash-lab` has not been built or doesn't start.
+    pub async fn device(&self, options: &DeviceOptions) -> Result<LabDevice> {
+        LabDevice::start(self, options).await
+    }
+}
+
+/// The script that takes an interface up or down. Going down loses the routes, so they come back.
+pub(crate) fn link_script(interface: &str, up: bool) -> String {
+    if up {
+        format!("ip link set {interface} up && {}", multicast_route(interface))
+    } else {
+        format!("ip link set {interface} down")
+    }
+}
+
+/// The script that gives an interface another IPv4 address instead of those it has.
+pub(crate) fn address_script(interface: &str, address: Ipv4Addr) -> String {
+    format!(
+        "ip -4 addr flush dev {interface} && ip addr add {address}/{PREFIX} dev {interface} \
+         && ({} || true)",
+        // Refused while the link is down; it comes with the link then.
+        multicast_route(interface)
+    )
+}
+
+fn multicast_route(interface: &str) -> String {
+    format!("ip route replace 224.0.0.0/4 dev {interface} 2>/dev/null")
+}
+
+impl Holder {
+    /// Starts a holder with a command that lacks its last arguments: `… unshare`.
+    async fn start(mut unshare: Command) -> Result<Self> {
+        unshare
+            .args(["--net", "setpriv", "--pdeathsig", "KILL"])
+            .args(["sh", "-c", "echo ready; exec cat >/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = unshare.spawn().context("cannot run unshare (util-linux)")?;
+        let stdin = child.stdin.take().context("no stdin")?;
+        let stdout = child.stdout.take().context("no stdout")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).await?;
+        let Some(pid) = child.id().filter(|_| line.trim() == "ready") else {
+            let mut error = String::new();
+            if let Some(mut stderr) = child.stderr.take() {
+                stderr.read_to_string(&mut error).await?;
+            }
+            bail!("cannot make a network namespace: {}", error.trim());
+        };
+        Ok(Self { pid, _stdin: stdin, _child: child })
+    }
+}
+
+/// A command in the namespaces of a process, with the rights to administer them.
+fn enter(power: Power, pid: u32, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["-t", &pid.to_string()]);
+    match power {
+        Power::Own => command.arg("-n"),
+        Power::UserNamespace => command.args(["-U", "-n", "--preserve-credentials"]),
+    };
+    command.arg(program).kill_on_drop(true);
+    command
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it fails; the error has what it said.
+pub(crate) async fn run(command: &mut Command) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output().await.context("cannot run a command")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{:?} failed ({}): {}", command.as_std(), output.status, said.trim());
+    }
+    Ok(())
+}
+
+fn required() -> bool {
+    std::env::var_os("WAKEFLASH_REQUIRE_LAN").is_some_and(|value| !value.is_empty())
+}
+
+/// Finds out what we may do, by doing it.
+async fn probe() -> Result<Power> {
+    for tool in ["ip", "nsenter", "unshare", "setpriv"] {
+        let found = Command::new(tool).arg("-V").stdout(Stdio::null()).status().await;
+        if found.is_err() {
+            return Err(Unavailable(format!("`{tool}` is not installed")).into());
+        }
+    }
+    let script = "ip link add br0 type bridge && ip link add veth0 type veth peer name veth1";
+    let own = run(Command::new("unshare").args(["--net", "sh", "-c", script])).await;
+    let Err(own) = own else { return Ok(Power::Own) };
+    let user = ["--user", "--map-root-user", "--net", "sh", "-c", script];
+    match run(Command::new("unshare").args(user)).await {
+        Ok(()) => Ok(Power::UserNamespace),
+        Err(user) => Err(Unavailable(format!("{own:#}; in a user namespace: {user:#}")).into()),
+    }
+}

@@ -1,0 +1,47 @@
+//! Where things are: the workspace, the programs under test, the lab's caches.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// The root of the workspace this crate was built from.
+#[must_use]
+pub fn workspace_root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_path_buf()
+}
+
+/// The lab's own cache; survives between runs, `cargo clean` removes it. The variable
+/// `WAKEFLASH_LAB_CACHE` points elsewhere.
+#[must_use]
+pub fn cache_dir() -> PathBuf {
+    std::env::var_os("WAKEFLASH_LAB_CACHE")
+        .map_or_else(|| workspace_root().join("target").join("lab"), PathBuf::from)
+}
+
+/// A binary of this workspace, built into the same profile directory as the running test.
+///
+/// The variable `WAKEFLASH_BIN_DIR` points elsewhere, for example at a release build.
+///
+/// # Errors
+/// When the binary has not been built.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let directory = match std::env::var_os("WAKEFLASH_BIN_DIR") {
+        Some(directory) => PathBuf::from(directory),
+        None => profile_dir()?,
+    };
+    let path = directory.join(name);
+    if !path.is_file() {
+        bail!("{} has not been built: run `cargo build --bin {name}`", path.display());
+    }
+    Ok(path)
+}
+
+fn profile_dir() -> Result<PathBuf> {
+    let exe = std::env::current_exe().context("cannot tell where this program is")?;
+    let directory = exe.parent().context("this program is in no directory")?;
+    // Tests are built into `deps` (or `examples`), one below the binaries.
+    let below = directory.ends_with("deps") || directory.ends_with("examples");
+    let directory = if below { directory.parent().unwrap_or(directory) } else { directory };
+    Ok(directory.to_path_buf())
+}

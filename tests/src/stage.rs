@@ -1,0 +1,243 @@
+//! A whole scene: a LAN, a real device on it that sleeps, a config directory with its YAML, and the
+//! application without a window.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use wakeflash_core::view::{DeviceView, Snapshot};
+
+use crate::esphome::{Esphome, Firmware, firmware};
+use crate::headless::{Headless, HeadlessOptions};
+use crate::lan::{Host, Lan};
+use crate::supervisor::{DeviceOptions, LabDevice, Wake};
+use crate::yaml::DeviceYaml;
+
+/// The device of the scene, by its file.
+pub const DEVICE: &str = "sleepy.yaml";
+
+/// Long enough for a build on a busy machine.
+pub const BUILD: Duration = Duration::from_secs(120);
+
+/// Long enough for everything but a build.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// The scene. It vanishes when it is dropped.
+pub struct Stage {
+    /// The application.
+    pub app: Headless,
+    /// The device.
+    pub device: LabDevice,
+    /// What the device ran at the beginning.
+    pub old: Firmware,
+    /// Where the device is.
+    pub sensor: Host,
+    /// Where the application is.
+    pub home: Host,
+    /// The config directory.
+    pub config: PathBuf,
+    /// The application's state directory.
+    pub state: PathBuf,
+    /// Everything on the disk.
+    pub dir: TempDir,
+    /// The network.
+    pub lan: Lan,
+}
+
+/// The YAML that the device runs at the beginning.
+#[must_use]
+pub fn old_yaml() -> DeviceYaml {
+    DeviceYaml::new("sleepy").with_friendly_name("Sleepy Sensor").with_deep_sleep(15, 30)
+}
+
+/// The YAML in the config directory at the beginning.
+#[must_use]
+pub fn new_yaml() -> DeviceYaml {
+    old_yaml().with_friendly_name("Sleepy Sensor 2")
+}
+
+impl Stage {
+    /// Sets the scene: the device sleeps, the application has read the config directory and found ESPHome.
+    /// `None`: network namespaces are not available here; the reason was printed.
+    ///
+    /// # Errors
+    /// When something can't be set up.
+    pub async fn set() -> Result<Option<Self>> {
+        Self::set_with(&old_yaml(), &new_yaml()).await
+    }
+
+    /// [`Stage::set`] with other configurations.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn set_with(runs: &DeviceYaml, wanted: &DeviceYaml) -> Result<Option<Self>> {
+        let Some(mut lan) = Lan::or_skip().await? else { return Ok(None) };
+        let old = firmware(runs).await?;
+        let dir = tempfile::tempdir()?;
+        let (home, sensor) = (lan.host("home").await?, lan.host("sensor").await?);
+        let options = DeviceOptions::new("sleepy", &old.program, &dir.path().join("device"));
+        let device = sensor.device(&options).await?;
+        let (config, state) = (dir.path().join("config"), dir.path().join("state"));
+        wanted.write_to(&config, DEVICE)?;
+        let mut options = HeadlessOptions::new(&config, &state);
+        options.esphome = Some(Esphome::locate()?.program().to_path_buf());
+        let app = Headless::start(options, Some(&home))?;
+        let stage = Self { app, device, old, sensor, home, config, state, dir, lan };
+        stage.until_ready().await?;
+        Ok(Some(stage))
+    }
+
+    /// Waits until the application knows its directory and its ESPHome.
+    ///
+    /// # Errors
+    /// When it doesn't in time.
+    pub async fn until_ready(&self) -> Result<()> {
+        self.until_snapshot("the application is ready", SOON, |snapshot| {
+            let status = serde_json::to_value(&snapshot.status).unwrap_or_default();
+            status["configDir"]["kind"] == "ready" && status["esphome"]["kind"] == "ready"
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// Lets the device wake once, so that the application sees it, and sleep again.
+    ///
+    /// # Errors
+    /// When it doesn't.
+    pub async fn let_it_be_seen(&self) -> Result<()> {
+        self.device.wake_fully().await?;
+        self.until("the device is online", SOON, |device| {
+            device.deployed_hash.is_some_and(|hash| hash.0 == self.old.config_hash)
+        })
+        .await?;
+        self.device.sleep(true).await?;
+        self.until("the device is asleep", SOON, |device| {
+            device.presence == wakeflash_core::device::Presence::Asleep
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// A wake until further notice.
+    ///
+    /// # Errors
+    /// When the device can't be woken.
+    pub async fn wake(&self) -> Result<()> {
+        self.device.wake(Wake::default()).await
+    }
+
+    /// A command about the device.
+    ///
+    /// # Errors
+    /// What the application refuses it with.
+    pub async fn command(&self, command: &str) -> Result<Value> {
+        self.app.device_command(command, DEVICE).await
+    }
+
+    /// What the application shows.
+    ///
+    /// # Errors
+    /// When it doesn't answer.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        Ok(serde_json::from_value(self.app.request(json!({"cmd": "snapshot"})).await?)?)
+    }
+
+    /// The device's row.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn row(&self) -> Result<DeviceView> {
+        let devices = self.snapshot().await?.devices;
+        devices.into_iter().find(|row| row.id.as_str() == DEVICE).context("the device isn't listed")
+    }
+
+    /// Waits until the device's row satisfies a condition.
+    ///
+    /// # Errors
+    /// When it doesn't within `timeout`; the error shows the last row.
+    pub async fn until(
+        &self,
+        what: &str,
+        timeout: Duration,
+        wanted: impl Fn(&DeviceView) -> bool,
+    ) -> Result<DeviceView> {
+        let row_of = |snapshot: &Snapshot| {
+            snapshot.devices.iter().find(|row| row.id.as_str() == DEVICE).cloned()
+        };
+        let snapshot = self
+            .until_snapshot(what, timeout, |snapshot| {
+                row_of(snapshot).is_some_and(|row| wanted(&row))
+            })
+            .await?;
+        row_of(&snapshot).context("the device isn't listed")
+    }
+
+    /// Waits until the device's update is in a state, named as in docs/API.md.
+    ///
+    /// # Errors
+    /// When it isn't within `timeout`.
+    pub async fn until_state(&self, state: &str, timeout: Duration) -> Result<DeviceView> {
+        self.until(&format!("state {state}"), timeout, |row| state_of(row) == state).await
+    }
+
+    /// Waits until what is shown satisfies a condition.
+    ///
+    /// # Errors
+    /// When it doesn't within `timeout`.
+    pub async fn until_snapshot(
+        &self,
+        what: &str,
+        timeout: Duration,
+        wanted: impl Fn(&Snapshot) -> bool,
+    ) -> Result<Snapshot> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            let snapshot = self.snapshot().await?;
+            if wanted(&snapshot) {
+                return Ok(snapshot);
+            }
+            if tokio::time::Instant::now() > deadline {
+                bail!(
+                    "not within {timeout:?}: {what}; {}",
+                    serde_json::to_string_pretty(&snapshot)?
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The states that the device's update went through since the application's start, without repetitions.
+    #[must_use]
+    pub fn states(&self) -> Vec<String> {
+        let mut states: Vec<String> = Vec::new();
+        for line in self.app.process().lines() {
+            let device = &line["event"]["device"];
+            if device["id"] != DEVICE {
+                continue;
+            }
+            if let Some(state) = device["update"]["state"]["kind"].as_str()
+                && states.last().map(String::as_str) != Some(state)
+            {
+                states.push(state.to_owned());
+            }
+        }
+        states
+    }
+
+    /// The notifications of one kind since the application's start.
+    #[must_use]
+    pub fn notifications(&self, kind: &str) -> Vec<Value> {
+        let lines = self.app.process().lines();
+        let all = lines.into_iter().map(|line| line["notification"].clone());
+        all.filter(|notification| notification["kind"] == kind).collect()
+    }
+}
+
+/// The state of a row's update, as docs/API.md names it; empty without an update.
+#[must_use]
+pub fn state_of(row: &DeviceView) -> String {
+    let update = serde_json::to_value(&row.update).unwrap_or_default();
+    update["state"]["kind"].as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,196 @@
+//! Configurations of lab devices: real ESPHome YAML for the `host` platform.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// In the device's directory: while this file exists, the device wants to sleep.
+pub const SLEEP_REQUEST: &str = "sleep.request";
+
+/// What the firmware logs from its main loop when it goes to sleep.
+pub const ASLEEP_MARK: &str = "lab: asleep";
+
+/// What the firmware logs at boot when it obeys [`SLEEP_REQUEST`].
+pub const SLEEPER_MARK: &str = "lab: sleeps on request";
+
+/// What precedes the name that the firmware logs at boot.
+pub const NAME_MARK: &str = "lab: name=";
+
+/// What precedes the friendly name that the firmware logs at boot.
+pub const FRIENDLY_NAME_MARK: &str = "lab: friendly_name=";
+
+/// The directory, beside the YAML, of the component that lets host YAML say `deep_sleep:`.
+pub const COMPONENTS_DIR: &str = "lab_components";
+
+/// `deep_sleep:` does not validate for the host platform, and it is what tells a sleepy device from
+/// others. A local component of that name takes its place: it has the two durations and no code,
+/// since the lab itself decides when the device sleeps.
+const DEEP_SLEEP_COMPONENT: &str = r#""""Lets firmware for the host platform say that it uses deep sleep; the lab makes it sleep."""
+
+import esphome.codegen as cg
+import esphome.config_validation as cv
+
+CONFIG_SCHEMA = cv.Schema(
+    {
+        cv.Optional("run_duration"): cv.positive_time_period_milliseconds,
+        cv.Optional("sleep_duration"): cv.positive_time_period_milliseconds,
+    }
+)
+
+
+async def to_code(config):
+    cg.add_define("USE_LAB_DEEP_SLEEP")
+"#;
+
+/// The durations of a `deep_sleep:` block, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeepSleep {
+    /// `run_duration`: how long a wake lasts.
+    pub run: u32,
+    /// `sleep_duration`: how long the device sleeps between wakes.
+    pub sleep: u32,
+}
+
+/// The configuration of one lab device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceYaml {
+    /// `esphome: name:`, also the mDNS instance and host name.
+    pub name: String,
+    /// `esphome: friendly_name:`; changing it changes the config hash.
+    pub friendly_name: String,
+    /// The port of `ota: platform: esphome`.
+    pub ota_port: u16,
+    /// The port of `api:`; none leaves the block out.
+    pub api_port: Option<u16>,
+    /// The OTA password; none leaves it out.
+    pub password: Option<String>,
+    /// Writes a `deep_sleep:` block (see [`COMPONENTS_DIR`]).
+    pub deep_sleep: Option<DeepSleep>,
+    /// More YAML, appended as it is.
+    pub extra: String,
+}
+
+impl DeviceYaml {
+    /// A device with a password, an API, and the ports that the lab uses by default.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            friendly_name: name.to_owned(),
+            ota_port: 13_232,
+            api_port: Some(6053),
+            password: Some("hunter2".to_owned()),
+            deep_sleep: None,
+            extra: String::new(),
+        }
+    }
+
+    /// The same device with another friendly name, hence another config hash.
+    #[must_use]
+    pub fn with_friendly_name(mut self, friendly_name: &str) -> Self {
+        friendly_name.clone_into(&mut self.friendly_name);
+        self
+    }
+
+    /// The same device with another password.
+    #[must_use]
+    pub fn with_password(mut self, password: Option<&str>) -> Self {
+        self.password = password.map(ToOwned::to_owned);
+        self
+    }
+
+    /// The same device, using deep sleep.
+    #[must_use]
+    pub fn with_deep_sleep(mut self, run: u32, sleep: u32) -> Self {
+        self.deep_sleep = Some(DeepSleep { run, sleep });
+        self
+    }
+
+    /// The YAML text.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = self.head();
+        if let Some(port) = self.api_port {
+            let _ = writeln!(text, "api:\n  port: {port}");
+        }
+        let _ = writeln!(text, "ota:\n  - platform: esphome\n    port: {}", self.ota_port);
+        if let Some(password) = &self.password {
+            let _ = writeln!(text, "    password: {}", quoted(password));
+        }
+        text.push_str("logger:\nmdns:\n");
+        if let Some(deep_sleep) = self.deep_sleep {
+            let _ = writeln!(
+                text,
+                "external_components:\n  - source: {{type: local, path: {COMPONENTS_DIR}}}\n\
+                 deep_sleep:\n  run_duration: {}s\n  sleep_duration: {}s",
+                deep_sleep.run, deep_sleep.sleep
+            );
+        }
+        text.push_str(&self.extra);
+        text
+    }
+
+    /// The part that makes the firmware say what it is, and sleep when its main loop gets to it.
+    ///
+    /// A device can't fall asleep while a data phase blocks its main loop, so the main loop is what
+    /// must decide. It then stands still instead of exiting: the lab takes the link down first, so
+    /// that no FIN or RST betrays the sleep, as with a radio that is switched off.
+    ///
+    /// Safe mode is off: ten power cuts in a row would start it, and it says no config hash.
+    fn head(&self) -> String {
+        format!(
+            r#"esphome:
+  name: {name}
+  friendly_name: {friendly_name}
+  on_boot:
+    - logger.log: {{level: INFO, format: "config_hash=%08x", args: ["App.get_config_hash()"]}}
+    - logger.log: {{level: INFO, format: "{NAME_MARK}%s", args: ["App.get_name().c_str()"]}}
+    - logger.log:
+        level: INFO
+        format: "{FRIENDLY_NAME_MARK}%s"
+        args: ["App.get_friendly_name().c_str()"]
+    - logger.log: {{level: INFO, format: "{SLEEPER_MARK}"}}
+host:
+safe_mode:
+  disabled: true
+interval:
+  - interval: 20ms
+    then:
+      - lambda: |-
+          if (::access("{SLEEP_REQUEST}", F_OK) == 0) {{
+            App.run_safe_shutdown_hooks();
+            ESP_LOGI("lab", "{ASLEEP_MARK}");
+            while (true) delay(1000);
+          }}
+"#,
+            name = self.name,
+            friendly_name = quoted(&self.friendly_name),
+        )
+    }
+
+    /// Writes the YAML, and what it refers to, into a directory.
+    ///
+    /// # Errors
+    /// When files can't be written.
+    pub fn write_to(&self, directory: &Path, file_name: &str) -> Result<()> {
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        if self.deep_sleep.is_some() {
+            let component = directory.join(COMPONENTS_DIR).join("deep_sleep");
+            std::fs::create_dir_all(&component)
+                .with_context(|| format!("cannot create {}", component.display()))?;
+            write(&component.join("__init__.py"), DEEP_SLEEP_COMPONENT)?;
+        }
+        write(&directory.join(file_name), &self.render())
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A double-quoted YAML scalar; JSON strings are a subset of those.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

@@ -1,0 +1,187 @@
+//! The builder with a real ESPHome.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use wakeflash_core::device::DeviceId;
+use wakeflash_core::update::{Encryption, SourceChangeKind, UpdateId};
+use wakeflash_core::view::EsphomeStatus;
+use wakeflash_engine::artifacts::Artifacts;
+use wakeflash_engine::builder::{self, BuildFailure, BuildRequest, BuilderEvent};
+use wakeflash_engine::{configs, esphome};
+use wakeflash_tests::esphome::Esphome;
+
+fn real_esphome() -> PathBuf {
+    Esphome::locate().unwrap().program().to_path_buf()
+}
+
+const YAML: &str = "esphome:
+  name: sleepy
+  friendly_name: Sleepy Sensor
+host:
+api:
+ota:
+  - platform: esphome
+    port: 13232
+    password: !secret ota
+logger:
+mdns:
+packages:
+  more: !include common/more.yaml
+";
+
+struct Lab {
+    dir: tempfile::TempDir,
+    esphome: PathBuf,
+}
+
+impl Lab {
+    fn new(esphome: PathBuf) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let lab = Self { dir, esphome };
+        std::fs::create_dir_all(lab.config_dir().join("common")).unwrap();
+        lab.write("sleepy schläft.yaml", YAML);
+        lab.write("secrets.yaml", "ota: hunter2\n");
+        lab.write("common/more.yaml", "text_sensor:\n  - platform: version\n    name: Firmware\n");
+        lab
+    }
+
+    fn config_dir(&self) -> PathBuf {
+        self.dir.path().join("config dir")
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.config_dir().join(name), text).unwrap();
+    }
+
+    fn request(&self, file: &str) -> BuildRequest {
+        BuildRequest {
+            esphome: self.esphome.clone(),
+            config_dir: self.config_dir(),
+            device: DeviceId::of_file(file),
+            update: UpdateId(1),
+            state_dir: self.dir.path().join("state"),
+            marker: self.dir.path().display().to_string(),
+            limits: builder::LIMITS,
+        }
+    }
+
+    async fn build(
+        &self,
+        file: &str,
+    ) -> (Result<builder::BuildOutcome, BuildFailure>, Vec<BuilderEvent>) {
+        let (output, mut events) = mpsc::channel(16);
+        let start = Instant::now();
+        let building = builder::build(self.request(file), output, CancellationToken::new());
+        let collect = async {
+            let mut all = Vec::new();
+            while let Some(event) = events.recv().await {
+                all.push(event);
+            }
+            all
+        };
+        let result = tokio::join!(building, collect);
+        println!("{file}: {:?}", start.elapsed());
+        result
+    }
+}
+
+fn percents(events: &[BuilderEvent]) -> Vec<u8> {
+    let percent = |event: &BuilderEvent| match event {
+        BuilderEvent::Progress(progress) => progress.percent,
+        BuilderEvent::Lines { .. } => None,
+    };
+    events.iter().filter_map(percent).collect()
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}
+
+#[tokio::test]
+async fn a_real_esphome_builds_and_is_believed_only_when_right() {
+    let esphome = real_esphome();
+    let status = esphome::locate(Some(&esphome), Path::new("/nonexistent")).await;
+    assert!(matches!(status, EsphomeStatus::Ready { .. }), "{status:?}");
+    let lab = Lab::new(esphome);
+    let file = "sleepy schläft.yaml";
+    let device = DeviceId::of_file(file);
+
+    let (outcome, events) = lab.build(file).await;
+    let first = outcome.unwrap();
+    assert_eq!(first.changes, []);
+    let build = &first.build;
+    assert_eq!((build.name.as_str(), build.ota.port), ("sleepy", 13232));
+    assert_eq!(build.ota.password.as_ref().map(|p| p.0.as_str()), Some("hunter2"));
+    assert_eq!(build.ota.encryption, Encryption::None);
+    assert!(build.mdns && !build.deep_sleep);
+    let program = lab.config_dir().join(".esphome/build/sleepy/.pioenvs/sleepy/program");
+    let image = Artifacts::new(&lab.request(file).state_dir).load(&build.image).unwrap();
+    assert_eq!(*image, *read(&program));
+    let percents = percents(&events);
+    assert!(percents.is_sorted() && percents.last() == Some(&99), "{percents:?}");
+    let coloured = events.iter().any(|event| {
+        matches!(event, BuilderEvent::Lines { lines, .. } if lines.iter().any(|l| l.contains("\x1b[32m")))
+    });
+    assert!(coloured, "ESPHome colours its output");
+    let names: Vec<_> = build.sources.iter().map(|source| source.path.as_str()).collect();
+    assert_eq!(names, ["common/more.yaml", "secrets.yaml", file]);
+
+    // Nothing to do: the image is older than the build, and right all the same.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let again = lab.build(file).await.0.unwrap().build;
+    assert_eq!((again.config_hash, &again.image), (build.config_hash, &build.image));
+
+    lab.write("secrets.yaml", "ota: hunter3\n");
+    let changes = configs::changed_sources(&lab.config_dir(), &device, &build.sources).unwrap();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].kind, SourceChangeKind::Edited);
+    let other = lab.build(file).await.0.unwrap().build;
+    assert_eq!(other.ota.password.map(|p| p.0).as_deref(), Some("hunter3"));
+    assert_ne!(other.config_hash, build.config_hash);
+    assert_ne!(other.image, build.image);
+}
+
+#[tokio::test]
+async fn what_a_real_esphome_refuses_is_told() {
+    let esphome = real_esphome();
+    let lab = Lab::new(esphome);
+    lab.write("no_ota.yaml", "esphome:\n  name: a\nhost:\nlogger:\n  level: NOPE\n");
+    lab.write("no_secret.yaml", "esphome:\n  name: b\nhost:\nlogger:\n  level: !secret nope\n");
+    for (file, code) in
+        [("no_ota.yaml", "build.config_invalid"), ("no_secret.yaml", "build.secret_missing")]
+    {
+        match lab.build(file).await.0 {
+            Err(BuildFailure::Failed { problem }) => {
+                println!("{problem:?}");
+                assert_eq!(problem.code, code);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_ends_a_real_compile_and_all_its_compilers() {
+    let esphome = real_esphome();
+    let lab = Lab::new(esphome);
+    let file = "sleepy schläft.yaml";
+    let (output, mut events) = mpsc::channel(16);
+    let cancel = CancellationToken::new();
+    let building = tokio::spawn(builder::build(lab.request(file), output, cancel.clone()));
+    while let Some(event) = events.recv().await {
+        if matches!(&event, BuilderEvent::Progress(p) if p.step.starts_with("Compiling ")) {
+            break;
+        }
+    }
+    let start = Instant::now();
+    cancel.cancel();
+    assert_eq!(building.await.unwrap(), Err(BuildFailure::Cancelled));
+    println!("cancelled in {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert_eq!(builder::end_leftovers(&lab.request(file).marker), 0);
+}

@@ -1,0 +1,48 @@
+//! The main job, without a window: Install on a sleeping real device, a build by the real ESPHome, a crash
+//! while it waits, a wake, a flash, the device's own word.
+
+use anyhow::{Result, ensure};
+use wakeflash_tests::stage::{BUILD, DEVICE, SOON, Stage};
+
+#[tokio::test]
+async fn a_sleeping_device_is_updated_when_it_wakes_though_the_application_was_killed() -> Result<()>
+{
+    let Some(mut stage) = Stage::set().await? else { return Ok(()) };
+    stage.let_it_be_seen().await?;
+
+    stage.command("install").await?;
+    stage.until_state("building", SOON).await?;
+    stage.until_state("waiting", BUILD).await?;
+    ensure!(stage.snapshot().await?.status.counts.waiting == 1);
+
+    stage.app.restart().await?;
+    stage.until_ready().await?;
+    stage.until_state("waiting", SOON).await?;
+    ensure!(stage.device.state().await?.ota_started == 0, "nothing was sent to a sleeping device");
+
+    stage.wake().await?;
+    let row = stage.until_state("installed", SOON).await?;
+    ensure!(
+        stage.states() == ["waiting", "flashing", "confirming", "installed"],
+        "unexpected states: {:?}",
+        stage.states()
+    );
+    let wanted = row.update.and_then(|update| update.wanted_hash).map(|hash| hash.0);
+    ensure!(wanted.is_some() && wanted != Some(stage.old.config_hash));
+    let state = stage.device.state().await?;
+    ensure!(stage.device.running_hash().await? == wanted, "the device runs what was built");
+    ensure!((state.ota_started, state.ota_done) == (1, 1), "flashed exactly once: {state:?}");
+    let told = stage.notifications("installed");
+    ensure!(told.len() == 1 && told[0]["device"] == DEVICE, "notifications: {told:?}");
+    ensure!(told[0]["title"].as_str().is_some_and(|title| title.contains("Sleepy Sensor 2")));
+
+    // Promise 2: no further wake, no restart causes another flash.
+    stage.device.sleep(true).await?;
+    stage.app.restart().await?;
+    stage.until_ready().await?;
+    stage.device.wake_fully().await?;
+    stage.until("seen again", SOON, |row| row.deployed_hash.map(|hash| hash.0) == wanted).await?;
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    ensure!(stage.device.state().await?.ota_started == state.ota_started, "it was flashed again");
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! The flasher against a real ESPHome device: firmware for ESPHome's host platform, with OTA on
+//! a port of its own and the password `hunter2`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
+use std::future::{Ready, ready};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use wakeflash_core::ota::{
+    Compression, DeviceError, FailureClass, HELD_TAIL, OtaError, Password, PreparedImage, Step,
+};
+use wakeflash_engine::flasher::{
+    FlashError, FlashHooks, FlashReport, FlashRequest, GateVerdict, flash, no_progress,
+};
+use wakeflash_tests::esphome;
+use wakeflash_tests::yaml::DeviceYaml;
+
+const PORT: u16 = 13_733;
+const ADDRESS: (&str, u16) = ("127.0.0.1", PORT);
+
+/// Real firmware, compiled once; its port is its own among the tests.
+async fn real_device_program() -> PathBuf {
+    let mut yaml = DeviceYaml::new("flashed").with_password(Some("hunter2"));
+    yaml.ota_port = PORT;
+    yaml.api_port = None;
+    esphome::firmware(&yaml).await.unwrap().program
+}
+
+/// A running device; ends with this value. The port is part of the firmware, so there is only one
+/// at a time.
+struct Device {
+    directory: TempDir,
+    _child: Child,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Device {
+    async fn start() -> Self {
+        static TURN: Mutex<()> = Mutex::const_new(());
+        let turn = TURN.lock().await;
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::copy(real_device_program().await, directory.path().join("device")).unwrap();
+        let child = Command::new(directory.path().join("device"))
+            .env("HOME", directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { directory, _child: child, _turn: turn }
+    }
+
+    fn executable(&self) -> PathBuf {
+        self.directory.path().join("device")
+    }
+}
+
+async fn connect() -> TcpStream {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match TcpStream::connect(ADDRESS).await {
+            Ok(stream) => {
+                stream.set_nodelay(true).unwrap();
+                return stream;
+            }
+            Err(error) => assert!(Instant::now() < deadline, "no device: {error}"),
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The firmware with other content: bytes after the end of a program change nothing about it.
+async fn other_firmware(mark: &[u8]) -> Vec<u8> {
+    let mut firmware = std::fs::read(real_device_program().await).unwrap();
+    firmware.extend_from_slice(mark);
+    firmware
+}
+
+fn request(firmware: Vec<u8>) -> FlashRequest {
+    let image = PreparedImage::new(firmware).unwrap();
+    FlashRequest::new(Arc::new(image), Some(Password::new("hunter2")))
+}
+
+fn hooks(
+    verdict: GateVerdict,
+) -> FlashHooks<Ready<GateVerdict>, impl FnOnce() -> Ready<Result<(), String>>> {
+    FlashHooks {
+        gate: ready(verdict),
+        before_completion: || ready(Ok(())),
+        progress: watch::channel(no_progress()).0,
+    }
+}
+
+async fn install(request: FlashRequest) -> Result<FlashReport, FlashError> {
+    flash(connect().await, request, hooks(GateVerdict::Open), CancellationToken::new()).await
+}
+
+/// Waits until the device takes part in a handshake again.
+async fn answers(firmware: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    let request = request(std::fs::read(firmware).unwrap());
+    loop {
+        let (gate, cancel) = (hooks(GateVerdict::Open), CancellationToken::new());
+        let shut = FlashHooks {
+            gate: async {
+                sleep(Duration::from_millis(200)).await;
+                GateVerdict::AlreadyRunning
+            },
+            before_completion: gate.before_completion,
+            progress: watch::channel(no_progress()).0,
+        };
+        match flash(connect().await, request.clone(), shut, cancel).await {
+            Err(FlashError::AlreadyRunning) => return,
+            other => assert!(Instant::now() < deadline, "{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn installs_on_a_real_device_and_it_comes_back() {
+    let device = Device::start().await;
+    for mark in [&b"first"[..], b"second"] {
+        let firmware = other_firmware(mark).await;
+        let report = install(request(firmware.clone())).await.unwrap();
+        assert_eq!(report.compression, Compression::Deflate);
+        assert_eq!(report.handshake_round_trips, 2);
+        println!(
+            "{} bytes in {:?}, handshake {:?}",
+            report.bytes, report.duration, report.handshake
+        );
+        assert_eq!(std::fs::read(device.executable()).unwrap(), firmware);
+        answers(&device.executable()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_real_device_refuses_a_wrong_password_and_stays_available() {
+    let device = Device::start().await;
+    let firmware = other_firmware(b"new").await;
+    let mut wrong = request(firmware.clone());
+    wrong.password = Some(Password::new("hunter3"));
+    let error = install(wrong).await.unwrap_err();
+    assert_eq!(error.class(), Some(FailureClass::WrongPassword));
+    install(request(firmware.clone())).await.unwrap();
+    assert_eq!(std::fs::read(device.executable()).unwrap(), firmware);
+}
+
+#[tokio::test]
+async fn a_real_device_refuses_what_is_no_firmware_for_it() {
+    let device = Device::start().await;
+    let error = install(request(b"no program at all ".repeat(3000))).await.unwrap_err();
+    let expected = OtaError::Device { error: DeviceError::UpdateEnd, step: Step::Commit };
+    assert_eq!(error, FlashError::Ota(expected));
+    assert_eq!(std::fs::read(device.executable()).unwrap(), other_firmware(b"").await);
+}
+
+#[tokio::test]
+async fn a_real_device_holds_still_at_the_gate_and_before_the_end() {
+    let device = Device::start().await;
+    let firmware = other_firmware(b"held").await;
+    let request = request(firmware.clone());
+    let total = request.image.wire_size(Compression::Deflate);
+    let (progress, watched) = watch::channel(no_progress());
+    let hooks = FlashHooks {
+        gate: async {
+            sleep(Duration::from_secs(1)).await;
+            GateVerdict::Open
+        },
+        before_completion: || async move {
+            sleep(Duration::from_secs(1)).await;
+            let now = *watched.borrow();
+            assert_eq!(now.sent as usize, total - HELD_TAIL);
+            assert_eq!(now.acknowledged as usize, (total - HELD_TAIL) / 8192 * 8192);
+            Ok::<_, String>(())
+        },
+        progress,
+    };
+    flash(connect().await, request, hooks, CancellationToken::new()).await.unwrap();
+    assert_eq!(std::fs::read(device.executable()).unwrap(), firmware);
+}
+
+#[tokio::test]
+async fn a_cancelled_transfer_leaves_a_real_device_as_it_was_and_free() {
+    let device = Device::start().await;
+    let cancel = CancellationToken::new();
+    let trigger = cancel.clone();
+    let hooks = FlashHooks {
+        gate: ready(GateVerdict::Open),
+        before_completion: || async move {
+            trigger.cancel();
+            std::future::pending::<Result<(), String>>().await
+        },
+        progress: watch::channel(no_progress()).0,
+    };
+    let error = flash(connect().await, request(other_firmware(b"cut").await), hooks, cancel).await;
+    let error = error.unwrap_err();
+    assert!(error.cancelled() && !error.outcome_unknown(), "{error}");
+    assert_eq!(std::fs::read(device.executable()).unwrap(), other_firmware(b"").await);
+    install(request(other_firmware(b"again").await)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_real_device_with_another_client_is_busy() {
+    let _device = Device::start().await;
+    let other = connect().await;
+    // The device takes its next client only when this one is gone.
+    sleep(Duration::from_millis(300)).await;
+    let mut request = request(other_firmware(b"busy").await);
+    request.deadlines.step = Duration::from_millis(500);
+    let error = install(request.clone()).await.unwrap_err();
+    assert_eq!(error.class(), Some(FailureClass::Busy));
+    drop(other);
+    request.deadlines.step = Duration::from_secs(20);
+    install(request).await.unwrap();
+}

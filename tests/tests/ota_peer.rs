@@ -1,0 +1,461 @@
+//! The flasher against a scripted device: every variant of the protocol, every failure.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
+use std::future::{pending, ready};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use wakeflash_core::ota::{
+    Compression, DeviceError, Encryption, FailureClass, HELD_TAIL, OtaError, Password,
+    PreparedImage, Progress, Step,
+};
+use wakeflash_engine::flasher::{
+    FlashError, FlashHooks, FlashReport, FlashRequest, GateVerdict, flash, no_progress,
+};
+use wakeflash_tests::peer::{Auth, Fault, Features, LiveReport, Peer, Report, Script, Stage, play};
+
+/// 300 KB of which about half is noise, so that every form has many blocks.
+fn firmware() -> Vec<u8> {
+    let mut seed = 1u32;
+    let noise = (0..300_000u32).map(|i| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        if i % 64 < 32 { (seed >> 24) as u8 } else { (i % 64) as u8 }
+    });
+    noise.collect()
+}
+
+fn request() -> FlashRequest {
+    // Compressed once for all tests, as the application does it once for all wakes.
+    static IMAGE: LazyLock<Arc<PreparedImage>> =
+        LazyLock::new(|| Arc::new(PreparedImage::new(firmware()).unwrap()));
+    FlashRequest::new(Arc::clone(&IMAGE), Some(Password::new("hunter2")))
+}
+
+type Outcome = Result<FlashReport, FlashError>;
+
+fn open_gate() -> FlashHooks<
+    impl Future<Output = GateVerdict>,
+    impl FnOnce() -> std::future::Ready<Result<(), String>>,
+> {
+    FlashHooks {
+        gate: ready(GateVerdict::Open),
+        before_completion: || ready(Ok(())),
+        progress: watch::channel(no_progress()).0,
+    }
+}
+
+/// Flashes a scripted device over TCP.
+async fn over_tcp(script: Script, request: FlashRequest) -> (Outcome, Report) {
+    let peer = Peer::start(script).await.unwrap();
+    let stream = TcpStream::connect(peer.address()).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    // On a task of its own, as the application runs it.
+    let flashing = tokio::spawn(flash(stream, request, open_gate(), CancellationToken::new()));
+    let outcome = flashing.await.unwrap();
+    (outcome, peer.finish().await.unwrap())
+}
+
+/// Flashes a scripted device in memory; with a paused clock no wait takes any time.
+async fn in_memory<G, B, F>(
+    script: Script,
+    hooks: FlashHooks<G, B>,
+    cancel: CancellationToken,
+) -> (Outcome, Report)
+where
+    G: Future<Output = GateVerdict>,
+    B: FnOnce() -> F,
+    F: Future<Output = Result<(), String>>,
+{
+    let (near, far) = tokio::io::duplex(8192);
+    let report = LiveReport::default();
+    let device = tokio::spawn(play(far, script, report.clone()));
+    let outcome = flash(near, request(), hooks, cancel).await;
+    device.await.unwrap();
+    (outcome, report.now())
+}
+
+fn failure(outcome: Outcome) -> OtaError {
+    match outcome {
+        Err(FlashError::Ota(error)) => error,
+        other => panic!("expected a failed session, got {other:?}"),
+    }
+}
+
+/// Every stage at which a device with a password answers, and the step of the client then.
+const STAGES: [(Stage, Step); 11] = [
+    (Stage::Connect, Step::Greeting),
+    (Stage::Greeting, Step::Greeting),
+    (Stage::Features, Step::Features),
+    (Stage::AuthRequest, Step::Auth),
+    (Stage::AuthResult, Step::AuthResult),
+    (Stage::Prepare, Step::Prepare),
+    (Stage::Checksum, Step::Checksum),
+    (Stage::Block(0), Step::Transfer),
+    (Stage::Block(3), Step::Transfer),
+    (Stage::Received, Step::Commit),
+    (Stage::UpdateEnd, Step::Commit),
+];
+
+fn class_of_a_loss(step: Step) -> FailureClass {
+    match step {
+        Step::Greeting => FailureClass::Busy,
+        Step::Commit => FailureClass::OutcomeUnknown,
+        Step::Version
+        | Step::Features
+        | Step::Auth
+        | Step::AuthResult
+        | Step::Gate
+        | Step::Prepare
+        | Step::Checksum
+        | Step::Transfer => FailureClass::RetryNow,
+    }
+}
+
+#[tokio::test]
+async fn every_variant_of_the_protocol_installs_the_image() {
+    let features = [
+        (Features::Legacy { gzip: false }, Compression::Raw),
+        (Features::Legacy { gzip: true }, Compression::Gzip),
+        (Features::RAW, Compression::Raw),
+        (Features::GZIP, Compression::Gzip),
+        (Features::DEFLATE, Compression::Deflate),
+        // Partition access and Noise are offered too, and not taken up.
+        (Features::Extended { flags: 0x0F }, Compression::Deflate),
+    ];
+    for version in [1, 2] {
+        for auth in [Auth::None, Auth::Md5, Auth::Sha256] {
+            for (features, compression) in features {
+                let script = Script { version, auth, features, ..Script::default() };
+                let (outcome, seen) = over_tcp(script, request()).await;
+                let report = outcome.unwrap();
+                assert_eq!(seen.image.as_deref(), Some(&firmware()[..]), "{features:?}");
+                assert!(seen.goodbye);
+                assert_eq!(report.compression, compression);
+                assert_eq!(report.bytes, seen.wire.len() as u64);
+                let blocks = if version == 1 { 0 } else { seen.wire.len().div_ceil(8192) };
+                assert_eq!(seen.blocks, blocks);
+                let round_trips = if auth == Auth::None { 1 } else { 2 };
+                assert_eq!(report.handshake_round_trips, round_trips);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_image_of_any_size_around_a_block_is_installed() {
+    for size in [1, 8191, 8192, 8193, 16 * 8192, 17 * 8192 + 1] {
+        let image = PreparedImage::new(firmware()[..size].to_vec()).unwrap();
+        let request = FlashRequest::new(Arc::new(image), None);
+        let script = Script { auth: Auth::None, features: Features::RAW, ..Script::default() };
+        let (outcome, seen) = over_tcp(script, request).await;
+        outcome.unwrap();
+        assert_eq!(seen.image.map(|image| image.len()), Some(size));
+    }
+}
+
+#[tokio::test]
+async fn every_error_byte_is_told_apart_at_its_step() {
+    use FailureClass::{NextWake, Permanent, RetryNow, WrongPassword};
+    let cases = [
+        (0x80, Stage::Greeting, Step::Greeting, NextWake),
+        (0x80, Stage::Block(0), Step::Transfer, Permanent),
+        (0x81, Stage::Prepare, Step::Prepare, NextWake),
+        (0x82, Stage::AuthRequest, Step::Auth, WrongPassword),
+        (0x82, Stage::AuthResult, Step::AuthResult, WrongPassword),
+        (0x83, Stage::Block(2), Step::Transfer, NextWake),
+        (0x84, Stage::UpdateEnd, Step::Commit, Permanent),
+        (0x85, Stage::Prepare, Step::Prepare, Permanent),
+        (0x86, Stage::Prepare, Step::Prepare, Permanent),
+        (0x87, Stage::Prepare, Step::Prepare, Permanent),
+        (0x88, Stage::Prepare, Step::Prepare, Permanent),
+        (0x89, Stage::Prepare, Step::Prepare, Permanent),
+        (0x8A, Stage::Prepare, Step::Prepare, Permanent),
+        (0x8B, Stage::UpdateEnd, Step::Commit, RetryNow),
+        (0x8C, Stage::Prepare, Step::Prepare, Permanent),
+        (0x8D, Stage::UpdateEnd, Step::Commit, Permanent),
+        (0x8E, Stage::Prepare, Step::Prepare, Permanent),
+        (0x8F, Stage::UpdateEnd, Step::Commit, Permanent),
+        (0x90, Stage::UpdateEnd, Step::Commit, Permanent),
+        (0x91, Stage::UpdateEnd, Step::Commit, Permanent),
+        (0x92, Stage::UpdateEnd, Step::Commit, Permanent),
+        (0x93, Stage::UpdateEnd, Step::Commit, Permanent),
+        (0x94, Stage::Features, Step::Features, Permanent),
+        (0xA0, Stage::Prepare, Step::Prepare, NextWake),
+        (0xFF, Stage::Checksum, Step::Checksum, NextWake),
+        (0xFF, Stage::Received, Step::Commit, NextWake),
+    ];
+    for (code, stage, step, class) in cases {
+        let script = Script::default().fault(stage, Fault::Error(code));
+        let (outcome, seen) = over_tcp(script, request()).await;
+        assert!(seen.faulted, "{stage:?} was not reached");
+        let error = failure(outcome);
+        let expected = OtaError::Device { error: DeviceError::from_byte(code).unwrap(), step };
+        assert_eq!(error, expected);
+        assert_eq!(error.class(), class, "{code:02X} at {stage:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_is_judged_by_its_step() {
+    for fault in [Fault::Close, Fault::Reset] {
+        for (stage, step) in STAGES {
+            let script = Script::default().fault(stage, fault.clone());
+            let (outcome, seen) = over_tcp(script, request()).await;
+            assert!(seen.faulted && seen.image.is_none());
+            let error = failure(outcome);
+            assert!(matches!(error, OtaError::Closed { .. }), "{stage:?}: {error}");
+            assert_eq!(error.step(), step, "{fault:?} at {stage:?}");
+            assert_eq!(error.class(), class_of_a_loss(step));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_falls_silent_is_given_up_in_time() {
+    for (stage, step) in STAGES {
+        let start = Instant::now();
+        let script = Script::default().fault(stage, Fault::Stall);
+        let (outcome, seen) = in_memory(script, open_gate(), CancellationToken::new()).await;
+        assert!(seen.faulted);
+        let error = failure(outcome);
+        assert_eq!(error, OtaError::Timeout { step }, "{stage:?}");
+        assert_eq!(error.class(), class_of_a_loss(step));
+        let limit = if step < Step::Gate { 20 } else { 110 };
+        assert!(start.elapsed() <= Duration::from_secs(limit + 1), "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_trickles_its_handshake_is_given_up() {
+    let late = Fault::Late(Duration::from_secs(15));
+    let script = Script::default()
+        .fault(Stage::Greeting, late.clone())
+        .fault(Stage::Features, late)
+        .fault(Stage::AuthRequest, Fault::Stall);
+    let start = Instant::now();
+    let (outcome, _) = in_memory(script, open_gate(), CancellationToken::new()).await;
+    assert_eq!(failure(outcome), OtaError::Timeout { step: Step::Auth });
+    assert_eq!(start.elapsed().as_secs(), 40);
+}
+
+#[tokio::test]
+async fn nonsense_is_a_protocol_violation() {
+    let cases = [
+        (Stage::Connect, Fault::Say(b"SSH-2.0-OpenSSH\r\n".to_vec()), Step::Greeting),
+        (Stage::Connect, Fault::Endless(0x30), Step::Greeting),
+        (Stage::Features, Fault::Say(vec![0x19]), Step::Features),
+        (Stage::Features, Fault::Endless(0x00), Step::Features),
+        (Stage::AuthRequest, Fault::Endless(0x41), Step::Gate),
+        (Stage::AuthResult, Fault::Say(vec![0x41, 0x42]), Step::Gate),
+        (Stage::Prepare, Fault::Say(vec![0x43]), Step::Prepare),
+        (Stage::Checksum, Fault::Say(vec![0x43, 0x44]), Step::Transfer),
+        (Stage::Block(0), Fault::Endless(0x47), Step::Transfer),
+        (Stage::Received, Fault::Say(vec![0x45]), Step::Commit),
+        (Stage::UpdateEnd, Fault::Say(vec![0x47]), Step::Commit),
+    ];
+    for (stage, fault, step) in cases {
+        let mut request = request();
+        request.deadlines.answer = Duration::from_millis(500);
+        let script = Script::default().fault(stage, fault.clone());
+        let peer = Peer::start(script).await.unwrap();
+        let stream = TcpStream::connect(peer.address()).await.unwrap();
+        let FlashHooks { gate, before_completion, progress } = open_gate();
+        // A gate that stays shut shows that early answers are noticed without it.
+        let shut = step == Step::Gate;
+        let gate = async move { if shut { pending().await } else { gate.await } };
+        let hooks = FlashHooks { gate, before_completion, progress };
+        let error = failure(flash(stream, request, hooks, CancellationToken::new()).await);
+        assert!(matches!(error, OtaError::Protocol { .. }), "{stage:?} {fault:?}: {error}");
+        assert_eq!(error.step(), step, "{stage:?} {fault:?}");
+        let class = if step == Step::Commit {
+            FailureClass::OutcomeUnknown
+        } else {
+            FailureClass::NextWake
+        };
+        assert_eq!(error.class(), class);
+        peer.finish().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn acknowledgements_are_counted() {
+    let script = Script { extra_blocks: 40, ..Script::default() };
+    let (outcome, _) = in_memory(script, open_gate(), CancellationToken::new()).await;
+    let error = failure(outcome);
+    assert!(matches!(error, OtaError::Protocol { step: Step::Transfer, .. }), "{error}");
+
+    // One missing, and everything else in order: the device may well have taken the update.
+    let script = Script::default().fault(Stage::Block(2), Fault::Skip);
+    let (outcome, _) = in_memory(script, open_gate(), CancellationToken::new()).await;
+    let error = failure(outcome);
+    assert!(matches!(error, OtaError::Protocol { step: Step::Commit, .. }), "{error}");
+    assert!(error.outcome_unknown());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nonce_of_the_wrong_length_ends_the_session() {
+    let short = Script { nonce_length: Some(63), ..Script::default() };
+    let (outcome, _) = in_memory(short, open_gate(), CancellationToken::new()).await;
+    assert_eq!(failure(outcome), OtaError::Timeout { step: Step::Auth });
+    for length in [65, 128, 4000] {
+        let long = Script { nonce_length: Some(length), ..Script::default() };
+        let (outcome, seen) = in_memory(long, open_gate(), CancellationToken::new()).await;
+        let error = failure(outcome);
+        assert!(matches!(error, OtaError::Protocol { step: Step::AuthResult, .. }), "{error}");
+        assert!(seen.wire_size.is_none());
+    }
+}
+
+#[tokio::test]
+async fn passwords_and_versions_that_do_not_fit_are_named() {
+    let mut wrong = request();
+    wrong.password = Some(Password::new("hunter3"));
+    let (outcome, _) = over_tcp(Script::default(), wrong).await;
+    assert_eq!(failure(outcome).class(), FailureClass::WrongPassword);
+
+    let mut none = request();
+    none.password = None;
+    let (outcome, _) = over_tcp(Script::default(), none).await;
+    assert_eq!(failure(outcome), OtaError::PasswordNeeded);
+
+    let script = Script { version: 3, ..Script::default() };
+    let (outcome, _) = over_tcp(script, request()).await;
+    assert_eq!(failure(outcome), OtaError::UnsupportedVersion { version: 3 });
+
+    let mut encrypted = request();
+    encrypted.encryption = Encryption::Required;
+    let (outcome, seen) = over_tcp(Script::default(), encrypted).await;
+    assert_eq!(failure(outcome), OtaError::EncryptionUnavailable);
+    assert!(seen.client_features.is_none(), "nothing was sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_the_update_passes_a_shut_gate() {
+    let cases = [
+        (GateVerdict::AlreadyRunning, FlashError::AlreadyRunning),
+        (
+            GateVerdict::Refuse("Another device.".to_owned()),
+            FlashError::Refused { reason: "Another device.".to_owned() },
+        ),
+    ];
+    for (verdict, expected) in cases {
+        let hooks = FlashHooks {
+            gate: async {
+                sleep(Duration::from_secs(5)).await;
+                verdict
+            },
+            before_completion: || ready(Err("too early".to_owned())),
+            progress: watch::channel(no_progress()).0,
+        };
+        let (outcome, seen) = in_memory(Script::default(), hooks, CancellationToken::new()).await;
+        assert_eq!(outcome.unwrap_err(), expected);
+        assert!(seen.client_features.is_some() && seen.update_type.is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_without_a_verdict_is_a_refusal_in_the_end() {
+    let hooks = FlashHooks {
+        gate: pending(),
+        before_completion: || ready(Ok(())),
+        progress: watch::channel(no_progress()).0,
+    };
+    let start = Instant::now();
+    let (outcome, seen) = in_memory(Script::default(), hooks, CancellationToken::new()).await;
+    assert!(matches!(outcome, Err(FlashError::Refused { .. })), "{outcome:?}");
+    assert_eq!(start.elapsed().as_secs(), 60);
+    assert!(seen.update_type.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_held_until_its_coming_is_recorded() {
+    let (near, far) = tokio::io::duplex(8192);
+    let live = LiveReport::default();
+    let device = tokio::spawn(play(far, Script::default(), live.clone()));
+    let seen = live.clone();
+    let (progress, watched) = watch::channel(no_progress());
+    let hooks = FlashHooks {
+        gate: ready(GateVerdict::Open),
+        before_completion: || async move {
+            sleep(Duration::from_secs(30)).await;
+            let now = seen.now();
+            assert_eq!(now.wire.len(), now.wire_size.unwrap() as usize - HELD_TAIL);
+            assert_eq!(watched.borrow().step, Step::Transfer);
+            Ok::<_, String>(())
+        },
+        progress,
+    };
+    flash(near, request(), hooks, CancellationToken::new()).await.unwrap();
+    device.await.unwrap();
+    assert!(live.now().image.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_record_the_image_is_not_completed() {
+    let hooks = FlashHooks {
+        gate: ready(GateVerdict::Open),
+        before_completion: || ready(Err("disk full".to_owned())),
+        progress: watch::channel(no_progress()).0,
+    };
+    let (outcome, seen) = in_memory(Script::default(), hooks, CancellationToken::new()).await;
+    let error = outcome.unwrap_err();
+    assert_eq!(error, FlashError::NotRecorded { reason: "disk full".to_owned() });
+    assert!(!error.outcome_unknown());
+    assert!(seen.wire.len() < seen.wire_size.unwrap() as usize);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_closes_the_connection_at_once() {
+    for (stage, step) in STAGES {
+        let cancel = CancellationToken::new();
+        let trigger = cancel.clone();
+        let start = Instant::now();
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(3)).await;
+            trigger.cancel();
+        });
+        let script = Script::default().fault(stage, Fault::Stall);
+        let (outcome, _) = in_memory(script, open_gate(), cancel).await;
+        let error = outcome.unwrap_err();
+        assert_eq!(error, FlashError::Ota(OtaError::Cancelled { step }));
+        assert!(error.cancelled());
+        assert_eq!(error.outcome_unknown(), step == Step::Commit);
+        assert_eq!(start.elapsed().as_secs(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_only_grows_and_ends_complete() {
+    let (progress, mut watched) = watch::channel(no_progress());
+    let watcher = tokio::spawn(async move {
+        let mut last = no_progress();
+        let mut seen = 0;
+        while watched.changed().await.is_ok() {
+            let now: Progress = *watched.borrow_and_update();
+            assert!(now.step >= last.step && now.sent >= last.sent, "{last:?} {now:?}");
+            assert!(now.acknowledged >= last.acknowledged && now.acknowledged <= now.sent);
+            (last, seen) = (now, seen + 1);
+        }
+        (last, seen)
+    });
+    let hooks = FlashHooks {
+        gate: ready(GateVerdict::Open),
+        before_completion: || ready(Ok(())),
+        progress,
+    };
+    let (outcome, _) = in_memory(Script::default(), hooks, CancellationToken::new()).await;
+    let report = outcome.unwrap();
+    let (last, seen) = watcher.await.unwrap();
+    assert_eq!((last.sent, last.acknowledged), (last.total, last.total));
+    assert_eq!(u64::from(last.total), report.bytes);
+    assert!(seen > 10, "{seen}");
+}
+
+#[tokio::test]
+async fn a_password_never_shows_in_debug_output() {
+    assert!(!format!("{:?}", request()).contains("hunter2"));
+}

@@ -1,0 +1,251 @@
+/** Devices for the stories: one for every state. */
+import type { DeviceView, Progress, UpdateStateView, UpdateView } from '..';
+
+export const MINUTE = 60_000;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+export function ago(ms: number): number {
+  return Date.now() - ms;
+}
+
+export function device(name: string, part: Partial<DeviceView> = {}): DeviceView {
+  const stem = name.toLocaleLowerCase().replaceAll(' ', '-');
+  return withActions({
+    id: `${stem}.yaml`,
+    name: stem,
+    friendlyName: name,
+    file: `${stem}.yaml`,
+    problem: null,
+    platform: 'esp32',
+    presence: 'asleep',
+    lastSeen: ago(12 * MINUTE),
+    addresses: ['192.168.7.42'],
+    mac: '98:35:69:AB:F6:79',
+    deployedVersion: '2026.9.2',
+    deployedHash: '06b5fb73',
+    deepSleep: true,
+    update: null,
+    primary: 'install',
+    secondary: [],
+    ...part,
+  });
+}
+
+/** The actions that fit, by the same rules as the application's. */
+export function withActions(device: DeviceView): DeviceView {
+  if (device.file === null) return { ...device, primary: 'none', secondary: [] };
+  switch (device.update?.state.kind) {
+    case 'queued':
+    case 'building':
+    case 'waiting':
+    case 'flashing':
+    case 'confirming':
+      return { ...device, primary: 'cancel', secondary: [] };
+    case 'held':
+      return { ...device, primary: 'rebuild', secondary: ['flashAnyway', 'cancel'] };
+    case 'failed':
+      return { ...device, primary: 'retry', secondary: [] };
+    case 'installed':
+    case 'cancelled':
+    case 'superseded':
+    case undefined:
+      return { ...device, primary: device.problem ? 'none' : 'install', secondary: [] };
+  }
+}
+
+let nextUpdate = 1;
+
+export function update(state: UpdateStateView, part: Partial<UpdateView> = {}): UpdateView {
+  return {
+    id: nextUpdate++,
+    requestedAt: ago(40 * MINUTE),
+    state,
+    progress: null,
+    attempts: 0,
+    lastAttempt: null,
+    wantedHash: '8d1f02ac',
+    wantedVersion: '2026.10.0',
+    ...part,
+  };
+}
+
+export function progress(percent: number | null, step: string): Progress {
+  return { percent, step };
+}
+
+const lost = {
+  code: 'ota.connection_lost',
+  message: 'The connection ended after 38 % of the image.',
+  help: 'Nothing to do: the next attempt starts at its next wake.',
+};
+
+/** Every state of an update, a broken file and what was only discovered. */
+export function everyState(): DeviceView[] {
+  const online = { presence: 'online', deepSleep: false, lastSeen: ago(4_000) } as const;
+  const fresh = { wantedHash: null, wantedVersion: null };
+  return [
+    device('Garden Soil Sensor', {
+      update: update(
+        { kind: 'waiting', since: ago(96 * MINUTE) },
+        { attempts: 2, lastAttempt: { at: ago(12 * MINUTE), problem: lost } },
+      ),
+    }),
+    device('Mailbox', {
+      lastSeen: ago(5 * HOUR),
+      addresses: ['192.168.7.51'],
+      update: update({ kind: 'waiting', since: ago(20 * MINUTE) }),
+    }),
+    device('Attic Lights', {
+      presence: 'offline',
+      deepSleep: false,
+      lastSeen: ago(3 * DAY + HOUR),
+      platform: 'esp8266',
+      addresses: ['192.168.7.19'],
+      update: update({ kind: 'waiting', since: ago(2 * DAY) }),
+    }),
+    device('Bathroom Fan', {
+      ...online,
+      addresses: ['192.168.7.12'],
+      update: update(
+        { kind: 'building', since: ago(50_000) },
+        { ...fresh, progress: progress(40, 'Compiling .pioenvs/bathroom-fan/src/main.cpp.o') },
+      ),
+    }),
+    device('Beehive Scale', {
+      lastSeen: ago(31 * MINUTE),
+      update: update({ kind: 'queued', ahead: 2 }, fresh),
+    }),
+    device('Rain Gauge', {
+      update: update({
+        kind: 'held',
+        changes: [{ path: 'rain-gauge.yaml', kind: 'edited' }],
+      }),
+    }),
+    device('Greenhouse', {
+      presence: 'online',
+      lastSeen: ago(2_000),
+      addresses: ['192.168.7.33', 'fe80::9a35:69ff:feab:f679'],
+      update: update(
+        { kind: 'flashing', since: ago(6_000), address: '192.168.7.33' },
+        { attempts: 1, progress: progress(62, 'Sending the image') },
+      ),
+    }),
+    device('Doorbell', {
+      presence: 'online',
+      lastSeen: ago(9_000),
+      update: update(
+        { kind: 'confirming', since: ago(9_000), acknowledged: true },
+        { attempts: 1 },
+      ),
+    }),
+    device('Freezer Probe', {
+      lastSeen: ago(90_000),
+      update: update(
+        { kind: 'confirming', since: ago(80_000), acknowledged: false },
+        { attempts: 1 },
+      ),
+    }),
+    device('Kitchen Display', {
+      ...online,
+      deployedVersion: '2026.10.0',
+      deployedHash: '8d1f02ac',
+      update: update({ kind: 'installed', at: ago(2 * MINUTE), how: 'confirmed' }, { attempts: 1 }),
+    }),
+    device('Pond Level', {
+      update: update(
+        {
+          kind: 'failed',
+          at: ago(3 * HOUR),
+          rolledBack: false,
+          problem: {
+            code: 'ota.wrong_password',
+            message: 'The device refused the OTA password.',
+            help: 'Put the password that the device was last flashed with into its YAML, or flash it once by cable.',
+          },
+        },
+        { attempts: 1 },
+      ),
+    }),
+    device('Workshop Heater', {
+      ...online,
+      update: update(
+        {
+          kind: 'failed',
+          at: ago(25 * MINUTE),
+          rolledBack: true,
+          problem: {
+            code: 'update.rolled_back',
+            message: 'The device came back with its old firmware.',
+            help: 'Its log at the next start says why; a wrong Wi-Fi password is the usual reason.',
+          },
+        },
+        { attempts: 1 },
+      ),
+    }),
+    device('Stairs Motion', {
+      update: update({ kind: 'cancelled', at: ago(45 * MINUTE), mayHaveArrived: true }),
+    }),
+    device('Window Blind', {
+      presence: 'unknown',
+      deepSleep: false,
+      lastSeen: null,
+      mac: null,
+      addresses: [],
+      deployedVersion: null,
+      deployedHash: null,
+    }),
+    device('Hallway Thermostat', { ...online, addresses: ['192.168.7.60'] }),
+    device('Balcony Weather Station with a rather long name', { lastSeen: ago(48 * MINUTE) }),
+    device('old-pump', {
+      friendlyName: null,
+      presence: 'unknown',
+      lastSeen: null,
+      addresses: [],
+      mac: null,
+      deployedVersion: null,
+      deployedHash: null,
+      deepSleep: false,
+      platform: null,
+      problem: {
+        code: 'config.yaml',
+        message: 'Line 14: mapping values are not allowed here.',
+        help: 'Open the file and correct it; the list follows by itself.',
+      },
+    }),
+    device('living-room-plug', {
+      id: 'mdns/living-room-plug',
+      friendlyName: 'Living Room Plug',
+      file: null,
+      ...online,
+      platform: 'bk72xx',
+      addresses: ['192.168.7.88'],
+    }),
+    device('neighbour-lamp', {
+      id: 'mdns/neighbour-lamp',
+      friendlyName: null,
+      file: null,
+      presence: 'offline',
+      deepSleep: false,
+      lastSeen: ago(2 * HOUR),
+      platform: 'esp8266',
+      addresses: ['192.168.7.97'],
+      deployedVersion: '2025.12.4',
+    }),
+  ];
+}
+
+export function manyDevices(count: number): DeviceView[] {
+  const rooms = ['Attic', 'Cellar', 'Garden', 'Kitchen', 'Office', 'Porch', 'Shed', 'Stable'];
+  const things = ['Lamp', 'Leak Sensor', 'Meter', 'Plug', 'Probe', 'Scale', 'Thermometer', 'Valve'];
+  const samples = everyState().filter((sample) => sample.file !== null && !sample.problem);
+  return Array.from({ length: count }, (_, n) => {
+    const room = rooms[n % rooms.length] ?? '';
+    const thing = things[Math.floor(n / rooms.length) % things.length] ?? '';
+    const like = samples[(n * 7) % samples.length];
+    const own = device(`${room} ${thing} ${n + 1}`);
+    return like
+      ? { ...like, id: own.id, name: own.name, friendlyName: own.friendlyName, file: own.file }
+      : own;
+  });
+}

@@ -1,0 +1,150 @@
+/** What the fake backend starts with: one story for each thing that the window must be able to show. */
+import type { AppInfo, ConfigDirCandidate, Counts, DeviceView, Settings, Status } from '..';
+import { groupOf } from '../../updates/words';
+import { device, everyState, manyDevices } from './devices';
+
+export interface Story {
+  devices: DeviceView[];
+  status: Omit<Status, 'counts'>;
+  settings: Settings;
+  info: AppInfo;
+  candidates: ConfigDirCandidate[];
+  /** Commands are refused with words. */
+  refuses: boolean;
+  /** The window is asked to close at the start. */
+  asksToClose: boolean;
+}
+
+export function countsOf(devices: Iterable<DeviceView>): Counts {
+  const counts = { waiting: 0, working: 0, attention: 0 };
+  for (const device of devices) {
+    const group = groupOf(device);
+    if (group) counts[group] += 1;
+  }
+  return counts;
+}
+
+const DIR = '/home/sam/esphome';
+
+function base(): Story {
+  return {
+    devices: everyState(),
+    status: {
+      configDir: { kind: 'ready', path: DIR },
+      esphome: { kind: 'ready', path: '/usr/local/bin/esphome', version: '2026.10.0' },
+      store: null,
+      network: null,
+    },
+    settings: {
+      configDir: DIR,
+      esphomePath: null,
+      changedSources: 'hold',
+      maxBuilds: 1,
+      maxFlashes: 4,
+      notifications: true,
+    },
+    info: {
+      version: '0.1.0',
+      tray: true,
+      logDir: '/home/sam/.local/state/wakeflash/logs',
+      startProblem: null,
+    },
+    candidates: [
+      { path: DIR, devices: 17 },
+      { path: '/home/sam/homeassistant/esphome', devices: 3 },
+    ],
+    refuses: false,
+    asksToClose: false,
+  };
+}
+
+const missing = {
+  kind: 'missing',
+  problem: {
+    code: 'esphome.missing',
+    message: 'There is no esphome program on PATH.',
+    help: 'Let Wakeflash install it into an environment of its own, or choose the path of yours.',
+  },
+} as const;
+
+export const stories: Record<string, () => Story> = {
+  /** Every state at once; what is clicked goes its way. */
+  demo: base,
+  quiet: () => ({
+    ...base(),
+    devices: everyState().map((one) =>
+      device(one.friendlyName ?? one.name, { ...one, update: null }),
+    ),
+  }),
+  'first-run': () => ({
+    ...base(),
+    devices: [],
+    status: { ...base().status, configDir: { kind: 'unset' } },
+    settings: { ...base().settings, configDir: null },
+  }),
+  'first-run-bare': () => ({
+    ...base(),
+    devices: [],
+    candidates: [],
+    status: { ...base().status, configDir: { kind: 'unset' }, esphome: missing },
+    settings: { ...base().settings, configDir: null },
+  }),
+  empty: () => ({ ...base(), devices: [] }),
+  reading: () => ({
+    ...base(),
+    devices: [],
+    status: {
+      ...base().status,
+      configDir: { kind: 'reading', path: DIR },
+      esphome: { kind: 'searching' },
+    },
+  }),
+  'no-esphome': () => ({ ...base(), status: { ...base().status, esphome: missing } }),
+  'installing-esphome': () => ({
+    ...base(),
+    status: {
+      ...base().status,
+      esphome: { kind: 'installing', step: 'Downloading esphome 2026.10.0 (14 of 62 packages)' },
+    },
+  }),
+  trouble: () => ({
+    ...base(),
+    refuses: true,
+    status: {
+      configDir: {
+        kind: 'unreadable',
+        path: DIR,
+        problem: {
+          code: 'config_dir.gone',
+          message: 'The folder doesn’t exist any more.',
+          help: 'When it lies on a drive or a share, connect that; it is read again by itself.',
+        },
+      },
+      esphome: missing,
+      store: {
+        code: 'store.full',
+        message: 'The disk is full.',
+        help: 'Free some space on the disk that holds your home directory.',
+      },
+      network: {
+        code: 'network.mdns',
+        message: 'Another program keeps UDP port 5353 for itself.',
+        help: 'End the program that uses it, or wait: known addresses are still tried.',
+      },
+    },
+  }),
+  'start-problem': () => ({
+    ...base(),
+    info: {
+      ...base().info,
+      startProblem: {
+        code: 'store.newer',
+        message:
+          'The data was written by a newer Wakeflash (schema 7; this version knows up to 3).',
+        help: 'Start the newer version, or move the data directory away to begin anew.',
+      },
+    },
+  }),
+  closing: () => ({ ...base(), asksToClose: true }),
+  many: () => ({ ...base(), devices: [...manyDevices(1_000), ...everyState().slice(-2)] }),
+};

@@ -1,0 +1,155 @@
+/* eslint-disable svelte/prefer-svelte-reactivity -- the maps here are not rendered; what is, is published from them */
+/** The application's state as the components read it: a projection of the backend. */
+import type {
+  Backend,
+  DeviceId,
+  DeviceView,
+  Event,
+  Problem,
+  Settings,
+  Snapshot,
+  Status,
+} from '../backend';
+import { completeSettings } from '../backend';
+import { displayName, stateWords } from '../updates/words';
+import { Projection } from './projection';
+import { texts } from './texts';
+
+/** Changes are published at most this often, so that a storm of events costs one rendering per frame. */
+const FRAME_MS = 16;
+/** More changes at once than these are announced as a number. */
+const ANNOUNCED_ONE_BY_ONE = 3;
+
+const order = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' });
+
+function compare(a: DeviceView, b: DeviceView): number {
+  return order.compare(displayName(a), displayName(b)) || order.compare(a.id, b.id);
+}
+
+export class Store {
+  /** Sorted by the name that is shown. */
+  devices: readonly DeviceView[] = $state.raw([]);
+  status: Status | null = $state.raw(null);
+  settings: Settings | null = $state.raw(null);
+  /** Why there is no snapshot, when there is none. */
+  trouble: Problem | null = $state.raw(null);
+  /** What a screen reader is told. */
+  announcement = $state('');
+
+  #projection: Projection;
+  #byId = new Map<DeviceId, DeviceView>();
+  #order: DeviceId[] | null = null;
+  #listeners = new Set<(event: Event) => void>();
+  #resetListeners = new Set<() => void>();
+  #news = new Map<DeviceId, string>();
+  #dirty = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #published = 0;
+
+  constructor(backend: Backend) {
+    this.#projection = new Projection(backend, {
+      reset: (snapshot) => this.#reset(snapshot),
+      apply: (event) => this.#apply(event),
+      trouble: (problem) => (this.trouble = problem),
+    });
+  }
+
+  start(): Promise<void> {
+    return this.#projection.start();
+  }
+
+  stop(): void {
+    this.#projection.stop();
+    clearTimeout(this.#timer);
+  }
+
+  /** Every event as it arrives, for those that follow a build. */
+  onEvent(listener: (event: Event) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Events may have been missed; what was followed must be asked for again. */
+  onReset(listener: () => void): () => void {
+    this.#resetListeners.add(listener);
+    return () => this.#resetListeners.delete(listener);
+  }
+
+  #reset(snapshot: Snapshot): void {
+    this.#byId = new Map(snapshot.devices.map((device) => [device.id, device]));
+    this.#order = null;
+    this.status = snapshot.status;
+    this.settings = completeSettings(snapshot.settings);
+    this.#publish();
+    for (const listener of this.#resetListeners) listener();
+  }
+
+  #apply(event: Event): void {
+    switch (event.kind) {
+      case 'device':
+        this.#put(event.device);
+        break;
+      case 'deviceRemoved':
+        if (this.#byId.delete(event.id)) this.#order = null;
+        this.#changed();
+        break;
+      case 'status':
+        this.status = event.status;
+        break;
+      case 'settings':
+        this.settings = completeSettings(event.settings);
+        break;
+      case 'progress': {
+        const device = this.#byId.get(event.device);
+        if (device?.update?.id === event.update) {
+          const update = { ...device.update, progress: event.progress };
+          this.#byId.set(device.id, { ...device, update });
+          this.#changed();
+        }
+        break;
+      }
+      case 'buildOutput':
+        break;
+      default:
+        // A newer application may say more than this window knows.
+        event satisfies never;
+    }
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  #put(device: DeviceView): void {
+    const before = this.#byId.get(device.id);
+    this.#byId.set(device.id, device);
+    if (!before || displayName(before) !== displayName(device)) this.#order = null;
+    if (device.update && before?.update?.state.kind !== device.update.state.kind) {
+      const words = texts.announce.change(
+        displayName(device),
+        stateWords(device, Date.now()).title,
+      );
+      this.#news.set(device.id, words);
+    }
+    this.#changed();
+  }
+
+  #changed(): void {
+    if (this.#dirty) return;
+    this.#dirty = true;
+    const wait = Math.max(0, this.#published + FRAME_MS - Date.now());
+    if (wait === 0) this.#publish();
+    else this.#timer = setTimeout(() => this.#publish(), wait);
+  }
+
+  #publish(): void {
+    clearTimeout(this.#timer);
+    this.#dirty = false;
+    this.#published = Date.now();
+    this.#order ??= [...this.#byId.values()].sort(compare).map((device) => device.id);
+    this.devices = this.#order.flatMap((id) => this.#byId.get(id) ?? []);
+    if (this.#news.size > 0) {
+      const news = [...this.#news.values()];
+      this.#news.clear();
+      this.announcement =
+        news.length > ANNOUNCED_ONE_BY_ONE ? texts.announce.many(news.length) : news.join('. ');
+    }
+  }
+}

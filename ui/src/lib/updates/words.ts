@@ -1,0 +1,218 @@
+/** An update's state in words: one place for the list, the drawer and the announcements. */
+import type { Action, DeviceView, SourceChange, StateKind, UpdateView } from '../backend';
+import { assertNever } from '../shared/assert';
+import { texts } from '../shared/texts';
+import { ago, timeOfDay } from '../shared/time';
+
+/** How a state is drawn: which colour and which weight. */
+export type Tone = 'idle' | 'waiting' | 'working' | 'good' | 'warn' | 'bad';
+
+export interface StateWords {
+  tone: Tone;
+  /** The state in words, complete in itself. */
+  title: string;
+  /** What is good to know beside it, in one line; empty: nothing. */
+  detail: string;
+  /** What it means for the user, in a sentence or two. */
+  meaning: string;
+}
+
+export function displayName(device: DeviceView): string {
+  return device.friendlyName?.trim() || device.name;
+}
+
+export function actionName(action: Exclude<Action, 'none'>): string {
+  return texts.action[action];
+}
+
+/** "secrets.yaml changed", or how many files did. */
+export function changeWords(changes: readonly SourceChange[]): string {
+  const [first] = changes;
+  if (first && changes.length === 1) return texts.update.changed[first.kind](first.path);
+  return texts.update.filesChanged(changes.length);
+}
+
+function withPercent(state: string, update: UpdateView): string {
+  const percent = update.progress?.percent ?? null;
+  return percent === null ? state : texts.update.percent(state, percent);
+}
+
+function attemptsDetail(update: UpdateView): string {
+  if (!update.lastAttempt) return '';
+  const last = texts.update.lastAttempt(update.lastAttempt.problem.message);
+  return update.attempts > 0 ? `${texts.update.attempts(update.attempts)} · ${last}` : last;
+}
+
+export function stateWords(device: DeviceView, now: number): StateWords {
+  const { update } = device;
+  if (!update) {
+    const broken = device.problem !== null;
+    const discovered = device.file === null;
+    return {
+      tone: broken ? 'bad' : 'idle',
+      title: broken
+        ? texts.update.configBroken
+        : discovered
+          ? texts.list.noConfiguration
+          : texts.update.none,
+      detail: device.problem?.message ?? '',
+      meaning: broken ? '' : discovered ? texts.meaning.noneDiscovered : texts.meaning.none,
+    };
+  }
+  const { state } = update;
+  switch (state.kind) {
+    case 'queued':
+      return {
+        tone: 'working',
+        title: texts.update.queued(state.ahead),
+        detail: '',
+        meaning: texts.meaning.queued,
+      };
+    case 'building':
+      return {
+        tone: 'working',
+        title: withPercent(texts.update.building, update),
+        detail: update.progress?.step ?? '',
+        meaning: texts.meaning.building,
+      };
+    case 'waiting': {
+      const since = timeOfDay(state.since, now);
+      const sleeper = device.deepSleep || device.presence === 'asleep';
+      const title = sleeper
+        ? texts.update.waitingForWake(since)
+        : device.presence === 'online'
+          ? texts.update.waitingOnline(since)
+          : texts.update.waitingForDevice(since);
+      return {
+        tone: 'waiting',
+        title,
+        detail: attemptsDetail(update),
+        meaning: sleeper ? texts.meaning.waitingForWake : texts.meaning.waitingForDevice,
+      };
+    }
+    case 'held':
+      return {
+        tone: 'warn',
+        title: texts.update.held(changeWords(state.changes)),
+        detail: '',
+        meaning: texts.meaning.held,
+      };
+    case 'flashing':
+      return {
+        tone: 'working',
+        title: withPercent(texts.update.flashing, update),
+        detail: update.progress?.step ?? '',
+        meaning: texts.meaning.flashing(state.address),
+      };
+    case 'confirming':
+      return {
+        tone: 'working',
+        title: texts.update.confirming,
+        detail: state.acknowledged ? texts.update.confirmingDetail : texts.update.confirmingUnknown,
+        meaning: state.acknowledged ? texts.meaning.confirming : texts.meaning.confirmingUnknown,
+      };
+    case 'installed':
+      return {
+        tone: 'good',
+        title: texts.update.installed(ago(state.at, now)),
+        detail: texts.meaning[state.how],
+        meaning: texts.meaning[state.how],
+      };
+    case 'failed':
+      return {
+        tone: 'bad',
+        title: state.rolledBack
+          ? texts.update.rolledBack
+          : texts.update.failed(state.problem.message),
+        detail: state.rolledBack ? state.problem.message : (state.problem.help ?? ''),
+        meaning: state.rolledBack ? texts.meaning.rolledBack : texts.meaning.failed,
+      };
+    case 'cancelled':
+      return {
+        tone: 'idle',
+        title: `${texts.update.cancelled} ${ago(state.at, now)}`,
+        detail: state.mayHaveArrived ? texts.update.mayHaveArrived : '',
+        meaning: state.mayHaveArrived ? texts.meaning.cancelledLate : texts.meaning.cancelled,
+      };
+    case 'superseded':
+      return {
+        tone: 'idle',
+        title: texts.update.superseded,
+        detail: texts.meaning.superseded,
+        meaning: texts.meaning.superseded,
+      };
+    default:
+      return assertNever(state);
+  }
+}
+
+/** How a state is drawn in the timeline. */
+export function toneOf(kind: StateKind): Tone {
+  switch (kind) {
+    case 'queued':
+    case 'building':
+    case 'flashing':
+    case 'confirming':
+      return 'working';
+    case 'waiting':
+      return 'waiting';
+    case 'held':
+      return 'warn';
+    case 'installed':
+      return 'good';
+    case 'failed':
+      return 'bad';
+    case 'cancelled':
+    case 'superseded':
+      return 'idle';
+    default:
+      return assertNever(kind);
+  }
+}
+
+/** Whether the update has a bar, and how far it is. */
+export function barOf(update: UpdateView): { percent: number | null } | null {
+  switch (update.state.kind) {
+    case 'building':
+    case 'flashing':
+      return { percent: update.progress?.percent ?? null };
+    // A device that sleeps may take hours to say its word: nothing moves meanwhile.
+    case 'confirming':
+    case 'queued':
+    case 'waiting':
+    case 'held':
+    case 'installed':
+    case 'failed':
+    case 'cancelled':
+    case 'superseded':
+      return null;
+    default:
+      return assertNever(update.state);
+  }
+}
+
+/** The groups that the summary counts, by the same rules as the application's own counts. */
+export type Group = 'waiting' | 'working' | 'attention';
+
+export function groupOf(device: DeviceView): Group | null {
+  const kind = device.update?.state.kind;
+  switch (kind) {
+    case 'waiting':
+      return 'waiting';
+    case 'queued':
+    case 'building':
+    case 'flashing':
+    case 'confirming':
+      return 'working';
+    case 'held':
+    case 'failed':
+      return 'attention';
+    case 'installed':
+    case 'cancelled':
+    case 'superseded':
+    case undefined:
+      return null;
+    default:
+      return assertNever(kind);
+  }
+}

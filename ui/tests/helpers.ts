@@ -1,0 +1,43 @@
+import { render, screen } from '@testing-library/svelte';
+import axe from 'axe-core';
+import { expect } from 'vitest';
+import { FakeBackend, stories } from '../src/lib/backend/fake';
+import type { Story } from '../src/lib/backend/fake/stories';
+import Root from '../src/Root.svelte';
+
+export function story(name: string, change: Partial<Story> = {}): Story {
+  const make = stories[name];
+  if (!make) throw new Error(`there is no story ${name}`);
+  return { ...make(), ...change };
+}
+
+/** Shows the whole window on a story. */
+export async function show(name: string, change: Partial<Story> = {}): Promise<FakeBackend> {
+  const backend = new FakeBackend(story(name, change));
+  render(Root, { backend });
+  await expect.poll(() => screen.queryByText('Starting…')).toBeNull();
+  return backend;
+}
+
+export function row(id: string): HTMLElement {
+  const found = document.querySelector<HTMLElement>(
+    `[data-testid=device-row][data-device="${id}"]`,
+  );
+  if (!found) throw new Error(`there is no row ${id}`);
+  return found;
+}
+
+export function inside(element: Element, testid: string): HTMLElement {
+  const found = element.querySelector<HTMLElement>(`[data-testid=${testid}]`);
+  if (!found) throw new Error(`there is no ${testid}`);
+  return found;
+}
+
+/** Nothing that axe objects to. Colours are judged in a browser: jsdom doesn't compute them. */
+export async function expectAccessible(): Promise<void> {
+  const { violations } = await axe.run(document.body, {
+    rules: { 'color-contrast': { enabled: false } },
+  });
+  const told = violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' | ')}`);
+  expect(told).toEqual([]);
+}

@@ -1,0 +1,18 @@
+import '@testing-library/jest-dom/vitest';
+import { afterEach, vi } from 'vitest';
+
+// jsdom lays nothing out and lacks these.
+class NoObserver {
+  observe(): void {}
+  unobserve(): void {}
+  disconnect(): void {}
+}
+vi.stubGlobal('ResizeObserver', NoObserver);
+Element.prototype.scrollIntoView = () => undefined;
+Element.prototype.scrollTo = () => undefined;
+Element.prototype.getAnimations ??= () => [];
+
+afterEach(() => {
+  vi.useRealTimers();
+  document.body.innerHTML = '';
+});

@@ -1,0 +1,262 @@
+import { screen, waitFor } from '@testing-library/svelte';
+import userEvent from '@testing-library/user-event';
+import { describe, expect, it } from 'vitest';
+import { device, update } from '../src/lib/backend/fake/devices';
+import { expectAccessible, inside, row, show } from './helpers';
+
+const user = userEvent.setup();
+
+describe('the list', () => {
+  it('says every state in words, with one primary action', async () => {
+    await show('demo');
+    const states: [string, string, RegExp, string | null][] = [
+      [
+        'garden-soil-sensor.yaml',
+        'waiting',
+        /^Waiting for wake since .+2 attempts · Last: /,
+        'Cancel',
+      ],
+      ['attic-lights.yaml', 'waiting', /^Waiting for the device since /, 'Cancel'],
+      ['bathroom-fan.yaml', 'building', /^Building 40 %/, 'Cancel'],
+      ['beehive-scale.yaml', 'queued', /^Queued, 2 builds ahead/, 'Cancel'],
+      ['rain-gauge.yaml', 'held', /^Held: rain-gauge.yaml changed/, 'Rebuild'],
+      ['greenhouse.yaml', 'flashing', /^Flashing 62 %/, 'Cancel'],
+      ['doorbell.yaml', 'confirming', /^Confirming/, 'Cancel'],
+      ['kitchen-display.yaml', 'installed', /^Installed 2 min ago/, 'Install'],
+      ['pond-level.yaml', 'failed', /^Failed: The device refused the OTA password/, 'Retry'],
+      ['workshop-heater.yaml', 'failed', /^Rolled back/, 'Retry'],
+      [
+        'stairs-motion.yaml',
+        'cancelled',
+        /^Cancelled 45 min ago.+may have got the image/,
+        'Install',
+      ],
+      ['window-blind.yaml', 'none', /^No update yet/, 'Install'],
+      ['old-pump.yaml', 'broken', /can’t be read.+Line 14/, null],
+      ['mdns/living-room-plug', 'none', /^No configuration/, null],
+    ];
+    for (const [id, state, words, button] of states) {
+      const element = row(id);
+      expect(element.dataset.state, id).toBe(state);
+      expect(inside(element, 'update').textContent?.replace(/\s+/g, ' ').trim(), id).toMatch(words);
+      const actions = [...element.querySelectorAll('[data-testid=primary-action]')];
+      expect(actions.map((action) => action.textContent?.trim())).toEqual(button ? [button] : []);
+    }
+    expect(screen.getByTestId('discovered-section')).toBeInTheDocument();
+    expect(screen.getByTestId('summary')).toHaveTextContent(
+      /3 waiting.*5 in progress.*3 need attention/,
+    );
+    await expectAccessible();
+  });
+
+  it('installs at a click, and shows what comes', async () => {
+    const backend = await show('quiet');
+    await user.click(inside(row('mailbox.yaml'), 'primary-action'));
+    expect(backend.calls).toContain('install mailbox.yaml');
+    await waitFor(() => expect(row('mailbox.yaml').dataset.state).toBe('queued'));
+    expect(screen.getByTestId('announcement')).toHaveTextContent('Mailbox: Queued, builds next');
+  });
+
+  it('searches and filters', async () => {
+    await show('demo');
+    await user.keyboard('/');
+    await user.keyboard('rain');
+    expect(screen.getAllByTestId('device-row')).toHaveLength(1);
+    await user.keyboard('{Escape}');
+    await user.click(screen.getByTestId('summary-attention'));
+    expect(screen.getAllByTestId('device-row')).toHaveLength(3);
+    await user.type(screen.getByTestId('search'), 'nothing like it');
+    expect(screen.getByTestId('no-match')).toBeInTheDocument();
+    await expectAccessible();
+    await user.click(screen.getByText('Show all devices'));
+    expect(screen.getAllByTestId('device-row').length).toBeGreaterThan(10);
+  });
+
+  it('draws a part of a thousand', async () => {
+    await show('many');
+    expect(screen.getAllByTestId('device-row').length).toBeLessThan(60);
+    expect(row('attic-lamp-1.yaml')).toHaveAttribute('aria-setsize', '1002');
+  });
+
+  it('says what to do when it is empty', async () => {
+    await show('empty');
+    expect(screen.getByTestId('no-devices')).toHaveTextContent('/home/sam/esphome');
+    await expectAccessible();
+  });
+
+  it('shows why a command failed until it is dismissed', async () => {
+    await show('trouble');
+    await user.click(inside(row('pond-level.yaml'), 'primary-action'));
+    expect(await screen.findByTestId('problem')).toHaveTextContent(/disk is full.*Free some space/);
+    await user.click(screen.getByRole('button', { name: 'Dismiss' }));
+    expect(screen.queryByTestId('problem')).toBeNull();
+  });
+});
+
+describe('unsafe moments', () => {
+  it('asks before it cancels a transfer', async () => {
+    const backend = await show('demo');
+    await user.click(inside(row('greenhouse.yaml'), 'primary-action'));
+    expect(await screen.findByRole('alertdialog')).toHaveTextContent(
+      'Cancel the running transfer?',
+    );
+    await expectAccessible();
+    await user.click(screen.getByTestId('confirm-no'));
+    expect(backend.calls).toEqual([]);
+    await user.click(inside(row('greenhouse.yaml'), 'primary-action'));
+    await user.click(await screen.findByTestId('confirm-yes'));
+    await waitFor(() => expect(backend.calls).toEqual(['cancel greenhouse.yaml']));
+  });
+
+  it('cancels what only waits without asking', async () => {
+    const backend = await show('demo');
+    await user.click(inside(row('mailbox.yaml'), 'primary-action'));
+    expect(backend.calls).toEqual(['cancel mailbox.yaml']);
+  });
+
+  it('asks before it flashes what is held; each answer is one click away', async () => {
+    const backend = await show('demo');
+    const held = row('rain-gauge.yaml');
+    const others = [...held.querySelectorAll('[data-testid=secondary-action]')];
+    expect(others.map((other) => other.textContent?.trim())).toEqual(['Flash anyway', 'Cancel']);
+    await user.click(inside(held, 'secondary-action'));
+    expect(await screen.findByRole('alertdialog')).toHaveTextContent('rain-gauge.yaml changed');
+    await user.click(screen.getByTestId('confirm-yes'));
+    await waitFor(() => expect(backend.calls).toEqual(['flashAnyway rain-gauge.yaml']));
+  });
+
+  it.each([
+    ['confirm-yes', 'quit'],
+    ['confirm-other', 'closeWindow'],
+  ])('asks when the window is closed without a tray: %s', async (button, command) => {
+    const backend = await show('demo');
+    backend.requestClose();
+    expect(await screen.findByRole('alertdialog')).toHaveTextContent('Quit Wakeflash?');
+    await user.click(screen.getByTestId(button));
+    await waitFor(() => expect(backend.calls).toEqual([command]));
+  });
+});
+
+describe('the drawer', () => {
+  it('shows the update, its timeline, its log and the device', async () => {
+    await show('demo');
+    await user.click(inside(row('garden-soil-sensor.yaml'), 'open-details'));
+    expect(await screen.findAllByTestId('timeline-entry')).toHaveLength(5);
+    const drawer = screen.getByTestId('drawer');
+    expect(drawer).toHaveTextContent('It will install when the device wakes.');
+    expect(screen.getByTestId('last-attempt')).toHaveTextContent(/2 attempts.*38 %/);
+    expect(screen.getByTestId('build-log')).toHaveTextContent('Successfully compiled program.');
+    expect(screen.getByTestId('facts')).toHaveTextContent('98:35:69:AB:F6:79');
+    await expectAccessible();
+    await user.keyboard('{Escape}');
+    expect(screen.queryByTestId('drawer')).toBeNull();
+    expect(inside(row('garden-soil-sensor.yaml'), 'open-details')).toHaveFocus();
+  });
+
+  it('says what to do about a failure', async () => {
+    await show('demo');
+    await user.click(inside(row('pond-level.yaml'), 'open-details'));
+    expect(screen.getByTestId('help')).toHaveTextContent('What to do: Put the password');
+  });
+
+  it('follows the log line by line, and starts anew with a new update', async () => {
+    const one = device('One', {
+      update: update({ kind: 'building', since: Date.now() }, { id: 900 }),
+    });
+    const backend = await show('demo', { devices: [one] });
+    await user.click(inside(row('one.yaml'), 'open-details'));
+    const log = await screen.findByTestId('build-log');
+    await waitFor(() => expect(log).toHaveTextContent('Compiling app'));
+    const say = (firstLine: number, lines: string[], id = 900) =>
+      backend.emit({ kind: 'buildOutput', device: one.id, update: id, firstLine, lines });
+    say(18, ['a new line']);
+    say(18, ['a new line', 'and another']);
+    say(19, ['of another update'], 901);
+    await waitFor(() =>
+      expect(log).toHaveTextContent(/a new line ?and another/),
+    );
+    expect(log).not.toHaveTextContent('of another update');
+    expect(log.textContent?.match(/a new line/g)).toHaveLength(1);
+  });
+});
+
+describe('settings', () => {
+  it('are shown and sent whole', async () => {
+    const backend = await show('demo');
+    await user.click(screen.getByTestId('open-settings'));
+    expect(screen.getByTestId('esphome-state')).toHaveTextContent('ESPHome 2026.10.0');
+    await expectAccessible();
+    await user.click(screen.getByTestId('settings-changed-rebuild'));
+    await user.click(screen.getByTestId('settings-notifications'));
+    const sent = backend.calls.map((call) => JSON.parse(call.replace('setSettings ', '')));
+    expect(sent.at(-1)).toEqual({
+      configDir: '/home/sam/esphome',
+      esphomePath: null,
+      changedSources: 'rebuild',
+      maxBuilds: 1,
+      maxFlashes: 4,
+      notifications: false,
+    });
+    await user.click(screen.getByTestId('settings-back'));
+    expect(screen.getByTestId('summary')).toBeInTheDocument();
+  });
+
+  it('says beside the field why a folder is refused', async () => {
+    await show('demo');
+    await user.click(screen.getByTestId('open-settings'));
+    const input = screen.getByTestId('config-dir-input');
+    await user.clear(input);
+    await user.type(input, 'esphome{Enter}');
+    expect(await screen.findByTestId('config-dir-problem')).toHaveTextContent('not a full path');
+  });
+});
+
+describe('the first run', () => {
+  it('offers the usual places, then shows the devices', async () => {
+    const backend = await show('first-run');
+    expect(await screen.findAllByTestId('config-dir-candidate')).toHaveLength(2);
+    expect(screen.getByTestId('first-run')).toHaveTextContent('17 devices');
+    expect(screen.getByTestId('config-dir-input')).toHaveValue('/home/sam/esphome');
+    await expectAccessible();
+    await user.click(screen.getByTestId('config-dir-confirm'));
+    expect(backend.calls[0]).toContain('"configDir":"/home/sam/esphome"');
+    await waitFor(() => expect(screen.getAllByTestId('device-row').length).toBeGreaterThan(10));
+  });
+
+  it('works without any usual place and without ESPHome', async () => {
+    const backend = await show('first-run-bare');
+    expect(await screen.findByText(/None of the usual places/)).toBeInTheDocument();
+    expect(screen.getByTestId('config-dir-confirm')).toBeDisabled();
+    await user.click(screen.getByTestId('esphome-install'));
+    expect(backend.calls).toEqual(['installEsphome']);
+    await expectAccessible();
+  });
+});
+
+describe('trouble', () => {
+  it('is said in banners, with what it means and what to do', async () => {
+    await show('trouble');
+    const banners: [string, RegExp][] = [
+      ['banner-store', /disk is full/],
+      ['banner-config-dir', /Updates that wait keep waiting/],
+      ['banner-esphome', /ESPHome was not found/],
+      ['banner-network', /UDP port 5353/],
+    ];
+    for (const [id, words] of banners) expect(screen.getByTestId(id)).toHaveTextContent(words);
+    await expectAccessible();
+    await user.click(screen.getByTestId('banner-esphome-path'));
+    expect(screen.getByTestId('settings-esphome-path')).toHaveFocus();
+  });
+
+  it('shows the installation of ESPHome', async () => {
+    await show('installing-esphome');
+    expect(screen.getByTestId('banner-esphome')).toHaveTextContent('14 of 62 packages');
+    await expectAccessible();
+  });
+
+  it('says why the application could not start', async () => {
+    await show('start-problem');
+    expect(await screen.findByTestId('start-problem')).toHaveTextContent('newer Wakeflash');
+    await expectAccessible();
+  });
+});

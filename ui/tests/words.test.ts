@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest';
+import { device, update } from '../src/lib/backend/fake/devices';
+import { pieces, plain } from '../src/lib/builds/ansi';
+import { itemsOf } from '../src/lib/devices/filter';
+import { presenceLine, presenceWords } from '../src/lib/devices/presence';
+import { ago, span } from '../src/lib/shared/time';
+import { offsets, visible } from '../src/lib/shared/windowing';
+import { stateWords } from '../src/lib/updates/words';
+
+const NOW = Date.UTC(2026, 10, 23, 12);
+const MINUTE = 60_000;
+
+describe('times', () => {
+  it('are relative, and never in the future', () => {
+    expect(ago(NOW + 5_000, NOW)).toBe('just now');
+    expect(ago(NOW - 12 * MINUTE, NOW)).toBe('12 min ago');
+    expect(ago(NOW - 3 * 60 * MINUTE, NOW)).toBe('3 h ago');
+    expect(ago(NOW - 24 * 60 * MINUTE, NOW)).toBe('1 day ago');
+    expect(span(3 * 24 * 60 * MINUTE)).toBe('3 days');
+  });
+});
+
+describe('presence', () => {
+  it('is said in words', () => {
+    const lastSeen = NOW - 12 * MINUTE;
+    expect(presenceLine(device('A', { lastSeen }), NOW)).toBe('Asleep, seen 12 min ago');
+    const gone = device('A', { presence: 'offline', lastSeen: NOW - 72 * 60 * MINUTE });
+    expect(presenceWords(gone, NOW).title).toBe('Offline 3 days');
+    const never = device('A', { presence: 'unknown', lastSeen: null });
+    expect(presenceWords(never, NOW)).toEqual({ title: 'Unknown', detail: 'not seen yet' });
+  });
+});
+
+describe('states', () => {
+  it('tells a sleeper from a device that is merely gone', () => {
+    const waiting = update({ kind: 'waiting', since: NOW });
+    const title = (part: Parameters<typeof device>[1]) =>
+      stateWords(device('A', { update: waiting, ...part }), NOW).title;
+    expect(title({})).toMatch(/^Waiting for wake since /);
+    expect(title({ deepSleep: false, presence: 'offline' })).toMatch(
+      /^Waiting for the device since/,
+    );
+    expect(title({ deepSleep: false, presence: 'online' })).toMatch(/^Waiting to connect since /);
+  });
+
+  it('names the file that changed, or how many did', () => {
+    const held = (paths: string[]) => {
+      const changes = paths.map((path) => ({ path, kind: 'edited' as const }));
+      return stateWords(device('A', { update: update({ kind: 'held', changes }) }), NOW).title;
+    };
+    expect(held(['a.yaml'])).toBe('Held: a.yaml changed');
+    expect(held(['a.yaml', 'b.yaml'])).toBe('Held: 2 files changed');
+  });
+});
+
+describe('the list', () => {
+  it('finds every word anywhere, and puts what was discovered last', () => {
+    const devices = [
+      device('Garden Soil'),
+      device('Seen', { file: null, id: 'mdns/seen' }),
+      device('Garden Lamp', { addresses: ['10.0.0.7'] }),
+    ];
+    expect(itemsOf(devices, '', null).map((item) => item.key)).toEqual([
+      'garden-soil.yaml',
+      'garden-lamp.yaml',
+      '/discovered',
+      'mdns/seen',
+    ]);
+    expect(itemsOf(devices, 'GARDEN 10.0', null).map((item) => item.key)).toEqual([
+      'garden-lamp.yaml',
+    ]);
+    expect(itemsOf(devices, '', 'waiting')).toEqual([]);
+  });
+
+  it('draws what is in view only', () => {
+    const places = offsets(Array.from({ length: 1_000 }, () => 70));
+    expect(visible(places, 0, 700, 0)).toEqual({ start: 0, end: 11 });
+    expect(visible(places, 35_000, 700, 140)).toEqual({ start: 498, end: 513 });
+    expect(visible(places, 70_000, 700, 0)).toEqual({ start: 1_000, end: 1_000 });
+    expect(visible([0], 0, 700, 0)).toEqual({ start: 0, end: 0 });
+  });
+});
+
+describe('terminal output', () => {
+  it('keeps colours as classes and drops the rest', () => {
+    expect(pieces('\u001b[32mINFO\u001b[0m hi')).toEqual([
+      { text: 'INFO', classes: 'ansi-green' },
+      { text: ' hi', classes: '' },
+    ]);
+    expect(plain('\u001b[2K10 %\r20 %\r')).toBe('20 %');
+    expect(plain('<img src=x onerror=alert(1)>&amp;')).toBe('<img src=x onerror=alert(1)>&amp;');
+    expect(plain('\u001b]0;title\u0007a\u0000b')).toBe('ab');
+  });
+});
