@@ -172,9 +172,7 @@ describe('the drawer', () => {
     say(18, ['a new line']);
     say(18, ['a new line', 'and another']);
     say(19, ['of another update'], 901);
-    await waitFor(() =>
-      expect(log).toHaveTextContent(/a new line ?and another/),
-    );
+    await waitFor(() => expect(log).toHaveTextContent(/a new line ?and another/));
     expect(log).not.toHaveTextContent('of another update');
     expect(log.textContent?.match(/a new line/g)).toHaveLength(1);
   });

@@ -9,9 +9,9 @@ export const texts = {
     name: 'Wakeflash',
     starting: 'Starting…',
     startFailed: 'Wakeflash could not start',
-    startFailedMeans: 'Nothing was lost: updates that wait are kept and go on when this is solved.',
+    startFailedMeans:
+      'Nothing was changed. Updates that wait go on when Wakeflash can start again.',
     openLogs: 'Open the log folder',
-    tryAgain: 'Try again',
     noBackend: 'This page is the window of Wakeflash. Start the application to see it.',
     lost: 'The window lost touch with Wakeflash and is trying again.',
     dismiss: 'Dismiss',
@@ -112,7 +112,7 @@ export const texts = {
     building: 'ESPHome is compiling the firmware.',
     waitingForWake: 'The firmware is built. It will install when the device wakes.',
     waitingForDevice: 'The firmware is built. It will install when the device comes back online.',
-    held: 'These files are no longer what the firmware was built from. Nothing is flashed until you decide.',
+    held: 'What the firmware was built from has changed. Nothing is flashed until you decide.',
     flashing: (address: string) => `Sending the firmware to ${address}.`,
     confirming:
       'The device has the firmware. It is confirmed when the device says that it runs it.',
@@ -134,6 +134,7 @@ export const texts = {
     timelineEmpty: 'Nothing has happened yet.',
     showAll: (n: number) => `Show all ${n} entries`,
     log: 'Build log',
+    logOutput: 'Output of the build',
     logEmpty: 'The build has not said anything yet.',
     logEarlier: (n: number) => `${n} earlier lines are in the log file.`,
     follow: 'Follow',
@@ -143,7 +144,6 @@ export const texts = {
     facts: 'Device',
     whatToDo: 'What to do',
     lastAttempt: 'Last attempt',
-    noRetry: 'Nothing has been tried since.',
     loading: 'Loading…',
     openYaml: 'Open YAML',
     fact: {
