@@ -16,20 +16,20 @@ use crate::{desktop, window};
 /// What the window wants to know about the application around it.
 #[derive(Clone, Debug, Serialize, specta::Type)]
 #[serde(rename_all = "camelCase")]
-pub struct AppInfo {
+pub(crate) struct AppInfo {
     /// The version of Wakeflash.
-    pub version: String,
+    pub(crate) version: String,
     /// Whether there is a tray icon that opens the window again.
-    pub tray: bool,
+    pub(crate) tray: bool,
     /// Where the logs are.
-    pub log_dir: String,
+    pub(crate) log_dir: String,
     /// Why the engine didn't start. Every other command answers with the same problem then.
-    pub start_problem: Option<Problem>,
+    pub(crate) start_problem: Option<Problem>,
 }
 
 /// All commands and events, as the window knows them.
 #[must_use]
-pub fn api() -> Builder<Wry> {
+pub(crate) fn api() -> Builder<Wry> {
     Builder::<Wry>::new()
         .commands(collect_commands![
             install,

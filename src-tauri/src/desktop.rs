@@ -15,7 +15,10 @@ const TEXTS: [&str; 4] = ["yaml", "yml", "log", "txt"];
 ///
 /// # Errors
 /// The chosen directory's name isn't text.
-pub async fn choose_directory(app: &AppHandle, title: String) -> Result<Option<String>, Problem> {
+pub(crate) async fn choose_directory(
+    app: &AppHandle,
+    title: String,
+) -> Result<Option<String>, Problem> {
     let mut dialog = rfd::AsyncFileDialog::new().set_title(title);
     if let Some(window) = app.get_webview_window("main") {
         dialog = dialog.set_parent(&window);
@@ -32,8 +35,8 @@ pub async fn choose_directory(app: &AppHandle, title: String) -> Result<Option<S
 ///
 /// # Errors
 /// The path is none of these, or the desktop has no program for it.
-pub async fn open_path(app: &AppState, path: PathBuf) -> Result<(), Problem> {
-    let mut allowed = vec![app.paths.log_dir(), app.paths.state_dir().join("builds")];
+pub(crate) async fn open_path(app: &AppState, path: PathBuf) -> Result<(), Problem> {
+    let mut allowed = vec![app.paths.log_dir()];
     let status = app.engine()?.snapshot().await?.status.config_dir;
     match status {
         ConfigDirStatus::Unset => {}
@@ -107,7 +110,7 @@ mod tests {
         std::os::unix::fs::symlink(base.path().join("secret.yaml"), allowed.join("a.yaml"))
             .unwrap();
         assert_eq!(
-            openable(&allowed.join("a.yaml"), &[allowed.clone()]).unwrap_err().code,
+            openable(&allowed.join("a.yaml"), std::slice::from_ref(&allowed)).unwrap_err().code,
             "open.refused"
         );
     }

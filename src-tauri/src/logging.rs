@@ -17,7 +17,7 @@ const KEPT_FILES: usize = 7;
 ///
 /// # Errors
 /// The log is set up already.
-pub fn start(paths: &Paths) -> anyhow::Result<()> {
+pub(crate) fn start(paths: &Paths) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new("info"));
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)

@@ -8,11 +8,11 @@ use wakeflash_core::error::Problem;
 use crate::cli::Cli;
 
 /// Names the application on the bus, in the data directory and to the desktop; as in `tauri.conf.json`.
-pub const IDENTIFIER: &str = "io.github.wakeflash.Wakeflash";
+pub(crate) const IDENTIFIER: &str = "io.github.wakeflash.Wakeflash";
 
 /// Where the application keeps its things.
 #[derive(Clone, Debug)]
-pub struct Paths {
+pub(crate) struct Paths {
     state: PathBuf,
     own_state: bool,
 }
@@ -22,7 +22,7 @@ impl Paths {
     ///
     /// # Errors
     /// There is neither a data directory nor a home directory.
-    pub fn of(cli: &Cli) -> Result<Self, Problem> {
+    pub(crate) fn of(cli: &Cli) -> Result<Self, Problem> {
         let (state, own_state) = match &cli.state {
             Some(dir) => (std::path::absolute(dir).map_err(|error| unusable(dir, &error))?, true),
             None => {
@@ -38,7 +38,7 @@ impl Paths {
 
     /// Where nothing can be kept: for the window that says why.
     #[must_use]
-    pub fn nowhere() -> Self {
+    pub(crate) fn nowhere() -> Self {
         Self { state: std::env::temp_dir().join(IDENTIFIER), own_state: true }
     }
 
@@ -46,7 +46,7 @@ impl Paths {
     ///
     /// # Errors
     /// One of them can't be made.
-    pub fn create(&self) -> Result<(), Problem> {
+    pub(crate) fn create(&self) -> Result<(), Problem> {
         for dir in [self.state.clone(), self.log_dir()] {
             make_private(&dir).map_err(|error| unusable(&dir, &error))?;
         }
@@ -55,32 +55,32 @@ impl Paths {
 
     /// The store, the artifacts and the build logs lie in here.
     #[must_use]
-    pub fn state_dir(&self) -> &Path {
+    pub(crate) fn state_dir(&self) -> &Path {
         &self.state
     }
 
     /// The log files lie in here.
     #[must_use]
-    pub fn log_dir(&self) -> PathBuf {
+    pub(crate) fn log_dir(&self) -> PathBuf {
         self.state.join("logs")
     }
 
     /// What the web view keeps.
     #[must_use]
-    pub fn webview_dir(&self) -> PathBuf {
+    pub(crate) fn webview_dir(&self) -> PathBuf {
         self.state.join("webview")
     }
 
     /// Where the pictures of the tray icon lie for the desktop.
     #[must_use]
-    pub fn tray_dir(&self) -> PathBuf {
+    pub(crate) fn tray_dir(&self) -> PathBuf {
         self.state.join("tray")
     }
 
     /// The name on the session bus under which a second start finds the first one. Copies with state
     /// directories of their own don't find each other.
     #[must_use]
-    pub fn bus_name(&self) -> String {
+    pub(crate) fn bus_name(&self) -> String {
         if !self.own_state {
             return IDENTIFIER.to_owned();
         }

@@ -11,14 +11,14 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// The shell's own tasks.
 #[derive(Clone, Debug, Default)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
 
 impl Tasks {
     /// Runs a task until it ends or the application does.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let cancelled = self.cancel.clone().cancelled_owned();
         let task = async move {
             tokio::select! {
@@ -30,7 +30,7 @@ impl Tasks {
     }
 
     /// Ends all tasks.
-    pub async fn end(&self) {
+    pub(crate) async fn end(&self) {
         self.cancel.cancel();
         self.tracker.close();
         if tokio::time::timeout(LIMIT, self.tracker.wait()).await.is_err() {

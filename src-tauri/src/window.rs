@@ -11,7 +11,7 @@ use crate::state::AppState;
 const MAIN: &str = "main";
 
 /// Shows the window, in front of others, whether it exists or not. Can be called from any thread.
-pub fn show(app: &AppHandle) {
+pub(crate) fn show(app: &AppHandle) {
     let on_main = app.clone();
     let asked = app.run_on_main_thread(move || {
         if let Err(error) = show_on_main_thread(&on_main) {
@@ -41,7 +41,7 @@ fn show_on_main_thread(app: &AppHandle) -> tauri::Result<()> {
 ///
 /// # Errors
 /// The window system refuses.
-pub fn close(app: &AppHandle) -> Result<(), Problem> {
+pub(crate) fn close(app: &AppHandle) -> Result<(), Problem> {
     let Some(window) = app.get_webview_window(MAIN) else { return Ok(()) };
     window.destroy().map_err(|error| {
         tracing::error!("the window can't be closed: {error}");
@@ -51,7 +51,7 @@ pub fn close(app: &AppHandle) -> Result<(), Problem> {
 
 /// The user wants to close the window. With a tray icon it is destroyed and comes back by a click there;
 /// without one the user is asked, because a program that goes on unseen is a surprise.
-pub fn close_requested(app: &AppHandle, api: &CloseRequestApi) {
+pub(crate) fn close_requested(app: &AppHandle, api: &CloseRequestApi) {
     let state = app.state::<AppState>();
     if state.engine().is_err() {
         return app.exit(1);

@@ -159,7 +159,7 @@ async fn an_image_of_any_size_around_a_block_is_installed() {
 
 #[tokio::test]
 async fn every_error_byte_is_told_apart_at_its_step() {
-    use FailureClass::{NextWake, Permanent, RetryNow, WrongPassword};
+    use FailureClass::{NextWake, Permanent, WrongPassword};
     let cases = [
         (0x80, Stage::Greeting, Step::Greeting, NextWake),
         (0x80, Stage::Block(0), Step::Transfer, Permanent),
@@ -168,13 +168,13 @@ async fn every_error_byte_is_told_apart_at_its_step() {
         (0x82, Stage::AuthResult, Step::AuthResult, WrongPassword),
         (0x83, Stage::Block(2), Step::Transfer, NextWake),
         (0x84, Stage::UpdateEnd, Step::Commit, Permanent),
-        (0x85, Stage::Prepare, Step::Prepare, Permanent),
+        (0x85, Stage::Prepare, Step::Prepare, NextWake),
         (0x86, Stage::Prepare, Step::Prepare, Permanent),
         (0x87, Stage::Prepare, Step::Prepare, Permanent),
         (0x88, Stage::Prepare, Step::Prepare, Permanent),
         (0x89, Stage::Prepare, Step::Prepare, Permanent),
         (0x8A, Stage::Prepare, Step::Prepare, Permanent),
-        (0x8B, Stage::UpdateEnd, Step::Commit, RetryNow),
+        (0x8B, Stage::UpdateEnd, Step::Commit, NextWake),
         (0x8C, Stage::Prepare, Step::Prepare, Permanent),
         (0x8D, Stage::UpdateEnd, Step::Commit, Permanent),
         (0x8E, Stage::Prepare, Step::Prepare, Permanent),

@@ -170,8 +170,8 @@ pub fn hash_wait(window: Option<Duration>) -> Duration {
 #[must_use]
 pub fn refused(sentence: String) -> Problem {
     Problem::new("gate.other_device", sentence).with_help(
-        "Nothing was sent. The update waits for the right device. If you have replaced the board, flash it \
-         once over USB.",
+        "Nothing was sent. The update waits for the right device. If you have replaced the board, cancel the \
+         update and install it again: that accepts the board that is there now.",
     )
 }
 

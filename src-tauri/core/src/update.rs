@@ -8,7 +8,7 @@ use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{ConfigHash, DeviceId};
+use crate::device::{ConfigHash, DeviceId, MacAddress};
 use crate::error::Problem;
 use crate::time::Timestamp;
 
@@ -392,6 +392,10 @@ pub struct Update {
     /// What the device ran at the request, as far as known, or may have been about to run. When it is the hash of the new build already
     /// (only a component's code changed, say), the hash can't tell whether the new image runs.
     pub running_at_request: Option<ConfigHash>,
+    /// The MAC address that the device announced at the request, if it was known. Another board under the
+    /// same name doesn't get the image; a new request accepts the board that is there then.
+    #[serde(default)]
+    pub mac: Option<MacAddress>,
     /// Where it stands.
     pub state: UpdateState,
     /// What happened so far, oldest first; bounded by [`Update::TIMELINE_LIMIT`].
@@ -436,6 +440,7 @@ mod tests {
             name: "a".into(),
             requested_at: Timestamp::from_millis(0),
             running_at_request: None,
+            mac: None,
             state: UpdateState::Queued,
             timeline: Vec::new(),
         };

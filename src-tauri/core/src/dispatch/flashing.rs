@@ -11,7 +11,7 @@ use crate::update::{
     Update, UpdateId, UpdateState,
 };
 
-use super::{Dispatch, Effect, FlashOutcome};
+use super::{Dispatch, Effect, FlashOutcome, Heard};
 
 impl Dispatch {
     pub(super) fn connected(&mut self, id: UpdateId, peer: IpAddr, now: Timestamp) {
@@ -227,6 +227,7 @@ impl Dispatch {
         for id in self.active_ids() {
             self.take_return_for_word(id, now);
         }
+        self.settle_doubts(now);
         if self.first_look_until.is_some_and(|until| until <= now) {
             self.first_look_until = None;
             // What is remembered and has not been heard since the start turns from Unknown to gone.
@@ -271,7 +272,8 @@ impl Dispatch {
             | UpdateState::Cancelled { .. }
             | UpdateState::Superseded { .. } => None,
         });
-        of_updates.chain(self.first_look_until).min()
+        let doubts = self.heard.values().filter_map(Heard::doubt_ends_at);
+        of_updates.chain(doubts).chain(self.first_look_until).min()
     }
 }
 

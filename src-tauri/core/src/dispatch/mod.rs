@@ -28,7 +28,7 @@ use crate::update::{
 use crate::view::Notification;
 
 pub use network::{
-    KNOCK_PERIOD, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN,
+    DOUBT, KNOCK_PERIOD, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN,
 };
 
 /// What happened.
@@ -78,7 +78,7 @@ pub enum Input {
         /// For which update it was tried.
         update: UpdateId,
     },
-    /// A waiting device did not accept a connection.
+    /// Nobody answers where a device is waited for.
     Unreachable {
         /// For which update it was tried.
         update: UpdateId,
@@ -214,8 +214,14 @@ struct Heard {
     /// `last_seen` as it was stored last; it moves with every packet and isn't worth a write each time.
     stored_last_seen: Option<Timestamp>,
     liveness: Liveness,
-    /// Connections that failed one after the other since the last evidence of life.
-    unreachable: u32,
+    /// Since when it can't be reached and has said nothing.
+    doubted_since: Option<Timestamp>,
+}
+
+impl Heard {
+    fn doubt_ends_at(&self) -> Option<Timestamp> {
+        self.doubted_since.map(|since| since + network::DOUBT)
+    }
 }
 
 /// The state of everything that is decided on.
@@ -287,7 +293,7 @@ impl Dispatch {
             Input::Sighted(sighting) => self.sighted(&sighting, now),
             Input::Connected { update, peer } => self.connected(update, peer, now),
             Input::Returned { update } => self.returned(update, now),
-            Input::Unreachable { update } => self.unreachable(update),
+            Input::Unreachable { update } => self.unreachable(update, now),
             Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
             Input::AboutToComplete(update) => self.about_to_complete(update, now)?,
             Input::FlashEnded { update, outcome } => self.flash_ended(update, outcome, now),

@@ -5,6 +5,7 @@ use core::time::Duration;
 use crate::device::{DeviceId, DeviceMemory, Presence, Sighting, SightingKind, Source};
 use crate::error::Problem;
 use crate::knock::{Purpose, Target, TargetAddress};
+use crate::mdns::announces_esphome;
 use crate::retry::pause_is_over;
 use crate::time::Timestamp;
 use crate::update::{
@@ -25,8 +26,8 @@ pub const SETTLE_AFTER_CUT: Duration = Duration::from_secs(10);
 /// return are taken for its word.
 pub const WORD_AFTER_RETURN: Duration = Duration::from_secs(15);
 
-/// Failed connections in a row after which a device without a goodbye is no longer shown as Online.
-const UNREACHABLE_LIMIT: u32 = 3;
+/// How long a device that can't be reached is still shown as Online when it says nothing meanwhile.
+pub const DOUBT: Duration = Duration::from_secs(10);
 
 /// How often a device that is waited for is tried to reach.
 pub const KNOCK_PERIOD: Duration = Duration::from_secs(2);
@@ -64,6 +65,11 @@ fn word(build: &Build, sighting: &Sighting) -> Word {
 
 impl Dispatch {
     pub(super) fn sighted(&mut self, sighting: &Sighting, now: Timestamp) {
+        // Anything on the network can have an address record or a web server; only what says that it is an
+        // ESPHome device becomes known by it.
+        if !announces_esphome(sighting) && !self.is_known_name(&sighting.name) {
+            return;
+        }
         let woke = self.remember(sighting, now);
         if sighting.kind == SightingKind::Gone {
             return;
@@ -97,6 +103,12 @@ impl Dispatch {
         }
     }
 
+    fn is_known_name(&self, name: &str) -> bool {
+        self.heard.contains_key(name)
+            || self.configs.values().any(|file| self.name_of(file) == name)
+            || self.updates.values().any(|update| update.is_for(name))
+    }
+
     /// Ends the pause after a failed attempt when there is a reason to try again before: the device has
     /// slept since, or a packet of its own came (the gate may have lacked just that). A device that has
     /// failed an attempt itself is left alone until its next wake.
@@ -126,7 +138,7 @@ impl Dispatch {
         }
         let woke = heard.liveness != Liveness::Alive;
         heard.liveness = Liveness::Alive;
-        heard.unreachable = 0;
+        heard.doubted_since = None;
         let old = heard.memory.clone();
         let stale = heard
             .stored_last_seen
@@ -214,7 +226,7 @@ impl Dispatch {
         self.touch(name);
         let heard = self.heard.entry(name.to_owned()).or_default();
         heard.liveness = Liveness::Alive;
-        heard.unreachable = 0;
+        heard.doubted_since = None;
         heard.memory.last_seen = Some(now);
     }
 
@@ -269,12 +281,31 @@ impl Dispatch {
         build.mdns && update.telling_hash().is_some() && announces
     }
 
-    pub(super) fn unreachable(&mut self, id: UpdateId) {
+    pub(super) fn unreachable(&mut self, id: UpdateId, now: Timestamp) {
         let Some(name) = self.updates.get(&id).map(|update| update.name.clone()) else { return };
         let Some(heard) = self.heard.get_mut(&name) else { return };
-        heard.unreachable = heard.unreachable.saturating_add(1);
-        if heard.liveness == Liveness::Alive && heard.unreachable >= UNREACHABLE_LIMIT {
-            heard.liveness = Liveness::Gone;
+        if heard.liveness == Liveness::Alive {
+            heard.doubted_since.get_or_insert(now);
+        }
+    }
+
+    /// A device that went without a goodbye is no longer shown as Online.
+    pub(super) fn settle_doubts(&mut self, now: Timestamp) {
+        for heard in self.heard.values_mut() {
+            // The clock was set back: the doubt begins now.
+            heard.doubted_since = heard.doubted_since.map(|since| since.min(now));
+        }
+        let gone: Vec<String> = self
+            .heard
+            .iter()
+            .filter(|(_, heard)| heard.doubt_ends_at().is_some_and(|end| end <= now))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            if let Some(heard) = self.heard.get_mut(&name) {
+                heard.liveness = Liveness::Gone;
+                heard.doubted_since = None;
+            }
             self.touch(&name);
         }
     }

@@ -32,6 +32,7 @@ impl Dispatch {
         let mut update = Update {
             id,
             device: device.clone(),
+            mac: self.memory(&name).and_then(|memory| memory.mac),
             running_at_request: arriving
                 .or_else(|| self.memory(&name).and_then(|memory| memory.config_hash)),
             name,

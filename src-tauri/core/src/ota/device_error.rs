@@ -124,13 +124,15 @@ impl DeviceError {
             // answer to the greeting it comes from something that is not our device.
             Self::Magic if step >= Step::Prepare => FailureClass::Permanent,
             Self::AuthInvalid => FailureClass::WrongPassword,
-            // Bytes were damaged on their way.
-            Self::Md5Mismatch => FailureClass::RetryNow,
-            // A sleeping device starts afresh at its wake, with all its memory free.
-            Self::Magic | Self::Prepare | Self::WritingFlash => FailureClass::NextWake,
+            // A sleeping device starts afresh at its wake, with all its memory free; that is also the
+            // reset which an ESP8266 asks for after it was flashed over its serial port.
+            Self::Magic | Self::Prepare | Self::WritingFlash | Self::InvalidBootstrapping => {
+                FailureClass::NextWake
+            }
+            // Bytes were damaged on their way. Each try has written the whole image, so they are counted.
+            Self::Md5Mismatch => FailureClass::NextWake,
             Self::Unknown | Self::Unlisted(_) => FailureClass::NextWake,
             Self::UpdateEnd
-            | Self::InvalidBootstrapping
             | Self::WrongCurrentFlashConfig
             | Self::WrongNewFlashConfig
             | Self::Esp8266NotEnoughSpace
@@ -238,7 +240,7 @@ mod text {
         for this board, and look at the device's own log.";
     pub(super) const INVALID_BOOTSTRAPPING: &str = "\
         The device needs a reset after it was flashed over USB. Press its reset button once, \
-        then retry.";
+        or wait for its next wake.";
     pub(super) const WRONG_CURRENT_FLASH_CONFIG: &str = "\
         The running firmware was built for another flash size. Choose the right board \
         (esp01_1m always works) and flash once over USB.";

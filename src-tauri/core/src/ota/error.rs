@@ -240,7 +240,7 @@ mod tests {
             assert!(!error.outcome_unknown(), "{error}");
         }
         let device = OtaError::Device { error: DeviceError::Md5Mismatch, step: Step::Commit };
-        assert_eq!(device.class(), FailureClass::RetryNow);
+        assert_eq!(device.class(), FailureClass::NextWake);
     }
 
     #[test]

@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::{DeviceId, Source};
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
-use wakeflash_core::gate::{Evidence, Expectation, Heard, Judgement, LiteralAddress, Session};
+use wakeflash_core::gate::{
+    self as core_gate, Evidence, Expectation, Heard, Judgement, LiteralAddress, Session,
+};
 use wakeflash_core::ota::{self, FailureClass, PreparedImage, Step};
 use wakeflash_core::update::{
     Delivery, Encryption, PasswordChoice, Secret, SourceChange, SourceTracking, Update, UpdateId,
@@ -95,7 +97,7 @@ impl Runtime {
         let memory = self.dispatch.memory(&update.name);
         Expectation {
             name: update.name.clone(),
-            mac: memory.and_then(|memory| memory.mac),
+            mac: update.mac.or_else(|| memory?.mac),
             link_address: memory.and_then(|memory| memory.link_address),
             wanted_hash: update.telling_hash(),
             wanted_version: delivery.build.esphome_version.clone(),
@@ -128,10 +130,10 @@ impl Job {
             },
             deadlines: Deadlines::default(),
         };
-        let changed = OnceLock::new();
+        let refusal = OnceLock::new();
         let (progress, shown) = watch::channel(flasher::no_progress());
         let hooks = FlashHooks {
-            gate: self.gate(&changed),
+            gate: self.gate(&refusal),
             before_completion: || self.record_completion(),
             progress,
         };
@@ -144,7 +146,7 @@ impl Job {
             }
             Err(error) => {
                 tracing::info!("update {} of {}: {error}", self.update, self.device);
-                outcome_of(&error, changed.into_inner())
+                outcome_of(&error, refusal.into_inner())
             }
         }
     }
@@ -158,7 +160,7 @@ impl Job {
 
     /// Whether this device gets this image: the sources are still those of the build, it is the right
     /// device, and it doesn't run the build already.
-    async fn gate(&self, changed: &OnceLock<Vec<SourceChange>>) -> GateVerdict {
+    async fn gate(&self, refusal: &OnceLock<FlashOutcome>) -> GateVerdict {
         let (changes, decision) = tokio::join!(
             self.source_changes(),
             gate::decide_on_network(
@@ -176,19 +178,19 @@ impl Job {
             decision.took
         );
         self.pass_on(&decision.evidence).await;
-        if !changes.is_empty() {
-            let _ = changed.set(changes);
-            return GateVerdict::Refuse("The files it was built from have changed.".to_owned());
-        }
-        match decision.judgement {
-            Judgement::Pass => GateVerdict::Open,
-            Judgement::AlreadyRunning => GateVerdict::AlreadyRunning,
-            Judgement::Contradicted(reason) => GateVerdict::Refuse(reason),
-            Judgement::Undecided => GateVerdict::Refuse(format!(
-                "Something answers at {}, but it did not show that it is {}: nothing was sent.",
-                self.peer, self.expectation.name
-            )),
-        }
+        let outcome = match decision.judgement {
+            _ if !changes.is_empty() => FlashOutcome::SourcesChanged(changes),
+            Judgement::Pass => return GateVerdict::Open,
+            Judgement::AlreadyRunning => return GateVerdict::AlreadyRunning,
+            Judgement::Contradicted(sentence) => {
+                FlashOutcome::NotProven(core_gate::refused(sentence))
+            }
+            Judgement::Undecided => {
+                FlashOutcome::NotProven(core_gate::unidentified(&self.expectation, self.peer))
+            }
+        };
+        let _ = refusal.set(outcome);
+        GateVerdict::Refuse("refused at the gate".to_owned())
     }
 
     /// What the device answered is worth remembering.
@@ -263,15 +265,13 @@ fn shown_progress(progress: &ota::Progress) -> Progress {
     Progress { percent, step: step.to_owned() }
 }
 
-fn outcome_of(error: &FlashError, changed: Option<Vec<SourceChange>>) -> Option<FlashOutcome> {
-    if let Some(changes) = changed {
-        return Some(FlashOutcome::SourcesChanged(changes));
-    }
+/// What came of a flash that failed; `None` when it was cancelled. `refusal` is the gate's word.
+fn outcome_of(error: &FlashError, refusal: Option<FlashOutcome>) -> Option<FlashOutcome> {
     match error {
         FlashError::AlreadyRunning => Some(FlashOutcome::AlreadyRunning),
-        FlashError::Refused { reason } => {
-            Some(FlashOutcome::NotProven(Problem::new("gate.refused", reason.clone())))
-        }
+        FlashError::Refused { reason } => Some(refusal.unwrap_or_else(|| {
+            FlashOutcome::NotProven(Problem::new("gate.refused", reason.clone()))
+        })),
         FlashError::Ota(ota) if error.cancelled() && !ota.outcome_unknown() => None,
         FlashError::Ota(ota) => {
             let problem = Problem::new(ota.code(), ota.sentence());

@@ -29,7 +29,7 @@ use crate::artifacts::Artifacts;
 use crate::configs::ConfigsEvent;
 use crate::handle::{Handle, Request, Shell};
 use crate::store::{Commit, OpenError, Store};
-use crate::watch::{Target, Watch, WatchEvent};
+use crate::watch::{Target, Unreachable, Watch, WatchEvent};
 use publish::Publisher;
 use work::Report;
 
@@ -277,7 +277,10 @@ impl Runtime {
         {
             tracing::error!("the state can't be stored: {error:#}");
             let problem = unwritable(&error);
+            let touched = decision.touched.clone();
             self.dispatch.undo(decision);
+            // What isn't stored, such as presence, has changed all the same.
+            self.publisher.refresh(&self.dispatch, &touched, now);
             self.publisher.change_status(|status| status.store = Some(problem.clone()));
             return Err(problem);
         }
@@ -378,9 +381,11 @@ impl Runtime {
                 self.happened(Input::Returned { update }).await;
                 self.ask_for_word(name, peer.ip());
             }
-            WatchEvent::Unreachable { update, .. } => {
-                self.happened(Input::Unreachable { update }).await;
-            }
+            WatchEvent::Unreachable { update, reason, .. } => match reason {
+                Unreachable::NoAnswer => self.happened(Input::Unreachable { update }).await,
+                // Somebody is there, or nothing is said about the device.
+                Unreachable::Refused | Unreachable::NameUnknown | Unreachable::Local => {}
+            },
             WatchEvent::Network(problem) => {
                 self.publisher.change_status(|status| status.network = problem);
             }

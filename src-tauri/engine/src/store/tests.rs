@@ -11,6 +11,7 @@ fn update(id: u32, device: &str, state: UpdateState) -> Update {
         name: device.trim_end_matches(".yaml").to_owned(),
         requested_at: Timestamp::from_millis(1),
         running_at_request: None,
+        mac: None,
         state,
         timeline: Vec::new(),
     };

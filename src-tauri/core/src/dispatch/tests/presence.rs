@@ -1,7 +1,7 @@
 //! Who is there, as the list shows it.
 
 use crate::device::{DeviceId, MacAddress, Presence, Sighting};
-use crate::dispatch::{Dispatch, Input};
+use crate::dispatch::{DOUBT, Dispatch, Input};
 use crate::update::StateKind;
 
 use super::lab::*;
@@ -42,19 +42,28 @@ fn a_remembered_device_is_gone_when_the_first_look_did_not_find_it() {
 }
 
 #[test]
-fn three_failed_connections_are_as_good_as_a_goodbye() {
+fn a_device_that_can_t_be_reached_and_says_nothing_is_soon_thought_gone() {
     let (mut lab, id) = Lab::at(StateKind::Waiting);
     lab.seen("sleepy", Some(OLD));
-    for _ in 0..2 {
-        lab.give(Input::Unreachable { update: id });
-    }
-    assert_eq!(lab.row("sleepy").presence, Presence::Online);
+    lab.give(Input::Unreachable { update: id });
+    lab.after(5).give(Input::Tick);
+    assert_eq!(lab.row("sleepy").presence, Presence::Online, "it may only have lost a packet");
     lab.seen("sleepy", Some(OLD));
-    for _ in 0..3 {
-        assert_eq!(lab.row("sleepy").presence, Presence::Online);
-        lab.give(Input::Unreachable { update: id });
-    }
+    lab.after(DOUBT.as_secs()).give(Input::Tick);
+    assert_eq!(lab.row("sleepy").presence, Presence::Online, "it has spoken since");
+    lab.give(Input::Unreachable { update: id });
+    lab.after(DOUBT.as_secs()).give(Input::Tick);
     assert_eq!(lab.row("sleepy").presence, Presence::Asleep);
+    lab.expect(id, StateKind::Waiting);
+}
+
+#[test]
+fn what_does_not_say_that_it_is_an_esphome_device_is_not_listed() {
+    let (mut lab, id) = Lab::at(StateKind::Waiting);
+    lab.give(Input::Sighted(address_packet("printer")));
+    assert!(!lab.dispatch.rows().contains(&DeviceId::discovered("printer")));
+    lab.give(Input::Sighted(address_packet("sleepy")));
+    assert_eq!(lab.effects, [crate::dispatch::Effect::Nudge("sleepy".into())], "this one is known");
     lab.expect(id, StateKind::Waiting);
 }
 
