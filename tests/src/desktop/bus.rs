@@ -29,6 +29,8 @@ impl Bus {
         let mut command = contained(on_path("dbus-daemon")?);
         command.arg("--config-file").arg(&file).args(["--nofork", "--nopidfile"]);
         command.arg("--print-address=1").stdin(Stdio::null()).stdout(Stdio::piped());
+        // It complains of limits that it may not raise, and goes on.
+        command.stderr(Stdio::null());
         let mut daemon = command.spawn().context("cannot start dbus-daemon")?;
         let mut lines = BufReader::new(daemon.stdout.take().context("no stdout")?).lines();
         let address = tokio::time::timeout(START, lines.next_line()).await;

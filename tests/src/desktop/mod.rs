@@ -7,6 +7,7 @@ pub mod display;
 mod driver;
 pub mod notifications;
 pub mod page;
+pub mod scene;
 pub mod tray;
 
 use std::ffi::{OsStr, OsString};

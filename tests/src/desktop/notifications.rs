@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::sync::watch;
-use zbus::object_server::SignalEmitter;
-use zbus::zvariant::OwnedValue;
+use zbus::zvariant::{DynamicType, OwnedValue};
 
 use super::bus::Bus;
 
@@ -42,7 +41,6 @@ struct Server {
     told: watch::Sender<Vec<Told>>,
 }
 
-#[allow(missing_docs)]
 #[zbus::interface(name = "org.freedesktop.Notifications")]
 impl Server {
     #[allow(clippy::too_many_arguments)]
@@ -75,12 +73,12 @@ impl Server {
     async fn close_notification(
         &self,
         id: u32,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        #[zbus(connection)] connection: &zbus::Connection,
     ) -> zbus::fdo::Result<()> {
         let mark = |told: &mut Told| told.closed = true;
         self.told.send_modify(|all| all.iter_mut().filter(|told| told.id == id).for_each(mark));
         // 3: taken back by a call.
-        Ok(Self::notification_closed(&emitter, id, 3).await?)
+        Ok(emit(connection, "NotificationClosed", &(id, 3_u32)).await?)
     }
 
     fn get_capabilities(&self) -> Vec<String> {
@@ -91,18 +89,6 @@ impl Server {
         let [name, vendor, version, spec] = ["lab", "wakeflash", "1", "1.2"].map(str::to_owned);
         (name, vendor, version, spec)
     }
-
-    /// An action was clicked.
-    #[zbus(signal)]
-    async fn action_invoked(emitter: &SignalEmitter<'_>, id: u32, key: &str) -> zbus::Result<()>;
-
-    /// A notification is gone.
-    #[zbus(signal)]
-    async fn notification_closed(
-        emitter: &SignalEmitter<'_>,
-        id: u32,
-        reason: u32,
-    ) -> zbus::Result<()>;
 }
 
 impl Notifications {
@@ -146,7 +132,7 @@ impl Notifications {
     /// # Errors
     /// When the bus is gone.
     pub async fn click(&self, id: u32, action: &str) -> Result<()> {
-        Ok(Server::action_invoked(&self.emitter()?, id, action).await?)
+        Ok(emit(&self.connection, "ActionInvoked", &(id, action)).await?)
     }
 
     /// Does as if a notification had gone: 1 by its age, 2 by the user.
@@ -154,10 +140,13 @@ impl Notifications {
     /// # Errors
     /// When the bus is gone.
     pub async fn close(&self, id: u32, reason: u32) -> Result<()> {
-        Ok(Server::notification_closed(&self.emitter()?, id, reason).await?)
+        Ok(emit(&self.connection, "NotificationClosed", &(id, reason)).await?)
     }
+}
 
-    fn emitter(&self) -> Result<SignalEmitter<'_>> {
-        Ok(SignalEmitter::new(&self.connection, PATH)?)
-    }
+async fn emit<B>(connection: &zbus::Connection, signal: &str, body: &B) -> zbus::Result<()>
+where
+    B: serde::Serialize + DynamicType,
+{
+    connection.emit_signal(None::<&str>, PATH, NAME, signal, body).await
 }

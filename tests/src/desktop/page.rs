@@ -72,6 +72,14 @@ impl Page {
         self.until_shown_at(&drawer).await
     }
 
+    /// Waits until a device is listed.
+    ///
+    /// # Errors
+    /// When it isn't in time.
+    pub async fn until_there(&self, device: &str) -> Result<()> {
+        self.until_shown_at(&row(device)).await
+    }
+
     /// Waits until a device's row shows a state.
     ///
     /// # Errors

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::watch;
 use zbus::message::Header;
-use zbus::object_server::SignalEmitter;
 use zbus::zvariant::{DynamicType, OwnedObjectPath, OwnedValue, Structure, Value};
 
 use super::bus::Bus;
@@ -48,14 +47,13 @@ struct Watcher {
     items: watch::Sender<Vec<Item>>,
 }
 
-#[allow(missing_docs)]
 #[zbus::interface(name = "org.kde.StatusNotifierWatcher")]
 impl Watcher {
     async fn register_status_notifier_item(
         &self,
         service: &str,
         #[zbus(header)] header: Header<'_>,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        #[zbus(connection)] connection: &zbus::Connection,
     ) -> zbus::fdo::Result<()> {
         let sender = header.sender().map(ToString::to_string).unwrap_or_default();
         // Some name the object and some the bus name; see the specification's history.
@@ -65,7 +63,8 @@ impl Watcher {
             Item { bus_name: service.to_owned(), path: "/StatusNotifierItem".to_owned() }
         };
         self.items.send_modify(|items| items.push(item));
-        Ok(Self::status_notifier_item_registered(&emitter, service).await?)
+        let signal = "StatusNotifierItemRegistered";
+        Ok(connection.emit_signal(None::<&str>, WATCHER_PATH, WATCHER, signal, &service).await?)
     }
 
     #[allow(clippy::unused_self)]
@@ -86,17 +85,6 @@ impl Watcher {
     fn protocol_version(&self) -> i32 {
         0
     }
-
-    /// An icon has come.
-    #[zbus(signal)]
-    async fn status_notifier_item_registered(
-        emitter: &SignalEmitter<'_>,
-        service: &str,
-    ) -> zbus::Result<()>;
-
-    /// Somebody shows icons.
-    #[zbus(signal)]
-    async fn status_notifier_host_registered(emitter: &SignalEmitter<'_>) -> zbus::Result<()>;
 }
 
 impl Tray {
