@@ -1,1 +1,5 @@
-fn main() {}
+//! Reads `tauri.conf.json` and the capabilities.
+
+fn main() {
+    tauri_build::build();
+}

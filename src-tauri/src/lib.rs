@@ -1,1 +1,20 @@
-//! Wakeflash, the application.
+//! Wakeflash, the application: puts the engine, the window, the tray and the notifications together.
+
+mod app;
+pub mod cli;
+#[cfg(target_os = "linux")]
+mod clicks;
+mod commands;
+mod desktop;
+mod events;
+mod logging;
+mod notify;
+mod paths;
+mod signals;
+mod state;
+mod tasks;
+mod tray;
+mod tray_host;
+mod window;
+
+pub use app::run;

@@ -17,5 +17,6 @@ pub mod ota;
 pub mod retry;
 pub mod settings;
 pub mod time;
+pub mod tray;
 pub mod update;
 pub mod view;
