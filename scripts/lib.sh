@@ -13,6 +13,8 @@ login_home=$(getent passwd "$(id -u)" 2>/dev/null | cut -d: -f6 || true)
 login_home=${login_home:-${HOME:-/}}
 export HOME=${HOME:-$login_home}
 
+export NPM_CONFIG_UPDATE_NOTIFIER=false
+
 logs=$root/.cache/logs
 mkdir -p "$logs"
 
