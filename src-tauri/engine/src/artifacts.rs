@@ -294,13 +294,13 @@ mod tests {
             .env(TMPFS, dir)
             .output();
         match run {
-            Err(error) => println!("skipped: unshare can't be run: {error}"),
+            Err(error) => eprintln!("skipped: unshare can't be run: {error}"),
             Ok(output) if output.status.success() => {}
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
                 let may_not = output.status.code() == Some(77) || said.contains("unshare failed");
                 assert!(may_not, "{said}{}", String::from_utf8_lossy(&output.stdout));
-                println!("skipped: no tmpfs can be mounted here: {said}");
+                eprintln!("skipped: no tmpfs can be mounted here: {said}");
             }
         }
     }

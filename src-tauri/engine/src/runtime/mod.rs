@@ -215,6 +215,9 @@ impl Runtime {
                 }
                 () = tokio::time::sleep(deadline) => self.tick().await,
             }
+            if self.work.garbage {
+                self.collect_garbage().await;
+            }
         }
         self.end(reports).await;
     }
@@ -335,6 +338,7 @@ impl Runtime {
                 | UpdateState::Superseded { .. } => {
                     self.publisher.end_progress(id);
                     self.work.images.remove(&id);
+                    self.work.garbage = true;
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Work that takes time: it runs in tasks of the runtime's own, can be stopped, and reports back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,7 +53,8 @@ pub(super) struct Work {
     building: BTreeMap<DeviceId, Arc<Mutex<()>>>,
     /// Images ready to be sent.
     pub(super) images: BTreeMap<UpdateId, Arc<PreparedImage>>,
-    checking: BTreeSet<UpdateId>,
+    /// Something has ended, so that its image may be of no use any more.
+    pub(super) garbage: bool,
     installing_esphome: bool,
 }
 
@@ -105,7 +106,6 @@ impl Runtime {
                 self.take_esphome(status).await;
             }
             Report::SourcesChecked { update, changes } => {
-                self.work.checking.remove(&update);
                 self.happened(Input::SourcesChecked { update, changes }).await;
             }
             Report::BuildWent { update, event } => self.build_went(update, event),
@@ -379,8 +379,13 @@ impl Runtime {
         });
     }
 
-    /// Deletes images that no active update needs.
+    /// Deletes images that no active update needs. A build that has just stored its image holds it up until
+    /// the update has that image.
     pub(super) async fn collect_garbage(&mut self) {
+        if !self.work.builds.is_empty() {
+            return;
+        }
+        self.work.garbage = false;
         let needed = self
             .dispatch
             .updates()

@@ -1,0 +1,30 @@
+# Everything is in scripts/; this only names it. `make help` lists the commands.
+MAKEFLAGS += --no-print-directory
+SHELL := bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup build run demo test clean
+
+# For build, run and demo: `make run PROFILE=dev` builds faster and runs slower.
+PROFILE := release
+
+help: ## Show this list
+	@awk -F ': ## ' '/^[a-z]+: ## / { printf "make %-8s%s\n", $$1, $$2 }' Makefile
+
+setup: ## Install what is missing to build, run and test (apt and npm packages, an ESPHome in .cache/)
+	@bash scripts/setup.sh test
+
+build: ## Build the window and all programs
+	@PROFILE=$(PROFILE) bash scripts/build.sh
+
+run: ## Set up, build and start Wakeflash; ARGS='--config DIR' is passed on
+	@PROFILE=$(PROFILE) bash scripts/run.sh $(ARGS)
+
+demo: ## Set up, build and start Wakeflash next to a real device that sleeps and wakes, without hardware
+	@PROFILE=$(PROFILE) bash scripts/demo.sh $(ARGS)
+
+test: ## Set up, then run every check and every test
+	@bash scripts/test.sh
+
+clean: ## Remove what was built; ESPHome and the npm packages stay
+	@bash scripts/clean.sh

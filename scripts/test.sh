@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Sets up and runs every check, the quick ones first, until one fails. The last line has the numbers.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+began=$SECONDS
+bash scripts/setup.sh test
+need_tools
+# `ip` and `nft` are there, which isn't on every user's PATH.
+PATH=$PATH:/usr/sbin:/sbin
+
+locked=()
+if [[ ${CI:-} == true ]]; then
+    locked=(--locked)
+    export CARGO_INCREMENTAL=0
+fi
+# Root, and CI, can make networks: a test that needs one must not be skipped by mistake.
+if [[ ${CI:-} == true ]] || ((EUID == 0)); then
+    export WAKEFLASH_REQUIRE_LAN=${WAKEFLASH_REQUIRE_LAN-1}
+fi
+
+vitest_results=$logs/vitest.json
+cargo_results=$logs/cargo-test.log
+rm -f "$vitest_results" "$cargo_results"
+
+# stage NAME COMMAND...: one line; the output only if it fails.
+stage() {
+    local name=$1 since=$SECONDS log
+    log=$logs/${name//[^a-z]/-}.log
+    shift
+    printf '%-34s' "$name"
+    if "$@" >"$log" 2>&1; then
+        printf 'ok %5d s\n' $((SECONDS - since))
+    else
+        printf 'FAILED %d s\n\n' $((SECONDS - since))
+        cat "$log"
+        return 1
+    fi
+}
+
+fail() {
+    printf '\nFailed: %s\n' "$1" >&2
+    exit 1
+}
+
+# shellcheck disable=SC2317 # called by stage
+run_vitest() {
+    npm --prefix ui test -- --reporter=default --reporter=json --outputFile.json="$vitest_results"
+}
+
+# The features of the dependencies, and so what must be compiled, depend on the selection of packages and
+# targets: always the same one.
+all=("${locked[@]}" --workspace)
+
+run_cargo_tests() {
+    cargo test "${all[@]}" --no-fail-fast 2>&1 | tee "$cargo_results"
+}
+
+# Adds up what the tests said. A test that found that it can't run here says "skipped: " and why; cargo
+# knows no such thing and counts it as passed.
+summary() {
+    local passed=0 failed=0 skipped=0 p f s said
+    if [[ -f $vitest_results ]]; then
+        read -r passed failed skipped < <(
+            node -e 'const r = JSON.parse(require("fs").readFileSync(process.argv[1]));
+                console.log(r.numPassedTests, r.numFailedTests, r.numPendingTests + r.numTodoTests)' \
+                "$vitest_results"
+        )
+        # A file that can't even be loaded has no tests to count.
+        if ((failed == 0 && vitest_code != 0)); then failed=1; fi
+    elif ((vitest_code != 0)); then
+        failed=1
+    fi
+    if [[ -f $cargo_results ]]; then
+        local tests_failed=0
+        while read -r p f s; do
+            passed=$((passed + p)) tests_failed=$((tests_failed + f)) skipped=$((skipped + s))
+        done < <(
+            sed -n 's/.*test result: .* \([0-9]*\) passed; \([0-9]*\) failed; \([0-9]*\) ignored;.*/\1 \2 \3/p' \
+                "$cargo_results"
+        )
+        # A program that died has no result.
+        if ((tests_failed == 0 && cargo_code != 0)); then tests_failed=1; fi
+        failed=$((failed + tests_failed))
+        said=$(grep -o 'skipped: .*' "$cargo_results" || true)
+        if [[ -n $said ]]; then
+            s=$(wc -l <<<"$said")
+            passed=$((passed - s)) skipped=$((skipped + s))
+            say "" "Skipped:"
+            sort <<<"$said" | uniq -c
+        fi
+    fi
+    printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+}
+
+vitest_code=0
+cargo_code=0
+
+stage 'cargo fmt' cargo fmt --all --check || fail 'cargo fmt; "cargo fmt" may help'
+stage 'ui: types' npm --prefix ui run check || fail 'ui: types'
+stage 'ui: style' npm --prefix ui run lint || fail 'ui: style; "npm run format" in ui/ may help'
+stage 'ui: tests' run_vitest || vitest_code=$?
+if ((vitest_code)); then
+    summary
+    exit 1
+fi
+stage 'ui: build' build_ui || fail 'ui: build'
+stage 'cargo clippy' cargo clippy "${all[@]}" --all-targets -- -D warnings || fail 'cargo clippy'
+# Tests start the programs, which `cargo test` alone wouldn't build.
+stage 'cargo build' cargo build "${all[@]}" --all-targets || fail 'cargo build'
+
+say 'cargo test'
+since=$SECONDS
+run_cargo_tests || cargo_code=$?
+printf '\n%-34s%s %5d s\n' 'cargo test' "$( ((cargo_code)) && echo FAILED || echo ok)" $((SECONDS - since))
+printf '%-34s   %5d s\n' 'all' $((SECONDS - began))
+summary
+exit $((cargo_code != 0))
