@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use wakeflash_tests::control::{self, Schedule};
 use wakeflash_tests::demo::{self, DemoOptions};
+use wakeflash_tests::scripted::{self, ScriptedOptions};
 use wakeflash_tests::supervisor::{DeviceOptions, Wake};
 
 #[derive(Parser)]
@@ -19,6 +20,8 @@ struct Cli {
 enum What {
     /// Run a device in the network namespace that this is started in. Prints JSON lines.
     Device(DeviceCommand),
+    /// Run a scripted device in the network namespace that this is started in; it obeys JSON lines.
+    Scripted(ScriptedOptions),
     /// Run the application next to a device that sleeps and wakes, in a network of their own.
     Demo(DemoOptions),
 }
@@ -64,6 +67,7 @@ async fn main() -> Result<()> {
             let schedule = command.schedule()?;
             control::run(command.device, schedule, command.control).await
         }
+        What::Scripted(options) => scripted::run(options).await,
         What::Demo(options) => demo::run(options).await,
     }
 }
