@@ -25,6 +25,9 @@ pub struct HeadlessOptions {
     pub search_path: Option<OsString>,
     /// More arguments.
     pub arguments: Vec<OsString>,
+    /// A program that starts it, with its arguments: to put it into a namespace. It gets the rights to do
+    /// so, which needs a host.
+    pub prefix: Vec<String>,
 }
 
 impl HeadlessOptions {
@@ -37,6 +40,7 @@ impl HeadlessOptions {
             esphome: None,
             search_path: None,
             arguments: Vec::new(),
+            prefix: Vec::new(),
         }
     }
 }
@@ -64,6 +68,15 @@ impl Headless {
     /// When it can't be ended or started.
     pub async fn restart(&mut self) -> Result<()> {
         self.process.kill().await?;
+        self.process = spawn(&self.options, self.host.as_ref())?;
+        Ok(())
+    }
+
+    /// Starts it again on the same directories, after it has ended.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start_again(&mut self) -> Result<()> {
         self.process = spawn(&self.options, self.host.as_ref())?;
         Ok(())
     }
@@ -114,9 +127,14 @@ impl Headless {
 
 fn spawn(options: &HeadlessOptions, host: Option<&Host>) -> Result<JsonProcess> {
     let program = paths::binary("wakeflash-headless")?;
-    let mut command = match host {
-        Some(host) => host.command(&program),
-        None => contained(&program),
+    let mut command = match (host, options.prefix.split_first()) {
+        (Some(host), Some((first, rest))) => {
+            let mut command = host.admin(first);
+            command.args(rest).arg(&program);
+            command
+        }
+        (Some(host), None) => host.command(&program),
+        (None, _) => contained(&program),
     };
     command.arg("--config").arg(&options.config).arg("--state").arg(&options.state);
     if let Some(esphome) = &options.esphome {

@@ -86,6 +86,23 @@ impl JsonProcess {
         Ok(reply.get("ok").cloned().unwrap_or(Value::Null))
     }
 
+    /// Sends a command that is to be refused; returns what is under `error`.
+    ///
+    /// # Errors
+    /// When the program accepts the command, doesn't answer or has ended.
+    pub async fn refusal(&self, mut command: Value) -> Result<Value> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        command.as_object_mut().context("a command is an object")?.insert("id".into(), json!(id));
+        self.send_line(&command.to_string()).await?;
+        let is_reply = |line: &Value| line["id"] == id && line.get("revision").is_none();
+        let what = format!("a refusal of {command}");
+        let (_, reply) = self.find(0, &what, REPLY_TIMEOUT, is_reply).await?;
+        match reply.get("error") {
+            Some(error) => Ok(error.clone()),
+            None => bail!("{command} was accepted: {reply}"),
+        }
+    }
+
     /// Writes one line to its stdin, whatever it is.
     ///
     /// # Errors

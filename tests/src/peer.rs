@@ -26,13 +26,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use serde::{Deserialize, Serialize};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// How the device checks the password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Auth {
     /// Not at all.
     None,
@@ -43,7 +44,7 @@ pub enum Auth {
 }
 
 /// How the device answers the client's features.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Features {
     /// With one byte, as old firmware does.
     Legacy {
@@ -67,7 +68,7 @@ impl Features {
 }
 
 /// The points at which the device answers; a [`Fault`] takes the place of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stage {
     /// Right after the connection was taken, before anything is read.
     Connect,
@@ -92,7 +93,7 @@ pub enum Stage {
 }
 
 /// What the device does instead of its answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// Sends this error byte and closes the connection.
     Error(u8),
@@ -114,7 +115,7 @@ pub enum Fault {
 
 /// A device's properties and what it does wrong. The default is a current ESP32 with the password
 /// `hunter2` that does everything right.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Script {
     /// The version of the protocol: 1 or 2, or something that no client knows.
     pub version: u8,

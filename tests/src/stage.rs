@@ -1,17 +1,20 @@
 //! A whole scene: a LAN, a real device on it that sleeps, a config directory with its YAML, and the
 //! application without a window.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use wakeflash_core::view::{DeviceView, Snapshot};
+use wakeflash_core::view::{DeviceView, Snapshot, UpdateDetails};
 
+use crate::disk::Disk;
 use crate::esphome::{Esphome, Firmware, firmware};
 use crate::headless::{Headless, HeadlessOptions};
-use crate::lan::{Host, Lan};
+use crate::kept;
+use crate::lan::{self, Host, Lan};
 use crate::supervisor::{DeviceOptions, LabDevice, Wake};
 use crate::yaml::DeviceYaml;
 
@@ -42,8 +45,37 @@ pub struct Stage {
     pub state: PathBuf,
     /// Everything on the disk.
     pub dir: TempDir,
+    /// The small disk, if the scene has one.
+    pub disk: Option<Disk>,
     /// The network.
     pub lan: Lan,
+}
+
+/// What a scene is made of.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// What the device runs.
+    pub runs: DeviceYaml,
+    /// What lies in the config directory, by file name.
+    pub wanted: BTreeMap<String, DeviceYaml>,
+    /// The ESPHome: the real one, or one that remembers what the real one did ([`kept`]).
+    pub really_builds: bool,
+    /// A small disk for a directory below the state directory (empty: for all of it), with its KiB.
+    pub disk: Option<(String, u32)>,
+    /// Whether to wait until the application is ready.
+    pub ready: bool,
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        Self {
+            runs: old_yaml(),
+            wanted: BTreeMap::from([(DEVICE.to_owned(), new_yaml())]),
+            really_builds: false,
+            disk: None,
+            ready: true,
+        }
+    }
 }
 
 /// The YAML that the device runs at the beginning.
@@ -65,27 +97,49 @@ impl Stage {
     /// # Errors
     /// When something can't be set up.
     pub async fn set() -> Result<Option<Self>> {
-        Self::set_with(&old_yaml(), &new_yaml()).await
+        Self::play(Scene { really_builds: true, ..Scene::default() }).await
     }
 
-    /// [`Stage::set`] with other configurations.
+    /// [`Stage::set`], where a build that was made before takes no time.
     ///
     /// # Errors
     /// As there.
-    pub async fn set_with(runs: &DeviceYaml, wanted: &DeviceYaml) -> Result<Option<Self>> {
+    pub async fn set_with_kept_builds() -> Result<Option<Self>> {
+        Self::play(Scene::default()).await
+    }
+
+    /// Sets any scene; see [`Stage::set`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn play(scene: Scene) -> Result<Option<Self>> {
         let Some(mut lan) = Lan::or_skip().await? else { return Ok(None) };
-        let old = firmware(runs).await?;
+        let old = firmware(&scene.runs).await?;
         let dir = tempfile::tempdir()?;
         let (home, sensor) = (lan.host("home").await?, lan.host("sensor").await?);
         let options = DeviceOptions::new("sleepy", &old.program, &dir.path().join("device"));
         let device = sensor.device(&options).await?;
         let (config, state) = (dir.path().join("config"), dir.path().join("state"));
-        wanted.write_to(&config, DEVICE)?;
+        std::fs::create_dir_all(&config)?;
+        for (file, yaml) in &scene.wanted {
+            yaml.write_to(&config, file)?;
+        }
         let mut options = HeadlessOptions::new(&config, &state);
-        options.esphome = Some(Esphome::locate()?.program().to_path_buf());
+        options.esphome = Some(if scene.really_builds {
+            Esphome::locate()?.program().to_path_buf()
+        } else {
+            kept::program(&dir.path().join("esphome"))?
+        });
+        let disk = match &scene.disk {
+            Some((at, kib)) => Some(Disk::new(&lan, &state.join(at), *kib).await?),
+            None => None,
+        };
+        options.prefix = disk.as_ref().map(Disk::prefix).unwrap_or_default();
         let app = Headless::start(options, Some(&home))?;
-        let stage = Self { app, device, old, sensor, home, config, state, dir, lan };
-        stage.until_ready().await?;
+        let stage = Self { app, device, old, sensor, home, config, state, dir, disk, lan };
+        if scene.ready {
+            stage.until_ready().await?;
+        }
         Ok(Some(stage))
     }
 
@@ -163,8 +217,22 @@ impl Stage {
         timeout: Duration,
         wanted: impl Fn(&DeviceView) -> bool,
     ) -> Result<DeviceView> {
+        self.until_row(DEVICE, what, timeout, wanted).await
+    }
+
+    /// Waits until any device's row satisfies a condition.
+    ///
+    /// # Errors
+    /// When it doesn't within `timeout`; the error shows the last snapshot.
+    pub async fn until_row(
+        &self,
+        device: &str,
+        what: &str,
+        timeout: Duration,
+        wanted: impl Fn(&DeviceView) -> bool,
+    ) -> Result<DeviceView> {
         let row_of = |snapshot: &Snapshot| {
-            snapshot.devices.iter().find(|row| row.id.as_str() == DEVICE).cloned()
+            snapshot.devices.iter().find(|row| row.id.as_str() == device).cloned()
         };
         let snapshot = self
             .until_snapshot(what, timeout, |snapshot| {
@@ -180,6 +248,109 @@ impl Stage {
     /// When it isn't within `timeout`.
     pub async fn until_state(&self, state: &str, timeout: Duration) -> Result<DeviceView> {
         self.until(&format!("state {state}"), timeout, |row| state_of(row) == state).await
+    }
+
+    /// Writes another version of the device's YAML, and waits until the application has read it.
+    ///
+    /// # Errors
+    /// When it doesn't read it.
+    pub async fn write(&self, yaml: &DeviceYaml) -> Result<()> {
+        yaml.write_to(&self.config, DEVICE)?;
+        self.until("the new YAML was read", SOON, |row| {
+            row.friendly_name.as_ref() == Some(&yaml.friendly_name) && row.problem.is_none()
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// Installs on the device and waits until it is built.
+    ///
+    /// # Errors
+    /// When it isn't.
+    pub async fn until_built(&self) -> Result<DeviceView> {
+        self.command("install").await?;
+        self.until_state("waiting", BUILD).await
+    }
+
+    /// What the application says of the device's update: timeline and log.
+    ///
+    /// # Errors
+    /// When it doesn't answer.
+    pub async fn details(&self) -> Result<UpdateDetails> {
+        Ok(serde_json::from_value(self.command("details").await?)?)
+    }
+
+    /// The processes of builds of this application that run now.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    pub fn build_processes(&self) -> Result<Vec<u32>> {
+        let mark = format!("WAKEFLASH_BUILD={}", self.state.canonicalize()?.display());
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc")? {
+            let entry = entry?;
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            // A process that has just ended is none.
+            let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
+            if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
+                found.push(pid);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Waits until a compiler runs, so that a build is well under way.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub async fn until_compiling(&self) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + BUILD;
+        loop {
+            let compiles = |pid: &u32| {
+                let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+                name.is_ok_and(|name| name.starts_with("cc1plus"))
+            };
+            if self.build_processes()?.iter().any(compiles) {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > deadline {
+                bail!("no compiler was started within {BUILD:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until nothing of a build runs any more.
+    ///
+    /// # Errors
+    /// When something still runs after `timeout`.
+    pub async fn until_no_build_runs(&self, timeout: Duration) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            let left = self.build_processes()?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > deadline {
+                bail!("processes of a build still run after {timeout:?}: {left:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Slows the device's network down, to this many bits in a second; 0: as fast as it goes.
+    ///
+    /// # Errors
+    /// When `tc` fails.
+    pub async fn slow_down(&self, bits: u32) -> Result<()> {
+        let port = self.sensor.port();
+        let script = match bits {
+            0 => format!("tc qdisc del dev {port} root"),
+            _ => format!("tc qdisc replace dev {port} root tbf rate {bits} burst 1600 latency 1s"),
+        };
+        lan::run(self.lan.admin("sh").args(["-c", &script])).await
     }
 
     /// Waits until what is shown satisfies a condition.

@@ -107,6 +107,24 @@ impl DeviceYaml {
         self
     }
 
+    /// The same device with firmware that is this much larger, also when it is compressed: its transfer has
+    /// a middle.
+    #[must_use]
+    pub fn with_ballast(mut self, kib: u32) -> Self {
+        let _ = write!(
+            self.extra,
+            r#"script:
+  - id: ballast
+    then:
+      - lambda: |-
+          asm(".pushsection .rodata.ballast,\"aR\",@progbits\n.set noise,1\n.rept {}\n"
+              ".set noise,(noise*1103515245+12345)&0xffffffff\n.long noise\n.endr\n.popsection");
+"#,
+            kib * 256
+        );
+        self
+    }
+
     /// The YAML text.
     #[must_use]
     pub fn render(&self) -> String {

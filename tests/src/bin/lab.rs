@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use wakeflash_tests::control::{self, Schedule};
 use wakeflash_tests::demo::{self, DemoOptions};
 use wakeflash_tests::relay::{self, RelayOptions};
+use wakeflash_tests::scripted::{self, ScriptedOptions};
 use wakeflash_tests::supervisor::{DeviceOptions, Wake};
 
 #[derive(Parser)]
@@ -20,6 +21,8 @@ struct Cli {
 enum What {
     /// Run a device in the network namespace that this is started in. Prints JSON lines.
     Device(DeviceCommand),
+    /// Run a scripted device in the network namespace that this is started in; it obeys JSON lines.
+    Scripted(ScriptedOptions),
     /// Run the application next to a device that sleeps and wakes, in a network of their own.
     Demo(DemoOptions),
     /// Lead a Unix socket to a TCP port of the network namespace that this is started in.
@@ -67,6 +70,7 @@ async fn main() -> Result<()> {
             let schedule = command.schedule()?;
             control::run(command.device, schedule, command.control).await
         }
+        What::Scripted(options) => scripted::run(options).await,
         What::Demo(options) => demo::run(options).await,
         What::Relay(options) => relay::run(&options).await,
     }

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use fantoccini::elements::Element;
+use fantoccini::error::CmdError;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 
@@ -51,6 +52,30 @@ impl Page {
     /// When it isn't there or can't be clicked in time.
     pub async fn click(&self, testid: &str) -> Result<()> {
         self.click_at(&selector(testid)).await
+    }
+
+    /// Clicks an element again and again until something has happened: for clicks that close the window, after
+    /// which the driver can't say that they succeeded.
+    ///
+    /// # Errors
+    /// When it hasn't happened in time.
+    pub async fn click_until(
+        &self,
+        testid: &str,
+        what: &str,
+        happened: impl AsyncFn() -> Result<bool>,
+    ) -> Result<()> {
+        until(what, SOON, async || {
+            if happened().await? {
+                return Ok(());
+            }
+            let clicked =
+                async { self.find(&selector(testid)).await?.click().await.map_err(words) };
+            let outcome = clicked.await;
+            ensure!(happened().await?, "clicked {testid}: {outcome:?}");
+            Ok(())
+        })
+        .await
     }
 
     /// Clicks the primary action of a device's row, which must have this name.
@@ -122,6 +147,33 @@ impl Page {
         self.until_shown_at(&selector(testid)).await
     }
 
+    /// Waits until there is no such element.
+    ///
+    /// # Errors
+    /// When it is still there after a while.
+    pub async fn until_gone(&self, testid: &str) -> Result<()> {
+        until(&format!("{testid} is gone"), SOON, async || {
+            ensure!(!self.exists(testid).await?, "it is there");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until no animation runs.
+    ///
+    /// # Errors
+    /// When one still runs after a while.
+    pub async fn until_calm(&self) -> Result<()> {
+        until("no animation runs", SOON, async || {
+            let script = "return document.getAnimations().filter(
+                (animation) => animation.effect.getComputedTiming().iterations !== Infinity).length";
+            let running = self.run(script, Vec::new()).await?;
+            ensure!(running == 0, "{running} animations run");
+            Ok(())
+        })
+        .await
+    }
+
     /// Waits until an element says a text.
     ///
     /// # Errors
@@ -183,8 +235,8 @@ impl Page {
     pub async fn fill(&self, testid: &str, text: &str) -> Result<()> {
         until(&format!("{testid} takes a text"), SOON, async || {
             let field = self.find(&selector(testid)).await?;
-            field.clear().await?;
-            field.send_keys(text).await?;
+            field.clear().await.map_err(words)?;
+            field.send_keys(text).await.map_err(words)?;
             let now = field.prop("value").await?;
             ensure!(now.as_deref() == Some(text), "it has {now:?}");
             Ok(())
@@ -197,7 +249,8 @@ impl Page {
     /// # Errors
     /// When the window doesn't answer.
     pub async fn press(&self, keys: &str) -> Result<()> {
-        Ok(self.client.active_element().await?.send_keys(keys).await?)
+        let focused = self.client.active_element().await.map_err(words)?;
+        focused.send_keys(keys).await.map_err(words)
     }
 
     /// Begins to write down the states that rows show; see [`Page::recorded`].
@@ -242,29 +295,29 @@ impl Page {
 
     async fn click_at(&self, css: &str) -> Result<()> {
         until(&format!("{css} can be clicked"), SOON, async || {
-            Ok(self.find(css).await?.click().await?)
+            self.find(css).await?.click().await.map_err(words)
         })
         .await
     }
 
     async fn until_shown_at(&self, css: &str) -> Result<()> {
         until(&format!("{css} is shown"), SOON, async || {
-            ensure!(self.find(css).await?.is_displayed().await?, "it can't be seen");
+            ensure!(self.find(css).await?.is_displayed().await.map_err(words)?, "it can't be seen");
             Ok(())
         })
         .await
     }
 
     async fn text_at(&self, css: &str) -> Result<String> {
-        Ok(self.find(css).await?.text().await?)
+        self.find(css).await?.text().await.map_err(words)
     }
 
     async fn find(&self, css: &str) -> Result<Element> {
-        Ok(self.client.find(Locator::Css(css)).await?)
+        self.client.find(Locator::Css(css)).await.map_err(words)
     }
 
     async fn run(&self, script: &str, arguments: Vec<Value>) -> Result<Value> {
-        Ok(self.client.execute(script, arguments).await?)
+        self.client.execute(script, arguments).await.map_err(words)
     }
 }
 
@@ -279,4 +332,12 @@ fn row(device: &str) -> String {
 /// A CSS string, which JSON's are where nothing needs an escape.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
+}
+
+/// WebKit's driver often has no message; the kind of error says more.
+fn words(error: CmdError) -> anyhow::Error {
+    match error {
+        CmdError::Standard(error) => anyhow!("{} {}", error.error, error.message),
+        other => other.into(),
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
 use tracing_subscriber::EnvFilter;
@@ -150,15 +150,14 @@ async fn take_commands(
     let mut input = BufReader::new(tokio::io::stdin());
     let mut line = Vec::new();
     loop {
-        line.clear();
-        let mut limited = tokio::io::AsyncReadExt::take(&mut input, LINE_LIMIT as u64);
-        if limited.read_until(b'\n', &mut line).await? == 0 {
-            break;
-        }
+        let Some(read) = read_line(&mut input, &mut line).await? else { break };
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let (id, parsed) = parse(&line);
+        let (id, parsed) = match read {
+            LineRead::Whole => parse(&line),
+            LineRead::TooLong => (None, Err(too_long())),
+        };
         let result = match parsed {
             Ok(Command::Shutdown) => {
                 output.send(Output::Reply { id, ok: Value::Null }).await?;
@@ -177,6 +176,48 @@ async fn take_commands(
         std::future::pending::<()>().await;
     }
     Ok(())
+}
+
+/// What became of a line of input.
+enum LineRead {
+    Whole,
+    TooLong,
+}
+
+/// Reads a line. One that is too long is read to its end and its rest forgotten, so that no part of it is
+/// taken for a command; `None` at the end of the input.
+async fn read_line(
+    input: &mut (impl AsyncBufRead + Unpin),
+    line: &mut Vec<u8>,
+) -> std::io::Result<Option<LineRead>> {
+    line.clear();
+    let mut length = 0;
+    loop {
+        let available = input.fill_buf().await?;
+        if available.is_empty() {
+            // The last line may lack its end.
+            let at_end = length == 0;
+            return Ok((!at_end).then(|| read_to(length)));
+        }
+        let end = available.iter().position(|byte| *byte == b'\n');
+        let count = end.map_or(available.len(), |end| end + 1);
+        let room = LINE_LIMIT.saturating_sub(line.len());
+        line.extend(available.iter().take(count.min(room)));
+        length += count;
+        input.consume(count);
+        if end.is_some() {
+            return Ok(Some(read_to(length)));
+        }
+    }
+}
+
+fn read_to(length: usize) -> LineRead {
+    if length > LINE_LIMIT { LineRead::TooLong } else { LineRead::Whole }
+}
+
+fn too_long() -> Problem {
+    Problem::new("command.unreadable", format!("This line is longer than {LINE_LIMIT} bytes."))
+        .with_help("docs/API.md lists the commands.")
 }
 
 fn parse(line: &[u8]) -> (Option<u64>, Result<Command, Problem>) {

@@ -85,7 +85,13 @@ impl Runtime {
             peer: *peer,
             expectation: self.expectation(update, delivery),
             config_dir: self.dispatch.settings().config_dir.clone().map(PathBuf::from),
-            image: self.work.images.get(&id).cloned(),
+            image: self
+                .work
+                .images
+                .get(&id)
+                // An update that was built again must not get the image of its earlier build.
+                .filter(|ready| ready.name == delivery.build.image)
+                .map(|ready| Arc::clone(&ready.image)),
             artifacts: self.artifacts.clone(),
             heard: self.heard.clone(),
             reports: self.reports.clone(),

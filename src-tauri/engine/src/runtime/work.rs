@@ -36,12 +36,19 @@ pub(super) enum Report {
     SourcesChecked { update: UpdateId, changes: Vec<SourceChange> },
     BuildWent { update: UpdateId, event: BuilderEvent },
     BuildEnded { update: UpdateId, result: Result<BuildOutcome, Problem> },
-    ImageReady { update: UpdateId, image: Arc<PreparedImage> },
-    ImageLost { update: UpdateId, problem: Problem },
+    ImageReady { update: UpdateId, image: ReadyImage },
+    ImageLost { update: UpdateId, name: Sha256, problem: Problem },
     FlashWent { update: UpdateId, progress: Progress },
     AboutToComplete { update: UpdateId, reply: oneshot::Sender<Result<(), Problem>> },
     FlashEnded { update: UpdateId, outcome: FlashOutcome },
     Answered(Sighting),
+}
+
+/// An image in memory, and its name in the artifact store: an update that is built again gets another one.
+#[derive(Clone, Debug)]
+pub(super) struct ReadyImage {
+    pub(super) name: Sha256,
+    pub(super) image: Arc<PreparedImage>,
 }
 
 /// The tasks that can be stopped, and what they share.
@@ -52,7 +59,7 @@ pub(super) struct Work {
     /// Two builds never run in the same device's build folder, not even while the first one is ending.
     building: BTreeMap<DeviceId, Arc<Mutex<()>>>,
     /// Images ready to be sent.
-    pub(super) images: BTreeMap<UpdateId, Arc<PreparedImage>>,
+    pub(super) images: BTreeMap<UpdateId, ReadyImage>,
     /// Something has ended, so that its image may be of no use any more.
     pub(super) garbage: bool,
     installing_esphome: bool,
@@ -115,16 +122,15 @@ impl Runtime {
                 self.happened(Input::BuildEnded { update, result }).await;
             }
             Report::ImageReady { update, image } => {
-                let waits = self
-                    .dispatch
-                    .update(update)
-                    .is_some_and(|update| !update.state.kind().is_final());
-                if waits && self.work.images.len() < IMAGES_READY {
+                let still_wanted = self.image_of(update) == Some(&image.name);
+                if still_wanted && self.work.images.len() < IMAGES_READY {
                     self.work.images.insert(update, image);
                 }
             }
-            Report::ImageLost { update, problem } => {
-                self.happened(Input::ImageLost { update, problem }).await;
+            Report::ImageLost { update, name, problem } => {
+                if self.image_of(update) == Some(&name) {
+                    self.happened(Input::ImageLost { update, problem }).await;
+                }
             }
             Report::FlashWent { update, progress } => {
                 if let Some(device) =
@@ -341,25 +347,33 @@ impl Runtime {
     /// Reads, checks and compresses the image of a waiting update, so that nothing of it has to be done when
     /// the device is awake.
     pub(super) fn prepare_image(&mut self, update: UpdateId) {
+        let name = self.image_of(update).cloned();
+        if self.work.images.get(&update).map(|ready| &ready.name) != name.as_ref() {
+            // It is of an earlier build.
+            self.work.images.remove(&update);
+        }
+        let waits = self
+            .dispatch
+            .update(update)
+            .is_some_and(|update| update.state.kind() == StateKind::Waiting);
+        let Some(name) = name.filter(|_| waits) else { return };
         if self.work.images.contains_key(&update) || self.work.images.len() >= IMAGES_READY {
             return;
         }
-        let Some(image) = self
-            .dispatch
-            .update(update)
-            .filter(|update| update.state.kind() == StateKind::Waiting)
-            .and_then(|update| update.state.delivery())
-            .map(|delivery| delivery.build.image.clone())
-        else {
-            return;
-        };
         let artifacts = self.artifacts.clone();
         self.spawn(async move {
-            Some(match ready_image(artifacts, image).await {
-                Ok(image) => Report::ImageReady { update, image },
-                Err(problem) => Report::ImageLost { update, problem },
+            Some(match ready_image(artifacts, name.clone()).await {
+                Ok(image) => Report::ImageReady { update, image: ReadyImage { name, image } },
+                Err(problem) => Report::ImageLost { update, name, problem },
             })
         });
+    }
+
+    /// The image that an active update delivers now.
+    fn image_of(&self, update: UpdateId) -> Option<&Sha256> {
+        let update = self.dispatch.update(update)?;
+        let delivery = update.state.delivery().filter(|_| !update.state.kind().is_final())?;
+        Some(&delivery.build.image)
     }
 
     /// Asks a device that came back what it runs.

@@ -1,0 +1,255 @@
+//! A scripted device on the LAN: it announces itself as a real one does, and its OTA port is played by
+//! [`crate::peer`]. For what no real device on this machine can be made to do.
+
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use socket2::SockRef;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
+
+use crate::announcer::{Announcer, Identity, Voice};
+use crate::esphome::Firmware;
+use crate::jsonl::JsonProcess;
+use crate::lan::Host;
+use crate::paths;
+use crate::peer::{self, LiveReport, Script};
+
+/// A device as `wakeflash-lab scripted` takes it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ScriptedOptions {
+    /// Its name.
+    #[arg(long)]
+    name: String,
+    /// Its address; it announces nothing before it is told to.
+    #[arg(long)]
+    address: Ipv4Addr,
+    /// Its hardware address.
+    #[arg(long)]
+    mac: String,
+    /// The ESPHome version that it announces.
+    #[arg(long)]
+    version: String,
+    /// Its OTA port.
+    #[arg(long)]
+    port: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "cmd", rename_all = "snake_case")]
+enum Command {
+    /// How the next sessions go.
+    Script { script: Script },
+    /// Announce oneself, with a config hash or without.
+    Announce { hash: Option<u32> },
+    /// Say goodbye.
+    Goodbye,
+    /// What happened.
+    Status,
+}
+
+/// What the device has seen of one client.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SessionReport {
+    /// Bytes of the image that came over the wire.
+    pub wire_bytes: usize,
+    /// Whether the client announced the size of an image.
+    pub prepared: bool,
+    /// The MD5 of the image that arrived as a whole and was right.
+    pub image_md5: Option<String>,
+    /// Whether the fault of the script was reached.
+    pub faulted: bool,
+    /// Why the session ended before its end.
+    pub ended: Option<String>,
+}
+
+#[derive(Default)]
+struct Shared {
+    script: Script,
+    sessions: Vec<LiveReport>,
+}
+
+type State = Arc<Mutex<Shared>>;
+
+/// Runs a scripted device until stdin ends.
+///
+/// # Errors
+/// When its port can't be opened.
+pub async fn run(options: ScriptedOptions) -> Result<()> {
+    let state = State::default();
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, options.port)).await?;
+    let serving = serve(listener, Arc::clone(&state));
+    tokio::select! {
+        ended = serving => ended,
+        ended = obey(options, state) => ended,
+    }
+}
+
+/// One client after the other, as a device does.
+async fn serve(listener: TcpListener, state: State) -> Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let report = LiveReport::default();
+        let script = {
+            let mut shared = state.lock().unwrap_or_else(PoisonError::into_inner);
+            shared.sessions.push(report.clone());
+            shared.script.clone()
+        };
+        let reset = script.faults.iter().any(|(_, fault)| *fault == peer::Fault::Reset);
+        if reset {
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+        }
+        peer::play(stream, script, report).await;
+    }
+}
+
+async fn obey(options: ScriptedOptions, state: State) -> Result<()> {
+    let mut announcer: Option<Announcer> = None;
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        let mut line: Value = serde_json::from_str(&line)?;
+        let id = line["id"].take();
+        let mut reply = Value::Null;
+        match serde_json::from_value(line)? {
+            Command::Script { script } => {
+                state.lock().unwrap_or_else(PoisonError::into_inner).script = script;
+            }
+            Command::Announce { hash } => {
+                let identity = identity(&options, hash);
+                match &announcer {
+                    Some(announcer) => announcer.become_identity(identity).await,
+                    None => announcer = Some(Announcer::start(identity, Voice::Full)?),
+                }
+            }
+            Command::Goodbye => {
+                if let Some(announcer) = announcer.take() {
+                    announcer.goodbye().await;
+                }
+            }
+            Command::Status => {
+                let shared = state.lock().unwrap_or_else(PoisonError::into_inner);
+                let sessions: Vec<_> = shared.sessions.iter().map(summary).collect();
+                reply = serde_json::to_value(sessions)?;
+            }
+        }
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{}", json!({"id": id, "ok": reply}))?;
+        stdout.flush()?;
+    }
+    Ok(())
+}
+
+fn identity(options: &ScriptedOptions, config_hash: Option<u32>) -> Identity {
+    Identity {
+        name: options.name.clone(),
+        friendly_name: None,
+        mac: options.mac.replace(':', ""),
+        version: options.version.clone(),
+        config_hash,
+        api_port: Some(6053),
+        address: options.address,
+    }
+}
+
+fn summary(report: &LiveReport) -> SessionReport {
+    let report = report.now();
+    SessionReport {
+        wire_bytes: report.wire.len(),
+        prepared: report.wire_size.is_some(),
+        image_md5: report.image.is_some().then_some(report.md5).flatten(),
+        faulted: report.faulted,
+        ended: report.ended,
+    }
+}
+
+/// A scripted device in a host of the LAN. It ends when dropped.
+pub struct ScriptedDevice {
+    process: JsonProcess,
+}
+
+impl ScriptedDevice {
+    /// Starts `wakeflash-lab scripted` in a host, with the name and the version of a real firmware. It does
+    /// everything right and announces nothing before it is told otherwise.
+    ///
+    /// # Errors
+    /// When it has not been built or doesn't start.
+    pub async fn start(host: &Host, name: &str, port: u16, firmware: &Firmware) -> Result<Self> {
+        let program: PathBuf = paths::binary("wakeflash-lab")?;
+        let mut command = host.admin(program);
+        command.args(["scripted", "--name", name, "--mac", host.mac()]);
+        command.args(["--address", &host.address().to_string(), "--port", &port.to_string()]);
+        command.args(["--version", &firmware.esphome_version]).stderr(Stdio::inherit());
+        let process = JsonProcess::spawn(name, command)?;
+        let device = Self { process };
+        device.sessions().await?;
+        Ok(device)
+    }
+
+    async fn tell(&self, command: &Command) -> Result<Value> {
+        self.process.request(serde_json::to_value(command)?).await
+    }
+
+    /// How the sessions go from now on.
+    ///
+    /// # Errors
+    /// When the device has ended.
+    pub async fn play(&self, script: Script) -> Result<()> {
+        self.tell(&Command::Script { script }).await.map(|_| ())
+    }
+
+    /// It wakes, or has restarted, and announces this.
+    ///
+    /// # Errors
+    /// When the device has ended.
+    pub async fn announce(&self, hash: Option<u32>) -> Result<()> {
+        self.tell(&Command::Announce { hash }).await.map(|_| ())
+    }
+
+    /// It says goodbye; its port stays open.
+    ///
+    /// # Errors
+    /// When the device has ended.
+    pub async fn goodbye(&self) -> Result<()> {
+        self.tell(&Command::Goodbye).await.map(|_| ())
+    }
+
+    /// What it has seen of each of its clients.
+    ///
+    /// # Errors
+    /// When the device has ended.
+    pub async fn sessions(&self) -> Result<Vec<SessionReport>> {
+        let sessions = self.tell(&Command::Status).await?;
+        serde_json::from_value(sessions).context("the scripted device answers nonsense")
+    }
+
+    /// Waits until its sessions satisfy a condition.
+    ///
+    /// # Errors
+    /// When they don't within `timeout`.
+    pub async fn until(
+        &self,
+        what: &str,
+        timeout: Duration,
+        wanted: impl Fn(&[SessionReport]) -> bool,
+    ) -> Result<Vec<SessionReport>> {
+        let give_up = tokio::time::Instant::now() + timeout;
+        loop {
+            let sessions = self.sessions().await?;
+            if wanted(&sessions) {
+                return Ok(sessions);
+            }
+            if tokio::time::Instant::now() > give_up {
+                bail!("not within {timeout:?}: {what}; {sessions:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

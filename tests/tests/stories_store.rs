@@ -1,0 +1,177 @@
+//! Disks that are full, and stores that can't be opened.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use wakeflash_core::view::UpdateDetails;
+use wakeflash_tests::headless::{Headless, HeadlessOptions};
+use wakeflash_tests::stage::{BUILD, DEVICE, SOON, Scene, Stage};
+
+#[tokio::test]
+async fn a_full_disk_for_images_fails_the_build_in_words_and_retry_works_with_room() -> Result<()> {
+    let scene = Scene { disk: Some(("artifacts".to_owned(), 4096)), ..Scene::default() };
+    let Some(stage) = Stage::play(scene).await? else { return Ok(()) };
+    let disk = stage.disk.as_ref().context("a small disk")?;
+    stage.let_it_be_seen().await?;
+    disk.fill()?;
+    stage.command("install").await?;
+    let row = serde_json::to_value(stage.until_state("failed", BUILD).await?)?;
+    let problem = &row["update"]["state"]["problem"];
+    ensure!(problem["code"] == "artifact.no_space", "{problem}");
+    ensure!(problem["help"].as_str().is_some_and(|help| !help.is_empty()), "{problem}");
+    ensure!(stage.notifications("failed").len() == 1);
+    let left: Vec<_> = std::fs::read_dir(disk.path(""))?.collect::<Result<_, _>>()?;
+    ensure!(left.len() == 1, "nothing but what fills the disk: {left:?}");
+
+    disk.free()?;
+    stage.command("retry").await?;
+    let row = stage.until_state("waiting", BUILD).await?;
+    let wanted = row.update.and_then(|update| update.wanted_hash).map(|hash| hash.0);
+    stage.wake().await?;
+    stage.until_state("installed", SOON).await?;
+    ensure!(stage.device.running_hash().await? == wanted && wanted.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_disk_for_the_queue_refuses_commands_loses_nothing_and_recovers() -> Result<()> {
+    let scene = Scene { disk: Some((String::new(), 8192)), ..Scene::default() };
+    let Some(mut stage) = Stage::play(scene).await? else { return Ok(()) };
+    stage.let_it_be_seen().await?;
+    let row = stage.until_built().await?;
+    let wanted = row.update.and_then(|update| update.wanted_hash).map(|hash| hash.0);
+    let disk = stage.disk.as_ref().context("a small disk")?;
+
+    disk.fill()?;
+    for command in ["cancel", "install"] {
+        let error = stage.app.process().refusal(json!({"cmd": command, "device": DEVICE})).await?;
+        ensure!(error["code"] == "store.unwritable", "{error}");
+        ensure!(error["help"].as_str().is_some_and(|help| !help.is_empty()), "{error}");
+    }
+    let snapshot = stage.snapshot().await?;
+    let store = serde_json::to_value(&snapshot.status.store)?;
+    ensure!(store["code"] == "store.unwritable", "the status says it: {store}");
+    stage.until_state("waiting", SOON).await?;
+    // What can't be stored isn't done: a device that wakes now is not flashed.
+    stage.device.wake_fully().await?;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    ensure!(stage.device.state().await?.ota_started == 0, "flashed without a record");
+
+    // Killed in that state, it still knows everything that it had stored.
+    disk.free()?;
+    stage.app.restart().await?;
+    stage.until_ready().await?;
+    let row = stage.until_state("installed", SOON).await?;
+    ensure!(row.update.and_then(|update| update.wanted_hash).map(|hash| hash.0) == wanted);
+    ensure!(stage.device.running_hash().await? == wanted && wanted.is_some());
+
+    // Without a restart, too.
+    let disk = stage.disk.as_ref().context("a small disk")?;
+    disk.fill()?;
+    let error = stage.app.process().refusal(json!({"cmd": "install", "device": DEVICE})).await?;
+    ensure!(error["code"] == "store.unwritable", "{error}");
+    disk.free()?;
+    stage.device.sleep(true).await?;
+    stage.device.wake_fully().await?;
+    stage
+        .until_snapshot("the store is well again", SOON, |snapshot| snapshot.status.store.is_none())
+        .await?;
+    stage.command("install").await?;
+    stage.until_state("installed", BUILD).await?;
+    let details: UpdateDetails = stage.details().await?;
+    ensure!(details.update.id.0 == 2, "the refused one took no number: {:?}", details.update);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_queue_that_fills_up_while_it_works_tells_what_it_could_not_store() -> Result<()> {
+    let scene =
+        Scene { disk: Some((String::new(), 8192)), really_builds: true, ..Scene::default() };
+    let Some(stage) = Stage::play(scene).await? else { return Ok(()) };
+    let disk = stage.disk.as_ref().context("a small disk")?;
+    stage.command("install").await?;
+    stage.until_compiling().await?;
+    disk.fill()?;
+    // The end of the build can't be refused: it is kept until it can be stored.
+    stage
+        .until_snapshot("the store has a problem", BUILD, |snapshot| {
+            snapshot.status.store.is_some()
+        })
+        .await?;
+    stage.until_no_build_runs(SOON).await?;
+    stage.until_state("building", SOON).await?;
+    disk.free()?;
+    let row = serde_json::to_value(stage.until_state("failed", SOON).await?)?;
+    ensure!(row["update"]["state"]["problem"]["code"] == "artifact.no_space", "{row}");
+    stage.command("retry").await?;
+    stage.until_state("waiting", BUILD).await?;
+    ensure!(stage.snapshot().await?.status.store.is_none());
+    Ok(())
+}
+
+/// Starts the application on a state directory; it must refuse, in one line.
+async fn refuses(state: &Path, config: &Path, code: &str) -> Result<()> {
+    let app = Headless::start(HeadlessOptions::new(config, state), None)?;
+    let status = app.process().wait(SOON).await.context(code.to_owned())?;
+    ensure!(status.code() == Some(1), "{code}: {status}");
+    // What it printed is read to its end by then, or soon after.
+    let line = app.wait_for("its reason", SOON, |line| line.get("error").is_some()).await?;
+    ensure!(app.process().lines().len() == 1, "{:?}", app.process().lines());
+    ensure!(line["error"]["code"] == code && line["id"].is_null(), "{code}: {line}");
+    for words in ["message", "help"] {
+        ensure!(line["error"][words].as_str().is_some_and(|text| !text.is_empty()), "{line}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_ends_the_start_with_one_line() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let config = dir.path().join("config");
+    std::fs::create_dir(&config)?;
+    let state = |name: &str| dir.path().join(name);
+
+    // In use by another copy.
+    let first = Headless::start(HeadlessOptions::new(&config, &state("state")), None)?;
+    first.request(json!({"cmd": "snapshot"})).await?;
+    refuses(&state("state"), &config, "store.in_use").await?;
+    first.request(json!({"cmd": "shutdown"})).await?;
+    ensure!(first.process().wait(SOON).await?.success());
+
+    // Written by a newer version.
+    let database = state("state").join("wakeflash.db");
+    rusqlite::Connection::open(&database)?.pragma_update(None, "user_version", 999)?;
+    let before = std::fs::read(&database)?;
+    refuses(&state("state"), &config, "store.newer").await?;
+    ensure!(std::fs::read(&database)? == before, "it was changed");
+
+    // Garbage, a directory in its place, a file in the state directory's place, an impossible path.
+    std::fs::create_dir(state("garbage"))?;
+    std::fs::write(state("garbage").join("wakeflash.db"), vec![b'x'; 10_000])?;
+    refuses(&state("garbage"), &config, "store.unusable").await?;
+    ensure!(std::fs::read(state("garbage").join("wakeflash.db"))? == vec![b'x'; 10_000]);
+    std::fs::create_dir_all(state("dir").join("wakeflash.db"))?;
+    refuses(&state("dir"), &config, "store.unusable").await?;
+    std::fs::write(state("file"), "")?;
+    refuses(&state("file"), &config, "store.unusable").await?;
+    refuses(&state("file").join("below"), &config, "store.unusable").await?;
+
+    // A row that nobody can read is no reason to throw it away.
+    let database = state("row").join("wakeflash.db");
+    let app = Headless::start(HeadlessOptions::new(&config, &state("row")), None)?;
+    app.request(json!({"cmd": "shutdown"})).await?;
+    ensure!(app.process().wait(SOON).await?.success());
+    rusqlite::Connection::open(&database)?.execute(
+        "INSERT INTO updates (id, device, active, body) VALUES (1, 'sleepy.yaml', 1, '{')",
+        [],
+    )?;
+    refuses(&state("row"), &config, "store.unusable").await?;
+    let rows: u32 = rusqlite::Connection::open(&database)?.query_row(
+        "SELECT count(*) FROM updates",
+        [],
+        |row| row.get(0),
+    )?;
+    ensure!(rows == 1);
+    Ok(())
+}
