@@ -180,9 +180,14 @@ async fn first_start(scene: &mut Scene) -> Result<()> {
         Ok(())
     })
     .await?;
-    page.fill("config-dir-input", &scene.dir.path().join("nothing").to_string_lossy()).await?;
-    page.click("config-dir-confirm").await?;
-    page.until_shown("config-dir-problem").await?;
+    let missing = scene.dir.path().join("nothing");
+    for (wrong, said) in
+        [("some/where", "complete path"), (&missing.to_string_lossy(), "is not there")]
+    {
+        page.fill("config-dir-input", wrong).await?;
+        page.click("config-dir-confirm").await?;
+        page.until_says("config-dir-problem", said).await?;
+    }
     page.fill("config-dir-input", &scene.config().to_string_lossy()).await?;
     page.click("config-dir-confirm").await?;
     page.until_there(DEVICE).await?;

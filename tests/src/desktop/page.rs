@@ -293,7 +293,11 @@ impl Page {
         .await
     }
 
-    async fn click_at(&self, css: &str) -> Result<()> {
+    /// Clicks what a selector finds, such as a row's `secondary-action`.
+    ///
+    /// # Errors
+    /// When it isn't there or can't be clicked in time.
+    pub async fn click_at(&self, css: &str) -> Result<()> {
         until(&format!("{css} can be clicked"), SOON, async || {
             self.find(css).await?.click().await.map_err(words)
         })
@@ -308,8 +312,11 @@ impl Page {
         .await
     }
 
+    /// As it is rendered. The driver's own question finds nothing in elements that `contain` their layout.
     async fn text_at(&self, css: &str) -> Result<String> {
-        self.find(css).await?.text().await.map_err(words)
+        let script = "return document.querySelector(arguments[0])?.innerText ?? null";
+        let text = self.run(script, vec![json!(css)]).await?;
+        text.as_str().map(str::to_owned).with_context(|| format!("there is no {css}"))
     }
 
     async fn find(&self, css: &str) -> Result<Element> {
