@@ -210,7 +210,7 @@ async fn trouble(scene: &mut Scene) -> Result<()> {
     page.until_shown("banner-esphome").await?;
     page.until_state("broken.yaml", "broken", SOON).await?;
     let said = page.row_text("broken.yaml").await?;
-    ensure!(said.contains("YAML") || said.contains("line"), "its row says {said:?}");
+    ensure!(said.contains("Line 3"), "its row says {said:?}");
     page.until_there(DEVICE).await?;
 
     // Mended, it is a device like others.
