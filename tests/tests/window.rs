@@ -321,7 +321,7 @@ impl Screenshots {
         self.save(scene, page, "drawer.png").await?;
         page.click("drawer-close").await?;
         page.until_gone("drawer").await?;
-        self.save(scene, page, "list.png").await
+        self.save(scene, page, "window.png").await
     }
 
     async fn save(&self, scene: &Scene, page: &Page, name: &str) -> Result<()> {
