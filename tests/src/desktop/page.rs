@@ -343,8 +343,8 @@ fn quoted(text: &str) -> String {
 
 /// WebKit's driver often has no message; the kind of error says more.
 fn words(error: CmdError) -> anyhow::Error {
-    match error {
-        CmdError::Standard(error) => anyhow!("{} {}", error.error, error.message),
-        other => other.into(),
+    if let CmdError::Standard(error) = &error {
+        return anyhow!("{} {}", error.error, error.message);
     }
+    error.into()
 }
