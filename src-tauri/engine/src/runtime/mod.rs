@@ -382,8 +382,7 @@ impl Runtime {
                 self.connections.remove(&update);
             }
             WatchEvent::Returned { update, name, peer } => {
-                self.happened(Input::Returned { update }).await;
-                self.ask_for_word(name, peer.ip());
+                self.ask_for_word(update, name, peer.ip());
             }
             WatchEvent::Unreachable { update, reason, .. } => match reason {
                 Unreachable::NoAnswer => self.happened(Input::Unreachable { update }).await,

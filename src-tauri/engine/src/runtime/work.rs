@@ -42,6 +42,7 @@ pub(super) enum Report {
     AboutToComplete { update: UpdateId, reply: oneshot::Sender<Result<(), Problem>> },
     FlashEnded { update: UpdateId, outcome: FlashOutcome },
     Answered(Sighting),
+    Returned { update: UpdateId, peer: IpAddr },
 }
 
 /// An image in memory, and its name in the artifact store: an update that is built again gets another one.
@@ -151,6 +152,9 @@ impl Runtime {
             Report::Answered(sighting) => {
                 self.happened(Input::Sighted(sighting)).await;
             }
+            Report::Returned { update, peer } => {
+                self.happened(Input::Returned { update, peer }).await;
+            }
         }
     }
 
@@ -170,7 +174,8 @@ impl Runtime {
             | Report::ImageReady { .. }
             | Report::ImageLost { .. }
             | Report::FlashWent { .. }
-            | Report::Answered(_) => {}
+            | Report::Answered(_)
+            | Report::Returned { .. } => {}
         }
     }
 
@@ -376,14 +381,16 @@ impl Runtime {
         Some(&delivery.build.image)
     }
 
-    /// Asks a device that came back what it runs.
-    pub(super) fn ask_for_word(&mut self, name: String, peer: IpAddr) {
+    /// Asks whoever accepts connections again who it is and what it runs. Silence means that the device is
+    /// back, when it is where it was flashed.
+    pub(super) fn ask_for_word(&mut self, update: UpdateId, name: String, peer: IpAddr) {
         let cancel = self.cancel.child_token();
         self.spawn(async move {
             tokio::select! {
                 () = cancel.cancelled() => None,
                 answer = question::ask(&name, peer, WORD_DEADLINE) => match answer {
-                    Ok(sighting) => sighting.map(Report::Answered),
+                    Ok(Some(sighting)) => Some(Report::Answered(sighting)),
+                    Ok(None) => Some(Report::Returned { update, peer }),
                     Err(error) => {
                         tracing::warn!("asking {name} at {peer}: {error:#}");
                         None

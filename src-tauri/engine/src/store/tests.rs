@@ -10,7 +10,7 @@ fn update(id: u32, device: &str, state: UpdateState) -> Update {
         device: DeviceId::of_file(device),
         name: device.trim_end_matches(".yaml").to_owned(),
         requested_at: Timestamp::from_millis(1),
-        running_at_request: None,
+        known_hashes: Vec::new(),
         mac: None,
         state,
         timeline: Vec::new(),
