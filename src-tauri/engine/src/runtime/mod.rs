@@ -244,13 +244,14 @@ impl Runtime {
         self.happened(Input::Tick).await;
     }
 
-    /// Takes in something that can't be refused. When it can't be stored it is kept and tried again, in
-    /// order, and nothing follows from it until then.
+    /// Takes in something that can't be refused. What never comes again is kept when it can't be stored and
+    /// tried again, in order, and nothing follows from it until then.
     async fn happened(&mut self, input: Input) {
-        // Packets come again, and time passes anyway.
-        let comes_again =
-            matches!(input, Input::Sighted(_) | Input::Tick | Input::Unreachable { .. });
-        if !comes_again {
+        if keeps(&input) {
+            if matches!(input, Input::Configs(_)) {
+                // It says everything that an older one said.
+                self.pending.retain(|kept| !matches!(kept, Input::Configs(_)));
+            }
             self.pending.push_back(input);
             self.take_pending().await;
         } else if let Err(problem) = self.decide(input).await {
@@ -376,6 +377,14 @@ impl Runtime {
                 self.happened(Input::Sighted(sighting)).await;
             }
             WatchEvent::Connected { update, peer, stream, .. } => {
+                self.take_pending().await;
+                if !self.pending.is_empty() {
+                    // What is pending may change what the connection is for. The device will be there again.
+                    tracing::warn!(
+                        "the connection to {peer} is not used: the state can't be stored"
+                    );
+                    return;
+                }
                 self.connections.insert(update, stream);
                 self.happened(Input::Connected { update, peer: peer.ip() }).await;
                 // A connection that was neither used nor dropped by now has no place in the state.
@@ -446,6 +455,33 @@ impl Runtime {
         if tokio::time::timeout(SHUTDOWN_LIMIT, finish).await.is_err() {
             tracing::warn!("some tasks did not end within {SHUTDOWN_LIMIT:?} and were cut off");
         }
+    }
+}
+
+/// Whether it must not be lost when it can't be stored. The rest comes again by itself: packets, ticks, and
+/// what was about a connection, which is another one by the time the store can be written again.
+const fn keeps(input: &Input) -> bool {
+    match input {
+        Input::BuilderReady(_)
+        | Input::Configs(_)
+        | Input::BuildEnded { .. }
+        | Input::FlashEnded { .. }
+        | Input::ImageLost { .. }
+        | Input::Recover => true,
+        Input::Sighted(_)
+        | Input::Tick
+        | Input::Connected { .. }
+        | Input::Returned { .. }
+        | Input::Unreachable { .. }
+        | Input::SourcesChecked { .. }
+        // Whoever asked gets the refusal.
+        | Input::Install(_)
+        | Input::Cancel(_)
+        | Input::Retry(_)
+        | Input::Rebuild(_)
+        | Input::FlashAnyway(_)
+        | Input::Settings(_)
+        | Input::AboutToComplete(_) => false,
     }
 }
 
