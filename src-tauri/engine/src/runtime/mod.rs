@@ -224,6 +224,9 @@ impl Runtime {
 
     async fn recover(&mut self) {
         self.happened(Input::Recover).await;
+        // What waits is shown and can be cancelled, though the config directory may not be there.
+        let rows = self.dispatch.rows().into_iter().collect();
+        self.publisher.refresh(&self.dispatch, &rows, now());
         for update in self.dispatch.updates().map(|update| update.id).collect::<Vec<_>>() {
             self.prepare_image(update);
         }
