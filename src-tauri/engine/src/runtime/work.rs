@@ -394,9 +394,9 @@ impl Runtime {
     }
 
     /// Deletes images that no active update needs. A build that has just stored its image holds it up until
-    /// the update has that image.
+    /// the update has that image, and that is stored.
     pub(super) async fn collect_garbage(&mut self) {
-        if !self.work.builds.is_empty() {
+        if !self.work.builds.is_empty() || !self.pending.is_empty() {
             return;
         }
         self.work.garbage = false;
