@@ -291,8 +291,9 @@ impl Runtime {
             self.publisher.change_status(|status| status.store = Some(problem.clone()));
             return Err(problem);
         }
+        let stored = decision.is_durable();
         let Decision { updates, touched, effects, started, .. } = decision;
-        if !updates.is_empty() {
+        if stored {
             self.publisher.change_status(|status| status.store = None);
         }
         self.settle(updates.keys().copied(), &touched, now);
