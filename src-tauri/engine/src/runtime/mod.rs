@@ -3,8 +3,10 @@
 //! back over one bounded channel.
 
 mod flash;
+mod images;
 mod publish;
 mod requests;
+mod sources;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -343,6 +345,7 @@ impl Runtime {
                 | UpdateState::Superseded { .. } => {
                     self.publisher.end_progress(id);
                     self.work.images.remove(&id);
+                    self.prepare_next_image();
                     self.work.garbage = true;
                 }
             }
