@@ -208,12 +208,17 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")
 }
 
-/// Makes a directory that only its owner can enter.
+/// Makes a directory that only its owner can enter. The rights of one that is there are somebody's choice.
 pub(crate) fn private_dir(path: &Path) -> anyhow::Result<()> {
+    if let Ok(metadata) = std::fs::metadata(path) {
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            tracing::warn!("others can enter {} (mode {mode:o})", path.display());
+        }
+    }
+    // The mode is that of what is made here.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.with_context(|| format!("making the directory {}", path.display()))?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o700))
-        .with_context(|| format!("protecting the directory {}", path.display()))
+    made.with_context(|| format!("making the directory {}", path.display()))
 }
 
 fn private_file(path: &Path) -> anyhow::Result<()> {
