@@ -3,8 +3,10 @@
 //! back over one bounded channel.
 
 mod flash;
+mod images;
 mod publish;
 mod requests;
+mod sources;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -224,6 +226,9 @@ impl Runtime {
 
     async fn recover(&mut self) {
         self.happened(Input::Recover).await;
+        // What waits is shown and can be cancelled, though the config directory may not be there.
+        let rows = self.dispatch.rows().into_iter().collect();
+        self.publisher.refresh(&self.dispatch, &rows, now());
         for update in self.dispatch.updates().map(|update| update.id).collect::<Vec<_>>() {
             self.prepare_image(update);
         }
@@ -244,13 +249,14 @@ impl Runtime {
         self.happened(Input::Tick).await;
     }
 
-    /// Takes in something that can't be refused. When it can't be stored it is kept and tried again, in
-    /// order, and nothing follows from it until then.
+    /// Takes in something that can't be refused. What never comes again is kept when it can't be stored and
+    /// tried again, in order, and nothing follows from it until then.
     async fn happened(&mut self, input: Input) {
-        // Packets come again, and time passes anyway.
-        let comes_again =
-            matches!(input, Input::Sighted(_) | Input::Tick | Input::Unreachable { .. });
-        if !comes_again {
+        if keeps(&input) {
+            if matches!(input, Input::Configs(_)) {
+                // It says everything that an older one said.
+                self.pending.retain(|kept| !matches!(kept, Input::Configs(_)));
+            }
             self.pending.push_back(input);
             self.take_pending().await;
         } else if let Err(problem) = self.decide(input).await {
@@ -287,8 +293,9 @@ impl Runtime {
             self.publisher.change_status(|status| status.store = Some(problem.clone()));
             return Err(problem);
         }
+        let stored = decision.is_durable();
         let Decision { updates, touched, effects, started, .. } = decision;
-        if !updates.is_empty() {
+        if stored {
             self.publisher.change_status(|status| status.store = None);
         }
         self.settle(updates.keys().copied(), &touched, now);
@@ -338,6 +345,7 @@ impl Runtime {
                 | UpdateState::Superseded { .. } => {
                     self.publisher.end_progress(id);
                     self.work.images.remove(&id);
+                    self.prepare_next_image();
                     self.work.garbage = true;
                 }
             }
@@ -376,6 +384,14 @@ impl Runtime {
                 self.happened(Input::Sighted(sighting)).await;
             }
             WatchEvent::Connected { update, peer, stream, .. } => {
+                self.take_pending().await;
+                if !self.pending.is_empty() {
+                    // What is pending may change what the connection is for. The device will be there again.
+                    tracing::warn!(
+                        "the connection to {peer} is not used: the state can't be stored"
+                    );
+                    return;
+                }
                 self.connections.insert(update, stream);
                 self.happened(Input::Connected { update, peer: peer.ip() }).await;
                 // A connection that was neither used nor dropped by now has no place in the state.
@@ -445,6 +461,33 @@ impl Runtime {
         if tokio::time::timeout(SHUTDOWN_LIMIT, finish).await.is_err() {
             tracing::warn!("some tasks did not end within {SHUTDOWN_LIMIT:?} and were cut off");
         }
+    }
+}
+
+/// Whether it must not be lost when it can't be stored. The rest comes again by itself: packets, ticks, and
+/// what was about a connection, which is another one by the time the store can be written again.
+const fn keeps(input: &Input) -> bool {
+    match input {
+        Input::BuilderReady(_)
+        | Input::Configs(_)
+        | Input::BuildEnded { .. }
+        | Input::FlashEnded { .. }
+        | Input::ImageLost { .. }
+        | Input::Recover => true,
+        Input::Sighted(_)
+        | Input::Tick
+        | Input::Connected { .. }
+        | Input::Returned { .. }
+        | Input::Unreachable { .. }
+        | Input::SourcesChecked { .. }
+        // Whoever asked gets the refusal.
+        | Input::Install(_)
+        | Input::Cancel(_)
+        | Input::Retry(_)
+        | Input::Rebuild(_)
+        | Input::FlashAnyway(_)
+        | Input::Settings(_)
+        | Input::AboutToComplete(_) => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Work that takes time: it runs in tasks of the runtime's own, can be stopped, and reports back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,18 +12,17 @@ use wakeflash_core::device::{DeviceId, Sighting};
 use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::ota::PreparedImage;
-use wakeflash_core::update::{Sha256, SourceChange, SourceFile, StateKind, UpdateId};
+use wakeflash_core::update::{Sha256, SourceChange, StateKind, UpdateId};
 use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus, Progress};
 
 use super::Runtime;
-use crate::artifacts::Artifacts;
+pub(super) use super::images::ready_image;
+pub(super) use super::sources::compare_sources;
+use crate::artifacts::LoadError;
 use crate::builder::{self, BuildFailure, BuildOutcome, BuildRequest, BuilderEvent};
 use crate::configs::{self, ConfigsEvent};
 use crate::esphome::{self, InstallFailure};
 use crate::watch::question;
-
-/// How many images are kept ready in memory; the others are read when their device is there.
-const IMAGES_READY: usize = 32;
 
 /// How long a device has to answer what it runs.
 const WORD_DEADLINE: Duration = Duration::from_secs(2);
@@ -33,11 +32,11 @@ const WORD_DEADLINE: Duration = Duration::from_secs(2);
 pub(super) enum Report {
     Configs(ConfigsEvent),
     Esphome(EsphomeStatus),
-    SourcesChecked { update: UpdateId, changes: Vec<SourceChange> },
+    SourcesChecked { update: UpdateId, image: Sha256, changes: Option<Vec<SourceChange>> },
     BuildWent { update: UpdateId, event: BuilderEvent },
     BuildEnded { update: UpdateId, result: Result<BuildOutcome, Problem> },
-    ImageReady { update: UpdateId, image: ReadyImage },
-    ImageLost { update: UpdateId, name: Sha256, problem: Problem },
+    ImagePrepared { update: UpdateId, name: Sha256, result: Result<Arc<PreparedImage>, LoadError> },
+    PrepareAgain(UpdateId),
     FlashWent { update: UpdateId, progress: Progress },
     AboutToComplete { update: UpdateId, reply: oneshot::Sender<Result<(), Problem>> },
     FlashEnded { update: UpdateId, outcome: FlashOutcome },
@@ -61,6 +60,12 @@ pub(super) struct Work {
     building: BTreeMap<DeviceId, Arc<Mutex<()>>>,
     /// Images ready to be sent.
     pub(super) images: BTreeMap<UpdateId, ReadyImage>,
+    /// Updates whose images are to be made ready, and the one whose image is.
+    pub(super) to_prepare: VecDeque<UpdateId>,
+    pub(super) preparing: Option<UpdateId>,
+    /// Updates whose sources are to be compared, and the one whose sources are.
+    pub(super) to_check: BTreeSet<UpdateId>,
+    pub(super) checking: Option<UpdateId>,
     /// Something has ended, so that its image may be of no use any more.
     pub(super) garbage: bool,
     installing_esphome: bool,
@@ -113,8 +118,8 @@ impl Runtime {
                 self.work.installing_esphome = matches!(status, EsphomeStatus::Installing { .. });
                 self.take_esphome(status).await;
             }
-            Report::SourcesChecked { update, changes } => {
-                self.happened(Input::SourcesChecked { update, changes }).await;
+            Report::SourcesChecked { update, image, changes } => {
+                self.sources_checked(update, &image, changes).await;
             }
             Report::BuildWent { update, event } => self.build_went(update, event),
             Report::BuildEnded { update, result } => {
@@ -122,17 +127,10 @@ impl Runtime {
                 let result = result.map(|outcome| (outcome.build, outcome.changes));
                 self.happened(Input::BuildEnded { update, result }).await;
             }
-            Report::ImageReady { update, image } => {
-                let still_wanted = self.image_of(update) == Some(&image.name);
-                if still_wanted && self.work.images.len() < IMAGES_READY {
-                    self.work.images.insert(update, image);
-                }
+            Report::ImagePrepared { update, name, result } => {
+                self.image_prepared(update, name, result).await;
             }
-            Report::ImageLost { update, name, problem } => {
-                if self.image_of(update) == Some(&name) {
-                    self.happened(Input::ImageLost { update, problem }).await;
-                }
-            }
+            Report::PrepareAgain(update) => self.prepare_image(update),
             Report::FlashWent { update, progress } => {
                 if let Some(device) =
                     self.dispatch.update(update).map(|update| update.device.clone())
@@ -171,8 +169,8 @@ impl Runtime {
             | Report::Esphome(_)
             | Report::SourcesChecked { .. }
             | Report::BuildWent { .. }
-            | Report::ImageReady { .. }
-            | Report::ImageLost { .. }
+            | Report::ImagePrepared { .. }
+            | Report::PrepareAgain(_)
             | Report::FlashWent { .. }
             | Report::Answered(_)
             | Report::Returned { .. } => {}
@@ -261,29 +259,6 @@ impl Runtime {
         Ok(())
     }
 
-    /// Compares an update's sources with what it was built from.
-    pub(super) fn check_sources(&mut self, update: UpdateId) {
-        let Some(dir) = self.dispatch.settings().config_dir.clone().map(PathBuf::from) else {
-            return;
-        };
-        let Some((device, sources)) = self.dispatch.update(update).and_then(|update| {
-            Some((update.device.clone(), update.state.delivery()?.build.sources.clone()))
-        }) else {
-            return;
-        };
-        self.spawn(async move {
-            match compare_sources(dir, device.clone(), sources).await {
-                Ok(changes) => Some(Report::SourcesChecked { update, changes }),
-                Err(problem) => {
-                    // The directory is gone as a whole. That says nothing about the sources; the status of
-                    // the directory says it to the user, and the image is an immutable copy.
-                    tracing::warn!("the sources of {device} can't be compared: {problem}");
-                    None
-                }
-            }
-        });
-    }
-
     /// Starts ESPHome for an update.
     pub(super) fn start_build(&mut self, update: UpdateId, device: DeviceId) {
         let (Some(esphome), Some(dir)) =
@@ -349,38 +324,6 @@ impl Runtime {
         }
     }
 
-    /// Reads, checks and compresses the image of a waiting update, so that nothing of it has to be done when
-    /// the device is awake.
-    pub(super) fn prepare_image(&mut self, update: UpdateId) {
-        let name = self.image_of(update).cloned();
-        if self.work.images.get(&update).map(|ready| &ready.name) != name.as_ref() {
-            // It is of an earlier build.
-            self.work.images.remove(&update);
-        }
-        let waits = self
-            .dispatch
-            .update(update)
-            .is_some_and(|update| update.state.kind() == StateKind::Waiting);
-        let Some(name) = name.filter(|_| waits) else { return };
-        if self.work.images.contains_key(&update) || self.work.images.len() >= IMAGES_READY {
-            return;
-        }
-        let artifacts = self.artifacts.clone();
-        self.spawn(async move {
-            Some(match ready_image(artifacts, name.clone()).await {
-                Ok(image) => Report::ImageReady { update, image: ReadyImage { name, image } },
-                Err(problem) => Report::ImageLost { update, name, problem },
-            })
-        });
-    }
-
-    /// The image that an active update delivers now.
-    fn image_of(&self, update: UpdateId) -> Option<&Sha256> {
-        let update = self.dispatch.update(update)?;
-        let delivery = update.state.delivery().filter(|_| !update.state.kind().is_final())?;
-        Some(&delivery.build.image)
-    }
-
     /// Asks whoever accepts connections again who it is and what it runs. Silence means that the device is
     /// back, when it is where it was flashed.
     pub(super) fn ask_for_word(&mut self, update: UpdateId, name: String, peer: IpAddr) {
@@ -401,9 +344,9 @@ impl Runtime {
     }
 
     /// Deletes images that no active update needs. A build that has just stored its image holds it up until
-    /// the update has that image.
+    /// the update has that image, and that is stored.
     pub(super) async fn collect_garbage(&mut self) {
-        if !self.work.builds.is_empty() {
+        if !self.work.builds.is_empty() || !self.pending.is_empty() {
             return;
         }
         self.work.garbage = false;
@@ -421,36 +364,4 @@ impl Runtime {
             Err(error) => tracing::error!("deleting old images: {error}"),
         }
     }
-}
-
-/// Reads an image, checks that it is what was built, and compresses it.
-pub(super) async fn ready_image(
-    artifacts: Artifacts,
-    image: Sha256,
-) -> Result<Arc<PreparedImage>, Problem> {
-    let unusable = |error: String| {
-        Problem::new("artifact.unusable", format!("The built firmware can't be used: {error}."))
-            .with_help("Install again to build it anew.")
-    };
-    tokio::task::spawn_blocking(move || {
-        let bytes = artifacts.load(&image)?;
-        PreparedImage::new(bytes.to_vec())
-            .map(Arc::new)
-            .map_err(|error| unusable(error.to_string()))
-    })
-    .await
-    .map_err(|error| unusable(error.to_string()))?
-}
-
-/// Compares the sources of a build with what they are now.
-pub(super) async fn compare_sources(
-    dir: PathBuf,
-    device: DeviceId,
-    sources: Vec<SourceFile>,
-) -> Result<Vec<SourceChange>, Problem> {
-    tokio::task::spawn_blocking(move || configs::changed_sources(&dir, &device, &sources))
-        .await
-        .map_err(|error| {
-            Problem::new("engine.defect", format!("The sources can't be compared: {error}."))
-        })?
 }

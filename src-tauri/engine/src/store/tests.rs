@@ -92,6 +92,16 @@ fn only_the_owner_can_read_it() {
 }
 
 #[test]
+fn the_rights_of_a_directory_that_was_there_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    let _store = Store::open(dir.path()).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(dir.path()), 0o755);
+    assert_eq!(mode(&dir.path().join("wakeflash.db")), 0o600);
+}
+
+#[test]
 fn a_second_copy_is_refused_with_words() {
     let dir = tempfile::tempdir().unwrap();
     let _first = Store::open(dir.path()).unwrap();
