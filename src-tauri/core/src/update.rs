@@ -374,7 +374,13 @@ impl StateKind {
             }
             S::Waiting => matches!(
                 next,
-                S::Queued | S::Held | S::Flashing | S::Installed | S::Cancelled | S::Superseded
+                S::Queued
+                    | S::Held
+                    | S::Flashing
+                    | S::Installed
+                    | S::Failed
+                    | S::Cancelled
+                    | S::Superseded
             ),
             S::Held => {
                 matches!(next, S::Queued | S::Waiting | S::Installed | S::Cancelled | S::Superseded)
