@@ -139,6 +139,23 @@ impl Store {
         tokio::task::spawn_blocking(move || store.commit_blocking(&commit)).await?
     }
 
+    /// Whether a change could be written now: writes one that changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn check_writable(&self) -> anyhow::Result<()> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut connection = store.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = connection.transaction().context("beginning a transaction")?;
+            let version: u32 =
+                transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+            transaction.pragma_update(None, "user_version", version)?;
+            transaction.commit().context("committing")
+        })
+        .await?
+    }
+
     fn commit_blocking(&self, commit: &Commit) -> anyhow::Result<()> {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = connection.transaction().context("beginning a transaction")?;
