@@ -18,6 +18,7 @@ use anyhow::Context;
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::{Decision, Dispatch, Effect, Input};
@@ -152,6 +153,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
         work: work::Work::default(),
         connections: BTreeMap::new(),
         pending: VecDeque::new(),
+        commit_due: None,
         heard: broadcast::channel(64).0,
         configs: None,
         esphome: None,
@@ -183,6 +185,9 @@ struct Runtime {
     connections: BTreeMap<UpdateId, TcpStream>,
     /// What happened and could not be stored yet.
     pending: VecDeque<Input>,
+    /// When a commit is tried again after one failed. A point in time, not a pause that every other event
+    /// would begin anew.
+    commit_due: Option<Instant>,
     /// Packets of devices, for the gates that are being passed.
     heard: broadcast::Sender<Heard>,
     /// Ends the task that follows the config directory.
@@ -237,7 +242,9 @@ impl Runtime {
 
     /// How long the loop may sleep when nothing happens.
     fn next_deadline(&self) -> Duration {
-        let at_most = if self.pending.is_empty() { Duration::from_secs(60) } else { COMMIT_AGAIN };
+        let at_most = self
+            .commit_due
+            .map_or(Duration::from_secs(60), |due| due.saturating_duration_since(Instant::now()));
         let now = now();
         self.dispatch
             .next_deadline(now)
@@ -247,6 +254,32 @@ impl Runtime {
     async fn tick(&mut self) {
         self.take_pending().await;
         self.happened(Input::Tick).await;
+        self.try_store().await;
+    }
+
+    /// When a commit failed and nothing is left that would show it by itself: whether the store can be
+    /// written again. The status would else go on saying no until the next change.
+    async fn try_store(&mut self) {
+        if self.commit_due.is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        match self.store.check_writable().await {
+            Ok(()) => self.stored(),
+            Err(error) => drop(self.not_stored(&error)),
+        }
+    }
+
+    fn stored(&mut self) {
+        self.commit_due = None;
+        self.publisher.change_status(|status| status.store = None);
+    }
+
+    fn not_stored(&mut self, error: &anyhow::Error) -> Problem {
+        tracing::error!("the state can't be stored: {error:#}");
+        self.commit_due = Some(Instant::now() + COMMIT_AGAIN);
+        let problem = unwritable(error);
+        self.publisher.change_status(|status| status.store = Some(problem.clone()));
+        problem
     }
 
     /// Takes in something that can't be refused. What never comes again is kept when it can't be stored and
@@ -281,22 +314,17 @@ impl Runtime {
         for refused in &decision.refused {
             tracing::error!("refused: {refused}");
         }
-        if decision.is_durable()
-            && let Err(error) = self.store.commit(self.commit_of(&decision)).await
-        {
-            tracing::error!("the state can't be stored: {error:#}");
-            let problem = unwritable(&error);
+        let durable = decision.is_durable();
+        if durable && let Err(error) = self.store.commit(self.commit_of(&decision)).await {
             let touched = decision.touched.clone();
             self.dispatch.undo(decision);
             // What isn't stored, such as presence, has changed all the same.
             self.publisher.refresh(&self.dispatch, &touched, now);
-            self.publisher.change_status(|status| status.store = Some(problem.clone()));
-            return Err(problem);
+            return Err(self.not_stored(&error));
         }
-        let stored = decision.is_durable();
         let Decision { updates, touched, effects, started, .. } = decision;
-        if stored {
-            self.publisher.change_status(|status| status.store = None);
+        if durable {
+            self.stored();
         }
         self.settle(updates.keys().copied(), &touched, now);
         for effect in effects {

@@ -182,6 +182,23 @@ impl Store {
         jobs.send((commit, done)).ok().context("the thread of the store has ended")?;
         outcome.await.context("the thread of the store has ended")?
     }
+
+    /// Whether a change could be written now: writes one that changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn check_writable(&self) -> anyhow::Result<()> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut connection = store.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = connection.transaction().context("beginning a transaction")?;
+            let version: u32 =
+                transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+            transaction.pragma_update(None, "user_version", version)?;
+            transaction.commit().context("committing")
+        })
+        .await?
+    }
 }
 
 fn write(connection: &Mutex<Connection>, commit: &Commit) -> anyhow::Result<()> {
