@@ -1,5 +1,6 @@
 //! The log: on stderr, and in a file per day of which a week is kept.
 
+use std::io::IsTerminal as _;
 use std::panic;
 
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
@@ -29,9 +30,10 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<()> {
         Ok(file) => (Some(fmt::layer().with_ansi(false).with_writer(file)), None),
         Err(error) => (None, Some(error)),
     };
+    let colours = std::io::stderr().is_terminal();
     tracing_subscriber::registry()
         .with(filter)
-        .with(fmt::layer().with_writer(std::io::stderr))
+        .with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr))
         .with(to_file)
         .try_init()?;
     log_panics();

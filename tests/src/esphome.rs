@@ -43,6 +43,22 @@ struct Entry {
     esphome_version: String,
 }
 
+impl Entry {
+    fn of_build(build: &Path) -> Result<Self> {
+        let info = fs::read_to_string(build.join("build_info.json"))
+            .context("the compile left no build_info.json")?;
+        serde_json::from_str(&info).context("build_info.json is unexpected")
+    }
+}
+
+/// The config hash that the last compile of a device in a config directory has recorded.
+///
+/// # Errors
+/// When it was never compiled there.
+pub fn recorded_hash(config_dir: &Path, name: &str) -> Result<u32> {
+    Ok(Entry::of_build(&config_dir.join(".esphome/build").join(name))?.config_hash)
+}
+
 impl Esphome {
     /// Finds ESPHome where `WAKEFLASH_TEST_ESPHOME` says, else where `make setup` puts it.
     ///
@@ -157,9 +173,7 @@ impl Esphome {
         yaml.write_to(&config_dir, &file_name)?;
         self.run(&config_dir, &["compile", &file_name])?;
         let build = config_dir.join(".esphome/build").join(&yaml.name);
-        let info = fs::read_to_string(build.join("build_info.json"))
-            .context("the compile left no build_info.json")?;
-        let entry: Entry = serde_json::from_str(&info).context("build_info.json is unexpected")?;
+        let entry = Entry::of_build(&build)?;
         fs::copy(
             build.join(".pioenvs").join(&yaml.name).join("program"),
             directory.join("program"),

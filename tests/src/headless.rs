@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::jsonl::JsonProcess;
 use crate::lan::Host;
-use crate::paths;
+use crate::paths::{self, contained};
 
 /// How to start the headless application.
 #[derive(Clone, Debug)]
@@ -146,11 +145,4 @@ fn spawn(options: &HeadlessOptions, host: Option<&Host>) -> Result<JsonProcess> 
     }
     command.args(&options.arguments).stderr(Stdio::inherit());
     JsonProcess::spawn("wakeflash-headless", command)
-}
-
-/// A command that ends with its parent, whatever the parent dies of.
-fn contained(program: &Path) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(program).kill_on_drop(true);
-    command
 }

@@ -4,6 +4,7 @@
 pub mod announcer;
 pub mod control;
 pub mod demo;
+pub mod desktop;
 pub mod device;
 pub mod disk;
 pub mod esphome;
@@ -13,6 +14,7 @@ pub mod kept;
 pub mod lan;
 pub mod paths;
 pub mod peer;
+pub mod relay;
 pub mod scripted;
 pub mod stage;
 pub mod supervisor;

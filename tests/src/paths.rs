@@ -1,8 +1,10 @@
 //! Where things are: the workspace, the programs under test, the lab's caches.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use tokio::process::Command;
 
 /// The root of the workspace this crate was built from.
 #[must_use]
@@ -44,4 +46,22 @@ fn profile_dir() -> Result<PathBuf> {
     let below = directory.ends_with("deps") || directory.ends_with("examples");
     let directory = if below { directory.parent().unwrap_or(directory) } else { directory };
     Ok(directory.to_path_buf())
+}
+
+/// A command that ends with its parent, whatever the parent dies of; to be exact: with the thread that
+/// starts it.
+pub(crate) fn contained(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program).kill_on_drop(true);
+    command
+}
+
+/// A program on PATH.
+///
+/// # Errors
+/// When there is none of that name.
+pub(crate) fn on_path(name: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
+    found.with_context(|| format!("{name} is not installed: run `make setup`"))
 }

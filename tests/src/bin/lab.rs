@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use wakeflash_tests::control::{self, Schedule};
 use wakeflash_tests::demo::{self, DemoOptions};
+use wakeflash_tests::relay::{self, RelayOptions};
 use wakeflash_tests::scripted::{self, ScriptedOptions};
 use wakeflash_tests::supervisor::{DeviceOptions, Wake};
 
@@ -24,6 +25,8 @@ enum What {
     Scripted(ScriptedOptions),
     /// Run the application next to a device that sleeps and wakes, in a network of their own.
     Demo(DemoOptions),
+    /// Lead a Unix socket to a TCP port of the network namespace that this is started in.
+    Relay(RelayOptions),
 }
 
 #[derive(Args)]
@@ -69,5 +72,6 @@ async fn main() -> Result<()> {
         }
         What::Scripted(options) => scripted::run(options).await,
         What::Demo(options) => demo::run(options).await,
+        What::Relay(options) => relay::run(&options).await,
     }
 }

@@ -124,7 +124,7 @@ pub(crate) fn storage_path(config_dir: &Path, id: &str, extension: &str) -> Path
 
 /// Why a config directory can't be read.
 pub(crate) fn dir_problem(dir: &Path, error: &io::Error) -> Problem {
-    tracing::warn!(dir = %dir.display(), %error, "the config directory can't be read");
+    tracing::debug!(dir = %dir.display(), %error, "the config directory can't be read");
     let shown = dir.display();
     let (code, message, help) = if error.kind() == io::ErrorKind::NotFound {
         let message = format!("The config directory {shown} is not there.");

@@ -174,6 +174,8 @@ impl Follower {
         if matches!(&self.known, Some(Err(known)) if *known == problem) {
             return Some(());
         }
+        // Once, not at each look.
+        tracing::warn!(dir = %self.config_dir.display(), %problem, "no configurations");
         self.observed = Observed::default();
         self.known = Some(Err(problem.clone()));
         self.sender.send(ConfigsEvent::Unreadable(problem)).await.ok()

@@ -1,7 +1,9 @@
 //! Requests of the window, the tray and the headless host.
 
 use std::path::Path;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::Input;
 use wakeflash_core::error::Problem;
@@ -15,6 +17,8 @@ use crate::{builder, configs};
 
 /// How many lines of a build log are given at once: the end of it; the file has all.
 const LOG_LINES: usize = 5_000;
+/// How long a directory that is chosen may take to show that it is there.
+const CHOICE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Runtime {
     pub(super) async fn take_request(&mut self, request: Request) {
@@ -70,15 +74,10 @@ impl Runtime {
 
     async fn set_settings(&mut self, settings: Settings) -> Result<(), Problem> {
         let old = self.dispatch.settings().clone();
-        if let Some(dir) =
-            settings.config_dir.as_deref().filter(|dir| Some(*dir) != old.config_dir.as_deref())
-            && !Path::new(dir).is_absolute()
-        {
-            return Err(Problem::new(
-                "settings.relative_path",
-                format!("{dir} is not a complete path."),
-            )
-            .with_help("Give the path from the root, such as /home/me/esphome."));
+        let changed =
+            settings.config_dir.as_deref().filter(|dir| old.config_dir.as_deref() != Some(*dir));
+        if let Some(dir) = changed {
+            can_be_chosen(Path::new(dir)).await?;
         }
         let moved = settings.config_dir != old.config_dir;
         let other_esphome = settings.esphome_path != old.esphome_path;
@@ -136,5 +135,21 @@ fn read_log(path: &Path) -> BuildLog {
         first_line: u32::try_from(first).unwrap_or(u32::MAX),
         lines: lines.into_iter().skip(first).map(str::to_owned).collect(),
         path: Some(path.to_string_lossy().into_owned()),
+    }
+}
+
+/// Whether a directory can become the config directory. A drive that doesn't answer is let through: it may be
+/// slow, and the window tells when it can't be read.
+async fn can_be_chosen(dir: &Path) -> Result<(), Problem> {
+    if !dir.is_absolute() {
+        return Err(Problem::new(
+            "settings.relative_path",
+            format!("{} is not a complete path.", dir.display()),
+        )
+        .with_help("Give the path from the root, such as /home/me/esphome."));
+    }
+    match timeout(CHOICE_PATIENCE, tokio::fs::read_dir(dir)).await {
+        Ok(Err(error)) => Err(configs::dir_problem(dir, &error)),
+        Ok(Ok(_)) | Err(_) => Ok(()),
     }
 }

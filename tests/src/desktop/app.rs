@@ -1,0 +1,207 @@
+//! The real application on a desktop.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::driver::Driver;
+use super::page::Page;
+use super::{Desktop, until};
+use crate::paths::{self, on_path};
+
+/// The application's title, as its window has it.
+pub const TITLE: &str = "Wakeflash";
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// How to start the application.
+#[derive(Clone, Debug, Default)]
+pub struct AppOptions {
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// The PATH it gets, when not the test's own.
+    pub search_path: Option<OsString>,
+}
+
+impl AppOptions {
+    /// The same with another argument.
+    #[must_use]
+    pub fn with(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// The same with another PATH.
+    #[must_use]
+    pub fn with_path(mut self, path: impl Into<OsString>) -> Self {
+        self.search_path = Some(path.into());
+        self
+    }
+}
+
+/// The application, running. It ends when dropped.
+pub struct App {
+    page: Page,
+    pid: Pid,
+    _driver: Driver,
+}
+
+impl Desktop {
+    /// Starts the application and waits for its window.
+    ///
+    /// # Errors
+    /// When it has not been built or doesn't start; the error has what it said.
+    pub async fn open(&self, options: &AppOptions) -> Result<App> {
+        let opened = self.try_open(options).await;
+        opened.with_context(|| format!("the application said:\n{}", self.app_output()))
+    }
+
+    async fn try_open(&self, options: &AppOptions) -> Result<App> {
+        let program = paths::binary("wakeflash")?;
+        // The driver starts it, and is its parent: with the driver it ends, even when that is killed.
+        let mut arguments: Vec<OsString> = vec!["--pdeathsig".into(), "KILL".into(), "env".into()];
+        if let Some(path) = &options.search_path {
+            let mut variable = OsString::from("PATH=");
+            variable.push(path);
+            arguments.push(variable);
+        }
+        arguments.push(program.clone().into());
+        arguments.extend(options.arguments.iter().cloned());
+        let setpriv = on_path("setpriv")?;
+        let driver = Driver::start(self, &setpriv, &arguments, &self.app_output_file()).await?;
+        let parent = driver.pid().context("the driver has ended")?;
+        let pid = until("the application's process", SOON, async || child_of(parent, &program));
+        let pid = pid.await?;
+        Ok(App { page: Page::new(driver.client.clone()), pid, _driver: driver })
+    }
+
+    /// Starts the application once more, next to one that runs, and waits for the end of this start.
+    ///
+    /// # Errors
+    /// When it doesn't end.
+    pub async fn open_again(&self, options: &AppOptions) -> Result<ExitStatus> {
+        let mut command = self.command(paths::binary("wakeflash")?);
+        command.args(&options.arguments).stdin(Stdio::null());
+        if let Some(path) = &options.search_path {
+            command.env("PATH", path);
+        }
+        let mut second = command.spawn().context("cannot start the application")?;
+        let status = tokio::time::timeout(SOON, second.wait()).await;
+        Ok(status.context("the second start doesn't end")??)
+    }
+
+    /// What the application and its driver have printed.
+    #[must_use]
+    pub fn app_output(&self) -> String {
+        std::fs::read_to_string(self.app_output_file()).unwrap_or_default()
+    }
+
+    fn app_output_file(&self) -> PathBuf {
+        self.dir().join("output.txt")
+    }
+
+    /// Waits until the application's window is, or isn't, on the screen.
+    ///
+    /// # Errors
+    /// When it isn't as wanted after a while.
+    pub async fn until_window(&self, there: bool) -> Result<()> {
+        until(if there { "a window" } else { "no window" }, SOON, async || {
+            let windows = self.display().windows()?;
+            let found = windows.iter().any(|window| window.title == TITLE);
+            ensure!(found == there, "windows: {windows:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Closes the application's window as its frame's button does.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn close_window(&self) -> Result<()> {
+        self.display().close(TITLE)
+    }
+}
+
+impl App {
+    /// Its window's content.
+    #[must_use]
+    pub fn page(&self) -> &Page {
+        &self.page
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Whether its process runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        process(self.pid()).is_some_and(|process| process.state != 'Z')
+    }
+
+    /// Ends it with SIGKILL, as a crash would.
+    ///
+    /// # Errors
+    /// When it has ended before.
+    pub async fn kill(self) -> Result<()> {
+        ensure!(self.is_alive(), "the application has ended by itself");
+        self.signal(Signal::KILL)?;
+        self.until_ended(SOON).await
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(self.pid, signal).context("cannot signal the application")
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it still runs after `timeout`.
+    pub async fn until_ended(&self, timeout: Duration) -> Result<()> {
+        until("the application ends", timeout, async || {
+            ensure!(!self.is_alive(), "it still runs");
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// A process, as `/proc` tells.
+struct Process {
+    state: char,
+    parent: u32,
+}
+
+fn process(pid: u32) -> Option<Process> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may contain anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some(Process { state: fields.next()?.chars().next()?, parent: fields.next()?.parse().ok()? })
+}
+
+/// The child of a process that runs a program.
+fn child_of(parent: u32, program: &Path) -> Result<Pid> {
+    let program = program.canonicalize()?;
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let runs = || std::fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe == program);
+        if process(pid).is_some_and(|process| process.parent == parent) && runs() {
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            return pid.context("a process id is unexpected");
+        }
+    }
+    bail!("no child of process {parent} runs {}", program.display())
+}
