@@ -7,6 +7,7 @@ mod images;
 mod publish;
 mod requests;
 mod sources;
+mod surroundings;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,10 +26,8 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::gate::Heard;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{UpdateId, UpdateState};
-use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus};
 
 use crate::artifacts::Artifacts;
-use crate::configs::ConfigsEvent;
 use crate::handle::{Handle, Request, Shell};
 use crate::store::{Commit, OpenError, Store};
 use crate::watch::{Target, Unreachable, Watch, WatchEvent};
@@ -153,8 +152,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
         connections: BTreeMap::new(),
         pending: VecDeque::new(),
         heard: broadcast::channel(64).0,
-        configs: None,
-        esphome: None,
+        surroundings: surroundings::Surroundings::default(),
     };
     let task = tokio::spawn(runtime.run(request_queue, watched, report_queue));
     Ok(Engine { handle: Handle::new(requests, events), log_dir, cancel, task })
@@ -185,10 +183,7 @@ struct Runtime {
     pending: VecDeque<Input>,
     /// Packets of devices, for the gates that are being passed.
     heard: broadcast::Sender<Heard>,
-    /// Ends the task that follows the config directory.
-    configs: Option<CancellationToken>,
-    /// The ESPHome that builds.
-    esphome: Option<PathBuf>,
+    surroundings: surroundings::Surroundings,
 }
 
 impl Runtime {
@@ -409,37 +404,6 @@ impl Runtime {
             WatchEvent::Network(problem) => {
                 self.publisher.change_status(|status| status.network = problem);
             }
-        }
-    }
-
-    async fn take_configs_event(&mut self, event: ConfigsEvent) {
-        let Some(path) = self.dispatch.settings().config_dir.clone() else { return };
-        match event {
-            ConfigsEvent::Scanned(files) => {
-                self.publisher
-                    .change_status(|status| status.config_dir = ConfigDirStatus::Ready { path });
-                self.happened(Input::Configs(files)).await;
-            }
-            ConfigsEvent::Unreadable(problem) => {
-                self.publisher.change_status(|status| {
-                    status.config_dir = ConfigDirStatus::Unreadable { path, problem };
-                });
-            }
-        }
-    }
-
-    async fn take_esphome(&mut self, status: EsphomeStatus) {
-        let ready = match &status {
-            EsphomeStatus::Ready { path, .. } => {
-                self.esphome = Some(PathBuf::from(path));
-                Some(true)
-            }
-            EsphomeStatus::Missing { .. } => Some(false),
-            EsphomeStatus::Searching | EsphomeStatus::Installing { .. } => None,
-        };
-        self.publisher.change_status(|shown| shown.esphome = status);
-        if let Some(ready) = ready {
-            self.happened(Input::BuilderReady(ready)).await;
         }
     }
 

@@ -13,15 +13,14 @@ use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::ota::PreparedImage;
 use wakeflash_core::update::{Sha256, SourceChange, StateKind, UpdateId};
-use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus, Progress};
+use wakeflash_core::view::{EsphomeStatus, Progress};
 
 use super::Runtime;
 pub(super) use super::images::ready_image;
 pub(super) use super::sources::compare_sources;
 use crate::artifacts::LoadError;
 use crate::builder::{self, BuildFailure, BuildOutcome, BuildRequest, BuilderEvent};
-use crate::configs::{self, ConfigsEvent};
-use crate::esphome::{self, InstallFailure};
+use crate::configs::ConfigsEvent;
 use crate::watch::question;
 
 /// How long a device has to answer what it runs.
@@ -30,16 +29,44 @@ const WORD_DEADLINE: Duration = Duration::from_secs(2);
 /// What a task has to say.
 #[derive(Debug)]
 pub(super) enum Report {
-    Configs(ConfigsEvent),
-    Esphome(EsphomeStatus),
-    SourcesChecked { update: UpdateId, image: Sha256, changes: Option<Vec<SourceChange>> },
-    BuildWent { update: UpdateId, event: BuilderEvent },
-    BuildEnded { update: UpdateId, result: Result<BuildOutcome, Problem> },
-    ImagePrepared { update: UpdateId, name: Sha256, result: Result<Arc<PreparedImage>, LoadError> },
+    /// Of the config directory that was followed at that time.
+    Configs(u32, ConfigsEvent),
+    /// What one search for ESPHome found.
+    Located(u32, EsphomeStatus),
+    InstallWent(String),
+    InstallEnded(EsphomeStatus),
+    SourcesChecked {
+        update: UpdateId,
+        image: Sha256,
+        dir: PathBuf,
+        changes: Option<Vec<SourceChange>>,
+    },
+    BuildWent {
+        update: UpdateId,
+        event: BuilderEvent,
+    },
+    BuildEnded {
+        update: UpdateId,
+        result: Result<BuildOutcome, Problem>,
+    },
+    ImagePrepared {
+        update: UpdateId,
+        name: Sha256,
+        result: Result<Arc<PreparedImage>, LoadError>,
+    },
     PrepareAgain(UpdateId),
-    FlashWent { update: UpdateId, progress: Progress },
-    AboutToComplete { update: UpdateId, reply: oneshot::Sender<Result<(), Problem>> },
-    FlashEnded { update: UpdateId, outcome: FlashOutcome },
+    FlashWent {
+        update: UpdateId,
+        progress: Progress,
+    },
+    AboutToComplete {
+        update: UpdateId,
+        reply: oneshot::Sender<Result<(), Problem>>,
+    },
+    FlashEnded {
+        update: UpdateId,
+        outcome: FlashOutcome,
+    },
     Answered(Sighting),
 }
 
@@ -67,7 +94,6 @@ pub(super) struct Work {
     pub(super) checking: Option<UpdateId>,
     /// Something has ended, so that its image may be of no use any more.
     pub(super) garbage: bool,
-    installing_esphome: bool,
 }
 
 impl Work {
@@ -112,13 +138,12 @@ impl Runtime {
 
     pub(super) async fn take_report(&mut self, report: Report) {
         match report {
-            Report::Configs(event) => self.take_configs_event(event).await,
-            Report::Esphome(status) => {
-                self.work.installing_esphome = matches!(status, EsphomeStatus::Installing { .. });
-                self.take_esphome(status).await;
-            }
-            Report::SourcesChecked { update, image, changes } => {
-                self.sources_checked(update, &image, changes).await;
+            Report::Configs(generation, event) => self.take_configs_event(generation, event).await,
+            Report::Located(search, status) => self.esphome_located(search, status).await,
+            Report::InstallWent(step) => self.esphome_install_went(step),
+            Report::InstallEnded(status) => self.esphome_installed(status).await,
+            Report::SourcesChecked { update, image, dir, changes } => {
+                self.sources_checked(update, &image, &dir, changes).await;
             }
             Report::BuildWent { update, event } => self.build_went(update, event),
             Report::BuildEnded { update, result } => {
@@ -161,8 +186,10 @@ impl Runtime {
             Report::FlashEnded { .. } | Report::AboutToComplete { .. } => {
                 self.take_report(report).await
             }
-            Report::Configs(_)
-            | Report::Esphome(_)
+            Report::Configs(..)
+            | Report::Located(..)
+            | Report::InstallWent(_)
+            | Report::InstallEnded(_)
             | Report::SourcesChecked { .. }
             | Report::BuildWent { .. }
             | Report::ImagePrepared { .. }
@@ -172,93 +199,12 @@ impl Runtime {
         }
     }
 
-    /// Follows the config directory of the settings, and no other one any more.
-    pub(super) fn follow_config_dir(&mut self) {
-        if let Some(old) = self.configs.take() {
-            old.cancel();
-        }
-        let Some(path) = self.dispatch.settings().config_dir.clone() else {
-            self.publisher.change_status(|status| status.config_dir = ConfigDirStatus::Unset);
-            return;
-        };
-        let dir = PathBuf::from(&path);
-        self.publisher
-            .change_status(|status| status.config_dir = ConfigDirStatus::Reading { path });
-        let token = self.cancel.child_token();
-        self.configs = Some(token.clone());
-        let reports = self.reports.clone();
-        self.tasks.spawn(async move {
-            let mut watch = configs::watch(dir, configs::Timing::default());
-            loop {
-                tokio::select! {
-                    () = token.cancelled() => break,
-                    event = watch.events.recv() => {
-                        let Some(event) = event else { break };
-                        if reports.send(Report::Configs(event)).await.is_err() {
-                            break;
-                        }
-                    }
-                }
-            }
-        });
-    }
-
-    /// Looks for the ESPHome of the settings.
-    pub(super) fn find_esphome(&mut self) {
-        if self.work.installing_esphome {
-            return;
-        }
-        self.publisher.change_status(|status| status.esphome = EsphomeStatus::Searching);
-        let configured = self.dispatch.settings().esphome_path.clone().map(PathBuf::from);
-        let state_dir = self.options.state_dir.clone();
-        self.spawn(async move {
-            Some(Report::Esphome(esphome::locate(configured.as_deref(), &state_dir).await))
-        });
-    }
-
-    /// Installs an ESPHome of the application's own.
-    pub(super) fn install_esphome(&mut self) -> Result<(), Problem> {
-        if self.work.installing_esphome {
-            return Err(Problem::new("esphome.installing", "ESPHome is being installed already."));
-        }
-        self.work.installing_esphome = true;
-        let (state_dir, cancel, reports) =
-            (self.options.state_dir.clone(), self.cancel.child_token(), self.reports.clone());
-        self.spawn(async move {
-            let (steps, mut told) = mpsc::channel::<String>(16);
-            let install = async {
-                let result = esphome::install(&state_dir, None, steps, cancel).await;
-                match result {
-                    Ok(program) => Some(esphome::locate(Some(&program), &state_dir).await),
-                    Err(InstallFailure::Failed { problem }) => {
-                        Some(EsphomeStatus::Missing { problem })
-                    }
-                    // Only the end of the application cancels it.
-                    Err(InstallFailure::Cancelled) => None,
-                }
-            };
-            let forward = async {
-                while let Some(step) = told.recv().await {
-                    if reports
-                        .send(Report::Esphome(EsphomeStatus::Installing { step }))
-                        .await
-                        .is_err()
-                    {
-                        break;
-                    }
-                }
-            };
-            let (status, ()) = tokio::join!(install, forward);
-            status.map(Report::Esphome)
-        });
-        Ok(())
-    }
-
     /// Starts ESPHome for an update.
     pub(super) fn start_build(&mut self, update: UpdateId, device: DeviceId) {
-        let (Some(esphome), Some(dir)) =
-            (self.esphome.clone(), self.dispatch.settings().config_dir.clone().map(PathBuf::from))
-        else {
+        let (Some(esphome), Some(dir)) = (
+            self.surroundings.esphome.clone(),
+            self.dispatch.settings().config_dir.clone().map(PathBuf::from),
+        ) else {
             let problem = Problem::new(
                 "build.nowhere",
                 "There is no ESPHome or no config directory to build with.",
