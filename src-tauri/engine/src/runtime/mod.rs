@@ -4,6 +4,7 @@
 
 mod flash;
 mod images;
+mod overrides;
 mod publish;
 mod requests;
 mod sources;
@@ -31,6 +32,7 @@ use crate::artifacts::Artifacts;
 use crate::handle::{Handle, Request, Shell};
 use crate::store::{Commit, OpenError, Store};
 use crate::watch::{Target, Unreachable, Watch, WatchEvent};
+use overrides::Overrides;
 use publish::Publisher;
 use work::Report;
 
@@ -121,12 +123,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     work::end_leftover_builds(&options.state_dir).await;
 
     let mut settings = loaded.settings;
-    if let Some(dir) = &options.config_dir {
-        settings.config_dir = Some(dir.to_string_lossy().into_owned());
-    }
-    if let Some(path) = &options.esphome {
-        settings.esphome_path = Some(path.to_string_lossy().into_owned());
-    }
+    let overrides = Overrides::apply(&options, &mut settings);
     let (requests, request_queue) = mpsc::channel(64);
     let (events, _) = broadcast::channel(EVENTS_KEPT);
     let cancel = CancellationToken::new();
@@ -142,6 +139,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
         store,
         artifacts,
         options,
+        overrides,
         shell,
         watch,
         targets,
@@ -170,6 +168,7 @@ struct Runtime {
     store: Store,
     artifacts: Artifacts,
     options: EngineOptions,
+    overrides: Overrides,
     shell: Arc<dyn Shell>,
     watch: Watch,
     targets: watch::Sender<Vec<Target>>,
@@ -312,7 +311,10 @@ impl Runtime {
                 .keys()
                 .filter_map(|name| Some((name.clone(), self.dispatch.memory(name)?.clone())))
                 .collect(),
-            settings: decision.settings.is_some().then(|| self.dispatch.settings().clone()),
+            settings: decision
+                .settings
+                .is_some()
+                .then(|| self.overrides.to_store(self.dispatch.settings())),
         }
     }
 

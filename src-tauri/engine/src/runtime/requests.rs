@@ -83,6 +83,7 @@ impl Runtime {
         let moved = settings.config_dir != old.config_dir;
         let other_esphome = settings.esphome_path != old.esphome_path;
         self.done(Input::Settings(settings)).await?;
+        self.overrides.chosen(self.dispatch.settings());
         if moved {
             self.follow_config_dir();
         }
