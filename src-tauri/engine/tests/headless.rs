@@ -89,7 +89,7 @@ fn what_the_command_line_says_is_used_and_not_stored() {
     let mut settings = settings["ok"]["settings"].take();
     assert_eq!(settings["configDir"], given);
     settings["maxBuilds"] = 3.into();
-    let command = serde_json::json!({ "id": 3, "cmd": "setSettings", "settings": settings });
+    let command = serde_json::json!({ "id": 3, "cmd": "set_settings", "settings": settings });
     let reply = ask(&mut child, &mut output, &command.to_string());
     assert!(reply.contains("\"ok\""), "{reply}");
     drop(child.stdin.take());

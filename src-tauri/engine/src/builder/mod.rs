@@ -113,6 +113,9 @@ pub async fn build(
         sources = sources => sources?,
         () = cancel.cancelled() => return Err(BuildFailure::Cancelled),
     };
+    if cancel.is_cancelled() {
+        return Err(BuildFailure::Cancelled);
+    }
     let started = SystemTime::now();
     let compile = compile(&request, output, cancel.clone()).await?;
     let hash = compile.config_hash();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::{DeviceId, Sighting};
 use wakeflash_core::dispatch::{FlashOutcome, Input};
@@ -136,6 +137,27 @@ impl Runtime {
         });
     }
 
+    /// Runs a task that something waits for: when it panics, `fault` is its last word.
+    pub(super) fn spawn_guarded(
+        &mut self,
+        fault: Report,
+        work: impl Future<Output = Option<Report>> + Send + 'static,
+    ) {
+        self.spawn(async move {
+            // Dropped before its end, it takes the work with it.
+            let mut alone = JoinSet::new();
+            alone.spawn(work);
+            match alone.join_next().await {
+                Some(Ok(report)) => report,
+                Some(Err(error)) => {
+                    tracing::error!("a task ended badly: {error}");
+                    error.is_panic().then_some(fault)
+                }
+                None => None,
+            }
+        });
+    }
+
     pub(super) async fn take_report(&mut self, report: Report) {
         match report {
             Report::Configs(generation, event) => self.take_configs_event(generation, event).await,
@@ -225,18 +247,12 @@ impl Runtime {
             limits: builder::LIMITS,
         };
         let reports = self.reports.clone();
-        self.spawn(async move {
-            let _alone_in_the_folder = folder.lock().await;
-            let (events, mut received) = mpsc::channel(64);
-            let build = builder::build(request, events, token);
-            let forward = async {
-                while let Some(event) = received.recv().await {
-                    if reports.send(Report::BuildWent { update, event }).await.is_err() {
-                        break;
-                    }
-                }
-            };
-            let (result, ()) = tokio::join!(build, forward);
+        let problem =
+            Problem::new("build.fault", "The build failed because of a fault in Wakeflash.")
+                .with_help("Please report it, with the log of the application.");
+        let fault = Report::BuildEnded { update, result: Err(problem) };
+        self.spawn_guarded(fault, async move {
+            let result = run_build(request, folder, token, reports).await;
             match result {
                 Ok(outcome) => Some(Report::BuildEnded { update, result: Ok(outcome) }),
                 Err(BuildFailure::Failed { problem }) => {
@@ -303,4 +319,30 @@ impl Runtime {
             Err(error) => tracing::error!("deleting old images: {error}"),
         }
     }
+}
+
+/// Builds when the folder is free, and passes on what is said meanwhile.
+async fn run_build(
+    request: BuildRequest,
+    folder: Arc<Mutex<()>>,
+    token: CancellationToken,
+    reports: mpsc::Sender<Report>,
+) -> Result<BuildOutcome, BuildFailure> {
+    let update = request.update;
+    let _alone_in_the_folder = tokio::select! {
+        biased;
+        // ESPHome isn't even started for a build that nobody wants any more.
+        () = token.cancelled() => return Err(BuildFailure::Cancelled),
+        alone = folder.lock() => alone,
+    };
+    let (events, mut received) = mpsc::channel(64);
+    let build = builder::build(request, events, token);
+    let forward = async {
+        while let Some(event) = received.recv().await {
+            if reports.send(Report::BuildWent { update, event }).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::join!(build, forward).0
 }
