@@ -5,7 +5,7 @@ mod log;
 mod outcome;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::process::Command;
@@ -116,11 +116,11 @@ pub async fn build(
     if cancel.is_cancelled() {
         return Err(BuildFailure::Cancelled);
     }
-    let started = SystemTime::now();
+    let before = blocking(&request, |request| Ok(outcome::Before::look(request))).await?;
     let compile = compile(&request, output, cancel.clone()).await?;
     let hash = compile.config_hash();
     let finish = blocking(&request, move |request| {
-        let build = outcome::collect(request, sources, hash, started)?;
+        let build = outcome::collect(request, sources, hash, &before)?;
         let changes = changed_sources(&request.config_dir, &request.device, &build.sources)?;
         Ok(BuildOutcome { build, changes })
     });
