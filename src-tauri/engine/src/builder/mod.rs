@@ -23,6 +23,7 @@ use crate::process::{Ended, Event, Process, path_with};
 
 pub use crate::process::Limits;
 pub use leftovers::end_leftovers;
+pub(crate) use log::delete_old as delete_old_logs;
 
 /// The environment variable that tells our builds from anybody else's.
 pub const MARKER: &str = "WAKEFLASH_BUILD";

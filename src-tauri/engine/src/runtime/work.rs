@@ -298,7 +298,7 @@ impl Runtime {
         });
     }
 
-    /// Deletes images that no active update needs. A build that has just stored its image holds it up until
+    /// Deletes images that no active update needs, and old build logs. A build that has just stored its image holds it up until
     /// the update has that image, and that is stored.
     pub(super) async fn collect_garbage(&mut self) {
         if !self.work.builds.is_empty() || !self.pending.is_empty() {
@@ -313,7 +313,12 @@ impl Runtime {
             .map(|delivery| delivery.build.image.clone())
             .collect();
         let artifacts = self.artifacts.clone();
-        match tokio::task::spawn_blocking(move || artifacts.retain(&needed)).await {
+        let state_dir = self.options.state_dir.clone();
+        let clean = move || {
+            builder::delete_old_logs(&state_dir);
+            artifacts.retain(&needed)
+        };
+        match tokio::task::spawn_blocking(clean).await {
             Ok(Ok(())) => {}
             Ok(Err(problem)) => tracing::warn!("{problem}"),
             Err(error) => tracing::error!("deleting old images: {error}"),
