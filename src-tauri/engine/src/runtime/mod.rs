@@ -239,7 +239,8 @@ impl Runtime {
     }
 
     async fn tick(&mut self) {
-        self.take_pending().await;
+        // When it doesn't work, the status says so, and the next tick tries again.
+        let _ = self.take_pending().await;
         self.happened(Input::Tick).await;
     }
 
@@ -252,20 +253,23 @@ impl Runtime {
                 self.pending.retain(|kept| !matches!(kept, Input::Configs(_)));
             }
             self.pending.push_back(input);
-            self.take_pending().await;
+            // When it doesn't work, the status says so, and the next tick tries again.
+            let _ = self.take_pending().await;
         } else if let Err(problem) = self.decide(input).await {
             tracing::warn!("not taken in: {problem}");
         }
     }
 
-    async fn take_pending(&mut self) {
+    /// Tries once more to store what waits for it; the reason when that doesn't work.
+    async fn take_pending(&mut self) -> Result<(), Problem> {
         while let Some(input) = self.pending.front().cloned() {
             if let Err(problem) = self.decide(input).await {
                 tracing::error!("{} inputs wait to be stored: {problem}", self.pending.len());
-                return;
+                return Err(problem);
             }
             self.pending.pop_front();
         }
+        Ok(())
     }
 
     /// Decides, commits, tells, and only then acts.
@@ -381,8 +385,7 @@ impl Runtime {
                 self.happened(Input::Sighted(sighting)).await;
             }
             WatchEvent::Connected { update, peer, stream, .. } => {
-                self.take_pending().await;
-                if !self.pending.is_empty() {
+                if self.take_pending().await.is_err() {
                     // What is pending may change what the connection is for. The device will be there again.
                     tracing::warn!(
                         "the connection to {peer} is not used: the state can't be stored"
