@@ -77,3 +77,30 @@ fn it_ends_when_nobody_reads_its_output() {
     drop(next.stdin.take());
     assert_eq!(ended_within(&mut next, Duration::from_secs(5)).code(), Some(0));
 }
+
+#[test]
+fn what_the_command_line_says_is_used_and_not_stored() {
+    let state = tempfile::tempdir().unwrap();
+    let config = tempfile::tempdir().unwrap();
+    let given = config.path().to_str().unwrap();
+    let (mut child, mut output) = start(state.path(), &["--config", given]);
+    let snapshot = ask(&mut child, &mut output, r#"{"id":2,"cmd":"snapshot"}"#);
+    let mut settings: serde_json::Value = serde_json::from_str(&snapshot).unwrap();
+    let mut settings = settings["ok"]["settings"].take();
+    assert_eq!(settings["configDir"], given);
+    settings["maxBuilds"] = 3.into();
+    let command = serde_json::json!({ "id": 3, "cmd": "set_settings", "settings": settings });
+    let reply = ask(&mut child, &mut output, &command.to_string());
+    assert!(reply.contains("\"ok\""), "{reply}");
+    drop(child.stdin.take());
+    assert_eq!(ended_within(&mut child, Duration::from_secs(5)).code(), Some(0));
+
+    let (mut child, mut output) = start(state.path(), &[]);
+    let snapshot = ask(&mut child, &mut output, r#"{"id":2,"cmd":"snapshot"}"#);
+    let snapshot: serde_json::Value = serde_json::from_str(&snapshot).unwrap();
+    let settings = &snapshot["ok"]["settings"];
+    assert_eq!(settings["maxBuilds"], 3);
+    assert_eq!(settings["configDir"], serde_json::Value::Null);
+    drop(child.stdin.take());
+    ended_within(&mut child, Duration::from_secs(5));
+}

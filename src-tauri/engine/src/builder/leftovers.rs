@@ -4,7 +4,7 @@
 //! (it would be unsafe); so what was left is found by its environment at the next start.
 
 /// Ends every process whose environment says that a build with this marker started it. Returns how many.
-/// To be called at the start, before the first build. It blocks for up to a second.
+/// To be called at the start, before the first build. It blocks for up to two seconds.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn end_leftovers(marker: &str) -> usize {
@@ -36,7 +36,8 @@ pub fn end_leftovers(marker: &str) -> usize {
                 Err(error) => tracing::warn!(?pid, %error, "a left build can't be ended"),
             }
         }
-        if last {
+        // A killed process is gone a little later.
+        if Instant::now() >= until + Duration::from_millis(500) {
             break;
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -4,9 +4,11 @@
 
 mod flash;
 mod images;
+mod overrides;
 mod publish;
 mod requests;
 mod sources;
+mod surroundings;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,13 +28,12 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::gate::Heard;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{UpdateId, UpdateState};
-use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus};
 
 use crate::artifacts::Artifacts;
-use crate::configs::ConfigsEvent;
 use crate::handle::{Handle, Request, Shell};
 use crate::store::{Commit, OpenError, Store};
 use crate::watch::{Target, Unreachable, Watch, WatchEvent};
+use overrides::Overrides;
 use publish::Publisher;
 use work::Report;
 
@@ -123,12 +124,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     work::end_leftover_builds(&options.state_dir).await;
 
     let mut settings = loaded.settings;
-    if let Some(dir) = &options.config_dir {
-        settings.config_dir = Some(dir.to_string_lossy().into_owned());
-    }
-    if let Some(path) = &options.esphome {
-        settings.esphome_path = Some(path.to_string_lossy().into_owned());
-    }
+    let overrides = Overrides::apply(&options, &mut settings);
     let (requests, request_queue) = mpsc::channel(64);
     let (events, _) = broadcast::channel(EVENTS_KEPT);
     let cancel = CancellationToken::new();
@@ -144,6 +140,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
         store,
         artifacts,
         options,
+        overrides,
         shell,
         watch,
         targets,
@@ -155,8 +152,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
         pending: VecDeque::new(),
         commit_due: None,
         heard: broadcast::channel(64).0,
-        configs: None,
-        esphome: None,
+        surroundings: surroundings::Surroundings::default(),
     };
     let task = tokio::spawn(runtime.run(request_queue, watched, report_queue));
     Ok(Engine { handle: Handle::new(requests, events), log_dir, cancel, task })
@@ -174,6 +170,7 @@ struct Runtime {
     store: Store,
     artifacts: Artifacts,
     options: EngineOptions,
+    overrides: Overrides,
     shell: Arc<dyn Shell>,
     watch: Watch,
     targets: watch::Sender<Vec<Target>>,
@@ -190,10 +187,7 @@ struct Runtime {
     commit_due: Option<Instant>,
     /// Packets of devices, for the gates that are being passed.
     heard: broadcast::Sender<Heard>,
-    /// Ends the task that follows the config directory.
-    configs: Option<CancellationToken>,
-    /// The ESPHome that builds.
-    esphome: Option<PathBuf>,
+    surroundings: surroundings::Surroundings,
 }
 
 impl Runtime {
@@ -252,7 +246,8 @@ impl Runtime {
     }
 
     async fn tick(&mut self) {
-        self.take_pending().await;
+        // When it doesn't work, the status says so, and the next tick tries again.
+        let _ = self.take_pending().await;
         self.happened(Input::Tick).await;
         self.try_store().await;
     }
@@ -291,20 +286,23 @@ impl Runtime {
                 self.pending.retain(|kept| !matches!(kept, Input::Configs(_)));
             }
             self.pending.push_back(input);
-            self.take_pending().await;
+            // When it doesn't work, the status says so, and the next tick tries again.
+            let _ = self.take_pending().await;
         } else if let Err(problem) = self.decide(input).await {
             tracing::warn!("not taken in: {problem}");
         }
     }
 
-    async fn take_pending(&mut self) {
+    /// Tries once more to store what waits for it; the reason when that doesn't work.
+    async fn take_pending(&mut self) -> Result<(), Problem> {
         while let Some(input) = self.pending.front().cloned() {
             if let Err(problem) = self.decide(input).await {
                 tracing::error!("{} inputs wait to be stored: {problem}", self.pending.len());
-                return;
+                return Err(problem);
             }
             self.pending.pop_front();
         }
+        Ok(())
     }
 
     /// Decides, commits, tells, and only then acts.
@@ -345,7 +343,10 @@ impl Runtime {
                 .keys()
                 .filter_map(|name| Some((name.clone(), self.dispatch.memory(name)?.clone())))
                 .collect(),
-            settings: decision.settings.is_some().then(|| self.dispatch.settings().clone()),
+            settings: decision
+                .settings
+                .is_some()
+                .then(|| self.overrides.to_store(self.dispatch.settings())),
         }
     }
 
@@ -412,8 +413,7 @@ impl Runtime {
                 self.happened(Input::Sighted(sighting)).await;
             }
             WatchEvent::Connected { update, peer, stream, .. } => {
-                self.take_pending().await;
-                if !self.pending.is_empty() {
+                if self.take_pending().await.is_err() {
                     // What is pending may change what the connection is for. The device will be there again.
                     tracing::warn!(
                         "the connection to {peer} is not used: the state can't be stored"
@@ -436,37 +436,6 @@ impl Runtime {
             WatchEvent::Network(problem) => {
                 self.publisher.change_status(|status| status.network = problem);
             }
-        }
-    }
-
-    async fn take_configs_event(&mut self, event: ConfigsEvent) {
-        let Some(path) = self.dispatch.settings().config_dir.clone() else { return };
-        match event {
-            ConfigsEvent::Scanned(files) => {
-                self.publisher
-                    .change_status(|status| status.config_dir = ConfigDirStatus::Ready { path });
-                self.happened(Input::Configs(files)).await;
-            }
-            ConfigsEvent::Unreadable(problem) => {
-                self.publisher.change_status(|status| {
-                    status.config_dir = ConfigDirStatus::Unreadable { path, problem };
-                });
-            }
-        }
-    }
-
-    async fn take_esphome(&mut self, status: EsphomeStatus) {
-        let ready = match &status {
-            EsphomeStatus::Ready { path, .. } => {
-                self.esphome = Some(PathBuf::from(path));
-                Some(true)
-            }
-            EsphomeStatus::Missing { .. } => Some(false),
-            EsphomeStatus::Searching | EsphomeStatus::Installing { .. } => None,
-        };
-        self.publisher.change_status(|shown| shown.esphome = status);
-        if let Some(ready) = ready {
-            self.happened(Input::BuilderReady(ready)).await;
         }
     }
 

@@ -1,7 +1,7 @@
 //! Comparing sources with what was built from them. The files may lie on a share that doesn't answer: what
 //! reads them may hang, and neither the loop nor a device that is awake may wait for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -44,7 +44,7 @@ impl Runtime {
             };
             let Some(image) = self.image_of(update).cloned() else { continue };
             self.work.checking = Some(update);
-            let (cancel, dir) = (self.cancel.child_token(), dir.clone());
+            let (cancel, dir, asked) = (self.cancel.child_token(), dir.clone(), dir.clone());
             self.spawn(async move {
                 let shown = device.clone();
                 let work =
@@ -58,21 +58,24 @@ impl Runtime {
                     // the directory says it to the user, and the image is an immutable copy.
                     tracing::warn!("the sources of {shown} can't be compared: {problem}");
                 });
-                Some(Report::SourcesChecked { update, image, changes: changes.ok() })
+                Some(Report::SourcesChecked { update, image, dir: asked, changes: changes.ok() })
             });
         }
     }
 
-    /// Takes in a comparison, when the update still delivers what was compared.
+    /// Takes in a comparison, when the update still delivers what was compared, and its
+    /// sources still lie there.
     pub(super) async fn sources_checked(
         &mut self,
         update: UpdateId,
         image: &Sha256,
+        dir: &Path,
         changes: Option<Vec<SourceChange>>,
     ) {
         self.work.checking = None;
         if let Some(changes) = changes
             && self.image_of(update) == Some(image)
+            && self.dispatch.settings().config_dir.as_deref().map(Path::new) == Some(dir)
         {
             self.happened(Input::SourcesChecked { update, changes }).await;
         }

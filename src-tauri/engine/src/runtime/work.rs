@@ -7,21 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::{DeviceId, Sighting};
 use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::ota::PreparedImage;
 use wakeflash_core::update::{Sha256, SourceChange, StateKind, UpdateId};
-use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus, Progress};
+use wakeflash_core::view::{EsphomeStatus, Progress};
 
 use super::Runtime;
 pub(super) use super::images::ready_image;
 pub(super) use super::sources::compare_sources;
 use crate::artifacts::LoadError;
 use crate::builder::{self, BuildFailure, BuildOutcome, BuildRequest, BuilderEvent};
-use crate::configs::{self, ConfigsEvent};
-use crate::esphome::{self, InstallFailure};
+use crate::configs::ConfigsEvent;
 use crate::watch::question;
 
 /// How long a device has to answer what it runs.
@@ -30,16 +30,44 @@ const WORD_DEADLINE: Duration = Duration::from_secs(2);
 /// What a task has to say.
 #[derive(Debug)]
 pub(super) enum Report {
-    Configs(ConfigsEvent),
-    Esphome(EsphomeStatus),
-    SourcesChecked { update: UpdateId, image: Sha256, changes: Option<Vec<SourceChange>> },
-    BuildWent { update: UpdateId, event: BuilderEvent },
-    BuildEnded { update: UpdateId, result: Result<BuildOutcome, Problem> },
-    ImagePrepared { update: UpdateId, name: Sha256, result: Result<Arc<PreparedImage>, LoadError> },
+    /// Of the config directory that was followed at that time.
+    Configs(u32, ConfigsEvent),
+    /// What one search for ESPHome found.
+    Located(u32, EsphomeStatus),
+    InstallWent(String),
+    InstallEnded(EsphomeStatus),
+    SourcesChecked {
+        update: UpdateId,
+        image: Sha256,
+        dir: PathBuf,
+        changes: Option<Vec<SourceChange>>,
+    },
+    BuildWent {
+        update: UpdateId,
+        event: BuilderEvent,
+    },
+    BuildEnded {
+        update: UpdateId,
+        result: Result<BuildOutcome, Problem>,
+    },
+    ImagePrepared {
+        update: UpdateId,
+        name: Sha256,
+        result: Result<Arc<PreparedImage>, LoadError>,
+    },
     PrepareAgain(UpdateId),
-    FlashWent { update: UpdateId, progress: Progress },
-    AboutToComplete { update: UpdateId, reply: oneshot::Sender<Result<(), Problem>> },
-    FlashEnded { update: UpdateId, outcome: FlashOutcome },
+    FlashWent {
+        update: UpdateId,
+        progress: Progress,
+    },
+    AboutToComplete {
+        update: UpdateId,
+        reply: oneshot::Sender<Result<(), Problem>>,
+    },
+    FlashEnded {
+        update: UpdateId,
+        outcome: FlashOutcome,
+    },
     Answered(Sighting),
     Returned { update: UpdateId, peer: IpAddr },
 }
@@ -68,7 +96,6 @@ pub(super) struct Work {
     pub(super) checking: Option<UpdateId>,
     /// Something has ended, so that its image may be of no use any more.
     pub(super) garbage: bool,
-    installing_esphome: bool,
 }
 
 impl Work {
@@ -111,15 +138,35 @@ impl Runtime {
         });
     }
 
+    /// Runs a task that something waits for: when it panics, `fault` is its last word.
+    pub(super) fn spawn_guarded(
+        &mut self,
+        fault: Report,
+        work: impl Future<Output = Option<Report>> + Send + 'static,
+    ) {
+        self.spawn(async move {
+            // Dropped before its end, it takes the work with it.
+            let mut alone = JoinSet::new();
+            alone.spawn(work);
+            match alone.join_next().await {
+                Some(Ok(report)) => report,
+                Some(Err(error)) => {
+                    tracing::error!("a task ended badly: {error}");
+                    error.is_panic().then_some(fault)
+                }
+                None => None,
+            }
+        });
+    }
+
     pub(super) async fn take_report(&mut self, report: Report) {
         match report {
-            Report::Configs(event) => self.take_configs_event(event).await,
-            Report::Esphome(status) => {
-                self.work.installing_esphome = matches!(status, EsphomeStatus::Installing { .. });
-                self.take_esphome(status).await;
-            }
-            Report::SourcesChecked { update, image, changes } => {
-                self.sources_checked(update, &image, changes).await;
+            Report::Configs(generation, event) => self.take_configs_event(generation, event).await,
+            Report::Located(search, status) => self.esphome_located(search, status).await,
+            Report::InstallWent(step) => self.esphome_install_went(step),
+            Report::InstallEnded(status) => self.esphome_installed(status).await,
+            Report::SourcesChecked { update, image, dir, changes } => {
+                self.sources_checked(update, &image, &dir, changes).await;
             }
             Report::BuildWent { update, event } => self.build_went(update, event),
             Report::BuildEnded { update, result } => {
@@ -165,8 +212,10 @@ impl Runtime {
             Report::FlashEnded { .. } | Report::AboutToComplete { .. } => {
                 self.take_report(report).await
             }
-            Report::Configs(_)
-            | Report::Esphome(_)
+            Report::Configs(..)
+            | Report::Located(..)
+            | Report::InstallWent(_)
+            | Report::InstallEnded(_)
             | Report::SourcesChecked { .. }
             | Report::BuildWent { .. }
             | Report::ImagePrepared { .. }
@@ -177,93 +226,12 @@ impl Runtime {
         }
     }
 
-    /// Follows the config directory of the settings, and no other one any more.
-    pub(super) fn follow_config_dir(&mut self) {
-        if let Some(old) = self.configs.take() {
-            old.cancel();
-        }
-        let Some(path) = self.dispatch.settings().config_dir.clone() else {
-            self.publisher.change_status(|status| status.config_dir = ConfigDirStatus::Unset);
-            return;
-        };
-        let dir = PathBuf::from(&path);
-        self.publisher
-            .change_status(|status| status.config_dir = ConfigDirStatus::Reading { path });
-        let token = self.cancel.child_token();
-        self.configs = Some(token.clone());
-        let reports = self.reports.clone();
-        self.tasks.spawn(async move {
-            let mut watch = configs::watch(dir, configs::Timing::default());
-            loop {
-                tokio::select! {
-                    () = token.cancelled() => break,
-                    event = watch.events.recv() => {
-                        let Some(event) = event else { break };
-                        if reports.send(Report::Configs(event)).await.is_err() {
-                            break;
-                        }
-                    }
-                }
-            }
-        });
-    }
-
-    /// Looks for the ESPHome of the settings.
-    pub(super) fn find_esphome(&mut self) {
-        if self.work.installing_esphome {
-            return;
-        }
-        self.publisher.change_status(|status| status.esphome = EsphomeStatus::Searching);
-        let configured = self.dispatch.settings().esphome_path.clone().map(PathBuf::from);
-        let state_dir = self.options.state_dir.clone();
-        self.spawn(async move {
-            Some(Report::Esphome(esphome::locate(configured.as_deref(), &state_dir).await))
-        });
-    }
-
-    /// Installs an ESPHome of the application's own.
-    pub(super) fn install_esphome(&mut self) -> Result<(), Problem> {
-        if self.work.installing_esphome {
-            return Err(Problem::new("esphome.installing", "ESPHome is being installed already."));
-        }
-        self.work.installing_esphome = true;
-        let (state_dir, cancel, reports) =
-            (self.options.state_dir.clone(), self.cancel.child_token(), self.reports.clone());
-        self.spawn(async move {
-            let (steps, mut told) = mpsc::channel::<String>(16);
-            let install = async {
-                let result = esphome::install(&state_dir, None, steps, cancel).await;
-                match result {
-                    Ok(program) => Some(esphome::locate(Some(&program), &state_dir).await),
-                    Err(InstallFailure::Failed { problem }) => {
-                        Some(EsphomeStatus::Missing { problem })
-                    }
-                    // Only the end of the application cancels it.
-                    Err(InstallFailure::Cancelled) => None,
-                }
-            };
-            let forward = async {
-                while let Some(step) = told.recv().await {
-                    if reports
-                        .send(Report::Esphome(EsphomeStatus::Installing { step }))
-                        .await
-                        .is_err()
-                    {
-                        break;
-                    }
-                }
-            };
-            let (status, ()) = tokio::join!(install, forward);
-            status.map(Report::Esphome)
-        });
-        Ok(())
-    }
-
     /// Starts ESPHome for an update.
     pub(super) fn start_build(&mut self, update: UpdateId, device: DeviceId) {
-        let (Some(esphome), Some(dir)) =
-            (self.esphome.clone(), self.dispatch.settings().config_dir.clone().map(PathBuf::from))
-        else {
+        let (Some(esphome), Some(dir)) = (
+            self.surroundings.esphome.clone(),
+            self.dispatch.settings().config_dir.clone().map(PathBuf::from),
+        ) else {
             let problem = Problem::new(
                 "build.nowhere",
                 "There is no ESPHome or no config directory to build with.",
@@ -284,18 +252,12 @@ impl Runtime {
             limits: builder::LIMITS,
         };
         let reports = self.reports.clone();
-        self.spawn(async move {
-            let _alone_in_the_folder = folder.lock().await;
-            let (events, mut received) = mpsc::channel(64);
-            let build = builder::build(request, events, token);
-            let forward = async {
-                while let Some(event) = received.recv().await {
-                    if reports.send(Report::BuildWent { update, event }).await.is_err() {
-                        break;
-                    }
-                }
-            };
-            let (result, ()) = tokio::join!(build, forward);
+        let problem =
+            Problem::new("build.fault", "The build failed because of a fault in Wakeflash.")
+                .with_help("Please report it, with the log of the application.");
+        let fault = Report::BuildEnded { update, result: Err(problem) };
+        self.spawn_guarded(fault, async move {
+            let result = run_build(request, folder, token, reports).await;
             match result {
                 Ok(outcome) => Some(Report::BuildEnded { update, result: Ok(outcome) }),
                 Err(BuildFailure::Failed { problem }) => {
@@ -343,7 +305,7 @@ impl Runtime {
         });
     }
 
-    /// Deletes images that no active update needs. A build that has just stored its image holds it up until
+    /// Deletes images that no active update needs, and old build logs. A build that has just stored its image holds it up until
     /// the update has that image, and that is stored.
     pub(super) async fn collect_garbage(&mut self) {
         if !self.work.builds.is_empty() || !self.pending.is_empty() {
@@ -358,10 +320,41 @@ impl Runtime {
             .map(|delivery| delivery.build.image.clone())
             .collect();
         let artifacts = self.artifacts.clone();
-        match tokio::task::spawn_blocking(move || artifacts.retain(&needed)).await {
+        let state_dir = self.options.state_dir.clone();
+        let clean = move || {
+            builder::delete_old_logs(&state_dir);
+            artifacts.retain(&needed)
+        };
+        match tokio::task::spawn_blocking(clean).await {
             Ok(Ok(())) => {}
             Ok(Err(problem)) => tracing::warn!("{problem}"),
             Err(error) => tracing::error!("deleting old images: {error}"),
         }
     }
+}
+
+/// Builds when the folder is free, and passes on what is said meanwhile.
+async fn run_build(
+    request: BuildRequest,
+    folder: Arc<Mutex<()>>,
+    token: CancellationToken,
+    reports: mpsc::Sender<Report>,
+) -> Result<BuildOutcome, BuildFailure> {
+    let update = request.update;
+    let _alone_in_the_folder = tokio::select! {
+        biased;
+        // ESPHome isn't even started for a build that nobody wants any more.
+        () = token.cancelled() => return Err(BuildFailure::Cancelled),
+        alone = folder.lock() => alone,
+    };
+    let (events, mut received) = mpsc::channel(64);
+    let build = builder::build(request, events, token);
+    let forward = async {
+        while let Some(event) = received.recv().await {
+            if reports.send(Report::BuildWent { update, event }).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::join!(build, forward).0
 }
