@@ -4,7 +4,7 @@
 //! (it would be unsafe); so what was left is found by its environment at the next start.
 
 /// Ends every process whose environment says that a build with this marker started it. Returns how many.
-/// To be called at the start, before the first build. It blocks for up to a second.
+/// To be called at the start, before the first build. It blocks for a second or two when they don't obey.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn end_leftovers(marker: &str) -> usize {
@@ -19,7 +19,9 @@ pub fn end_leftovers(marker: &str) -> usize {
             "ending a build that an earlier run left behind"
         );
     }
-    let until = Instant::now() + Duration::from_secs(1);
+    let kill_at = Instant::now() + Duration::from_secs(1);
+    // What was killed takes a moment to be gone, and writes until then.
+    let until = kill_at + Duration::from_secs(1);
     let mut signal = Signal::TERM;
     loop {
         let left = marked(marker);
@@ -27,7 +29,7 @@ pub fn end_leftovers(marker: &str) -> usize {
             break;
         }
         let last = Instant::now() >= until;
-        if last {
+        if Instant::now() >= kill_at {
             signal = Signal::KILL;
         }
         for pid in left {
