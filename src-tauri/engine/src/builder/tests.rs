@@ -163,7 +163,8 @@ async fn a_receiver_that_never_reads_holds_nothing_up() {
     let lab = Lab::new(&format!("{noise}{IMAGE}{COMPILED}"));
     let (output, mut events) = mpsc::channel(1);
     build(lab.request(), output, CancellationToken::new()).await.unwrap();
-    assert!(matches!(events.recv().await, Some(BuilderEvent::Lines { first_line: 0, .. })));
+    // Which lines were left out for it depends on who was faster.
+    assert!(events.recv().await.is_some());
     let log = fs::read_to_string(log_path(&lab.request().state_dir, UpdateId(7))).unwrap();
     assert!(log.contains("\nline 19999\n") && log.contains("more bytes)"));
 }

@@ -69,7 +69,10 @@ pub(super) enum Report {
         outcome: FlashOutcome,
     },
     Answered(Sighting),
-    Returned { update: UpdateId, peer: IpAddr },
+    Returned {
+        update: UpdateId,
+        peer: IpAddr,
+    },
 }
 
 /// An image in memory, and its name in the artifact store: an update that is built again gets another one.
