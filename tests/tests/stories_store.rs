@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use wakeflash_core::view::UpdateDetails;
 use wakeflash_tests::headless::{Headless, HeadlessOptions};
 use wakeflash_tests::stage::{BUILD, DEVICE, SOON, Scene, Stage};
 
@@ -79,8 +78,6 @@ async fn a_full_disk_for_the_queue_refuses_commands_loses_nothing_and_recovers()
         .await?;
     stage.command("install").await?;
     stage.until_state("installed", BUILD).await?;
-    let details: UpdateDetails = stage.details().await?;
-    ensure!(details.update.id.0 == 2, "the refused one took no number: {:?}", details.update);
     Ok(())
 }
 

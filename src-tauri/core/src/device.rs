@@ -237,6 +237,8 @@ pub struct DeviceMemory {
     pub version: Option<String>,
     /// The config hash that ran.
     pub config_hash: Option<ConfigHash>,
+    /// The hashes that it has announced, or that may have arrived on it; the newest ones, oldest first.
+    pub hashes: Vec<ConfigHash>,
     /// The device itself announces its hash: its last TXT record had one.
     pub announces_hash: bool,
     /// TXT `friendly_name`.
@@ -247,6 +249,20 @@ pub struct DeviceMemory {
     pub deep_sleep: bool,
     /// The OTA password of the last build that was installed from here.
     pub installed_password: Option<crate::update::Secret>,
+}
+
+impl DeviceMemory {
+    /// How many hashes are kept.
+    const HASHES_KEPT: usize = 16;
+
+    /// Remembers a hash that the device has announced, or that may have arrived on it.
+    pub fn note_hash(&mut self, hash: ConfigHash) {
+        self.hashes.retain(|known| *known != hash);
+        self.hashes.push(hash);
+        if self.hashes.len() > Self::HASHES_KEPT {
+            self.hashes.remove(0);
+        }
+    }
 }
 
 /// Whether a device is thought to be there. It decides what is shown, never whether to connect.

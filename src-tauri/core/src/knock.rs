@@ -37,6 +37,8 @@ pub struct Target {
     pub name: String,
     /// Where it may be, best first.
     pub addresses: Vec<TargetAddress>,
+    /// Where not to knock, also when a name leads there.
+    pub avoid: Vec<IpAddr>,
     /// Its OTA port.
     pub port: u16,
     /// What the connection is for.

@@ -15,6 +15,7 @@ fn target(update: u32, addresses: &[TargetAddress]) -> Target {
         update: UpdateId(update),
         name: format!("device{update}"),
         addresses: addresses.to_vec(),
+        avoid: Vec::new(),
         port: 3232,
         purpose: Purpose::Capture,
         period: PERIOD,

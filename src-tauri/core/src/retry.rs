@@ -32,11 +32,14 @@ pub const WHILE_BUSY: Duration = Duration::from_secs(3);
 /// The pause after an error of the device's own: its next wake, or this much later when it stays awake.
 pub const AFTER_DEVICE_ERROR: Duration = Duration::from_secs(20);
 
-/// The pause after something else than the device answered at its address.
+/// How long an address is left alone where nothing told whether the device answers there.
 pub const AFTER_REFUSED_GATE: Duration = Duration::from_secs(10);
 
+/// How long an address is left alone where another device answers.
+pub const AT_ANOTHER_DEVICE: Duration = Duration::from_secs(60);
+
 /// The longest of these pauses. One that is said to last longer was begun before the clock was set back.
-const LONGEST_PAUSE: Duration = AFTER_DEVICE_ERROR;
+const LONGEST_PAUSE: Duration = AT_ANOTHER_DEVICE;
 
 /// Whether the pause until this time is over.
 #[must_use]

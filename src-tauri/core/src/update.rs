@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::{ConfigHash, DeviceId, MacAddress};
 use crate::error::Problem;
+use crate::retry::pause_is_over;
 use crate::time::Timestamp;
 
 pub use kind::StateKind;
@@ -191,6 +192,28 @@ pub struct Delivery {
     pub repeated_blindly: bool,
     /// The last attempt, when it failed.
     pub last_attempt: Option<AttemptReport>,
+    /// Addresses where something else answered, or nobody could tell what.
+    #[serde(default)]
+    pub avoided: Vec<AvoidedAddress>,
+}
+
+impl Delivery {
+    /// Whether an address is left alone at the moment.
+    #[must_use]
+    pub fn avoids(&self, address: IpAddr, now: Timestamp) -> bool {
+        self.avoided
+            .iter()
+            .any(|avoided| avoided.address == address && !pause_is_over(Some(avoided.until), now))
+    }
+}
+
+/// An address that is left alone for a while, so that what answers there is no obstacle to the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AvoidedAddress {
+    /// Which.
+    pub address: IpAddr,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 /// How far a transfer is, as far as it must survive a crash.
@@ -258,7 +281,7 @@ pub enum UpdateState {
         started_at: Timestamp,
         /// The device's address.
         peer: IpAddr,
-        /// What the device ran before, as far as known.
+        /// What the device said that it runs, when this connection was opened.
         previous_hash: Option<ConfigHash>,
         /// How far it is.
         stage: FlashStage,
@@ -271,8 +294,10 @@ pub enum UpdateState {
         acknowledgement: Acknowledgement,
         /// Since when.
         since: Timestamp,
-        /// What the device ran before, as far as known.
+        /// What the device said that it ran, just before it was flashed.
         previous_hash: Option<ConfigHash>,
+        /// Where it was flashed.
+        peer: IpAddr,
         /// When it was first reached after the transfer.
         returned_at: Option<Timestamp>,
     },
@@ -325,6 +350,24 @@ impl UpdateState {
             Self::Failed { .. } => StateKind::Failed,
             Self::Cancelled { .. } => StateKind::Cancelled,
             Self::Superseded { .. } => StateKind::Superseded,
+        }
+    }
+
+    /// What the device said that it ran, just before it was flashed.
+    #[must_use]
+    pub const fn previous_hash(&self) -> Option<ConfigHash> {
+        match self {
+            Self::Flashing { previous_hash, .. } | Self::Confirming { previous_hash, .. } => {
+                *previous_hash
+            }
+            Self::Queued
+            | Self::Building { .. }
+            | Self::Waiting { .. }
+            | Self::Held { .. }
+            | Self::Installed { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. }
+            | Self::Superseded { .. } => None,
         }
     }
 
@@ -389,9 +432,10 @@ pub struct Update {
     pub name: String,
     /// When the user asked for it.
     pub requested_at: Timestamp,
-    /// What the device ran at the request, as far as known, or may have been about to run. When it is the hash of the new build already
-    /// (only a component's code changed, say), the hash can't tell whether the new image runs.
-    pub running_at_request: Option<ConfigHash>,
+    /// The hashes that the device had announced, or that may have arrived on it, until the request. When
+    /// that of the new build is among them (only a component's code changed, say, or a change was taken
+    /// back), announcing it doesn't prove that the new image runs. Empty: nothing was known of the device.
+    pub known_hashes: Vec<ConfigHash>,
     /// The MAC address that the device announced at the request, if it was known. Another board under the
     /// same name doesn't get the image; a new request accepts the board that is there then.
     #[serde(default)]
@@ -403,11 +447,22 @@ pub struct Update {
 }
 
 impl Update {
-    /// The hash whose announcement proves that the new build runs; `None` when no hash can prove it.
+    /// The hash of the build, when the device can't have announced it before the request: whoever announces
+    /// it runs this build.
+    #[must_use]
+    pub fn new_hash(&self) -> Option<ConfigHash> {
+        let wanted = self.state.delivery()?.build.config_hash?;
+        let new = !self.known_hashes.is_empty() && !self.known_hashes.contains(&wanted);
+        new.then_some(wanted)
+    }
+
+    /// The hash whose announcement after the flash proves that the build runs: a new one, or one that the
+    /// device said it didn't run just before it was flashed.
     #[must_use]
     pub fn telling_hash(&self) -> Option<ConfigHash> {
         let wanted = self.state.delivery()?.build.config_hash?;
-        (self.running_at_request != Some(wanted)).then_some(wanted)
+        let ran_another = self.state.previous_hash().is_some_and(|previous| previous != wanted);
+        self.new_hash().or(ran_another.then_some(wanted))
     }
 
     /// The most entries a timeline keeps: the first ones and the latest.
@@ -439,7 +494,7 @@ mod tests {
             device: DeviceId::of_file("a.yaml"),
             name: "a".into(),
             requested_at: Timestamp::from_millis(0),
-            running_at_request: None,
+            known_hashes: Vec::new(),
             mac: None,
             state: UpdateState::Queued,
             timeline: Vec::new(),

@@ -31,6 +31,25 @@ pub struct Stored {
     pub size: u64,
 }
 
+/// Why a stored image can't be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadError {
+    /// It is gone or isn't what it was: it has to be built again.
+    Lost(Problem),
+    /// It can't be read now; that may pass.
+    Unreadable(Problem),
+}
+
+impl LoadError {
+    /// What the user reads.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Self::Lost(problem) | Self::Unreadable(problem) => problem,
+        }
+    }
+}
+
 impl Artifacts {
     /// The store below the state directory; it is made when something is stored.
     #[must_use]
@@ -89,23 +108,30 @@ impl Artifacts {
     ///
     /// # Errors
     /// It is missing, can't be read, or isn't what it was.
-    pub fn load(&self, sha256: &Sha256) -> Result<Arc<[u8]>, Problem> {
+    pub fn load(&self, sha256: &Sha256) -> Result<Arc<[u8]>, LoadError> {
+        let lost = |code, message| Err(LoadError::Lost(damaged(code, message)));
         if !is_digest(&sha256.0) {
-            return Err(damaged("artifact.missing", "The stored firmware has no valid name."));
+            return lost("artifact.missing", "The stored firmware has no valid name.");
         }
         let path = self.path(sha256);
-        let bytes = read_bounded(&path).map_err(|error| {
-            tracing::warn!(path = %path.display(), %error, "the artifact can't be read");
-            if error.kind() == io::ErrorKind::NotFound {
-                damaged("artifact.missing", "The stored firmware is gone.")
-            } else {
+        let bytes = match read_bounded(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the artifact can't be read");
+                if error.kind() == io::ErrorKind::NotFound {
+                    return lost("artifact.missing", "The stored firmware is gone.");
+                }
+                if error.kind() == io::ErrorKind::FileTooLarge {
+                    return lost("artifact.damaged", "The stored firmware is damaged.");
+                }
                 let message = format!("The stored firmware can't be read: {error}.");
-                damaged("artifact.unreadable", &message)
+                let problem = damaged("artifact.unreadable", &message);
+                return Err(LoadError::Unreadable(problem));
             }
-        })?;
+        };
         if digest(&bytes) != *sha256 {
             tracing::warn!(path = %path.display(), "the artifact's content doesn't match its name");
-            return Err(damaged("artifact.damaged", "The stored firmware is damaged."));
+            return lost("artifact.damaged", "The stored firmware is damaged.");
         }
         Ok(bytes.into())
     }
@@ -235,11 +261,18 @@ mod tests {
         assert_eq!(store.put(b"firmware").unwrap(), stored);
         assert_eq!(&*store.load(&stored.sha256).unwrap(), b"firmware");
         fs::write(store.path(&stored.sha256), b"Firmware").unwrap();
-        assert_eq!(store.load(&stored.sha256).unwrap_err().code, "artifact.damaged");
+        let lost = |store: &Artifacts| match store.load(&stored.sha256).unwrap_err() {
+            LoadError::Lost(problem) => problem.code,
+            LoadError::Unreadable(problem) => panic!("{problem}"),
+        };
+        assert_eq!(lost(&store), "artifact.damaged");
         assert_eq!(store.put(b"firmware").unwrap(), stored, "a damaged one is replaced");
         assert!(store.load(&stored.sha256).is_ok());
         fs::remove_file(store.path(&stored.sha256)).unwrap();
-        assert_eq!(store.load(&stored.sha256).unwrap_err().code, "artifact.missing");
+        assert_eq!(lost(&store), "artifact.missing");
+        fs::create_dir(store.path(&stored.sha256)).unwrap();
+        let failed = store.load(&stored.sha256).unwrap_err();
+        assert!(matches!(failed, LoadError::Unreadable(_)), "that may pass: {failed:?}");
         assert!(store.load(&Sha256("../../etc/passwd".into())).is_err());
     }
 

@@ -154,6 +154,11 @@ impl Process {
                 Err(_) => tracing::warn!("a killed process hangs in the kernel"),
             }
         }
+        // What was killed takes a moment to be gone, and may write until then.
+        let until = Instant::now() + Duration::from_millis(300);
+        while self.group.has_members() && Instant::now() < until {
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 

@@ -4,11 +4,11 @@ use core::net::IpAddr;
 
 use crate::error::Problem;
 use crate::ota::FailureClass;
-use crate::retry::{AFTER_REFUSED_GATE, NextStep, next_step, pause_is_over};
+use crate::retry::{AFTER_REFUSED_GATE, AT_ANOTHER_DEVICE, NextStep, next_step, pause_is_over};
 use crate::time::Timestamp;
 use crate::update::{
-    Acknowledgement, AttemptReport, Delivery, FlashStage, InstalledHow, PasswordChoice, StateKind,
-    Update, UpdateId, UpdateState,
+    Acknowledgement, AttemptReport, AvoidedAddress, Delivery, FlashStage, InstalledHow,
+    PasswordChoice, StateKind, Update, UpdateId, UpdateState,
 };
 
 use super::{Dispatch, Effect, FlashOutcome, Heard};
@@ -19,6 +19,7 @@ impl Dispatch {
         let ready = match self.updates.get(&id).map(|update| &update.state) {
             Some(UpdateState::Waiting { delivery, retry_at })
                 if pause_is_over(*retry_at, now)
+                    && !delivery.avoids(peer, now)
                     && flashing < usize::from(self.settings.max_flashes) =>
             {
                 Some(delivery.clone())
@@ -37,9 +38,7 @@ impl Dispatch {
             )
             | None => None,
         };
-        let (Some(mut delivery), Some(name)) =
-            (ready, self.updates.get(&id).map(|update| update.name.clone()))
-        else {
+        let Some(mut delivery) = ready else {
             self.decision.effects.push(Effect::DropConnection(id));
             return;
         };
@@ -50,7 +49,7 @@ impl Dispatch {
             delivery,
             started_at: now,
             peer,
-            previous_hash: self.memory(&name).and_then(|memory| memory.config_hash),
+            previous_hash: None,
             stage: FlashStage::Incomplete,
         };
         if self.go(id, flashing, now, text) {
@@ -78,33 +77,57 @@ impl Dispatch {
             *stage = FlashStage::MayBeComplete;
         }
         update.note(now, "Almost the whole image is sent; from here on the device may install it.");
+        let hash = update.state.delivery().and_then(|delivery| delivery.build.config_hash);
+        let name = update.name.clone();
+        if let Some(hash) = hash {
+            self.change_memory(&name).note_hash(hash);
+        }
         Ok(())
     }
 
     pub(super) fn flash_ended(&mut self, id: UpdateId, outcome: FlashOutcome, now: Timestamp) {
         let Some(update) = self.updates.get(&id) else { return };
-        let UpdateState::Flashing { delivery, previous_hash, .. } = &update.state else { return };
-        let (delivery, previous_hash, name) =
-            (delivery.clone(), *previous_hash, update.name.clone());
+        let UpdateState::Flashing { delivery, peer, .. } = &update.state else { return };
+        let (delivery, peer) = (delivery.clone(), *peer);
         match outcome {
             FlashOutcome::Acknowledged => {
                 let text = "The device took the new firmware; waiting for it to come back.";
-                self.await_word(id, delivery, Acknowledgement::Final, previous_hash, now, text);
+                self.await_word(id, Acknowledgement::Final, now, text);
             }
             FlashOutcome::AlreadyRunning => self.installed(id, InstalledHow::AlreadyRunning, now),
             FlashOutcome::SourcesChanged(changes) => {
                 self.sources_changed(id, delivery, changes, now)
             }
-            FlashOutcome::NotProven(problem) => {
-                let text = problem.message.clone();
-                let delivery = reported(delivery, problem, now);
-                self.wait(id, delivery, Some(now + AFTER_REFUSED_GATE), now, &text);
+            FlashOutcome::NotProven { another_device, problem } => {
+                self.avoid(id, delivery, peer, another_device, problem, now);
             }
             FlashOutcome::Failed { class, problem } => {
-                self.alive(&name, now);
-                self.attempt_failed(id, delivery, class, problem, previous_hash, now);
+                self.attempt_failed(id, delivery, class, problem, now);
             }
         }
+    }
+
+    /// Leaves an address alone where something answers that is not surely the device: the device may be at
+    /// another one.
+    fn avoid(
+        &mut self,
+        id: UpdateId,
+        delivery: Delivery,
+        peer: IpAddr,
+        another_device: bool,
+        problem: Problem,
+        now: Timestamp,
+    ) {
+        let pause = if another_device { AT_ANOTHER_DEVICE } else { AFTER_REFUSED_GATE };
+        let text = problem.message.clone();
+        let mut delivery = reported(delivery, problem, now);
+        delivery.avoided.retain(|avoided| avoided.address != peer && avoided.until > now);
+        delivery.avoided.push(AvoidedAddress { address: peer, until: now + pause });
+        let name = self.updates.get(&id).map(|update| update.name.clone());
+        if another_device && let Some(name) = name {
+            self.change_memory(&name).addresses.retain(|address| *address != peer);
+        }
+        self.wait(id, delivery, None, now, &text);
     }
 
     fn attempt_failed(
@@ -113,7 +136,6 @@ impl Dispatch {
         mut delivery: Delivery,
         class: FailureClass,
         problem: Problem,
-        previous_hash: Option<crate::device::ConfigHash>,
         now: Timestamp,
     ) {
         if class == FailureClass::NextWake {
@@ -133,9 +155,7 @@ impl Dispatch {
                 self.wait(id, delivery, None, now, text);
             }
             NextStep::GiveUp => self.fail(id, problem, false, now),
-            NextStep::Confirm => {
-                self.await_word(id, delivery, Acknowledgement::Unknown, previous_hash, now, &text);
-            }
+            NextStep::Confirm => self.await_word(id, Acknowledgement::Unknown, now, &text),
         }
     }
 
@@ -153,17 +173,21 @@ impl Dispatch {
     fn await_word(
         &mut self,
         id: UpdateId,
-        delivery: Delivery,
         acknowledgement: Acknowledgement,
-        previous_hash: Option<crate::device::ConfigHash>,
         now: Timestamp,
         text: &str,
     ) {
+        let Some(UpdateState::Flashing { delivery, peer, previous_hash, .. }) =
+            self.updates.get(&id).map(|update| update.state.clone())
+        else {
+            return;
+        };
         let confirming = UpdateState::Confirming {
             delivery,
             acknowledgement,
             since: now,
             previous_hash,
+            peer,
             returned_at: None,
         };
         self.go(id, confirming, now, text);
@@ -182,21 +206,9 @@ impl Dispatch {
                         "Wakeflash was ended during the build; it starts again.",
                     );
                 }
-                UpdateState::Flashing {
-                    delivery,
-                    previous_hash,
-                    stage: FlashStage::MayBeComplete,
-                    ..
-                } => {
+                UpdateState::Flashing { stage: FlashStage::MayBeComplete, .. } => {
                     let text = "Wakeflash was ended when the whole image may have been sent: the device has to say what it runs.";
-                    self.await_word(
-                        id,
-                        delivery,
-                        Acknowledgement::Unknown,
-                        previous_hash,
-                        now,
-                        text,
-                    );
+                    self.await_word(id, Acknowledgement::Unknown, now, text);
                 }
                 UpdateState::Flashing { delivery, stage: FlashStage::Incomplete, .. } => {
                     let text = "Wakeflash was ended during the transfer; the device keeps its old firmware.";
@@ -258,8 +270,14 @@ impl Dispatch {
     #[must_use]
     pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
         let of_updates = self.updates.values().filter_map(|update| match &update.state {
-            UpdateState::Waiting { retry_at, .. } => {
-                retry_at.filter(|at| !pause_is_over(Some(*at), now))
+            UpdateState::Waiting { delivery, retry_at } => {
+                let avoided = delivery.avoided.iter().map(|avoided| avoided.until);
+                retry_at
+                    .iter()
+                    .copied()
+                    .chain(avoided)
+                    .filter(|at| !pause_is_over(Some(*at), now))
+                    .min()
             }
             UpdateState::Confirming { .. } if is_from_the_future(update, now) => Some(now),
             UpdateState::Confirming { .. } => self.silence_decides_at(update),

@@ -73,10 +73,12 @@ pub enum Input {
         /// The address that answered.
         peer: IpAddr,
     },
-    /// A device whose word is awaited accepted a connection.
+    /// A device whose word is awaited accepts connections where it was flashed, and doesn't say who it is.
     Returned {
         /// For which update it was tried.
         update: UpdateId,
+        /// Where.
+        peer: IpAddr,
     },
     /// Nobody answers where a device is waited for.
     Unreachable {
@@ -113,7 +115,12 @@ pub enum FlashOutcome {
     /// The device runs the wanted build already; nothing was sent.
     AlreadyRunning,
     /// It could not be shown that the device at this address is the right one; nothing was sent.
-    NotProven(Problem),
+    NotProven {
+        /// Whether it was shown that it is another one.
+        another_device: bool,
+        /// What the user reads.
+        problem: Problem,
+    },
     /// The sources have changed; nothing was sent.
     SourcesChanged(Vec<SourceChange>),
     /// It failed.
@@ -292,7 +299,7 @@ impl Dispatch {
             Input::BuildEnded { update, result } => self.build_ended(update, result, now),
             Input::Sighted(sighting) => self.sighted(&sighting, now),
             Input::Connected { update, peer } => self.connected(update, peer, now),
-            Input::Returned { update } => self.returned(update, now),
+            Input::Returned { update, peer } => self.returned(update, peer, now),
             Input::Unreachable { update } => self.unreachable(update, now),
             Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
             Input::AboutToComplete(update) => self.about_to_complete(update, now)?,
@@ -434,6 +441,7 @@ impl Dispatch {
             device_errors: 0,
             repeated_blindly: false,
             last_attempt: None,
+            avoided: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Evidence from the network: who is there, what runs on it, whom to try to reach.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::device::{DeviceId, DeviceMemory, Presence, Sighting, SightingKind, Source};
@@ -9,7 +10,8 @@ use crate::mdns::announces_esphome;
 use crate::retry::pause_is_over;
 use crate::time::Timestamp;
 use crate::update::{
-    Acknowledgement, Build, InstalledHow, PasswordChoice, Update, UpdateId, UpdateState,
+    Acknowledgement, AvoidedAddress, Build, FlashStage, InstalledHow, PasswordChoice, Update,
+    UpdateId, UpdateState,
 };
 
 use super::{Dispatch, Effect, Heard, Liveness};
@@ -81,20 +83,21 @@ impl Dispatch {
             }
             match &update.state {
                 UpdateState::Waiting { delivery, .. } | UpdateState::Held { delivery, .. }
-                    if update.telling_hash().is_some()
+                    if update.new_hash().is_some()
                         && matches!(word(&delivery.build, sighting), Word::Wanted) =>
                 {
                     self.installed(id, InstalledHow::AlreadyRunning, now);
                 }
                 UpdateState::Waiting { .. } => {
                     self.end_pause(id, sighting, woke);
+                    self.end_avoiding(id, sighting, woke);
                     self.decision.effects.push(Effect::Nudge(sighting.name.clone()));
                 }
                 UpdateState::Confirming { .. } => self.confirm(id, sighting, now),
+                UpdateState::Flashing { .. } => self.note_previous_hash(id, sighting),
                 UpdateState::Held { .. }
                 | UpdateState::Queued
                 | UpdateState::Building { .. }
-                | UpdateState::Flashing { .. }
                 | UpdateState::Installed { .. }
                 | UpdateState::Failed { .. }
                 | UpdateState::Cancelled { .. }
@@ -118,13 +121,48 @@ impl Dispatch {
         else {
             return;
         };
-        let fresh = matches!(sighting.source, Source::Packet | Source::Answer);
-        let ends = woke || (fresh && delivery.device_errors == 0);
+        let ends = woke || (is_fresh(sighting) && delivery.device_errors == 0);
         if ends
             && let Some(update) = self.change(id)
             && let UpdateState::Waiting { retry_at, .. } = &mut update.state
         {
             *retry_at = None;
+        }
+    }
+
+    /// Where the device itself says that it is, it is tried again; and everywhere once in each wake.
+    fn end_avoiding(&mut self, id: UpdateId, sighting: &Sighting, woke: bool) {
+        let Some(UpdateState::Waiting { delivery, .. }) =
+            self.updates.get(&id).map(|update| &update.state)
+        else {
+            return;
+        };
+        let fresh = is_fresh(sighting);
+        let is_there = |avoided: &AvoidedAddress| {
+            woke || (fresh && sighting.addresses.contains(&avoided.address))
+        };
+        if delivery.avoided.iter().any(is_there)
+            && let Some(update) = self.change(id)
+            && let UpdateState::Waiting { delivery, .. } = &mut update.state
+        {
+            delivery.avoided.retain(|avoided| !is_there(avoided));
+        }
+    }
+
+    /// What a device says while it is connected and can't have the whole image is what it ran before.
+    fn note_previous_hash(&mut self, id: UpdateId, sighting: &Sighting) {
+        let Some(UpdateState::Flashing { previous_hash, stage: FlashStage::Incomplete, .. }) =
+            self.updates.get(&id).map(|update| &update.state)
+        else {
+            return;
+        };
+        if is_fresh(sighting)
+            && sighting.config_hash.is_some()
+            && *previous_hash != sighting.config_hash
+            && let Some(update) = self.change(id)
+            && let UpdateState::Flashing { previous_hash, .. } = &mut update.state
+        {
+            *previous_hash = sighting.config_hash;
         }
     }
 
@@ -178,9 +216,11 @@ impl Dispatch {
             Acknowledgement::Unknown => passed >= SETTLE_AFTER_CUT,
         };
         // A cache can still hold what the device said before it was flashed.
-        let fresh = matches!(sighting.source, Source::Packet | Source::Answer);
+        let fresh = is_fresh(sighting);
         match (word(&delivery.build, sighting), acknowledgement) {
-            (Word::Wanted, _) if update.telling_hash().is_some() => {
+            (Word::Wanted, _)
+                if update.new_hash().is_some() || (fresh && update.telling_hash().is_some()) =>
+            {
                 self.installed(id, InstalledHow::Confirmed, now);
             }
             (Word::Wanted, Acknowledgement::Final) if settled && fresh => {
@@ -198,12 +238,24 @@ impl Dispatch {
                     "The device still runs its old firmware: the image had not arrived.",
                 );
             }
-            (Word::Silent | Word::Wanted, _) if settled && fresh => self.returned(id, now),
+            (Word::Silent | Word::Wanted, _) if settled && fresh => self.is_back(id, now),
             (Word::Wanted | Word::Other | Word::Silent, _) => {}
         }
     }
 
-    pub(super) fn returned(&mut self, id: UpdateId, now: Timestamp) {
+    /// Something accepts connections and doesn't say who it is. Where the device was flashed, it is the device;
+    /// elsewhere it may be anything.
+    pub(super) fn returned(&mut self, id: UpdateId, at: IpAddr, now: Timestamp) {
+        let here = matches!(
+            self.updates.get(&id).map(|update| &update.state),
+            Some(UpdateState::Confirming { peer, .. }) if *peer == at
+        );
+        if here {
+            self.is_back(id, now);
+        }
+    }
+
+    fn is_back(&mut self, id: UpdateId, now: Timestamp) {
         let Some(update) = self.updates.get(&id) else { return };
         let UpdateState::Confirming { since, returned_at: None, .. } = &update.state else {
             return;
@@ -328,6 +380,9 @@ impl Dispatch {
             let memory = self.change_memory(&name);
             memory.installed_password = build.ota.password;
             memory.config_hash = build.config_hash;
+            if let Some(hash) = build.config_hash {
+                memory.note_hash(hash);
+            }
             memory.version = build.esphome_version.or(memory.version.take());
             self.notify_about(id, crate::view::NotificationKind::Installed, text);
         }
@@ -384,14 +439,30 @@ impl Dispatch {
             None => build.mdns.then(|| TargetAddress::Name(format!("{}.local", update.name))),
         };
         addresses.extend(configured.filter(|address| !addresses.contains(address)));
+        let avoid: Vec<IpAddr> = delivery
+            .avoided
+            .iter()
+            .map(|avoided| avoided.address)
+            .filter(|address| delivery.avoids(*address, now))
+            .collect();
+        addresses.retain(|address| !matches!(address, TargetAddress::Ip(ip) if avoid.contains(ip)));
         Some(Target {
             update: update.id,
             name: update.name.clone(),
             addresses,
+            avoid,
             port: build.ota.port,
             purpose,
             period: KNOCK_PERIOD,
         })
+    }
+}
+
+/// Whether a sighting is what the device says now.
+fn is_fresh(sighting: &Sighting) -> bool {
+    match sighting.source {
+        Source::Packet | Source::Answer => true,
+        Source::Browse => false,
     }
 }
 
@@ -410,6 +481,9 @@ fn updated(old: &DeviceMemory, sighting: &Sighting, now: Timestamp) -> DeviceMem
         // A TXT record is complete: what it doesn't have, the firmware that runs doesn't announce.
         new.version.clone_from(&sighting.version);
         new.config_hash = sighting.config_hash;
+        if let Some(hash) = sighting.config_hash {
+            new.note_hash(hash);
+        }
         new.announces_hash = sighting.config_hash.is_some();
     }
     new.friendly_name = sighting.friendly_name.clone().or(new.friendly_name);

@@ -15,11 +15,6 @@ impl Dispatch {
         self.next_id = self.next_id.checked_add(1).ok_or_else(|| {
             Problem::new("queue.exhausted", "The queue has no numbers left for new updates.")
         })?;
-        // When the older image may be on the device, its hash can't prove that the newer one is.
-        let arriving = self
-            .active(device)
-            .filter(|update| update.state.may_have_arrived())
-            .and_then(|update| update.state.delivery()?.build.config_hash);
         if let Some(old) = self.active(device).map(|update| update.id) {
             self.stop_work(old);
             self.go(
@@ -33,8 +28,10 @@ impl Dispatch {
             id,
             device: device.clone(),
             mac: self.memory(&name).and_then(|memory| memory.mac),
-            running_at_request: arriving
-                .or_else(|| self.memory(&name).and_then(|memory| memory.config_hash)),
+            known_hashes: self
+                .memory(&name)
+                .map(|memory| memory.hashes.clone())
+                .unwrap_or_default(),
             name,
             requested_at: now,
             state: UpdateState::Queued,

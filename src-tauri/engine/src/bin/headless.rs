@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 use wakeflash_core::error::Problem;
 use wakeflash_core::view::{Command, Envelope, Notification};
@@ -67,13 +69,30 @@ impl Shell for Lines {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long what is left of the output may take to be written when everything has ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How long tasks that can't be ended are waited for: reading standard input occupies a thread that returns
+/// only when there is something to read.
+const RUNTIME_END: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
     log.with_writer(std::io::stderr).init();
-    match run(Arguments::parse()).await {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("the runtime can't be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(run(arguments));
+    // Dropping it would wait for the thread that reads standard input.
+    runtime.shutdown_timeout(RUNTIME_END);
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -91,28 +110,57 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let (output, printed) = mpsc::channel(1_024);
     let mut terminate = signal(SignalKind::terminate())?;
-    let printer = tokio::spawn(print(printed));
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut printer = tokio::spawn(print(printed));
     let engine = match runtime::start(options, Arc::new(Lines(output.clone()))).await {
         Ok(engine) => engine,
         Err(error) => {
             output.send(Output::Refusal { id: None, error: error.problem() }).await?;
             drop(output);
-            printer.await??;
+            last_words(printer).await?;
             return Err(error.into());
         }
     };
     let events = tokio::spawn(forward(engine.handle.subscribe(), output.clone()));
-    tokio::select! {
-        ended = take_commands(engine.handle.clone(), output.clone(), arguments.detached) => ended?,
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+    let mut printer_ended = None;
+    let ended = tokio::select! {
+        ended = take_commands(engine.handle.clone(), output.clone(), arguments.detached) => ended,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        // Nobody reads what happens any more.
+        printed = &mut printer => {
+            printer_ended = Some(printed);
+            Ok(())
+        }
+    };
     engine.shutdown().await;
     drop(output);
+    if let Some(printed) = printer_ended {
+        printed??;
+        return ended;
+    }
     // The engine held the last sender of events; both tasks end with what they still have.
-    events.await?;
-    printer.await??;
-    Ok(())
+    let words = async {
+        events.await?;
+        last_words(printer).await
+    };
+    match tokio::time::timeout(LAST_WORDS, words).await {
+        Ok(spoken) => ended.and(spoken),
+        Err(_) => {
+            tracing::warn!("the last lines were not printed: standard output isn't read");
+            ended
+        }
+    }
+}
+
+async fn last_words(printer: JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {
+    match tokio::time::timeout(LAST_WORDS, printer).await {
+        Ok(printed) => printed?,
+        Err(_) => {
+            tracing::warn!("the last lines were not printed: standard output isn't read");
+            Ok(())
+        }
+    }
 }
 
 async fn print(mut printed: mpsc::Receiver<Output>) -> anyhow::Result<()> {

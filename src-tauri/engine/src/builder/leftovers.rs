@@ -4,7 +4,7 @@
 //! (it would be unsafe); so what was left is found by its environment at the next start.
 
 /// Ends every process whose environment says that a build with this marker started it. Returns how many.
-/// To be called at the start, before the first build. It blocks for up to a second.
+/// To be called at the start, before the first build. It blocks for up to two seconds.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn end_leftovers(marker: &str) -> usize {
@@ -19,25 +19,20 @@ pub fn end_leftovers(marker: &str) -> usize {
             "ending a build that an earlier run left behind"
         );
     }
-    let until = Instant::now() + Duration::from_secs(1);
-    let mut signal = Signal::TERM;
-    loop {
+    let start = Instant::now();
+    // Also what was killed takes a moment to be gone, and may write until then.
+    while start.elapsed() < Duration::from_secs(2) {
         let left = marked(marker);
         if left.is_empty() {
             break;
         }
-        let last = Instant::now() >= until;
-        if last {
-            signal = Signal::KILL;
-        }
+        let asked_long_enough = start.elapsed() >= Duration::from_secs(1);
+        let signal = if asked_long_enough { Signal::KILL } else { Signal::TERM };
         for pid in left {
             match kill_process(pid, signal) {
                 Ok(()) | Err(rustix::io::Errno::SRCH) => {}
                 Err(error) => tracing::warn!(?pid, %error, "a left build can't be ended"),
             }
-        }
-        if last {
-            break;
         }
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -13,6 +13,37 @@ use crate::artifacts::{create_private_dir, create_private_file};
 /// What goes beyond is left out.
 const MAX_LOG: u64 = 64 << 20;
 
+/// How many logs are kept.
+const LOGS_KEPT: usize = 200;
+
+/// Deletes the logs of all but the newest builds. Blocks.
+pub(crate) fn delete_old(state_dir: &Path) {
+    delete_beyond(&state_dir.join("logs"), LOGS_KEPT);
+}
+
+fn delete_beyond(dir: &Path, kept: usize) {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => {
+            tracing::warn!(dir = %dir.display(), %error, "old build logs can't be looked for");
+            return;
+        }
+    };
+    let number = |name: &str| -> Option<u32> {
+        name.strip_prefix("build-")?.strip_suffix(".log")?.parse().ok()
+    };
+    let mut logs: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| Some((number(entry.file_name().to_str()?)?, entry.path())))
+        .collect();
+    logs.sort_by(|one, other| other.cmp(one));
+    for (_, path) in logs.into_iter().skip(kept) {
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "an old build log can't be deleted");
+        }
+    }
+}
+
 /// An open log, or none.
 pub(super) struct Log {
     file: Option<BufWriter<File>>,
@@ -70,5 +101,25 @@ impl Log {
         {
             tracing::warn!(%error, "the end of a build's log is missing");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_newest_logs_are_kept_and_nothing_else_is_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["build-9.log", "build-10.log", "build-11.log", "build-x.log", "app.log"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        delete_beyond(dir.path(), 2);
+        let mut left: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["app.log", "build-10.log", "build-11.log", "build-x.log"]);
     }
 }

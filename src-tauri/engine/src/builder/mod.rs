@@ -5,7 +5,7 @@ mod log;
 mod outcome;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::process::Command;
@@ -23,6 +23,7 @@ use crate::process::{Ended, Event, Process, path_with};
 
 pub use crate::process::Limits;
 pub use leftovers::end_leftovers;
+pub(crate) use log::delete_old as delete_old_logs;
 
 /// The environment variable that tells our builds from anybody else's.
 pub const MARKER: &str = "WAKEFLASH_BUILD";
@@ -113,11 +114,14 @@ pub async fn build(
         sources = sources => sources?,
         () = cancel.cancelled() => return Err(BuildFailure::Cancelled),
     };
-    let started = SystemTime::now();
+    if cancel.is_cancelled() {
+        return Err(BuildFailure::Cancelled);
+    }
+    let before = blocking(&request, |request| Ok(outcome::Before::look(request))).await?;
     let compile = compile(&request, output, cancel.clone()).await?;
     let hash = compile.config_hash();
     let finish = blocking(&request, move |request| {
-        let build = outcome::collect(request, sources, hash, started)?;
+        let build = outcome::collect(request, sources, hash, &before)?;
         let changes = changed_sources(&request.config_dir, &request.device, &build.sources)?;
         Ok(BuildOutcome { build, changes })
     });

@@ -10,7 +10,7 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::esphome_files::{self, BuildInfo};
 use wakeflash_core::image;
 use wakeflash_core::time::Timestamp;
-use wakeflash_core::update::{Build, SourceFile};
+use wakeflash_core::update::{Build, Encryption, SourceFile};
 
 use super::BuildRequest;
 use crate::artifacts::Artifacts;
@@ -19,12 +19,42 @@ use crate::configs::{data_dir, storage_path};
 /// How coarse the times of a file system may be.
 const COARSE: Duration = Duration::from_secs(2);
 
+/// When the files that a compile writes were last written before it. Times are only compared with times of
+/// the same file system: a share has a clock of its own.
+#[derive(Debug)]
+pub(super) struct Before {
+    validated: Option<SystemTime>,
+    /// Where the image lay, and its time.
+    image: Option<(PathBuf, Option<SystemTime>)>,
+}
+
+impl Before {
+    pub(super) fn look(request: &BuildRequest) -> Self {
+        let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        let id = request.device.as_str();
+        let storage = fs::read(storage_path(&request.config_dir, id, "json")).ok();
+        let image = storage
+            .and_then(|bytes| esphome_files::storage(&bytes).ok()?.firmware)
+            .map(|path| data_dir(&request.config_dir).join(path))
+            .map(|path| (path.clone(), time(&path)));
+        Self { validated: time(&storage_path(&request.config_dir, id, "validated.json")), image }
+    }
+
+    /// Whether the image was written since. `validated` is when this compile began to write.
+    fn image_is_new(&self, path: &Path, time: SystemTime, validated: SystemTime) -> bool {
+        match &self.image {
+            Some((before, written)) if before == path => *written != Some(time),
+            Some(_) | None => time + COARSE >= validated,
+        }
+    }
+}
+
 /// Reads what the compile left and stores its image.
 pub(super) fn collect(
     request: &BuildRequest,
     sources: Vec<SourceFile>,
     said: Option<ConfigHash>,
-    started: SystemTime,
+    before: &Before,
 ) -> Result<Build, Problem> {
     let id = request.device.as_str();
     let left = |extension| storage_path(&request.config_dir, id, extension);
@@ -32,16 +62,20 @@ pub(super) fn collect(
     let platform = storage.platform.as_deref();
     let validated_path = left("validated.json");
     // Every compile writes it, unless it can't; one from before has the password of before.
-    if modified(&validated_path)? + COARSE < started {
+    let validated_at = modified(&validated_path)?;
+    if before.validated == Some(validated_at) {
         return Err(incomplete("ESPHome didn't write down the validated configuration."));
     }
     let validated = esphome_files::validated(&read(&validated_path)?, platform)?;
+    possible(&validated.ota.encryption)?;
     let below_data = |path: &str| data_dir(&request.config_dir).join(path);
     let Some(firmware) = storage.firmware.as_deref().map(below_data) else {
         return Err(incomplete("ESPHome doesn't say where the firmware is."));
     };
     let info = storage.build_path.as_deref().map(|path| below_data(path).join("build_info.json"));
-    let config_hash = matching_hash(info.as_deref(), said, &firmware, started)?;
+    let image_time = modified(&firmware)?;
+    let is_new = before.image_is_new(&firmware, image_time, validated_at);
+    let config_hash = matching_hash(info.as_deref(), said, image_time, is_new)?;
     let bytes = Artifacts::read_image(&firmware)?;
     image::check(platform, &bytes)?;
     let stored = Artifacts::new(&request.state_dir).put(&bytes)?;
@@ -71,8 +105,8 @@ pub(super) fn collect(
 fn matching_hash(
     info_path: Option<&Path>,
     said: Option<ConfigHash>,
-    firmware: &Path,
-    started: SystemTime,
+    image_time: SystemTime,
+    of_this_build: bool,
 ) -> Result<Option<ConfigHash>, Problem> {
     let info = match info_path {
         Some(path) if path.exists() => esphome_files::build_info(&read(path)?)?,
@@ -84,8 +118,6 @@ fn matching_hash(
         tracing::warn!(%said, %written, "two config hashes for one build");
         return Err(incomplete("Something else built this configuration at the same time."));
     }
-    let image_time = modified(firmware)?;
-    let of_this_build = image_time + COARSE >= started;
     let still_right = match info_path {
         Some(path) if said.is_some() && info.config_hash == said => image_time >= modified(path)?,
         Some(_) | None => false,
@@ -94,6 +126,18 @@ fn matching_hash(
         Ok(said.or(info.config_hash))
     } else {
         Err(incomplete("The firmware is from an earlier build."))
+    }
+}
+
+/// Better said now than at the one wake that everybody waits for.
+fn possible(encryption: &Encryption) -> Result<(), Problem> {
+    match encryption {
+        Encryption::Required { allow_plaintext: false, .. } => Err(Problem::new(
+            "build.encryption",
+            "The configuration requires encrypted OTA updates, and this version of Wakeflash can't encrypt yet.",
+        )
+        .with_help("Set `allow_plaintext_upload: true` below `ota: encryption:`, or update this device with ESPHome.")),
+        Encryption::None | Encryption::Offered { .. } | Encryption::Required { .. } => Ok(()),
     }
 }
 

@@ -254,15 +254,19 @@ pub fn hash_sources(config_dir: &Path, device: &DeviceId) -> Result<Vec<SourceFi
 /// What is no longer as it was when `sources` were taken.
 ///
 /// # Errors
-/// The identifier is no file name, or the config directory can't be read: then nothing is known, rather
-/// than everything removed.
+/// The identifier is no file name, or the config directory can't be read or is an empty mount point: then
+/// nothing is known, rather than everything removed.
 pub fn changed_sources(
     config_dir: &Path,
     device: &DeviceId,
     sources: &[SourceFile],
 ) -> Result<Vec<SourceChange>, Problem> {
     config_path(config_dir, device)?;
-    fs::read_dir(config_dir).map_err(|error| dir_problem(config_dir, &error))?;
+    let left = has_yaml(config_dir).map_err(|error| dir_problem(config_dir, &error))?;
+    if !left && !config_dir.join(device.as_str()).exists() {
+        // The drive or share isn't mounted, and its mount point is what can be seen.
+        return Err(dir_problem(config_dir, &io::ErrorKind::NotFound.into()));
+    }
     let mut tree = SourceTree::new(config_dir);
     if let Err(problem) = tree.documents(Path::new(device.as_str())) {
         // Its own change is found below.
@@ -296,6 +300,17 @@ pub fn changed_sources(
     }
     changes.sort();
     Ok(changes)
+}
+
+/// Whether there is any YAML file at all.
+fn has_yaml(dir: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(dir)? {
+        let name = PathBuf::from(entry?.file_name());
+        if name.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A path without `.` and `..`, so that files that include each other in circles are recognized.

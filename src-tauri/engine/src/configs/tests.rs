@@ -171,6 +171,22 @@ fn every_change_of_a_source_is_found() {
     assert!(changes.contains(&change("a.yaml", SourceChangeKind::Edited)));
 }
 
+#[test]
+fn an_empty_mount_point_says_nothing_about_the_sources() {
+    let dir = dir();
+    let dir = dir.path();
+    write(dir, "a.yaml", "esphome:\n  name: a\n");
+    write(dir, "b.yaml", "esphome:\n  name: b\n");
+    let device = DeviceId::of_file("a.yaml");
+    let sources = hash_sources(dir, &device).unwrap();
+    fs::remove_file(dir.join("a.yaml")).unwrap();
+    let removed = SourceChange { path: "a.yaml".to_owned(), kind: SourceChangeKind::Removed };
+    assert_eq!(changed_sources(dir, &device, &sources), Ok(vec![removed]), "the others are there");
+    fs::remove_file(dir.join("b.yaml")).unwrap();
+    let problem = changed_sources(dir, &device, &sources).unwrap_err();
+    assert_eq!(problem.code, "config_dir.missing");
+}
+
 /// A thousand configurations that share a package, as a check against accidental slowness.
 #[test]
 fn a_thousand_configurations_are_read_quickly() {

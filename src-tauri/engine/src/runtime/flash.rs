@@ -30,6 +30,15 @@ use crate::gate::{self, Limits};
 /// How often the window hears how far a transfer is.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(200);
 
+/// What the gate has found.
+#[derive(Clone, Copy)]
+enum Pass {
+    /// It is the device, and it needs the image.
+    Open,
+    /// It is the device, and it runs the image's firmware.
+    AlreadyRunning,
+}
+
 /// Everything a flash needs to know; it has no other access to the state.
 struct Job {
     update: UpdateId,
@@ -105,7 +114,7 @@ impl Runtime {
             name: update.name.clone(),
             mac: update.mac.or_else(|| memory?.mac),
             link_address: memory.and_then(|memory| memory.link_address),
-            wanted_hash: update.telling_hash(),
+            wanted_hash: update.new_hash(),
             wanted_version: delivery.build.esphome_version.clone(),
             other_name: (delivery.build.name != update.name).then(|| delivery.build.name.clone()),
             literal_address: self
@@ -136,24 +145,41 @@ impl Job {
             },
             deadlines: Deadlines::default(),
         };
-        let refusal = OnceLock::new();
+        let said = OnceLock::new();
         let (progress, shown) = watch::channel(flasher::no_progress());
         let hooks = FlashHooks {
-            gate: self.gate(&refusal),
+            gate: async {
+                let word = self.gate().await;
+                let verdict = match &word {
+                    Ok(Pass::Open) => GateVerdict::Open,
+                    Ok(Pass::AlreadyRunning) => GateVerdict::AlreadyRunning,
+                    Err(_) => GateVerdict::Refuse("refused at the gate".to_owned()),
+                };
+                let _ = said.set(word);
+                verdict
+            },
             before_completion: || self.record_completion(),
             progress,
         };
         let flash = flasher::flash(stream, request, hooks, cancel);
-        let result = self.while_showing(flash, shown).await;
-        match result {
+        let error = match self.while_showing(flash, shown).await {
             Ok(report) => {
                 tracing::info!("update {} of {}: {report:?}", self.update, self.device);
-                Some(FlashOutcome::Acknowledged)
+                return Some(FlashOutcome::Acknowledged);
             }
-            Err(error) => {
-                tracing::info!("update {} of {}: {error}", self.update, self.device);
-                outcome_of(&error, refusal.into_inner())
-            }
+            Err(error) => error,
+        };
+        tracing::info!("update {} of {}: {error}", self.update, self.device);
+        let word = match said.into_inner() {
+            // What something at this address says counts for the update only if it is the device.
+            None if is_word_of_the_peer(&error) => self.gate().await,
+            None => Ok(Pass::Open),
+            Some(word) => word,
+        };
+        match word {
+            Err(refused) => Some(refused),
+            Ok(Pass::AlreadyRunning) => Some(FlashOutcome::AlreadyRunning),
+            Ok(Pass::Open) => failed(&error),
         }
     }
 
@@ -165,8 +191,8 @@ impl Job {
     }
 
     /// Whether this device gets this image: the sources are still those of the build, it is the right
-    /// device, and it doesn't run the build already.
-    async fn gate(&self, refusal: &OnceLock<FlashOutcome>) -> GateVerdict {
+    /// device, and it doesn't run the build already. Otherwise, what comes of the flash.
+    async fn gate(&self) -> Result<Pass, FlashOutcome> {
         let (changes, decision) = tokio::join!(
             self.source_changes(),
             gate::decide_on_network(
@@ -177,26 +203,24 @@ impl Job {
                 self.heard.subscribe(),
             ),
         );
-        tracing::info!(
-            "gate of {}: {:?} after {:?}",
-            self.device,
-            decision.judgement,
-            decision.took
-        );
+        let (judgement, took) = (decision.judgement, decision.took);
+        tracing::info!("gate of {}: {judgement:?} after {took:?}", self.device);
         self.pass_on(&decision.evidence).await;
-        let outcome = match decision.judgement {
-            _ if !changes.is_empty() => FlashOutcome::SourcesChanged(changes),
-            Judgement::Pass => return GateVerdict::Open,
-            Judgement::AlreadyRunning => return GateVerdict::AlreadyRunning,
-            Judgement::Contradicted(sentence) => {
-                FlashOutcome::NotProven(core_gate::refused(sentence))
-            }
-            Judgement::Undecided => {
-                FlashOutcome::NotProven(core_gate::unidentified(&self.expectation, self.peer))
-            }
-        };
-        let _ = refusal.set(outcome);
-        GateVerdict::Refuse("refused at the gate".to_owned())
+        if !changes.is_empty() {
+            return Err(FlashOutcome::SourcesChanged(changes));
+        }
+        match judgement {
+            Judgement::Pass => Ok(Pass::Open),
+            Judgement::AlreadyRunning => Ok(Pass::AlreadyRunning),
+            Judgement::Contradicted(sentence) => Err(FlashOutcome::NotProven {
+                another_device: true,
+                problem: core_gate::refused(sentence),
+            }),
+            Judgement::Undecided => Err(FlashOutcome::NotProven {
+                another_device: false,
+                problem: core_gate::unidentified(&self.expectation, self.peer),
+            }),
+        }
     }
 
     /// What the device answered is worth remembering.
@@ -271,31 +295,44 @@ fn shown_progress(progress: &ota::Progress) -> Progress {
     Progress { percent, step: step.to_owned() }
 }
 
-/// What came of a flash that failed; `None` when it was cancelled. `refusal` is the gate's word.
-fn outcome_of(error: &FlashError, refusal: Option<FlashOutcome>) -> Option<FlashOutcome> {
+/// Whether the error is something that the peer said, before it was known who it is.
+fn is_word_of_the_peer(error: &FlashError) -> bool {
+    match error {
+        FlashError::Ota(ota) => match ota.class() {
+            FailureClass::NextWake | FailureClass::Permanent | FailureClass::WrongPassword => {
+                !error.cancelled()
+            }
+            FailureClass::RetryNow | FailureClass::Busy | FailureClass::OutcomeUnknown => false,
+        },
+        FlashError::AlreadyRunning
+        | FlashError::Refused { .. }
+        | FlashError::NotRecorded { .. }
+        | FlashError::Random(_) => false,
+    }
+}
+
+/// What came of a flash that failed; `None` when it was cancelled, or the gate has said it all.
+fn failed(error: &FlashError) -> Option<FlashOutcome> {
+    let again = |code: &str, message: String| {
+        let problem = Problem::new(code, message);
+        Some(FlashOutcome::Failed { class: FailureClass::RetryNow, problem })
+    };
     match error {
         FlashError::AlreadyRunning => Some(FlashOutcome::AlreadyRunning),
-        FlashError::Refused { reason } => Some(refusal.unwrap_or_else(|| {
-            FlashOutcome::NotProven(Problem::new("gate.refused", reason.clone()))
-        })),
         FlashError::Ota(ota) if error.cancelled() && !ota.outcome_unknown() => None,
         FlashError::Ota(ota) => {
             let problem = Problem::new(ota.code(), ota.sentence());
             Some(FlashOutcome::Failed { class: ota.class(), problem })
         }
-        FlashError::NotRecorded { reason } => Some(FlashOutcome::Failed {
-            class: FailureClass::RetryNow,
-            problem: Problem::new(
-                "flash.not_recorded",
-                format!("The transfer was stopped before its end: {reason}"),
-            ),
-        }),
-        FlashError::Random(reason) => Some(FlashOutcome::Failed {
-            class: FailureClass::RetryNow,
-            problem: Problem::new(
-                "flash.random",
-                format!("The system gave no random numbers: {reason}"),
-            ),
-        }),
+        FlashError::Refused { reason } => {
+            again("gate.refused", format!("Nothing was sent: {reason}."))
+        }
+        FlashError::NotRecorded { reason } => again(
+            "flash.not_recorded",
+            format!("The transfer was stopped before its end: {reason}"),
+        ),
+        FlashError::Random(reason) => {
+            again("flash.random", format!("The system gave no random numbers: {reason}"))
+        }
     }
 }

@@ -3,8 +3,12 @@
 //! back over one bounded channel.
 
 mod flash;
+mod images;
+mod overrides;
 mod publish;
 mod requests;
+mod sources;
+mod surroundings;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,6 +20,7 @@ use anyhow::Context;
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::{Decision, Dispatch, Effect, Input};
@@ -23,13 +28,12 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::gate::Heard;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{UpdateId, UpdateState};
-use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus};
 
 use crate::artifacts::Artifacts;
-use crate::configs::ConfigsEvent;
 use crate::handle::{Handle, Request, Shell};
 use crate::store::{Commit, OpenError, Store};
 use crate::watch::{Target, Unreachable, Watch, WatchEvent};
+use overrides::Overrides;
 use publish::Publisher;
 use work::Report;
 
@@ -120,12 +124,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     work::end_leftover_builds(&options.state_dir).await;
 
     let mut settings = loaded.settings;
-    if let Some(dir) = &options.config_dir {
-        settings.config_dir = Some(dir.to_string_lossy().into_owned());
-    }
-    if let Some(path) = &options.esphome {
-        settings.esphome_path = Some(path.to_string_lossy().into_owned());
-    }
+    let overrides = Overrides::apply(&options, &mut settings);
     let (requests, request_queue) = mpsc::channel(64);
     let (events, _) = broadcast::channel(EVENTS_KEPT);
     let cancel = CancellationToken::new();
@@ -141,6 +140,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
         store,
         artifacts,
         options,
+        overrides,
         shell,
         watch,
         targets,
@@ -150,9 +150,9 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
         work: work::Work::default(),
         connections: BTreeMap::new(),
         pending: VecDeque::new(),
+        commit_due: None,
         heard: broadcast::channel(64).0,
-        configs: None,
-        esphome: None,
+        surroundings: surroundings::Surroundings::default(),
     };
     let task = tokio::spawn(runtime.run(request_queue, watched, report_queue));
     Ok(Engine { handle: Handle::new(requests, events), log_dir, cancel, task })
@@ -170,6 +170,7 @@ struct Runtime {
     store: Store,
     artifacts: Artifacts,
     options: EngineOptions,
+    overrides: Overrides,
     shell: Arc<dyn Shell>,
     watch: Watch,
     targets: watch::Sender<Vec<Target>>,
@@ -181,12 +182,12 @@ struct Runtime {
     connections: BTreeMap<UpdateId, TcpStream>,
     /// What happened and could not be stored yet.
     pending: VecDeque<Input>,
+    /// When a commit is tried again after one failed. A point in time, not a pause that every other event
+    /// would begin anew.
+    commit_due: Option<Instant>,
     /// Packets of devices, for the gates that are being passed.
     heard: broadcast::Sender<Heard>,
-    /// Ends the task that follows the config directory.
-    configs: Option<CancellationToken>,
-    /// The ESPHome that builds.
-    esphome: Option<PathBuf>,
+    surroundings: surroundings::Surroundings,
 }
 
 impl Runtime {
@@ -224,6 +225,9 @@ impl Runtime {
 
     async fn recover(&mut self) {
         self.happened(Input::Recover).await;
+        // What waits is shown and can be cancelled, though the config directory may not be there.
+        let rows = self.dispatch.rows().into_iter().collect();
+        self.publisher.refresh(&self.dispatch, &rows, now());
         for update in self.dispatch.updates().map(|update| update.id).collect::<Vec<_>>() {
             self.prepare_image(update);
         }
@@ -232,7 +236,9 @@ impl Runtime {
 
     /// How long the loop may sleep when nothing happens.
     fn next_deadline(&self) -> Duration {
-        let at_most = if self.pending.is_empty() { Duration::from_secs(60) } else { COMMIT_AGAIN };
+        let at_most = self
+            .commit_due
+            .map_or(Duration::from_secs(60), |due| due.saturating_duration_since(Instant::now()));
         let now = now();
         self.dispatch
             .next_deadline(now)
@@ -240,32 +246,63 @@ impl Runtime {
     }
 
     async fn tick(&mut self) {
-        self.take_pending().await;
+        // When it doesn't work, the status says so, and the next tick tries again.
+        let _ = self.take_pending().await;
         self.happened(Input::Tick).await;
+        self.try_store().await;
     }
 
-    /// Takes in something that can't be refused. When it can't be stored it is kept and tried again, in
-    /// order, and nothing follows from it until then.
+    /// When a commit failed and nothing is left that would show it by itself: whether the store can be
+    /// written again. The status would else go on saying no until the next change.
+    async fn try_store(&mut self) {
+        if self.commit_due.is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        match self.store.check_writable().await {
+            Ok(()) => self.stored(),
+            Err(error) => drop(self.not_stored(&error)),
+        }
+    }
+
+    fn stored(&mut self) {
+        self.commit_due = None;
+        self.publisher.change_status(|status| status.store = None);
+    }
+
+    fn not_stored(&mut self, error: &anyhow::Error) -> Problem {
+        tracing::error!("the state can't be stored: {error:#}");
+        self.commit_due = Some(Instant::now() + COMMIT_AGAIN);
+        let problem = unwritable(error);
+        self.publisher.change_status(|status| status.store = Some(problem.clone()));
+        problem
+    }
+
+    /// Takes in something that can't be refused. What never comes again is kept when it can't be stored and
+    /// tried again, in order, and nothing follows from it until then.
     async fn happened(&mut self, input: Input) {
-        // Packets come again, and time passes anyway.
-        let comes_again =
-            matches!(input, Input::Sighted(_) | Input::Tick | Input::Unreachable { .. });
-        if !comes_again {
+        if keeps(&input) {
+            if matches!(input, Input::Configs(_)) {
+                // It says everything that an older one said.
+                self.pending.retain(|kept| !matches!(kept, Input::Configs(_)));
+            }
             self.pending.push_back(input);
-            self.take_pending().await;
+            // When it doesn't work, the status says so, and the next tick tries again.
+            let _ = self.take_pending().await;
         } else if let Err(problem) = self.decide(input).await {
             tracing::warn!("not taken in: {problem}");
         }
     }
 
-    async fn take_pending(&mut self) {
+    /// Tries once more to store what waits for it; the reason when that doesn't work.
+    async fn take_pending(&mut self) -> Result<(), Problem> {
         while let Some(input) = self.pending.front().cloned() {
             if let Err(problem) = self.decide(input).await {
                 tracing::error!("{} inputs wait to be stored: {problem}", self.pending.len());
-                return;
+                return Err(problem);
             }
             self.pending.pop_front();
         }
+        Ok(())
     }
 
     /// Decides, commits, tells, and only then acts.
@@ -275,21 +312,17 @@ impl Runtime {
         for refused in &decision.refused {
             tracing::error!("refused: {refused}");
         }
-        if decision.is_durable()
-            && let Err(error) = self.store.commit(self.commit_of(&decision)).await
-        {
-            tracing::error!("the state can't be stored: {error:#}");
-            let problem = unwritable(&error);
+        let durable = decision.is_durable();
+        if durable && let Err(error) = self.store.commit(self.commit_of(&decision)).await {
             let touched = decision.touched.clone();
             self.dispatch.undo(decision);
             // What isn't stored, such as presence, has changed all the same.
             self.publisher.refresh(&self.dispatch, &touched, now);
-            self.publisher.change_status(|status| status.store = Some(problem.clone()));
-            return Err(problem);
+            return Err(self.not_stored(&error));
         }
         let Decision { updates, touched, effects, started, .. } = decision;
-        if !updates.is_empty() {
-            self.publisher.change_status(|status| status.store = None);
+        if durable {
+            self.stored();
         }
         self.settle(updates.keys().copied(), &touched, now);
         for effect in effects {
@@ -310,7 +343,10 @@ impl Runtime {
                 .keys()
                 .filter_map(|name| Some((name.clone(), self.dispatch.memory(name)?.clone())))
                 .collect(),
-            settings: decision.settings.is_some().then(|| self.dispatch.settings().clone()),
+            settings: decision
+                .settings
+                .is_some()
+                .then(|| self.overrides.to_store(self.dispatch.settings())),
         }
     }
 
@@ -338,6 +374,7 @@ impl Runtime {
                 | UpdateState::Superseded { .. } => {
                     self.publisher.end_progress(id);
                     self.work.images.remove(&id);
+                    self.prepare_next_image();
                     self.work.garbage = true;
                 }
             }
@@ -376,14 +413,20 @@ impl Runtime {
                 self.happened(Input::Sighted(sighting)).await;
             }
             WatchEvent::Connected { update, peer, stream, .. } => {
+                if self.take_pending().await.is_err() {
+                    // What is pending may change what the connection is for. The device will be there again.
+                    tracing::warn!(
+                        "the connection to {peer} is not used: the state can't be stored"
+                    );
+                    return;
+                }
                 self.connections.insert(update, stream);
                 self.happened(Input::Connected { update, peer: peer.ip() }).await;
                 // A connection that was neither used nor dropped by now has no place in the state.
                 self.connections.remove(&update);
             }
             WatchEvent::Returned { update, name, peer } => {
-                self.happened(Input::Returned { update }).await;
-                self.ask_for_word(name, peer.ip());
+                self.ask_for_word(update, name, peer.ip());
             }
             WatchEvent::Unreachable { update, reason, .. } => match reason {
                 Unreachable::NoAnswer => self.happened(Input::Unreachable { update }).await,
@@ -393,37 +436,6 @@ impl Runtime {
             WatchEvent::Network(problem) => {
                 self.publisher.change_status(|status| status.network = problem);
             }
-        }
-    }
-
-    async fn take_configs_event(&mut self, event: ConfigsEvent) {
-        let Some(path) = self.dispatch.settings().config_dir.clone() else { return };
-        match event {
-            ConfigsEvent::Scanned(files) => {
-                self.publisher
-                    .change_status(|status| status.config_dir = ConfigDirStatus::Ready { path });
-                self.happened(Input::Configs(files)).await;
-            }
-            ConfigsEvent::Unreadable(problem) => {
-                self.publisher.change_status(|status| {
-                    status.config_dir = ConfigDirStatus::Unreadable { path, problem };
-                });
-            }
-        }
-    }
-
-    async fn take_esphome(&mut self, status: EsphomeStatus) {
-        let ready = match &status {
-            EsphomeStatus::Ready { path, .. } => {
-                self.esphome = Some(PathBuf::from(path));
-                Some(true)
-            }
-            EsphomeStatus::Missing { .. } => Some(false),
-            EsphomeStatus::Searching | EsphomeStatus::Installing { .. } => None,
-        };
-        self.publisher.change_status(|shown| shown.esphome = status);
-        if let Some(ready) = ready {
-            self.happened(Input::BuilderReady(ready)).await;
         }
     }
 
@@ -446,6 +458,33 @@ impl Runtime {
         if tokio::time::timeout(SHUTDOWN_LIMIT, finish).await.is_err() {
             tracing::warn!("some tasks did not end within {SHUTDOWN_LIMIT:?} and were cut off");
         }
+    }
+}
+
+/// Whether it must not be lost when it can't be stored. The rest comes again by itself: packets, ticks, and
+/// what was about a connection, which is another one by the time the store can be written again.
+const fn keeps(input: &Input) -> bool {
+    match input {
+        Input::BuilderReady(_)
+        | Input::Configs(_)
+        | Input::BuildEnded { .. }
+        | Input::FlashEnded { .. }
+        | Input::ImageLost { .. }
+        | Input::Recover => true,
+        Input::Sighted(_)
+        | Input::Tick
+        | Input::Connected { .. }
+        | Input::Returned { .. }
+        | Input::Unreachable { .. }
+        | Input::SourcesChecked { .. }
+        // Whoever asked gets the refusal.
+        | Input::Install(_)
+        | Input::Cancel(_)
+        | Input::Retry(_)
+        | Input::Rebuild(_)
+        | Input::FlashAnyway(_)
+        | Input::Settings(_)
+        | Input::AboutToComplete(_) => false,
     }
 }
 

@@ -63,11 +63,17 @@ impl Runtime {
     }
 
     async fn done(&mut self, input: Input) -> Result<(), Problem> {
-        self.decide(input).await.map(|_| ())
+        self.ask_for(input).await.map(|_| ())
+    }
+
+    /// What happened before and waits to be stored comes first; until then nothing new can be stored either.
+    async fn ask_for(&mut self, input: Input) -> Result<Option<UpdateId>, Problem> {
+        self.take_pending().await?;
+        self.decide(input).await
     }
 
     async fn start(&mut self, input: Input) -> Result<UpdateId, Problem> {
-        self.decide(input)
+        self.ask_for(input)
             .await?
             .ok_or_else(|| Problem::new("engine.defect", "No update was started."))
     }
@@ -82,6 +88,7 @@ impl Runtime {
         let moved = settings.config_dir != old.config_dir;
         let other_esphome = settings.esphome_path != old.esphome_path;
         self.done(Input::Settings(settings)).await?;
+        self.overrides.chosen(self.dispatch.settings());
         if moved {
             self.follow_config_dir();
         }

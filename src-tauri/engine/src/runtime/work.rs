@@ -1,29 +1,28 @@
 //! Work that takes time: it runs in tasks of the runtime's own, can be stopped, and reports back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::{DeviceId, Sighting};
 use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::ota::PreparedImage;
-use wakeflash_core::update::{Sha256, SourceChange, SourceFile, StateKind, UpdateId};
-use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus, Progress};
+use wakeflash_core::update::{Sha256, SourceChange, StateKind, UpdateId};
+use wakeflash_core::view::{EsphomeStatus, Progress};
 
 use super::Runtime;
-use crate::artifacts::Artifacts;
+pub(super) use super::images::ready_image;
+pub(super) use super::sources::compare_sources;
+use crate::artifacts::LoadError;
 use crate::builder::{self, BuildFailure, BuildOutcome, BuildRequest, BuilderEvent};
-use crate::configs::{self, ConfigsEvent};
-use crate::esphome::{self, InstallFailure};
+use crate::configs::ConfigsEvent;
 use crate::watch::question;
-
-/// How many images are kept ready in memory; the others are read when their device is there.
-const IMAGES_READY: usize = 32;
 
 /// How long a device has to answer what it runs.
 const WORD_DEADLINE: Duration = Duration::from_secs(2);
@@ -31,17 +30,49 @@ const WORD_DEADLINE: Duration = Duration::from_secs(2);
 /// What a task has to say.
 #[derive(Debug)]
 pub(super) enum Report {
-    Configs(ConfigsEvent),
-    Esphome(EsphomeStatus),
-    SourcesChecked { update: UpdateId, changes: Vec<SourceChange> },
-    BuildWent { update: UpdateId, event: BuilderEvent },
-    BuildEnded { update: UpdateId, result: Result<BuildOutcome, Problem> },
-    ImageReady { update: UpdateId, image: ReadyImage },
-    ImageLost { update: UpdateId, name: Sha256, problem: Problem },
-    FlashWent { update: UpdateId, progress: Progress },
-    AboutToComplete { update: UpdateId, reply: oneshot::Sender<Result<(), Problem>> },
-    FlashEnded { update: UpdateId, outcome: FlashOutcome },
+    /// Of the config directory that was followed at that time.
+    Configs(u32, ConfigsEvent),
+    /// What one search for ESPHome found.
+    Located(u32, EsphomeStatus),
+    InstallWent(String),
+    InstallEnded(EsphomeStatus),
+    SourcesChecked {
+        update: UpdateId,
+        image: Sha256,
+        dir: PathBuf,
+        changes: Option<Vec<SourceChange>>,
+    },
+    BuildWent {
+        update: UpdateId,
+        event: BuilderEvent,
+    },
+    BuildEnded {
+        update: UpdateId,
+        result: Result<BuildOutcome, Problem>,
+    },
+    ImagePrepared {
+        update: UpdateId,
+        name: Sha256,
+        result: Result<Arc<PreparedImage>, LoadError>,
+    },
+    PrepareAgain(UpdateId),
+    FlashWent {
+        update: UpdateId,
+        progress: Progress,
+    },
+    AboutToComplete {
+        update: UpdateId,
+        reply: oneshot::Sender<Result<(), Problem>>,
+    },
+    FlashEnded {
+        update: UpdateId,
+        outcome: FlashOutcome,
+    },
     Answered(Sighting),
+    Returned {
+        update: UpdateId,
+        peer: IpAddr,
+    },
 }
 
 /// An image in memory, and its name in the artifact store: an update that is built again gets another one.
@@ -60,9 +91,14 @@ pub(super) struct Work {
     building: BTreeMap<DeviceId, Arc<Mutex<()>>>,
     /// Images ready to be sent.
     pub(super) images: BTreeMap<UpdateId, ReadyImage>,
+    /// Updates whose images are to be made ready, and the one whose image is.
+    pub(super) to_prepare: VecDeque<UpdateId>,
+    pub(super) preparing: Option<UpdateId>,
+    /// Updates whose sources are to be compared, and the one whose sources are.
+    pub(super) to_check: BTreeSet<UpdateId>,
+    pub(super) checking: Option<UpdateId>,
     /// Something has ended, so that its image may be of no use any more.
     pub(super) garbage: bool,
-    installing_esphome: bool,
 }
 
 impl Work {
@@ -105,15 +141,35 @@ impl Runtime {
         });
     }
 
+    /// Runs a task that something waits for: when it panics, `fault` is its last word.
+    pub(super) fn spawn_guarded(
+        &mut self,
+        fault: Report,
+        work: impl Future<Output = Option<Report>> + Send + 'static,
+    ) {
+        self.spawn(async move {
+            // Dropped before its end, it takes the work with it.
+            let mut alone = JoinSet::new();
+            alone.spawn(work);
+            match alone.join_next().await {
+                Some(Ok(report)) => report,
+                Some(Err(error)) => {
+                    tracing::error!("a task ended badly: {error}");
+                    error.is_panic().then_some(fault)
+                }
+                None => None,
+            }
+        });
+    }
+
     pub(super) async fn take_report(&mut self, report: Report) {
         match report {
-            Report::Configs(event) => self.take_configs_event(event).await,
-            Report::Esphome(status) => {
-                self.work.installing_esphome = matches!(status, EsphomeStatus::Installing { .. });
-                self.take_esphome(status).await;
-            }
-            Report::SourcesChecked { update, changes } => {
-                self.happened(Input::SourcesChecked { update, changes }).await;
+            Report::Configs(generation, event) => self.take_configs_event(generation, event).await,
+            Report::Located(search, status) => self.esphome_located(search, status).await,
+            Report::InstallWent(step) => self.esphome_install_went(step),
+            Report::InstallEnded(status) => self.esphome_installed(status).await,
+            Report::SourcesChecked { update, image, dir, changes } => {
+                self.sources_checked(update, &image, &dir, changes).await;
             }
             Report::BuildWent { update, event } => self.build_went(update, event),
             Report::BuildEnded { update, result } => {
@@ -121,17 +177,10 @@ impl Runtime {
                 let result = result.map(|outcome| (outcome.build, outcome.changes));
                 self.happened(Input::BuildEnded { update, result }).await;
             }
-            Report::ImageReady { update, image } => {
-                let still_wanted = self.image_of(update) == Some(&image.name);
-                if still_wanted && self.work.images.len() < IMAGES_READY {
-                    self.work.images.insert(update, image);
-                }
+            Report::ImagePrepared { update, name, result } => {
+                self.image_prepared(update, name, result).await;
             }
-            Report::ImageLost { update, name, problem } => {
-                if self.image_of(update) == Some(&name) {
-                    self.happened(Input::ImageLost { update, problem }).await;
-                }
-            }
+            Report::PrepareAgain(update) => self.prepare_image(update),
             Report::FlashWent { update, progress } => {
                 if let Some(device) =
                     self.dispatch.update(update).map(|update| update.device.clone())
@@ -151,6 +200,9 @@ impl Runtime {
             Report::Answered(sighting) => {
                 self.happened(Input::Sighted(sighting)).await;
             }
+            Report::Returned { update, peer } => {
+                self.happened(Input::Returned { update, peer }).await;
+            }
         }
     }
 
@@ -163,127 +215,26 @@ impl Runtime {
             Report::FlashEnded { .. } | Report::AboutToComplete { .. } => {
                 self.take_report(report).await
             }
-            Report::Configs(_)
-            | Report::Esphome(_)
+            Report::Configs(..)
+            | Report::Located(..)
+            | Report::InstallWent(_)
+            | Report::InstallEnded(_)
             | Report::SourcesChecked { .. }
             | Report::BuildWent { .. }
-            | Report::ImageReady { .. }
-            | Report::ImageLost { .. }
+            | Report::ImagePrepared { .. }
+            | Report::PrepareAgain(_)
             | Report::FlashWent { .. }
-            | Report::Answered(_) => {}
+            | Report::Answered(_)
+            | Report::Returned { .. } => {}
         }
-    }
-
-    /// Follows the config directory of the settings, and no other one any more.
-    pub(super) fn follow_config_dir(&mut self) {
-        if let Some(old) = self.configs.take() {
-            old.cancel();
-        }
-        let Some(path) = self.dispatch.settings().config_dir.clone() else {
-            self.publisher.change_status(|status| status.config_dir = ConfigDirStatus::Unset);
-            return;
-        };
-        let dir = PathBuf::from(&path);
-        self.publisher
-            .change_status(|status| status.config_dir = ConfigDirStatus::Reading { path });
-        let token = self.cancel.child_token();
-        self.configs = Some(token.clone());
-        let reports = self.reports.clone();
-        self.tasks.spawn(async move {
-            let mut watch = configs::watch(dir, configs::Timing::default());
-            loop {
-                tokio::select! {
-                    () = token.cancelled() => break,
-                    event = watch.events.recv() => {
-                        let Some(event) = event else { break };
-                        if reports.send(Report::Configs(event)).await.is_err() {
-                            break;
-                        }
-                    }
-                }
-            }
-        });
-    }
-
-    /// Looks for the ESPHome of the settings.
-    pub(super) fn find_esphome(&mut self) {
-        if self.work.installing_esphome {
-            return;
-        }
-        self.publisher.change_status(|status| status.esphome = EsphomeStatus::Searching);
-        let configured = self.dispatch.settings().esphome_path.clone().map(PathBuf::from);
-        let state_dir = self.options.state_dir.clone();
-        self.spawn(async move {
-            Some(Report::Esphome(esphome::locate(configured.as_deref(), &state_dir).await))
-        });
-    }
-
-    /// Installs an ESPHome of the application's own.
-    pub(super) fn install_esphome(&mut self) -> Result<(), Problem> {
-        if self.work.installing_esphome {
-            return Err(Problem::new("esphome.installing", "ESPHome is being installed already."));
-        }
-        self.work.installing_esphome = true;
-        let (state_dir, cancel, reports) =
-            (self.options.state_dir.clone(), self.cancel.child_token(), self.reports.clone());
-        self.spawn(async move {
-            let (steps, mut told) = mpsc::channel::<String>(16);
-            let install = async {
-                let result = esphome::install(&state_dir, None, steps, cancel).await;
-                match result {
-                    Ok(program) => Some(esphome::locate(Some(&program), &state_dir).await),
-                    Err(InstallFailure::Failed { problem }) => {
-                        Some(EsphomeStatus::Missing { problem })
-                    }
-                    // Only the end of the application cancels it.
-                    Err(InstallFailure::Cancelled) => None,
-                }
-            };
-            let forward = async {
-                while let Some(step) = told.recv().await {
-                    if reports
-                        .send(Report::Esphome(EsphomeStatus::Installing { step }))
-                        .await
-                        .is_err()
-                    {
-                        break;
-                    }
-                }
-            };
-            let (status, ()) = tokio::join!(install, forward);
-            status.map(Report::Esphome)
-        });
-        Ok(())
-    }
-
-    /// Compares an update's sources with what it was built from.
-    pub(super) fn check_sources(&mut self, update: UpdateId) {
-        let Some(dir) = self.dispatch.settings().config_dir.clone().map(PathBuf::from) else {
-            return;
-        };
-        let Some((device, sources)) = self.dispatch.update(update).and_then(|update| {
-            Some((update.device.clone(), update.state.delivery()?.build.sources.clone()))
-        }) else {
-            return;
-        };
-        self.spawn(async move {
-            match compare_sources(dir, device.clone(), sources).await {
-                Ok(changes) => Some(Report::SourcesChecked { update, changes }),
-                Err(problem) => {
-                    // The directory is gone as a whole. That says nothing about the sources; the status of
-                    // the directory says it to the user, and the image is an immutable copy.
-                    tracing::warn!("the sources of {device} can't be compared: {problem}");
-                    None
-                }
-            }
-        });
     }
 
     /// Starts ESPHome for an update.
     pub(super) fn start_build(&mut self, update: UpdateId, device: DeviceId) {
-        let (Some(esphome), Some(dir)) =
-            (self.esphome.clone(), self.dispatch.settings().config_dir.clone().map(PathBuf::from))
-        else {
+        let (Some(esphome), Some(dir)) = (
+            self.surroundings.esphome.clone(),
+            self.dispatch.settings().config_dir.clone().map(PathBuf::from),
+        ) else {
             let problem = Problem::new(
                 "build.nowhere",
                 "There is no ESPHome or no config directory to build with.",
@@ -304,18 +255,12 @@ impl Runtime {
             limits: builder::LIMITS,
         };
         let reports = self.reports.clone();
-        self.spawn(async move {
-            let _alone_in_the_folder = folder.lock().await;
-            let (events, mut received) = mpsc::channel(64);
-            let build = builder::build(request, events, token);
-            let forward = async {
-                while let Some(event) = received.recv().await {
-                    if reports.send(Report::BuildWent { update, event }).await.is_err() {
-                        break;
-                    }
-                }
-            };
-            let (result, ()) = tokio::join!(build, forward);
+        let problem =
+            Problem::new("build.fault", "The build failed because of a fault in Wakeflash.")
+                .with_help("Please report it, with the log of the application.");
+        let fault = Report::BuildEnded { update, result: Err(problem) };
+        self.spawn_guarded(fault, async move {
+            let result = run_build(request, folder, token, reports).await;
             match result {
                 Ok(outcome) => Some(Report::BuildEnded { update, result: Ok(outcome) }),
                 Err(BuildFailure::Failed { problem }) => {
@@ -344,46 +289,16 @@ impl Runtime {
         }
     }
 
-    /// Reads, checks and compresses the image of a waiting update, so that nothing of it has to be done when
-    /// the device is awake.
-    pub(super) fn prepare_image(&mut self, update: UpdateId) {
-        let name = self.image_of(update).cloned();
-        if self.work.images.get(&update).map(|ready| &ready.name) != name.as_ref() {
-            // It is of an earlier build.
-            self.work.images.remove(&update);
-        }
-        let waits = self
-            .dispatch
-            .update(update)
-            .is_some_and(|update| update.state.kind() == StateKind::Waiting);
-        let Some(name) = name.filter(|_| waits) else { return };
-        if self.work.images.contains_key(&update) || self.work.images.len() >= IMAGES_READY {
-            return;
-        }
-        let artifacts = self.artifacts.clone();
-        self.spawn(async move {
-            Some(match ready_image(artifacts, name.clone()).await {
-                Ok(image) => Report::ImageReady { update, image: ReadyImage { name, image } },
-                Err(problem) => Report::ImageLost { update, name, problem },
-            })
-        });
-    }
-
-    /// The image that an active update delivers now.
-    fn image_of(&self, update: UpdateId) -> Option<&Sha256> {
-        let update = self.dispatch.update(update)?;
-        let delivery = update.state.delivery().filter(|_| !update.state.kind().is_final())?;
-        Some(&delivery.build.image)
-    }
-
-    /// Asks a device that came back what it runs.
-    pub(super) fn ask_for_word(&mut self, name: String, peer: IpAddr) {
+    /// Asks whoever accepts connections again who it is and what it runs. Silence means that the device is
+    /// back, when it is where it was flashed.
+    pub(super) fn ask_for_word(&mut self, update: UpdateId, name: String, peer: IpAddr) {
         let cancel = self.cancel.child_token();
         self.spawn(async move {
             tokio::select! {
                 () = cancel.cancelled() => None,
                 answer = question::ask(&name, peer, WORD_DEADLINE) => match answer {
-                    Ok(sighting) => sighting.map(Report::Answered),
+                    Ok(Some(sighting)) => Some(Report::Answered(sighting)),
+                    Ok(None) => Some(Report::Returned { update, peer }),
                     Err(error) => {
                         tracing::warn!("asking {name} at {peer}: {error:#}");
                         None
@@ -393,10 +308,10 @@ impl Runtime {
         });
     }
 
-    /// Deletes images that no active update needs. A build that has just stored its image holds it up until
-    /// the update has that image.
+    /// Deletes images that no active update needs, and old build logs. A build that has just stored its image holds it up until
+    /// the update has that image, and that is stored.
     pub(super) async fn collect_garbage(&mut self) {
-        if !self.work.builds.is_empty() {
+        if !self.work.builds.is_empty() || !self.pending.is_empty() {
             return;
         }
         self.work.garbage = false;
@@ -408,7 +323,12 @@ impl Runtime {
             .map(|delivery| delivery.build.image.clone())
             .collect();
         let artifacts = self.artifacts.clone();
-        match tokio::task::spawn_blocking(move || artifacts.retain(&needed)).await {
+        let state_dir = self.options.state_dir.clone();
+        let clean = move || {
+            builder::delete_old_logs(&state_dir);
+            artifacts.retain(&needed)
+        };
+        match tokio::task::spawn_blocking(clean).await {
             Ok(Ok(())) => {}
             Ok(Err(problem)) => tracing::warn!("{problem}"),
             Err(error) => tracing::error!("deleting old images: {error}"),
@@ -416,34 +336,28 @@ impl Runtime {
     }
 }
 
-/// Reads an image, checks that it is what was built, and compresses it.
-pub(super) async fn ready_image(
-    artifacts: Artifacts,
-    image: Sha256,
-) -> Result<Arc<PreparedImage>, Problem> {
-    let unusable = |error: String| {
-        Problem::new("artifact.unusable", format!("The built firmware can't be used: {error}."))
-            .with_help("Install again to build it anew.")
+/// Builds when the folder is free, and passes on what is said meanwhile.
+async fn run_build(
+    request: BuildRequest,
+    folder: Arc<Mutex<()>>,
+    token: CancellationToken,
+    reports: mpsc::Sender<Report>,
+) -> Result<BuildOutcome, BuildFailure> {
+    let update = request.update;
+    let _alone_in_the_folder = tokio::select! {
+        biased;
+        // ESPHome isn't even started for a build that nobody wants any more.
+        () = token.cancelled() => return Err(BuildFailure::Cancelled),
+        alone = folder.lock() => alone,
     };
-    tokio::task::spawn_blocking(move || {
-        let bytes = artifacts.load(&image)?;
-        PreparedImage::new(bytes.to_vec())
-            .map(Arc::new)
-            .map_err(|error| unusable(error.to_string()))
-    })
-    .await
-    .map_err(|error| unusable(error.to_string()))?
-}
-
-/// Compares the sources of a build with what they are now.
-pub(super) async fn compare_sources(
-    dir: PathBuf,
-    device: DeviceId,
-    sources: Vec<SourceFile>,
-) -> Result<Vec<SourceChange>, Problem> {
-    tokio::task::spawn_blocking(move || configs::changed_sources(&dir, &device, &sources))
-        .await
-        .map_err(|error| {
-            Problem::new("engine.defect", format!("The sources can't be compared: {error}."))
-        })?
+    let (events, mut received) = mpsc::channel(64);
+    let build = builder::build(request, events, token);
+    let forward = async {
+        while let Some(event) = received.recv().await {
+            if reports.send(Report::BuildWent { update, event }).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::join!(build, forward).0
 }

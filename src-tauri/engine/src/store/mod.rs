@@ -13,12 +13,14 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
 use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
+use tokio::sync::oneshot;
 use wakeflash_core::device::DeviceMemory;
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
@@ -95,7 +97,45 @@ pub struct Loaded {
 #[derive(Clone, Debug)]
 pub struct Store {
     connection: Arc<Mutex<Connection>>,
+    writer: Arc<Writer>,
     _lock: Arc<File>,
+}
+
+/// A thread of its own for commits: they must not wait behind work on files that hangs.
+#[derive(Debug)]
+struct Writer {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A commit and where its outcome goes.
+type Job = (Commit, oneshot::Sender<anyhow::Result<()>>);
+
+impl Writer {
+    fn start(connection: Arc<Mutex<Connection>>) -> anyhow::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let write = move || {
+            while let Ok((commit, done)) = queue.recv() {
+                // Whoever asked may be gone; it is written all the same.
+                let _ = done.send(write(&connection, &commit));
+            }
+        };
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(write);
+        let thread = thread.context("starting the thread of the store")?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+}
+
+impl Drop for Writer {
+    /// The last commit ends, and the database is closed, before the lock is given up.
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the store ended badly");
+        }
+    }
 }
 
 impl Store {
@@ -113,7 +153,9 @@ impl Store {
             Connection::open(&path).with_context(|| format!("opening {}", path.display()))?;
         configure(&connection).with_context(|| format!("preparing {}", path.display()))?;
         migrations::migrate(&mut connection)?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)), _lock: Arc::new(lock) })
+        let connection = Arc::new(Mutex::new(connection));
+        let writer = Arc::new(Writer::start(Arc::clone(&connection))?);
+        Ok(Self { connection, writer, _lock: Arc::new(lock) })
     }
 
     /// Reads what was stored.
@@ -135,42 +177,65 @@ impl Store {
     /// # Errors
     /// The disk is full or gone, or the database refuses; nothing of it is stored then.
     pub async fn commit(&self, commit: Commit) -> anyhow::Result<()> {
-        let store = self.clone();
-        tokio::task::spawn_blocking(move || store.commit_blocking(&commit)).await?
+        let (done, outcome) = oneshot::channel();
+        let jobs = self.writer.jobs.as_ref().context("the store is closed")?;
+        jobs.send((commit, done)).ok().context("the thread of the store has ended")?;
+        outcome.await.context("the thread of the store has ended")?
     }
 
-    fn commit_blocking(&self, commit: &Commit) -> anyhow::Result<()> {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let transaction = connection.transaction().context("beginning a transaction")?;
-        // The ended ones first: only one update per device may be active, also within the transaction.
-        let (ended, active): (Vec<_>, Vec<_>) =
-            commit.updates.iter().partition(|update| update.state.kind().is_final());
-        for update in ended.into_iter().chain(active) {
-            updates::save(&transaction, update)?;
-        }
-        for (name, memory) in &commit.memories {
-            devices::save(&transaction, name, memory)?;
-        }
-        if let Some(settings) = &commit.settings {
-            settings::save(&transaction, settings)?;
-        }
-        transaction.commit().context("committing")
+    /// Whether a change could be written now: writes one that changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn check_writable(&self) -> anyhow::Result<()> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut connection = store.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = connection.transaction().context("beginning a transaction")?;
+            let version: u32 =
+                transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+            transaction.pragma_update(None, "user_version", version)?;
+            transaction.commit().context("committing")
+        })
+        .await?
     }
+}
+
+fn write(connection: &Mutex<Connection>, commit: &Commit) -> anyhow::Result<()> {
+    let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+    let transaction = connection.transaction().context("beginning a transaction")?;
+    // The ended ones first: only one update per device may be active, also within the transaction.
+    let (ended, active): (Vec<_>, Vec<_>) =
+        commit.updates.iter().partition(|update| update.state.kind().is_final());
+    for update in ended.into_iter().chain(active) {
+        updates::save(&transaction, update)?;
+    }
+    for (name, memory) in &commit.memories {
+        devices::save(&transaction, name, memory)?;
+    }
+    if let Some(settings) = &commit.settings {
+        settings::save(&transaction, settings)?;
+    }
+    transaction.commit().context("committing")
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(2))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)
+    connection.pragma_update(None, "synchronous", "FULL")
 }
 
-/// Makes a directory that only its owner can enter.
+/// Makes a directory that only its owner can enter. The rights of one that is there are somebody's choice.
 pub(crate) fn private_dir(path: &Path) -> anyhow::Result<()> {
+    if let Ok(metadata) = std::fs::metadata(path) {
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            tracing::warn!("others can enter {} (mode {mode:o})", path.display());
+        }
+    }
+    // The mode is that of what is made here.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.with_context(|| format!("making the directory {}", path.display()))?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o700))
-        .with_context(|| format!("protecting the directory {}", path.display()))
+    made.with_context(|| format!("making the directory {}", path.display()))
 }
 
 fn private_file(path: &Path) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ fn update(id: u32, device: &str, state: UpdateState) -> Update {
         device: DeviceId::of_file(device),
         name: device.trim_end_matches(".yaml").to_owned(),
         requested_at: Timestamp::from_millis(1),
-        running_at_request: None,
+        known_hashes: Vec::new(),
         mac: None,
         state,
         timeline: Vec::new(),
@@ -89,6 +89,16 @@ fn only_the_owner_can_read_it() {
         let path = file.unwrap().path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
+}
+
+#[test]
+fn the_rights_of_a_directory_that_was_there_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    let _store = Store::open(dir.path()).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(dir.path()), 0o755);
+    assert_eq!(mode(&dir.path().join("wakeflash.db")), 0o600);
 }
 
 #[test]

@@ -46,6 +46,7 @@ fn target(at: SocketAddr, purpose: Purpose, period: Duration) -> Target {
         update: UpdateId(1),
         name: "sleepy".into(),
         addresses: vec![TargetAddress::Ip(at.ip())],
+        avoid: Vec::new(),
         port: at.port(),
         purpose,
         period,
@@ -150,6 +151,7 @@ async fn a_fleet_that_does_not_answer_stays_bounded() {
         update: UpdateId(n),
         addresses: vec![TargetAddress::Ip(at.ip())],
         // One address and port would be knocked by one update at a time.
+        avoid: Vec::new(),
         port: if n == 0 { at.port() } else { u16::try_from(20_000 + n).unwrap() },
         ..target(at, Purpose::Capture, SECOND)
     });

@@ -27,7 +27,7 @@ fn cut_mute(config_hash: Option<ConfigHash>) -> (Lab, UpdateId) {
 }
 
 fn silence(lab: &mut Lab, id: UpdateId) {
-    lab.after(12).give(Input::Returned { update: id });
+    lab.after(12).give(returned(id));
     lab.after(16).give(Input::Tick);
 }
 
@@ -103,9 +103,9 @@ fn a_device_without_a_hash_is_installed_by_its_acknowledgement_and_return() {
     lab.built_as(id, Build { config_hash: None, ..build("mute") });
     lab.connected(id);
     lab.acknowledged(id);
-    lab.after(1).give(Input::Returned { update: id });
+    lab.after(1).give(returned(id));
     assert_eq!(lab.dispatch.next_deadline(lab.now), None, "it has not rebooted yet");
-    lab.after(5).give(Input::Returned { update: id });
+    lab.after(5).give(returned(id));
     assert_eq!(lab.dispatch.next_deadline(lab.now), Some(lab.now + WORD_AFTER_RETURN));
     lab.after(14).give(Input::Tick);
     lab.expect(id, StateKind::Confirming);
@@ -217,7 +217,7 @@ fn a_clock_that_is_set_back_stops_nothing() {
     lab.expect(id, StateKind::Failed);
 
     let (mut lab, id) = Lab::at(StateKind::Confirming);
-    lab.after(5).give(Input::Returned { update: id });
+    lab.after(5).give(returned(id));
     back(&mut lab);
     lab.give(Input::Tick);
     lab.after(16).give(Input::Tick);

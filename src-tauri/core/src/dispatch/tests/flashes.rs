@@ -1,6 +1,6 @@
 //! Attempts that fail, and what follows on each kind.
 
-use crate::dispatch::{Effect, FlashOutcome, Input};
+use crate::dispatch::{Effect, Input};
 use crate::knock::{Purpose, TargetAddress};
 use crate::ota::FailureClass;
 use crate::retry::{AFTER_DEVICE_ERROR, AFTER_REFUSED_GATE, DEVICE_ERROR_LIMIT, WHILE_BUSY};
@@ -97,7 +97,7 @@ fn each_failure_has_its_pause() {
     for (outcome, pause) in [
         (failed(FailureClass::Busy), WHILE_BUSY),
         (failed(FailureClass::NextWake), AFTER_DEVICE_ERROR),
-        (FlashOutcome::NotProven(problem()), AFTER_REFUSED_GATE),
+        (not_proven(), AFTER_REFUSED_GATE),
     ] {
         let (mut lab, id) = Lab::at(StateKind::Flashing);
         lab.ended(id, outcome);
@@ -114,11 +114,7 @@ fn each_failure_has_its_pause() {
 
 #[test]
 fn a_wake_ends_every_pause() {
-    for outcome in [
-        failed(FailureClass::Busy),
-        failed(FailureClass::NextWake),
-        FlashOutcome::NotProven(problem()),
-    ] {
+    for outcome in [failed(FailureClass::Busy), failed(FailureClass::NextWake), not_proven()] {
         let (mut lab, id) = Lab::at(StateKind::Flashing);
         lab.ended(id, outcome);
         lab.after(1).give(Input::Sighted(goodbye("sleepy")));
@@ -133,7 +129,7 @@ fn a_wake_ends_every_pause() {
 #[test]
 fn the_device_s_own_packet_ends_the_pause_of_a_gate_that_lacked_just_that() {
     let (mut lab, id) = Lab::at(StateKind::Flashing);
-    lab.ended(id, FlashOutcome::NotProven(problem()));
+    lab.ended(id, not_proven());
     lab.after(1).seen("sleepy", Some(OLD));
     assert_eq!(lab.dispatch.targets(lab.now).len(), 1);
 }
@@ -151,7 +147,7 @@ fn a_device_that_refused_the_image_is_not_asked_again_in_the_same_wake() {
 #[test]
 fn a_refused_gate_says_why_and_is_no_failure() {
     let (mut lab, id) = Lab::at(StateKind::Flashing);
-    lab.ended(id, FlashOutcome::NotProven(problem()));
+    lab.ended(id, not_proven());
     lab.expect(id, StateKind::Waiting);
     let view = lab.row("sleepy").update.unwrap();
     assert_eq!(view.last_attempt.unwrap().problem, problem());

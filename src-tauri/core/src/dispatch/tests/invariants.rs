@@ -110,8 +110,8 @@ fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &De
     let from = old.state.kind();
     assert!(!from.is_final(), "{} was over and changed", old.id);
     assert_eq!(
-        (old.id, &old.device, &old.name, old.requested_at, old.running_at_request),
-        (new.id, &new.device, &new.name, new.requested_at, new.running_at_request)
+        (old.id, &old.device, &old.name, old.requested_at, &old.known_hashes),
+        (new.id, &new.device, &new.name, new.requested_at, &new.known_hashes)
     );
     assert!(new.timeline.len() <= Update::TIMELINE_LIMIT);
     assert_eq!(new.timeline.last().map(|entry| entry.state), Some(to), "the story tells the state");

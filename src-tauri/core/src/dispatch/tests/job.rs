@@ -127,7 +127,7 @@ fn cancel_says_that_the_image_may_have_arrived_when_it_may() {
     lab.built_as(id, crate::update::Build { config_hash: None, ..build("mute") });
     lab.connected(id);
     lab.cut_at_the_end(id);
-    lab.after(20).give(Input::Returned { update: id });
+    lab.after(20).give(returned(id));
     lab.after(20).give(Input::Tick);
     lab.expect(id, StateKind::Waiting);
     lab.give(Input::Cancel(yaml("mute")));
@@ -210,7 +210,7 @@ fn a_restart_when_the_last_bytes_may_have_left_awaits_the_device_s_word() {
 fn a_return_before_a_restart_is_no_silence_after_it() {
     // It came back; the application was off when it said that it had rolled back.
     let (mut lab, id) = Lab::at(StateKind::Confirming);
-    lab.after(5).give(Input::Returned { update: id });
+    lab.after(5).give(returned(id));
     lab.after(3_600).restart();
     lab.give(Input::Tick);
     lab.expect(id, StateKind::Confirming);

@@ -118,6 +118,15 @@ pub(super) fn problem() -> Problem {
     Problem::new("test.problem", "It went wrong.")
 }
 
+pub(super) fn not_proven() -> FlashOutcome {
+    FlashOutcome::NotProven { another_device: false, problem: problem() }
+}
+
+/// What came back where the device of these stories is flashed.
+pub(super) fn returned(update: UpdateId) -> Input {
+    Input::Returned { update, peer: address(7) }
+}
+
 pub(super) fn failed(class: FailureClass) -> FlashOutcome {
     FlashOutcome::Failed { class, problem: problem() }
 }

@@ -11,5 +11,6 @@ mod presence;
 mod properties;
 mod rows;
 mod sources;
+mod strangers;
 mod table;
 mod user;

@@ -88,7 +88,10 @@ fn outcome() -> impl Strategy<Value = FlashOutcome> {
     prop_oneof![
         3 => Just(FlashOutcome::Acknowledged),
         1 => Just(FlashOutcome::AlreadyRunning),
-        1 => Just(FlashOutcome::NotProven(problem())),
+        1 => any::<bool>().prop_map(|another_device| FlashOutcome::NotProven {
+            another_device,
+            problem: problem(),
+        }),
         1 => changes().prop_map(FlashOutcome::SourcesChanged),
         5 => class.prop_map(lab::failed),
     ]
@@ -152,8 +155,8 @@ fn input() -> impl Strategy<Value = Input> {
         1 => prop::bool::weighted(0.8).prop_map(Input::BuilderReady),
         1 => (id(), build_result).prop_map(|(update, result)| Input::BuildEnded { update, result }),
         8 => sighting().prop_map(Input::Sighted),
-        1 => (id(), peer).prop_map(|(update, peer)| Input::Connected { update, peer }),
-        1 => id().prop_map(|update| Input::Returned { update }),
+        1 => (id(), peer.clone()).prop_map(|(update, peer)| Input::Connected { update, peer }),
+        1 => (id(), peer).prop_map(|(update, peer)| Input::Returned { update, peer }),
         1 => id().prop_map(|update| Input::Unreachable { update }),
         1 => id().prop_map(|update| Input::ImageLost { update, problem: problem() }),
         1 => id().prop_map(Input::AboutToComplete),
@@ -278,7 +281,7 @@ impl Engine {
         let update = target.update;
         self.happen(match (answers, target.purpose) {
             (true, crate::knock::Purpose::Capture) => Input::Connected { update, peer: address(1) },
-            (true, crate::knock::Purpose::Confirm) => Input::Returned { update },
+            (true, crate::knock::Purpose::Confirm) => Input::Returned { update, peer: address(1) },
             (false, _) => Input::Unreachable { update },
         });
     }

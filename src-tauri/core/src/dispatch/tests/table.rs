@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::ota::FailureClass;
-use crate::retry::{AFTER_REFUSED_GATE, DEVICE_ERROR_LIMIT, NextStep, next_step};
+use crate::retry::{
+    AFTER_REFUSED_GATE, AT_ANOTHER_DEVICE, DEVICE_ERROR_LIMIT, NextStep, next_step,
+};
 use crate::update::StateKind;
 
 const ARCHITECTURE: &str = include_str!("../../../../../docs/ARCHITECTURE.md");
@@ -54,6 +56,8 @@ fn the_retry_rules_in_the_documentation_are_those_of_the_code() {
         NextStep::GiveUp => "Failed".to_owned(),
         NextStep::Confirm => "Confirming".to_owned(),
     };
+    let left_alone =
+        |how, pause: core::time::Duration| format!("{how} left alone for {} s", pause.as_secs());
     use FailureClass as C;
     let rules = [
         ("RetryNow", next(C::RetryNow, false)),
@@ -63,7 +67,8 @@ fn the_retry_rules_in_the_documentation_are_those_of_the_code() {
         ("WrongPassword", next(C::WrongPassword, false)),
         ("Permanent", next(C::Permanent, false)),
         ("OutcomeUnknown", next(C::OutcomeUnknown, false)),
-        ("The gate", format!("again after {} s", AFTER_REFUSED_GATE.as_secs())),
+        ("The gate could not tell", left_alone("this address is", AFTER_REFUSED_GATE)),
+        ("The gate found another", left_alone("this address is forgotten and", AT_ANOTHER_DEVICE)),
     ];
     let rows = table("Failure");
     assert_eq!(rows.len(), rules.len());

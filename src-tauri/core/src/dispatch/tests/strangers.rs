@@ -1,0 +1,112 @@
+//! What is at an address need not be the device, and what announces a hash need not run the new image.
+
+use crate::device::{Sighting, Source};
+use crate::dispatch::{Effect, FlashOutcome, Input};
+use crate::knock::TargetAddress;
+use crate::ota::FailureClass;
+use crate::retry::AT_ANOTHER_DEVICE;
+use crate::update::StateKind;
+
+use super::lab::*;
+
+fn browse(name: &str, hash: crate::device::ConfigHash) -> Sighting {
+    Sighting { source: Source::Browse, ..packet(name, Some(hash)) }
+}
+
+fn tried(lab: &Lab) -> Vec<TargetAddress> {
+    lab.dispatch.targets(lab.now)[0].addresses.clone()
+}
+
+#[test]
+fn a_stranger_at_one_address_is_no_obstacle_to_the_device_at_another() {
+    let (mut lab, id) = Lab::at(StateKind::Waiting);
+    lab.give(Input::Sighted(Sighting {
+        addresses: vec![address(8)],
+        ..packet("sleepy", Some(OLD))
+    }));
+    assert!(tried(&lab).contains(&TargetAddress::Ip(address(7))));
+    lab.connected(id);
+    let problem = problem();
+    lab.ended(id, FlashOutcome::NotProven { another_device: true, problem });
+    lab.expect(id, StateKind::Waiting);
+    assert!(!tried(&lab).contains(&TargetAddress::Ip(address(7))), "that is somebody else's");
+    assert!(tried(&lab).contains(&TargetAddress::Ip(address(8))), "the device may be there, now");
+    lab.connected(id);
+    assert_eq!(lab.effects, [Effect::DropConnection(id)], "a name may still lead to the stranger");
+    lab.give(Input::Connected { update: id, peer: address(8) });
+    assert!(lab.starts_flash());
+    assert!(!lab.dispatch.memory("sleepy").unwrap().addresses.contains(&address(7)));
+}
+
+#[test]
+fn where_a_stranger_was_it_is_tried_again_after_a_while_and_in_each_wake() {
+    let (mut lab, id) = Lab::at(StateKind::Flashing);
+    lab.ended(id, FlashOutcome::NotProven { another_device: true, problem: problem() });
+    assert_eq!(lab.dispatch.next_deadline(lab.now), Some(lab.now + AT_ANOTHER_DEVICE));
+    let avoids = |lab: &Lab| !lab.dispatch.targets(lab.now)[0].avoid.is_empty();
+    assert!(avoids(&lab));
+    lab.give(Input::Sighted(goodbye("sleepy")));
+    lab.give(Input::Sighted(browse("sleepy", OLD)));
+    assert!(!avoids(&lab), "it woke");
+    lab.connected(id);
+    lab.ended(id, FlashOutcome::NotProven { another_device: true, problem: problem() });
+    lab.after(AT_ANOTHER_DEVICE.as_secs());
+    assert!(!avoids(&lab));
+}
+
+#[test]
+fn something_that_answers_elsewhere_is_not_the_device_that_came_back() {
+    let (mut lab, id) = Lab::at(StateKind::Confirming);
+    lab.after(10).give(Input::Returned { update: id, peer: address(9) });
+    lab.after(60).give(Input::Tick);
+    lab.expect(id, StateKind::Confirming);
+    lab.give(returned(id));
+    lab.after(60).give(Input::Tick);
+    lab.expect(id, StateKind::Installed);
+}
+
+#[test]
+fn the_hash_of_an_image_that_may_have_arrived_before_proves_nothing_of_a_newer_one() {
+    for steps in [1, 2] {
+        let (mut lab, id) = Lab::at(StateKind::Flashing);
+        lab.give(Input::AboutToComplete(id));
+        lab.ended(id, failed(FailureClass::OutcomeUnknown));
+        lab.give(Input::Cancel(yaml("sleepy")));
+        // Only the code of a component is different: the hash is the same.
+        let mut newer = lab.install("sleepy");
+        for _ in 1..steps {
+            newer = lab.install("sleepy");
+        }
+        lab.built(newer);
+        lab.after(20).seen("sleepy", Some(NEW));
+        lab.expect(newer, StateKind::Waiting);
+    }
+}
+
+#[test]
+fn of_a_device_that_was_never_heard_no_hash_tells() {
+    let mut lab = Lab::with(vec![config("unheard")]);
+    let id = lab.install("unheard");
+    lab.built_as(id, build("unheard"));
+    lab.seen("unheard", Some(NEW));
+    lab.expect(id, StateKind::Waiting);
+}
+
+#[test]
+fn a_change_that_was_taken_back_is_flashed_and_confirmed_by_what_the_device_says_then() {
+    let mut lab = Lab::new();
+    lab.seen("sleepy", Some(NEW));
+    lab.seen("sleepy", Some(OLD));
+    let id = lab.install("sleepy");
+    lab.built(id);
+    lab.give(Input::Sighted(browse("sleepy", NEW)));
+    lab.expect(id, StateKind::Waiting);
+    lab.connected(id);
+    lab.seen("sleepy", Some(OLD));
+    lab.give(Input::AboutToComplete(id));
+    lab.ended(id, failed(FailureClass::OutcomeUnknown));
+    lab.after(1).give(Input::Sighted(browse("sleepy", NEW)));
+    lab.expect(id, StateKind::Confirming);
+    lab.seen("sleepy", Some(NEW));
+    lab.expect(id, StateKind::Installed);
+}

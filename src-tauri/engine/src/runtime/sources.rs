@@ -1,0 +1,112 @@
+//! Comparing sources with what was built from them. The files may lie on a share that doesn't answer: what
+//! reads them may hang, and neither the loop nor a device that is awake may wait for it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use wakeflash_core::device::DeviceId;
+use wakeflash_core::dispatch::Input;
+use wakeflash_core::error::Problem;
+use wakeflash_core::update::{Sha256, SourceChange, SourceFile, UpdateId};
+
+use super::Runtime;
+use super::work::Report;
+use crate::configs;
+
+/// How long a device that is awake may be kept waiting for the comparison.
+const COMPARE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How many comparisons may hang at once: a thread that waits for a share can't be ended.
+static COMPARISONS: Semaphore = Semaphore::const_new(8);
+
+impl Runtime {
+    /// Has an update's sources compared with what it was built from, after those that asked before.
+    pub(super) fn check_sources(&mut self, update: UpdateId) {
+        self.work.to_check.insert(update);
+        self.check_next_sources();
+    }
+
+    /// Starts the next comparison, unless one is under way. It may take as long as the share takes: nobody
+    /// waits for it, and a second one would only hang beside it.
+    fn check_next_sources(&mut self) {
+        let Some(dir) = self.dispatch.settings().config_dir.clone().map(PathBuf::from) else {
+            self.work.to_check.clear();
+            return;
+        };
+        while self.work.checking.is_none() {
+            let Some(update) = self.work.to_check.pop_first() else { return };
+            let Some((device, sources)) = self.dispatch.update(update).and_then(|update| {
+                Some((update.device.clone(), update.state.delivery()?.build.sources.clone()))
+            }) else {
+                continue;
+            };
+            let Some(image) = self.image_of(update).cloned() else { continue };
+            self.work.checking = Some(update);
+            let (cancel, dir, asked) = (self.cancel.child_token(), dir.clone(), dir.clone());
+            self.spawn(async move {
+                let shown = device.clone();
+                let work =
+                    spawn_blocking(move || configs::changed_sources(&dir, &device, &sources));
+                let result = tokio::select! {
+                    result = work => result.unwrap_or_else(|error| Err(incomparable(&error))),
+                    () = cancel.cancelled() => return None,
+                };
+                let changes = result.inspect_err(|problem| {
+                    // The directory is gone as a whole. That says nothing about the sources; the status of
+                    // the directory says it to the user, and the image is an immutable copy.
+                    tracing::warn!("the sources of {shown} can't be compared: {problem}");
+                });
+                Some(Report::SourcesChecked { update, image, dir: asked, changes: changes.ok() })
+            });
+        }
+    }
+
+    /// Takes in a comparison, when the update still delivers what was compared, and its
+    /// sources still lie there.
+    pub(super) async fn sources_checked(
+        &mut self,
+        update: UpdateId,
+        image: &Sha256,
+        dir: &Path,
+        changes: Option<Vec<SourceChange>>,
+    ) {
+        self.work.checking = None;
+        if let Some(changes) = changes
+            && self.image_of(update) == Some(image)
+            && self.dispatch.settings().config_dir.as_deref().map(Path::new) == Some(dir)
+        {
+            self.happened(Input::SourcesChecked { update, changes }).await;
+        }
+        self.check_next_sources();
+    }
+}
+
+/// Compares the sources of a build with what they are now, for a device that is awake.
+pub(super) async fn compare_sources(
+    dir: PathBuf,
+    device: DeviceId,
+    sources: Vec<SourceFile>,
+) -> Result<Vec<SourceChange>, Problem> {
+    let compared = async {
+        let permit = COMPARISONS.acquire().await.map_err(|error| incomparable(&error))?;
+        let work = spawn_blocking(move || {
+            let _held_while_it_hangs = permit;
+            configs::changed_sources(&dir, &device, &sources)
+        });
+        work.await.map_err(|error| incomparable(&error))?
+    };
+    match tokio::time::timeout(COMPARE_DEADLINE, compared).await {
+        Ok(compared) => compared,
+        Err(_) => Err(Problem::new(
+            "sources.silent",
+            "The sources can't be compared: the config directory doesn't answer.",
+        )
+        .with_help("Check the drive or the network share that it lies on.")),
+    }
+}
+
+fn incomparable(error: &dyn std::error::Error) -> Problem {
+    Problem::new("engine.defect", format!("The sources can't be compared: {error}."))
+}
