@@ -10,6 +10,7 @@ mod flashing;
 mod network;
 mod requests;
 mod rows;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -27,9 +28,8 @@ use crate::update::{
 };
 use crate::view::Notification;
 
-pub use network::{
-    DOUBT, KNOCK_PERIOD, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN,
-};
+pub use network::{DOUBT, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
+pub use targets::KNOCK_PERIOD;
 
 /// What happened.
 #[derive(Clone, Debug)]

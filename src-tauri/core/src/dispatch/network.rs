@@ -5,9 +5,7 @@ use core::time::Duration;
 
 use crate::device::{DeviceId, DeviceMemory, Presence, Sighting, SightingKind, Source};
 use crate::error::Problem;
-use crate::knock::{Purpose, Target, TargetAddress};
 use crate::mdns::announces_esphome;
-use crate::retry::pause_is_over;
 use crate::time::Timestamp;
 use crate::update::{
     Acknowledgement, AvoidedAddress, Build, FlashStage, InstalledHow, PasswordChoice, Update,
@@ -30,9 +28,6 @@ pub const WORD_AFTER_RETURN: Duration = Duration::from_secs(15);
 
 /// How long a device that can't be reached is still shown as Online when it says nothing meanwhile.
 pub const DOUBT: Duration = Duration::from_secs(10);
-
-/// How often a device that is waited for is tried to reach.
-pub const KNOCK_PERIOD: Duration = Duration::from_secs(2);
 
 /// How many addresses of a device are remembered.
 const ADDRESSES_KEPT: usize = 4;
@@ -402,59 +397,6 @@ impl Dispatch {
             }
             Some(Heard { liveness: Liveness::Unheard, .. }) | None => Presence::Unknown,
         }
-    }
-
-    /// The devices that should be tried now, and for what.
-    #[must_use]
-    pub fn targets(&self, now: Timestamp) -> Vec<Target> {
-        self.updates.values().filter_map(|update| self.target(update, now)).collect()
-    }
-
-    fn target(&self, update: &Update, now: Timestamp) -> Option<Target> {
-        let (delivery, purpose) = match &update.state {
-            UpdateState::Waiting { delivery, retry_at } if pause_is_over(*retry_at, now) => {
-                (delivery, Purpose::Capture)
-            }
-            UpdateState::Confirming { delivery, .. } => (delivery, Purpose::Confirm),
-            UpdateState::Waiting { .. }
-            | UpdateState::Queued
-            | UpdateState::Building { .. }
-            | UpdateState::Held { .. }
-            | UpdateState::Flashing { .. }
-            | UpdateState::Installed { .. }
-            | UpdateState::Failed { .. }
-            | UpdateState::Cancelled { .. }
-            | UpdateState::Superseded { .. } => return None,
-        };
-        let build = &delivery.build;
-        let remembered = self.memory(&update.name).map(|memory| memory.addresses.as_slice());
-        let mut addresses: Vec<TargetAddress> =
-            remembered.unwrap_or_default().iter().copied().map(TargetAddress::Ip).collect();
-        let configured = match build.address.as_deref() {
-            Some(address) => Some(
-                address
-                    .parse()
-                    .map_or_else(|_| TargetAddress::Name(address.to_owned()), TargetAddress::Ip),
-            ),
-            None => build.mdns.then(|| TargetAddress::Name(format!("{}.local", update.name))),
-        };
-        addresses.extend(configured.filter(|address| !addresses.contains(address)));
-        let avoid: Vec<IpAddr> = delivery
-            .avoided
-            .iter()
-            .map(|avoided| avoided.address)
-            .filter(|address| delivery.avoids(*address, now))
-            .collect();
-        addresses.retain(|address| !matches!(address, TargetAddress::Ip(ip) if avoid.contains(ip)));
-        Some(Target {
-            update: update.id,
-            name: update.name.clone(),
-            addresses,
-            avoid,
-            port: build.ota.port,
-            purpose,
-            period: KNOCK_PERIOD,
-        })
     }
 }
 

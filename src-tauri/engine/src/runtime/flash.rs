@@ -22,8 +22,9 @@ use wakeflash_core::update::{
 use wakeflash_core::view::Progress;
 
 use super::Runtime;
-use super::work::{Report, compare_sources, ready_image};
-use crate::artifacts::Artifacts;
+use super::images::load_image;
+use super::work::{Report, compare_sources};
+use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
 use crate::gate::{self, Limits};
 
@@ -70,7 +71,12 @@ impl Runtime {
         };
         let cancel = self.cancel.child_token();
         self.work.flashes.insert(id, cancel.clone());
-        self.spawn(async move {
+        // A defect, not a failure of the device: what has become of the image, the device has to say.
+        let outcome = FlashOutcome::Failed {
+            class: FailureClass::OutcomeUnknown,
+            problem: Problem::new("engine.defect", "The transfer ended by a defect of Wakeflash."),
+        };
+        self.spawn_guarded(Report::FlashEnded { update: id, outcome }, async move {
             let outcome = job.run(stream, cancel).await?;
             Some(Report::FlashEnded { update: id, outcome })
         });
@@ -130,8 +136,12 @@ impl Job {
     async fn run(self, stream: TcpStream, cancel: CancellationToken) -> Option<FlashOutcome> {
         let image = match self.ready_image().await {
             Ok(image) => image,
-            Err(problem) => {
-                return Some(FlashOutcome::Failed { class: FailureClass::Permanent, problem });
+            Err(error) => {
+                let class = match &error {
+                    LoadError::Lost(_) => FailureClass::Permanent,
+                    LoadError::Unreadable(_) => FailureClass::RetryNow,
+                };
+                return Some(FlashOutcome::Failed { class, problem: error.into_problem() });
             }
         };
         let request = FlashRequest {
@@ -183,10 +193,10 @@ impl Job {
         }
     }
 
-    async fn ready_image(&self) -> Result<Arc<PreparedImage>, Problem> {
+    async fn ready_image(&self) -> Result<Arc<PreparedImage>, LoadError> {
         match &self.image {
             Some(image) => Ok(Arc::clone(image)),
-            None => ready_image(self.artifacts.clone(), self.delivery.build.image.clone()).await,
+            None => load_image(self.artifacts.clone(), self.delivery.build.image.clone()).await,
         }
     }
 

@@ -97,16 +97,11 @@ impl Runtime {
     }
 }
 
-/// Reads an image for a device that is awake.
-pub(super) async fn ready_image(
+/// Reads an image, checks that it is what was built, and compresses it.
+pub(super) async fn load_image(
     artifacts: Artifacts,
     image: Sha256,
-) -> Result<Arc<PreparedImage>, Problem> {
-    load_image(artifacts, image).await.map_err(LoadError::into_problem)
-}
-
-/// Reads an image, checks that it is what was built, and compresses it.
-async fn load_image(artifacts: Artifacts, image: Sha256) -> Result<Arc<PreparedImage>, LoadError> {
+) -> Result<Arc<PreparedImage>, LoadError> {
     let unusable = |error: String| {
         LoadError::Lost(
             Problem::new(

@@ -17,7 +17,6 @@ use wakeflash_core::update::{Sha256, SourceChange, StateKind, UpdateId};
 use wakeflash_core::view::{EsphomeStatus, Progress};
 
 use super::Runtime;
-pub(super) use super::images::ready_image;
 pub(super) use super::sources::compare_sources;
 use crate::artifacts::LoadError;
 use crate::builder::{self, BuildFailure, BuildOutcome, BuildRequest, BuilderEvent};

@@ -3,7 +3,7 @@
 //! Its events are changes of a cache: it says nothing about an identical re-announcement. So they tell who is
 //! there, and a device that wakes is caught by other means as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ struct Browser {
     daemon: watch::Sender<Option<ServiceDaemon>>,
     /// The latest news per device that hasn't been taken: `mdns-sd` ends a subscription that isn't drained.
     pending: BTreeMap<String, Sighting>,
+    /// The devices with a native API service: they are there as long as that is, whatever becomes of another
+    /// service under their name.
+    native: BTreeSet<String>,
     network: Told,
 }
 
@@ -68,7 +71,8 @@ pub(super) async fn run(
     cancel: CancellationToken,
 ) {
     let pending = BTreeMap::new();
-    let mut browser = Browser { events, nudger, daemon, pending, network: Told::default() };
+    let (native, network) = (BTreeSet::new(), Told::default());
+    let mut browser = Browser { events, nudger, daemon, pending, native, network };
     let mut retry = FIRST_RETRY;
     while !cancel.is_cancelled() {
         match start() {
@@ -216,13 +220,23 @@ impl Browser {
 
     /// Returns whether the subscription is lost.
     fn service(&mut self, event: Option<ServiceEvent>) -> bool {
-        let sighting = match event {
+        let (sighting, is_native) = match event {
             None | Some(ServiceEvent::SearchStopped(_)) => return true,
-            Some(ServiceEvent::ServiceResolved(service)) => sighting_of(&service),
-            Some(ServiceEvent::ServiceRemoved(_, fullname)) => mdns::removed(&fullname),
-            Some(_) => None,
+            Some(ServiceEvent::ServiceResolved(service)) => {
+                (sighting_of(&service), is_native(&service.fullname))
+            }
+            Some(ServiceEvent::ServiceRemoved(_, fullname)) => {
+                (mdns::removed(&fullname), is_native(&fullname))
+            }
+            Some(_) => (None, false),
         };
         let Some(sighting) = sighting else { return false };
+        match (sighting.kind, is_native) {
+            (SightingKind::Alive, true) => drop(self.native.insert(sighting.name.clone())),
+            (SightingKind::Gone, true) => drop(self.native.remove(&sighting.name)),
+            (SightingKind::Gone, false) if self.native.contains(&sighting.name) => return false,
+            (SightingKind::Alive | SightingKind::Gone, false) => {}
+        }
         if sighting.kind == SightingKind::Alive {
             self.nudger.nudge(&sighting.name);
         }
@@ -251,9 +265,51 @@ impl Browser {
     }
 }
 
+fn is_native(fullname: &str) -> bool {
+    fullname
+        .to_ascii_lowercase()
+        .trim_end_matches('.')
+        .ends_with(mdns::ESPHOME_SERVICE.trim_end_matches('.'))
+}
+
 fn sighting_of(service: &ResolvedService) -> Option<Sighting> {
     let addresses = service.addresses.iter().map(mdns_sd::ScopedIp::to_ip_addr);
     mdns::resolved(&service.fullname, addresses, |key| {
         service.txt_properties.get_property_val_str(key)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn browser() -> Browser {
+        let (events, _) = mpsc::channel(1);
+        let (daemon, _) = watch::channel(None);
+        Browser {
+            events,
+            nudger: Nudger::default(),
+            daemon,
+            pending: BTreeMap::new(),
+            native: BTreeSet::new(),
+            network: Told::default(),
+        }
+    }
+
+    fn removed(service: &str) -> Option<ServiceEvent> {
+        Some(ServiceEvent::ServiceRemoved(service.to_owned(), format!("plug.{service}")))
+    }
+
+    #[test]
+    fn a_web_server_that_goes_takes_no_device_with_it_that_has_its_api() {
+        let mut browser = browser();
+        browser.native.insert("plug".to_owned());
+        browser.service(removed(mdns::HTTP_SERVICE));
+        assert!(browser.pending.is_empty());
+        browser.service(removed(mdns::ESPHOME_SERVICE));
+        assert_eq!(browser.pending["plug"].kind, SightingKind::Gone);
+        browser.pending.clear();
+        browser.service(removed(mdns::HTTP_SERVICE));
+        assert_eq!(browser.pending["plug"].kind, SightingKind::Gone, "it has nothing else");
+    }
 }

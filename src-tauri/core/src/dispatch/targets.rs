@@ -1,0 +1,69 @@
+//! Whom to try to reach.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use crate::knock::{Purpose, Target, TargetAddress};
+use crate::retry::pause_is_over;
+use crate::time::Timestamp;
+use crate::update::{Update, UpdateState};
+
+use super::Dispatch;
+
+/// How often a device that is waited for is tried to reach.
+pub const KNOCK_PERIOD: Duration = Duration::from_secs(2);
+
+impl Dispatch {
+    /// The devices that should be tried now, and for what.
+    #[must_use]
+    pub fn targets(&self, now: Timestamp) -> Vec<Target> {
+        self.updates.values().filter_map(|update| self.target(update, now)).collect()
+    }
+
+    fn target(&self, update: &Update, now: Timestamp) -> Option<Target> {
+        let (delivery, purpose) = match &update.state {
+            UpdateState::Waiting { delivery, retry_at } if pause_is_over(*retry_at, now) => {
+                (delivery, Purpose::Capture)
+            }
+            UpdateState::Confirming { delivery, .. } => (delivery, Purpose::Confirm),
+            UpdateState::Waiting { .. }
+            | UpdateState::Queued
+            | UpdateState::Building { .. }
+            | UpdateState::Held { .. }
+            | UpdateState::Flashing { .. }
+            | UpdateState::Installed { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => return None,
+        };
+        let build = &delivery.build;
+        let remembered = self.memory(&update.name).map(|memory| memory.addresses.as_slice());
+        let mut addresses: Vec<TargetAddress> =
+            remembered.unwrap_or_default().iter().copied().map(TargetAddress::Ip).collect();
+        let configured = match build.address.as_deref() {
+            Some(address) => Some(
+                address
+                    .parse()
+                    .map_or_else(|_| TargetAddress::Name(address.to_owned()), TargetAddress::Ip),
+            ),
+            None => build.mdns.then(|| TargetAddress::Name(format!("{}.local", update.name))),
+        };
+        addresses.extend(configured.filter(|address| !addresses.contains(address)));
+        let avoid: Vec<IpAddr> = delivery
+            .avoided
+            .iter()
+            .map(|avoided| avoided.address)
+            .filter(|address| delivery.avoids(*address, now))
+            .collect();
+        addresses.retain(|address| !matches!(address, TargetAddress::Ip(ip) if avoid.contains(ip)));
+        Some(Target {
+            update: update.id,
+            name: update.name.clone(),
+            addresses,
+            avoid,
+            port: build.ota.port,
+            purpose,
+            period: KNOCK_PERIOD,
+        })
+    }
+}

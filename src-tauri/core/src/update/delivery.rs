@@ -1,0 +1,81 @@
+//! A build on its way to the device.
+
+use core::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Build;
+use crate::error::Problem;
+use crate::retry::pause_is_over;
+use crate::time::Timestamp;
+
+/// Whether changes of the sources still matter to an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceTracking {
+    /// A change holds the update.
+    Tracked,
+    /// The user has said: flash what was built.
+    Waived,
+}
+
+/// Which OTA password to use for the next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PasswordChoice {
+    /// The one of the build.
+    OfBuild,
+    /// The one of the last build that was installed on the device from here.
+    LastInstalled,
+}
+
+/// How the last attempt to flash ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptReport {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Why it didn't succeed.
+    pub problem: Problem,
+}
+
+/// A build on its way to the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// What is delivered.
+    pub build: Build,
+    /// Whether changed sources hold it.
+    pub tracking: SourceTracking,
+    /// The password to use next.
+    pub password: PasswordChoice,
+    /// Attempts that opened a connection.
+    pub attempts: u32,
+    /// Attempts that the device itself refused or failed, of a kind that is worth another try.
+    pub device_errors: u32,
+    /// Whether an attempt of unknown outcome has already been repeated without the device's own word.
+    pub repeated_blindly: bool,
+    /// The last attempt, when it failed.
+    pub last_attempt: Option<AttemptReport>,
+    /// Addresses where something else answered, or nobody could tell what.
+    #[serde(default)]
+    pub avoided: Vec<AvoidedAddress>,
+}
+
+impl Delivery {
+    /// Whether an address is left alone at the moment.
+    #[must_use]
+    pub fn avoids(&self, address: IpAddr, now: Timestamp) -> bool {
+        self.avoided
+            .iter()
+            .any(|avoided| avoided.address == address && !pause_is_over(Some(avoided.until), now))
+    }
+}
+
+/// An address that is left alone for a while, so that what answers there is no obstacle to the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AvoidedAddress {
+    /// Which.
+    pub address: IpAddr,
+    /// Until when.
+    pub until: Timestamp,
+}
