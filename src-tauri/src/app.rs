@@ -52,6 +52,10 @@ fn complain(text: &str) {
 }
 
 fn build(cli: Cli, paths: Paths, problem: Option<Problem>) -> anyhow::Result<ExitCode> {
+    // Tauri panics when there is no display.
+    gtk::init().map_err(|_| {
+        anyhow::anyhow!("there is no display for a window; wakeflash-headless works without one")
+    })?;
     let running = Running::default();
     let at_exit = running.clone();
     let api = commands::api();

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use gtk::prelude::{FileChooserExt, NativeDialogExt, NativeDialogExtManual};
 use tauri::{AppHandle, Manager};
+use tokio::sync::oneshot;
 use wakeflash_core::error::Problem;
 use wakeflash_core::view::ConfigDirStatus;
 
@@ -14,21 +16,51 @@ const TEXTS: [&str; 4] = ["yaml", "yml", "log", "txt"];
 /// Lets the user choose a directory; `None`: they changed their mind.
 ///
 /// # Errors
-/// The chosen directory's name isn't text.
+/// The chosen directory's name isn't text, or no dialog can be shown.
 pub(crate) async fn choose_directory(
     app: &AppHandle,
     title: String,
 ) -> Result<Option<String>, Problem> {
-    let mut dialog = rfd::AsyncFileDialog::new().set_title(title);
-    if let Some(window) = app.get_webview_window("main") {
-        dialog = dialog.set_parent(&window);
-    }
-    let Some(chosen) = dialog.pick_folder().await else { return Ok(None) };
-    let text = chosen.path().to_str().ok_or_else(|| {
+    let (answer, chosen) = oneshot::channel();
+    let on_main = app.clone();
+    app.run_on_main_thread(move || {
+        gtk::glib::MainContext::default().spawn_local(ask_for_directory(on_main, title, answer));
+    })
+    .map_err(|error| {
+        tracing::error!("no dialog can be shown: {error}");
+        Problem::new("window.dialog", "The desktop shows no dialog.")
+            .with_help("Type the directory's path instead.")
+    })?;
+    // The sender goes unused when the window is closed meanwhile.
+    let Ok(Some(path)) = chosen.await else { return Ok(None) };
+    let text = path.into_os_string().into_string().map_err(|_| {
         Problem::new("config.name", "The name of that directory contains bytes that aren't text.")
             .with_help("Rename it, or choose another one.")
     })?;
-    Ok(Some(text.to_owned()))
+    Ok(Some(text))
+}
+
+/// On the main thread: GTK may be used from one thread only, and the window is on that one.
+async fn ask_for_directory(
+    app: AppHandle,
+    title: String,
+    answer: oneshot::Sender<Option<PathBuf>>,
+) {
+    let parent = app.get_webview_window("main").and_then(|window| window.gtk_window().ok());
+    let dialog = gtk::FileChooserNative::new(
+        Some(&title),
+        parent.as_ref(),
+        gtk::FileChooserAction::SelectFolder,
+        None,
+        None,
+    );
+    dialog.set_modal(true);
+    let accepted = dialog.run_future().await == gtk::ResponseType::Accept;
+    let chosen = if accepted { dialog.filename() } else { None };
+    dialog.destroy();
+    if answer.send(chosen).is_err() {
+        tracing::debug!("nobody waits for the chosen directory any more");
+    }
 }
 
 /// Opens the log directory, the config directory, or a text file in one of them.
@@ -37,12 +69,14 @@ pub(crate) async fn choose_directory(
 /// The path is none of these, or the desktop has no program for it.
 pub(crate) async fn open_path(app: &AppState, path: PathBuf) -> Result<(), Problem> {
     let mut allowed = vec![app.paths.log_dir()];
-    let status = app.engine()?.snapshot().await?.status.config_dir;
-    match status {
-        ConfigDirStatus::Unset => {}
-        ConfigDirStatus::Reading { path }
-        | ConfigDirStatus::Ready { path }
-        | ConfigDirStatus::Unreadable { path, .. } => allowed.push(path.into()),
+    // The log says why when the engine didn't start; nothing else is to be opened then.
+    if let Ok(engine) = app.engine() {
+        match engine.snapshot().await?.status.config_dir {
+            ConfigDirStatus::Unset => {}
+            ConfigDirStatus::Reading { path }
+            | ConfigDirStatus::Ready { path }
+            | ConfigDirStatus::Unreadable { path, .. } => allowed.push(path.into()),
+        }
     }
     let path = tokio::task::spawn_blocking(move || openable(&path, &allowed))
         .await
