@@ -2,9 +2,9 @@
 # Sets up, builds and starts the application.
 #
 # It is the release build that is run: who types `make run` wants to use Wakeflash, and the seconds in
-# which a device is awake shouldn't go into unoptimised hashing and compressing. It takes about five minutes
-# on two cores the first time (debug: two) and nothing afterwards. `make run PROFILE=dev` is for those who
-# change the code.
+# which a device is awake shouldn't go into unoptimised hashing and compressing. The first time costs a
+# quarter of an hour of computing, shared by the cores, and nothing afterwards. `make run PROFILE=dev` is
+# for those who change the code.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

@@ -305,6 +305,12 @@ mod tests {
 
     /// Runs itself once more in a mount namespace of its own, on a tmpfs of 64 KiB.
     #[cfg(target_os = "linux")]
+    /// Says it past cargo's capture of what tests print.
+    fn skip(reason: &str) {
+        use std::io::Write as _;
+        writeln!(std::io::stderr(), "skipped: {reason}").unwrap();
+    }
+
     #[test]
     fn a_full_disk_leaves_nothing_behind() {
         const TMPFS: &str = "WAKEFLASH_TEST_TMPFS";
@@ -327,13 +333,13 @@ mod tests {
             .env(TMPFS, dir)
             .output();
         match run {
-            Err(error) => eprintln!("skipped: unshare can't be run: {error}"),
+            Err(error) => skip(&format!("unshare can't be run: {error}")),
             Ok(output) if output.status.success() => {}
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
                 let may_not = output.status.code() == Some(77) || said.contains("unshare failed");
                 assert!(may_not, "{said}{}", String::from_utf8_lossy(&output.stdout));
-                eprintln!("skipped: no tmpfs can be mounted here: {said}");
+                skip(&format!("no tmpfs can be mounted here: {said}"));
             }
         }
     }
