@@ -46,6 +46,10 @@ impl Device {
     async fn start() -> Self {
         static TURN: Mutex<()> = Mutex::const_new(());
         let turn = TURN.lock().await;
+        // The device before this one was killed, and may take a moment to be gone.
+        while TcpStream::connect(ADDRESS).await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
         let directory = tempfile::tempdir().unwrap();
         std::fs::copy(real_device_program().await, directory.path().join("device")).unwrap();
         let child = Command::new(directory.path().join("device"))

@@ -211,7 +211,7 @@ pub enum UpdateState {
         started_at: Timestamp,
         /// The device's address.
         peer: IpAddr,
-        /// What the device said that it runs, when this connection was opened.
+        /// What the device has said that it runs, in this wake.
         previous_hash: Option<ConfigHash>,
         /// How far it is.
         stage: FlashStage,

@@ -35,6 +35,7 @@ impl Dispatch {
     }
 
     pub(super) fn take_configs(&mut self, files: Vec<ConfigFile>) {
+        self.configs_read = true;
         self.replace_configs(files);
         for id in self.active_ids() {
             if self.is_tracked(id) {

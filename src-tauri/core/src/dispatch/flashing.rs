@@ -11,7 +11,7 @@ use crate::update::{
     PasswordChoice, StateKind, Update, UpdateId, UpdateState,
 };
 
-use super::{Dispatch, Effect, FlashOutcome, Heard};
+use super::{Dispatch, Effect, FlashOutcome, Heard, Liveness};
 
 impl Dispatch {
     pub(super) fn connected(&mut self, id: UpdateId, peer: IpAddr, now: Timestamp) {
@@ -43,18 +43,25 @@ impl Dispatch {
             return;
         };
         delivery.attempts = delivery.attempts.saturating_add(1);
+        let previous_hash = self.hash_of_this_wake(id);
         let password = delivery.password;
         let text = format!("Connected to {peer} (attempt {}).", delivery.attempts);
         let flashing = UpdateState::Flashing {
             delivery,
             started_at: now,
             peer,
-            previous_hash: None,
+            previous_hash,
             stage: FlashStage::Incomplete,
         };
         if self.go(id, flashing, now, text) {
             self.decision.effects.push(Effect::StartFlash { update: id, password });
         }
+    }
+
+    /// What the device has announced, when it wasn't heard to go since.
+    fn hash_of_this_wake(&self, id: UpdateId) -> Option<crate::device::ConfigHash> {
+        let heard = self.heard.get(&self.updates.get(&id)?.name)?;
+        if heard.liveness == Liveness::Alive { heard.memory.config_hash } else { None }
     }
 
     pub(super) fn image_lost(&mut self, id: UpdateId, problem: Problem, now: Timestamp) {

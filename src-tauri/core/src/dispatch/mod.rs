@@ -237,6 +237,8 @@ pub struct Dispatch {
     settings: Settings,
     updates: BTreeMap<UpdateId, Update>,
     configs: BTreeMap<DeviceId, ConfigFile>,
+    /// Whether the config directory of the settings has been read.
+    configs_read: bool,
     heard: BTreeMap<String, Heard>,
     next_id: u32,
     builder: Option<bool>,
@@ -272,6 +274,7 @@ impl Dispatch {
             settings,
             updates: updates.into_iter().map(|update| (update.id, update)).collect(),
             configs: BTreeMap::new(),
+            configs_read: false,
             heard,
             next_id: next_id.max(after_loaded),
             builder: None,

@@ -68,6 +68,9 @@ impl Dispatch {
                 ),
             )
             .with_help("Add its YAML file to the config directory.")
+        } else if !self.configs_read {
+            Problem::new("config_dir.reading", "The config directory hasn't been read yet.")
+                .with_help("Try again in a moment, or choose a directory that can be read.")
         } else {
             Problem::new(
                 "device.unknown",
@@ -207,6 +210,7 @@ impl Dispatch {
         if settings.config_dir != self.settings.config_dir {
             // The sources of waiting updates are compared when the new directory has been read.
             self.decision.configs = Some(self.replace_configs(Vec::new()));
+            self.configs_read = false;
         }
         self.decision.settings = Some(core::mem::replace(&mut self.settings, settings));
         Ok(())

@@ -24,7 +24,10 @@ const LINE_LIMIT: usize = 64 * 1024;
 
 /// Updates ESPHome devices that sleep, without a window.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(
+    version,
+    about = "Wakeflash without a window: commands, replies and events as JSON lines (docs/API.md)"
+)]
 struct Arguments {
     /// The directory of ESPHome's YAML files
     #[arg(long, value_name = "DIR")]

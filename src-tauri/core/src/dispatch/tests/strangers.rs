@@ -110,3 +110,16 @@ fn a_change_that_was_taken_back_is_flashed_and_confirmed_by_what_the_device_says
     lab.seen("sleepy", Some(NEW));
     lab.expect(id, StateKind::Installed);
 }
+
+#[test]
+fn what_a_device_announced_in_this_wake_makes_the_new_hash_tell() {
+    let mut lab = Lab::with(vec![config("unheard")]);
+    let id = lab.install("unheard");
+    lab.built_as(id, build("unheard"));
+    lab.give(Input::Sighted(browse("unheard", OLD)));
+    lab.connected(id);
+    lab.give(Input::AboutToComplete(id));
+    lab.ended(id, failed(FailureClass::OutcomeUnknown));
+    lab.after(1).seen("unheard", Some(NEW));
+    lab.expect(id, StateKind::Installed);
+}

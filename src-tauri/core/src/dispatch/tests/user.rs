@@ -8,6 +8,23 @@ use crate::update::{StateKind, UpdateState};
 use super::lab::*;
 
 #[test]
+fn before_the_directory_was_read_no_device_is_called_unknown() {
+    let now = crate::time::Timestamp::from_millis(0);
+    let mut dispatch = crate::dispatch::Dispatch::new(
+        crate::settings::Settings::default(),
+        Vec::new(),
+        std::collections::BTreeMap::new(),
+        1,
+        now,
+    );
+    let early = dispatch.handle(Input::Install(yaml("sleepy")), now).unwrap_err();
+    assert_eq!(early.code, "config_dir.reading");
+    dispatch.handle(Input::Configs(Vec::new()), now).unwrap();
+    let late = dispatch.handle(Input::Install(yaml("sleepy")), now).unwrap_err();
+    assert_eq!(late.code, "device.unknown");
+}
+
+#[test]
 fn unknown_devices_are_refused_in_words() {
     let mut lab = Lab::new();
     for name in
