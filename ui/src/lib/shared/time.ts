@@ -22,7 +22,7 @@ export function span(passed: number): string {
   return texts.time.days(Math.floor(passed / DAY));
 }
 
-const clockTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const clockTime = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 const clockSeconds = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
 const dayOnly = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' });
 const everything = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
