@@ -123,6 +123,7 @@ mod tests {
                 esphome: EsphomeStatus::Searching,
                 store: None,
                 network: None,
+                paused: false,
                 counts,
             },
             settings: Settings::default(),
@@ -148,6 +149,9 @@ mod tests {
             deployed_version: None,
             deployed_hash: None,
             deep_sleep: true,
+            modified: false,
+            update_available: false,
+            user_address: None,
             update: state.map(|state| UpdateView {
                 id: UpdateId(1),
                 requested_at: Timestamp::from_millis(0),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::device::{
     ConfigFile, ConfigHash, ConfigSummary, DeviceId, DeviceMemory, Sighting, SightingKind, Source,
+    SourcesState,
 };
 use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input};
 use crate::error::Problem;
@@ -50,7 +51,7 @@ pub(super) fn config(name: &str) -> ConfigFile {
         address: None,
         deep_sleep: true,
     });
-    ConfigFile { id: yaml(name), content }
+    ConfigFile { id: yaml(name), content, sources: SourcesState::default() }
 }
 
 pub(super) fn mains_powered(name: &str) -> ConfigFile {
@@ -62,7 +63,8 @@ pub(super) fn mains_powered(name: &str) -> ConfigFile {
 }
 
 pub(super) fn broken(name: &str) -> ConfigFile {
-    ConfigFile { id: yaml(name), content: Err(Problem::new("yaml.syntax", "Line 3 is broken.")) }
+    let content = Err(Problem::new("yaml.syntax", "Line 3 is broken."));
+    ConfigFile { id: yaml(name), content, sources: SourcesState::default() }
 }
 
 pub(super) fn build(name: &str) -> Build {
