@@ -2,16 +2,19 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tauri::image::Image;
 use tauri::menu::{Menu, MenuBuilder, MenuEvent, MenuItemBuilder};
 use tauri::tray::{TrayIcon, TrayIconBuilder, TrayIconEvent};
 use tauri::{AppHandle, Manager, Wry};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use wakeflash_core::time::Timestamp;
 use wakeflash_core::tray::{
     TrayAction, TrayIcon as Picture, TrayItem, TrayView, concerns_tray, tray_view,
 };
+use wakeflash_core::view::Envelope;
 use wakeflash_engine::handle::Handle;
 
 use crate::events::OpenDevice;
@@ -20,6 +23,9 @@ use crate::{language, page, quit, tray_host, window};
 
 /// How long changes are gathered before the tray is drawn again.
 const GATHER: Duration = Duration::from_millis(200);
+
+/// How old the times till the next wakes may be.
+const PERIOD: Duration = Duration::from_secs(30);
 
 /// The tray icon.
 pub(crate) struct Tray {
@@ -193,21 +199,38 @@ pub(crate) async fn follow(app: AppHandle, engine: Handle) {
         match engine.snapshot().await {
             Ok(snapshot) => {
                 let lang = language::of(snapshot.settings.language);
-                draw(&app, tray_view(&snapshot, lang));
+                draw(&app, tray_view(&snapshot, lang, now()));
             }
             Err(problem) => return tracing::debug!("the tray icon stays as it is: {problem}"),
         }
-        loop {
-            match events.recv().await {
-                Ok(envelope) if !concerns_tray(&envelope.event) => {}
-                Ok(_) | Err(RecvError::Lagged(_)) => break,
-                Err(RecvError::Closed) => return,
-            }
+        if !changed(&mut events).await {
+            return;
         }
         tokio::time::sleep(GATHER).await;
         // What happened meanwhile is in the snapshot that is asked for next.
         events = engine.subscribe();
     }
+}
+
+/// Waits for a reason to draw again: something changed, or the next wakes came nearer. `false`: it is over.
+async fn changed(events: &mut Receiver<Envelope>) -> bool {
+    let later = tokio::time::sleep(PERIOD);
+    tokio::pin!(later);
+    loop {
+        tokio::select! {
+            () = &mut later => return true,
+            event = events.recv() => match event {
+                Ok(envelope) if !concerns_tray(&envelope.event) => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => return true,
+                Err(RecvError::Closed) => return false,
+            },
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(passed.as_millis().try_into().unwrap_or(i64::MAX))
 }
 
 fn draw(app: &AppHandle, view: TrayView) {

@@ -17,6 +17,7 @@ pub mod mdns;
 pub mod notification;
 pub mod ota;
 pub mod retry;
+pub mod schedule;
 pub mod scrub;
 pub mod settings;
 pub mod time;

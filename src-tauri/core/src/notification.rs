@@ -115,6 +115,16 @@ fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
             ),
             vec![Button::Rebuild, Button::Open],
         ),
+        NotificationKind::Overdue => (
+            lang.pick("{} is overdue", "{} ist überfällig"),
+            lang.pick(
+                "Its update waits, and it has not woken when it was expected.",
+                "Sein Update wartet, und es ist nicht wie erwartet aufgewacht.",
+            )
+            .to_owned(),
+            "",
+            vec![Button::Open],
+        ),
     };
     if !has_buttons && !hint.is_empty() {
         body.push(' ');
@@ -174,7 +184,10 @@ fn names(all: &[&str], lang: Lang) -> String {
 const fn is_good(kind: NotificationKind) -> bool {
     match kind {
         NotificationKind::Installed => true,
-        NotificationKind::Failed | NotificationKind::RolledBack | NotificationKind::Held => false,
+        NotificationKind::Failed
+        | NotificationKind::RolledBack
+        | NotificationKind::Held
+        | NotificationKind::Overdue => false,
     }
 }
 
@@ -195,7 +208,7 @@ pub(crate) mod tests {
 
     #[test]
     fn each_kind_has_its_words_and_buttons_in_both_languages() {
-        use NotificationKind::{Failed, Held, Installed, RolledBack};
+        use NotificationKind::{Failed, Held, Installed, Overdue, RolledBack};
         for (kind, english, german, buttons) in [
             (Installed, "{} is updated", "{} ist aktualisiert", vec![Button::Open]),
             (
@@ -210,6 +223,7 @@ pub(crate) mod tests {
                 "{} ist zur alten Firmware zurückgekehrt",
                 vec![Button::ShowLog, Button::Retry],
             ),
+            (Overdue, "{} is overdue", "{} ist überfällig", vec![Button::Open]),
             (
                 Held,
                 "The update of {} is held",
@@ -224,7 +238,8 @@ pub(crate) mod tests {
                 assert_eq!(with.title, title.replacen("{}", "A {} b", 1));
                 assert_eq!(with.buttons, buttons);
                 let without = shown.text(lang, false);
-                assert_eq!(without.body.len() > with.body.len(), kind != Installed, "{kind:?}");
+                let says_more = !matches!(kind, Installed | Overdue);
+                assert_eq!(without.body.len() > with.body.len(), says_more, "{kind:?}");
                 assert!(!with.body.is_empty());
             }
         }

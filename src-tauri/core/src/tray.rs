@@ -1,6 +1,7 @@
 //! What the tray icon shows, as data.
 
 use crate::device::DeviceId;
+use crate::time::Timestamp;
 use crate::view::{DeviceView, Event, Snapshot, UpdateStateView};
 use crate::words::Lang;
 
@@ -74,7 +75,7 @@ impl TrayView {
 
 /// Computes what the tray icon shows.
 #[must_use]
-pub fn tray_view(snapshot: &Snapshot, lang: Lang) -> TrayView {
+pub fn tray_view(snapshot: &Snapshot, lang: Lang, now: Timestamp) -> TrayView {
     let counts = snapshot.status.counts;
     let icon = if counts.attention > 0 {
         TrayIcon::Attention
@@ -93,7 +94,7 @@ pub fn tray_view(snapshot: &Snapshot, lang: Lang) -> TrayView {
     }
     let waiting = format!("{} {}", counts.waiting, lang.pick("waiting", "warten"));
     let mut menu = vec![TrayItem::Text(summary.clone())];
-    menu.extend(waiting_lines(&snapshot.devices, lang));
+    menu.extend(waiting_lines(&snapshot.devices, lang, now));
     menu.push(TrayItem::Separator);
     let pause = if paused {
         TrayItem::Line(lang.pick("Resume", "Fortsetzen").to_owned(), TrayAction::Resume)
@@ -155,14 +156,22 @@ fn summary(waiting: u32, working: u32, attention: u32, lang: Lang) -> String {
     }
 }
 
-fn waiting_lines(devices: &[DeviceView], lang: Lang) -> Vec<TrayItem> {
-    let waiting: Vec<&DeviceView> = devices.iter().filter(|device| waits(device)).collect();
+fn waiting_lines(devices: &[DeviceView], lang: Lang, now: Timestamp) -> Vec<TrayItem> {
+    let mut waiting: Vec<&DeviceView> = devices.iter().filter(|device| waits(device)).collect();
+    // The next to wake come first; of the others nothing is known, or they are late.
+    waiting.sort_by_key(|device| {
+        let next = device.wake.and_then(|wake| wake.next.filter(|_| !wake.overdue));
+        (next.is_none(), next)
+    });
     let mut lines: Vec<TrayItem> = waiting
         .iter()
         .take(LISTED)
         .map(|device| {
-            let action = TrayAction::OpenDevice(device.id.clone());
-            TrayItem::Line(shown_name(device).to_owned(), action)
+            let line = match next_wake(device, lang, now) {
+                Some(wake) => format!("{} ({wake})", shown_name(device)),
+                None => shown_name(device).to_owned(),
+            };
+            TrayItem::Line(line, TrayAction::OpenDevice(device.id.clone()))
         })
         .collect();
     if let Some(more) = waiting.len().checked_sub(LISTED).filter(|more| *more > 0) {
@@ -173,6 +182,21 @@ fn waiting_lines(devices: &[DeviceView], lang: Lang) -> Vec<TrayItem> {
         lines.push(TrayItem::Line(text, TrayAction::Open));
     }
     lines
+}
+
+/// When a device is expected, in a few words.
+fn next_wake(device: &DeviceView, lang: Lang, now: Timestamp) -> Option<String> {
+    let wake = device.wake?;
+    if wake.overdue {
+        return Some(lang.pick("overdue", "überfällig").to_owned());
+    }
+    let minutes = wake.next?.since(now).as_secs().div_ceil(60).max(1);
+    let (count, unit) = match minutes {
+        0..60 => (minutes, "min"),
+        60..1_440 => ((minutes + 30) / 60, "h"),
+        1_440.. => ((minutes + 720) / 1_440, lang.pick("d", "Tg.")),
+    };
+    Some(format!("in ~{count} {unit}"))
 }
 
 fn waits(device: &DeviceView) -> bool {
@@ -190,11 +214,11 @@ fn shown_name(device: &DeviceView) -> &str {
 mod tests {
     use super::*;
     use crate::device::{DeviceId, Presence};
+    use crate::schedule::Rhythm;
     use crate::settings::Settings;
-    use crate::time::Timestamp;
     use crate::update::UpdateId;
     use crate::view::{
-        Action, ConfigDirStatus, Counts, EsphomeStatus, Progress, Status, UpdateView,
+        Action, ConfigDirStatus, Counts, EsphomeStatus, Progress, Status, UpdateView, WakeView,
     };
 
     fn snapshot(counts: Counts, devices: Vec<DeviceView>) -> Snapshot {
@@ -207,6 +231,7 @@ mod tests {
                 store: None,
                 network: None,
                 paused: false,
+                other_tools: Vec::new(),
                 counts,
             },
             settings: Settings::default(),
@@ -235,6 +260,7 @@ mod tests {
             modified: false,
             update_available: false,
             user_address: None,
+            wake: None,
             update: state.map(|state| UpdateView {
                 id: UpdateId(1),
                 requested_at: Timestamp::from_millis(0),
@@ -254,6 +280,43 @@ mod tests {
         Some(UpdateStateView::Waiting { since: Timestamp::from_millis(0) })
     }
 
+    const NOW: Timestamp = Timestamp::from_millis(0);
+
+    #[test]
+    fn the_next_to_wake_come_first_with_the_time_till_then() {
+        let expected = |name: &str, minutes: Option<i64>, overdue| {
+            let mut device = device(name, None, waiting());
+            device.wake = Some(WakeView {
+                rhythm: Rhythm::Regular,
+                period_seconds: None,
+                jitter_seconds: None,
+                next: minutes.map(|minutes| Timestamp::from_millis(minutes * 60_000)),
+                overdue,
+                window_seconds: None,
+            });
+            device
+        };
+        let devices = vec![
+            expected("late", Some(1), true),
+            expected("days", Some(3_000), false),
+            expected("hours", Some(100), false),
+            expected("never", None, false),
+            expected("soon", Some(12), false),
+            expected("now", Some(-1), false),
+        ];
+        let snapshot = snapshot(Counts { waiting: 6, working: 0, attention: 0 }, devices);
+        let view = tray_view(&snapshot, Lang::En, NOW);
+        let wanted = [
+            "now (in ~1 min)",
+            "soon (in ~12 min)",
+            "hours (in ~2 h)",
+            "days (in ~2 d)",
+            "late (overdue)",
+            "never",
+        ];
+        assert_eq!(lines(&view)[1..7], wanted);
+    }
+
     fn lines(view: &TrayView) -> Vec<&str> {
         let text = |item| match item {
             &TrayItem::Text(ref text) | &TrayItem::Line(ref text, _) => text.as_str(),
@@ -264,7 +327,8 @@ mod tests {
 
     #[test]
     fn nothing_to_do_is_idle_and_has_no_label() {
-        let view = tray_view(&snapshot(Counts::default(), vec![device("a", None, None)]), Lang::En);
+        let view =
+            tray_view(&snapshot(Counts::default(), vec![device("a", None, None)]), Lang::En, NOW);
         assert_eq!((view.icon, view.title.as_deref()), (TrayIcon::Idle, None));
         assert_eq!(view.tooltip, "Wakeflash: No updates waiting");
         assert_eq!(lines(&view), ["No updates waiting", "-", "Pause", "Open Wakeflash", "Quit"]);
@@ -282,7 +346,7 @@ mod tests {
                 device("attic", None, queued),
             ],
         );
-        let view = tray_view(&snapshot, Lang::En);
+        let view = tray_view(&snapshot, Lang::En, NOW);
         assert_eq!(view.icon, TrayIcon::Waiting(2));
         assert_eq!(view.title.as_deref(), Some("2 waiting"));
         let opens = TrayAction::OpenDevice(DeviceId::of_file("mailbox.yaml"));
@@ -290,7 +354,7 @@ mod tests {
         assert_eq!(lines(&view)[2], "cellar");
 
         snapshot.status.paused = true;
-        let view = tray_view(&snapshot, Lang::De);
+        let view = tray_view(&snapshot, Lang::De, NOW);
         let german = ["Angehalten: 2 warten", "Mail box", "cellar", "-", "Fortsetzen"];
         assert_eq!(lines(&view)[..5], german);
         assert_eq!(lines(&view)[5..], ["Wakeflash öffnen", "Beenden"]);
@@ -301,7 +365,7 @@ mod tests {
     fn what_needs_the_user_comes_before_what_works_before_what_waits() {
         let icon = |waiting, working, attention| {
             let counts = Counts { waiting, working, attention };
-            let view = tray_view(&snapshot(counts, Vec::new()), Lang::En);
+            let view = tray_view(&snapshot(counts, Vec::new()), Lang::En, NOW);
             (view.icon, view.tooltip)
         };
         let says = |text: &str| format!("Wakeflash: {text}");
@@ -316,7 +380,7 @@ mod tests {
     fn a_long_list_is_cut_with_a_word_about_it() {
         let devices = (0..20).map(|n| device(&format!("d{n}"), None, waiting())).collect();
         let snapshot = snapshot(Counts { waiting: 20, working: 0, attention: 0 }, devices);
-        let view = tray_view(&snapshot, Lang::En);
+        let view = tray_view(&snapshot, Lang::En, NOW);
         let last = TrayItem::Line("and 8 more".into(), TrayAction::Open);
         assert_eq!(view.menu[LISTED + 1], last);
         assert_eq!(view.menu[LISTED + 2], TrayItem::Separator);

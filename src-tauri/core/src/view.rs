@@ -6,6 +6,7 @@
 mod bulk;
 mod history;
 mod version;
+mod wakes;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,11 +14,12 @@ use crate::device::{ConfigHash, DeviceId, MacAddress, Presence};
 use crate::error::Problem;
 use crate::settings::{NotifyKinds, Settings};
 use crate::time::Timestamp;
+use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, UpdateId};
+
 pub use bulk::{InstallPlan, Refusal};
 pub use history::UpdateRecord;
 pub use version::is_older;
-
-use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, UpdateId};
+pub use wakes::{WakeRecord, WakeView};
 
 /// Everything there is to see, at one revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
@@ -135,6 +137,8 @@ pub struct DeviceView {
     pub update_available: bool,
     /// Where the user said that it is: an IP address or a name.
     pub user_address: Option<String>,
+    /// When it wakes. `None`: nothing is known about that, or it doesn't sleep.
+    pub wake: Option<WakeView>,
     /// Its active update, or else its last one.
     pub update: Option<UpdateView>,
     /// What its button does.
@@ -227,6 +231,8 @@ pub enum UpdateStateView {
         at: Timestamp,
         /// How it was known.
         how: InstalledHow,
+        /// Whether it is still watched that the device doesn't go back to its old firmware.
+        watched: bool,
     },
     /// It ended without success.
     Failed {
@@ -265,6 +271,8 @@ pub struct Status {
     pub network: Option<Problem>,
     /// Whether no new build and no new flash is begun.
     pub paused: bool,
+    /// Other tools that are about to update the same devices.
+    pub other_tools: Vec<Problem>,
     /// How many updates are where.
     pub counts: Counts,
 }
@@ -377,6 +385,8 @@ pub enum NotificationKind {
     RolledBack,
     /// The sources of a waiting update changed.
     Held,
+    /// A device that an update waits for has not woken for long.
+    Overdue,
 }
 
 impl NotificationKind {
@@ -387,6 +397,7 @@ impl NotificationKind {
             Self::Installed => kinds.installed,
             Self::Failed | Self::RolledBack => kinds.failed,
             Self::Held => kinds.held,
+            Self::Overdue => kinds.overdue,
         }
     }
 }
@@ -483,6 +494,11 @@ pub enum Command {
     Snapshot,
     /// A device's update in detail.
     Details {
+        /// Of which device.
+        device: DeviceId,
+    },
+    /// The wakes of a device that were seen.
+    Wakes {
         /// Of which device.
         device: DeviceId,
     },

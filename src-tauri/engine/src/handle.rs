@@ -7,7 +7,7 @@ use wakeflash_core::settings::Settings;
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{
     BuildLog, ConfigDirCandidate, Envelope, InstallPlan, Notification, Refusal, Snapshot,
-    UpdateDetails, UpdateRecord,
+    UpdateDetails, UpdateRecord, WakeRecord,
 };
 
 /// What the engine needs from whatever shows it.
@@ -37,6 +37,7 @@ pub(crate) enum Request {
     Report(ReplyTo<String>),
     Snapshot(ReplyTo<Snapshot>),
     Details(DeviceId, ReplyTo<UpdateDetails>),
+    Wakes(DeviceId, ReplyTo<Vec<WakeRecord>>),
     SetSettings(Box<Settings>, ReplyTo<()>),
     ConfigDirCandidates(ReplyTo<Vec<ConfigDirCandidate>>),
     FindEsphome(ReplyTo<()>),
@@ -194,6 +195,14 @@ impl Handle {
     /// The device is unknown or never had an update.
     pub async fn details(&self, device: DeviceId) -> Result<UpdateDetails, Problem> {
         self.ask(|reply| Request::Details(device, reply)).await
+    }
+
+    /// The wakes of a device that were seen, oldest first: the last 200. Empty when there is no such device.
+    ///
+    /// # Errors
+    /// The engine is shutting down.
+    pub async fn wakes(&self, device: DeviceId) -> Result<Vec<WakeRecord>, Problem> {
+        self.ask(|reply| Request::Wakes(device, reply)).await
     }
 
     /// Changes the settings; what depends on them follows at once.

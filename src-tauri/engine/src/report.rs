@@ -190,6 +190,7 @@ mod tests {
             esphome: EsphomeStatus::Searching,
             store: None,
             network: None,
+            other_tools: Vec::new(),
             paused: true,
             counts: Counts::default(),
         };

@@ -127,6 +127,7 @@ impl Dispatch {
             modified: false,
             update_available: false,
             user_address,
+            wake: self.wake_view(id, name, now),
             update: update.map(|update| self.update_view(update)),
             primary,
             secondary,
@@ -179,7 +180,7 @@ impl Dispatch {
                 acknowledged: *acknowledgement == Acknowledgement::Final,
             },
             UpdateState::Installed { at, how, .. } => {
-                UpdateStateView::Installed { at: *at, how: *how }
+                UpdateStateView::Installed { at: *at, how: *how, watched: false }
             }
             UpdateState::Failed { at, problem, rolled_back } => UpdateStateView::Failed {
                 at: *at,

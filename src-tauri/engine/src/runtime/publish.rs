@@ -32,6 +32,7 @@ impl Publisher {
             store: None,
             network: None,
             paused: settings.paused,
+            other_tools: Vec::new(),
             counts: Counts::default(),
         };
         Self {

@@ -42,7 +42,7 @@ impl Runtime {
                 answer(reply, self.for_many(Input::CancelMany(devices)).await);
             }
             Request::Plan(devices, reply) => {
-                answer(reply, Ok(self.dispatch.plan(&devices, super::now())));
+                answer(reply, Ok(self.dispatch.install_plan(&devices, super::now())));
             }
             Request::History(device, reply) => self.history(device, reply),
             Request::SetAddress(device, address, reply) => {
@@ -56,6 +56,7 @@ impl Runtime {
             Request::Report(reply) => self.report(reply),
             Request::Snapshot(reply) => answer(reply, Ok(self.publisher.snapshot())),
             Request::Details(device, reply) => self.details(&device, reply),
+            Request::Wakes(device, reply) => answer(reply, Ok(self.dispatch.wakes(&device))),
             Request::SetSettings(settings, reply) => {
                 answer(reply, self.set_settings(*settings).await)
             }

@@ -8,6 +8,7 @@ mod history;
 mod migrations;
 mod settings;
 mod updates;
+mod wakes;
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -24,6 +25,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::sync::oneshot;
 use wakeflash_core::device::{DeviceId, DeviceMemory};
 use wakeflash_core::error::Problem;
+use wakeflash_core::schedule::Wake;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::update::{Update, UpdateId};
 
@@ -77,6 +79,8 @@ pub struct Commit {
     pub updates: Vec<Update>,
     /// Device memories to insert or replace, by name.
     pub memories: Vec<(String, DeviceMemory)>,
+    /// Wakes to insert or replace, by the name of their device.
+    pub wakes: Vec<(String, Vec<Wake>)>,
     /// The settings, when they changed.
     pub settings: Option<Settings>,
 }
@@ -88,6 +92,8 @@ pub struct Loaded {
     pub updates: Vec<Update>,
     /// What is remembered of the devices, by name.
     pub memories: BTreeMap<String, DeviceMemory>,
+    /// The wakes of the devices that were seen, by name, oldest first.
+    pub wakes: BTreeMap<String, Vec<Wake>>,
     /// The settings.
     pub settings: Settings,
     /// A number greater than that of every update that ever was.
@@ -168,6 +174,7 @@ impl Store {
         Ok(Loaded {
             updates: updates::load(&connection)?,
             memories: devices::load(&connection)?,
+            wakes: wakes::load(&connection)?,
             settings: settings::load(&connection)?,
             next_id: updates::next_id(&connection)?,
         })
@@ -240,6 +247,9 @@ fn write(connection: &Mutex<Connection>, commit: &Commit) -> anyhow::Result<()> 
     }
     for (name, memory) in &commit.memories {
         devices::save(&transaction, name, memory)?;
+    }
+    for (name, wakes) in &commit.wakes {
+        wakes::save(&transaction, name, wakes)?;
     }
     if let Some(settings) = &commit.settings {
         settings::save(&transaction, settings)?;

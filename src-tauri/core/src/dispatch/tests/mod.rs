@@ -15,3 +15,4 @@ mod sources;
 mod strangers;
 mod table;
 mod user;
+mod wakes;

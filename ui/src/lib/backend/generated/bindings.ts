@@ -29,6 +29,8 @@ export const commands = {
 	plan: (devices: DeviceId[]) => typedError<InstallPlan, Problem>(__TAURI_INVOKE("plan", { devices })),
 	/**  The updates of a device, newest first; at most 50. */
 	history: (device: DeviceId) => typedError<UpdateRecord[], Problem>(__TAURI_INVOKE("history", { device })),
+	/**  The wakes of a device that were seen, newest last; at most 200. */
+	wakes: (device: DeviceId) => typedError<WakeRecord[], Problem>(__TAURI_INVOKE("wakes", { device })),
 	/**  Where the user says that a device is; null: nothing is said any more. */
 	setAddress: (device: DeviceId, address: string | null) => typedError<null, Problem>(__TAURI_INVOKE("set_address", { device, address })),
 	/**  Begins no new build and no new flash, or does so again. What runs goes on. */
@@ -229,6 +231,8 @@ export type DeviceView = {
 	updateAvailable: boolean,
 	/**  Where the user said that it is: an IP address or a name. */
 	userAddress: string | null,
+	/**  When it wakes. `None`: nothing is known about that, or it doesn't sleep. */
+	wake: WakeView | null,
 	/**  Its active update, or else its last one. */
 	update: UpdateView | null,
 	/**  What its button does. */
@@ -416,6 +420,17 @@ export type Refusal = {
 	problem: Problem,
 };
 
+/**  What kind of schedule a device has. */
+export type Rhythm = 
+/**  It wakes after about the same time again and again. */
+"regular" | 
+/**  Its wakes follow no period: a button, a movement. */
+"irregular" | 
+/**  A first guess: what its configuration says. */
+"configured" | 
+/**  Too little is known. */
+"unknown";
+
 /**  The user's choices, kept in the store. */
 export type Settings = {
 	/**  The directory of ESPHome's YAML files; `None` until the user has chosen one. */
@@ -506,6 +521,8 @@ export type Status = {
 	network: Problem | null,
 	/**  Whether no new build and no new flash is begun. */
 	paused: boolean,
+	/**  Other tools that are about to update the same devices. */
+	otherTools: Problem[],
 	/**  How many updates are where. */
 	counts: Counts,
 };
@@ -611,7 +628,9 @@ acknowledged: boolean } |
 /**  When it was known. */
 at: Timestamp; 
 /**  How it was known. */
-how: InstalledHow } | 
+how: InstalledHow; 
+/**  Whether it is still watched that the device doesn't go back to its old firmware. */
+watched: boolean } | 
 /**  It ended without success. */
 { kind: "failed"; 
 /**  When. */
@@ -649,6 +668,32 @@ export type UpdateView = {
 	wantedHash: ConfigHash | null,
 	/**  The ESPHome that built it. */
 	wantedVersion: string | null,
+};
+
+/**  A wake that was seen. */
+export type WakeRecord = {
+	/**  When it was first noticed. */
+	at: Timestamp,
+	/**  How long it lasted. `None`: it lasts, or nobody saw its end. */
+	awakeSeconds: number | null,
+	/**  It was flashed in this wake. */
+	flashed: boolean,
+};
+
+/**  When a device wakes, as far as it is known. */
+export type WakeView = {
+	/**  What kind of schedule it has. */
+	rhythm: Rhythm,
+	/**  The usual time between two wakes. */
+	periodSeconds: number | null,
+	/**  How much earlier or later than expected it may be. */
+	jitterSeconds: number | null,
+	/**  The middle of the next expected wake. `None`: nothing tells. */
+	next: Timestamp | null,
+	/**  It should have woken, and hasn't. */
+	overdue: boolean,
+	/**  How long it is usually awake. */
+	windowSeconds: number | null,
 };
 
 /* Tauri Specta runtime */
