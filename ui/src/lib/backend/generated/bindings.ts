@@ -18,6 +18,30 @@ export const commands = {
 	rebuild: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("rebuild", { device })),
 	/**  Flashes the held update of a device as it was built. */
 	flashAnyway: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("flash_anyway", { device })),
+	/**  Builds and flashes some devices; answers which ones were refused. */
+	installMany: (devices: DeviceId[]) => typedError<Refusal[], Problem>(__TAURI_INVOKE("install_many", { devices })),
+	/**  Ends the updates of some devices; answers which ones were refused. */
+	cancelMany: (devices: DeviceId[]) => typedError<Refusal[], Problem>(__TAURI_INVOKE("cancel_many", { devices })),
+	/**  What installing on these devices would do. Changes nothing. */
+	plan: (devices: DeviceId[]) => typedError<InstallPlan, Problem>(__TAURI_INVOKE("plan", { devices })),
+	/**  The updates of a device, newest first, at most 50. */
+	history: (device: DeviceId) => typedError<UpdateRecord[], Problem>(__TAURI_INVOKE("history", { device })),
+	/**  The wakes of a device, newest last, at most 200. */
+	wakes: (device: DeviceId) => typedError<WakeRecord[], Problem>(__TAURI_INVOKE("wakes", { device })),
+	/**  The build log of an update. */
+	buildLog: (update: UpdateId) => typedError<BuildLog, Problem>(__TAURI_INVOKE("build_log", { update })),
+	/**  Lets the user save the build log of an update; answers where. `None`: they changed their mind. */
+	saveLog: (update: UpdateId) => typedError<string | null, Problem>(__TAURI_INVOKE("save_log", { update })),
+	/**  Sets the address that a device is tried at beside its own; `None` removes it. */
+	setAddress: (device: DeviceId, address: string | null) => typedError<null, Problem>(__TAURI_INVOKE("set_address", { device, address })),
+	/**  Stops or lets begin builds and flashes; those that run go on. */
+	setPaused: (paused: boolean) => typedError<null, Problem>(__TAURI_INVOKE("set_paused", { paused })),
+	/**  Opens the YAML file of a device in the desktop's editor. */
+	openYaml: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("open_yaml", { device })),
+	/**  Opens the folder of a device's YAML file, or the config directory, in the file manager. */
+	openFolder: (device: DeviceId | null) => typedError<null, Problem>(__TAURI_INVOKE("open_folder", { device })),
+	/**  A report for diagnosis, without secrets. */
+	report: () => typedError<string, Problem>(__TAURI_INVOKE("report")),
 	/**  Everything there is to see. */
 	snapshot: () => typedError<Snapshot, Problem>(__TAURI_INVOKE("snapshot")),
 	/**  The update of a device in detail. */
@@ -49,6 +73,8 @@ export const commands = {
 export const events = {
 	closeRequested: makeEvent<CloseRequested, CloseRequested>("close-requested"),
 	engineEvent: makeEvent<EngineEvent, EngineEvent>("engine-event"),
+	openDevice: makeEvent<OpenDevice, OpenDevice>("open-device"),
+	quitRequested: makeEvent<QuitRequested, QuitRequested>("quit-requested"),
 };
 
 /* Types */
@@ -75,6 +101,10 @@ export type AppInfo = {
 	tray: boolean,
 	/**  Where the logs are. */
 	logDir: string,
+	/**  The licence, by its SPDX name. */
+	license: string,
+	/**  What the desktop's notification server can do. */
+	notifications: NotificationServer,
 	/**  Why the engine didn't start. Every other command answers with the same problem then. */
 	startProblem: Problem | null,
 };
@@ -186,6 +216,14 @@ export type DeviceView = {
 	deployedHash: ConfigHash | null,
 	/**  Known to use deep sleep. */
 	deepSleep: boolean,
+	/**  When it wakes; `None`: nothing is known about that, or it doesn't sleep. */
+	wake: WakeView | null,
+	/**  Its sources differ from what runs. */
+	modified: boolean,
+	/**  The deployed version is older than ESPHome's, or its sources were modified. */
+	updateAvailable: boolean,
+	/**  An address that the user entered. */
+	userAddress: string | null,
 	/**  Its active update, or else its last one. */
 	update: UpdateView | null,
 	/**  What its button does. */
@@ -261,6 +299,20 @@ firstLine: number;
 /**  The lines, with ANSI colours as ESPHome writes them. */
 lines: string[] };
 
+/**  What installing on some devices would do. */
+export type InstallPlan = {
+	/**  Built and flashed now: they are online. */
+	now: DeviceId[],
+	/**  Built now, flashed when they wake or come back. */
+	atWake: DeviceId[],
+	/**  They have a held update, which stays as it is. */
+	held: DeviceId[],
+	/**  Already under way. */
+	active: DeviceId[],
+	/**  Can't be installed on. */
+	refused: Refusal[],
+};
+
 /**  How an update came to be installed. */
 export type InstalledHow = 
 /**  Flashed; the device announced the new firmware. */
@@ -270,8 +322,45 @@ export type InstalledHow =
 /**  Nothing was sent: the device already ran this build. */
 "alreadyRunning";
 
+/**  The language of the texts. */
+export type Language = 
+/**  As the desktop's. */
+"system" | 
+/**  English. */
+"en" | 
+/**  German. */
+"de";
+
 /**  A link-layer address. */
 export type MacAddress = string;
+
+/**  What the desktop's notification server can do. */
+export type NotificationServer = {
+	/**  Whether there is one. */
+	present: boolean,
+	/**  Whether it shows actions. */
+	actions: boolean,
+};
+
+/**  Which notifications to raise. */
+export type NotifyKinds = {
+	/**  An update is installed. */
+	installed?: boolean,
+	/**  An update failed or was rolled back. */
+	failed?: boolean,
+	/**  An update is held. */
+	held?: boolean,
+	/**  A waiting device is overdue. */
+	overdue?: boolean,
+};
+
+/**  A device is to be shown: its notification or its line in the tray's menu was clicked. */
+export type OpenDevice = {
+	/**  Which. */
+	device: DeviceId,
+	/**  With its build log. */
+	showLog: boolean,
+};
 
 /**  Whether a device is thought to be there. It decides what is shown, never whether to connect. */
 export type Presence = 
@@ -302,6 +391,31 @@ export type Progress = {
 	step: string,
 };
 
+/**  The user wants to quit while devices are being flashed. */
+export type QuitRequested = {
+	/**  How many are being flashed. */
+	flashing: number,
+};
+
+/**  A device that a command refused. */
+export type Refusal = {
+	/**  Which. */
+	device: DeviceId,
+	/**  Why. */
+	problem: Problem,
+};
+
+/**  How regularly a device wakes. */
+export type Rhythm = 
+/**  Learned: at regular times. */
+"regular" | 
+/**  Learned: at no regular times. */
+"irregular" | 
+/**  As its configuration says; not seen yet. */
+"configured" | 
+/**  Not known. */
+"unknown";
+
 /**  The user's choices, kept in the store. */
 export type Settings = {
 	/**  The directory of ESPHome's YAML files; `None` until the user has chosen one. */
@@ -314,8 +428,16 @@ export type Settings = {
 	maxBuilds?: number,
 	/**  How many transfers may run at once, at least 1. */
 	maxFlashes?: number,
-	/**  Whether to raise desktop notifications. */
-	notifications?: boolean,
+	/**  Which notifications to raise. */
+	notify?: NotifyKinds,
+	/**  How the window is coloured. */
+	theme?: Theme,
+	/**  The language of the texts. */
+	language?: Language,
+	/**  Whether to start with the session. */
+	startAtLogin?: boolean,
+	/**  No new build and no new flash. */
+	paused?: boolean,
 };
 
 /**  Everything there is to see, at one revision. */
@@ -382,9 +504,22 @@ export type Status = {
 	store: Problem | null,
 	/**  Why the network can't be watched, when it can't. */
 	network: Problem | null,
+	/**  No new build and no new flash; running ones go on. */
+	paused: boolean,
+	/**  What other programs do that is in the way. */
+	otherTools: Problem[],
 	/**  How many updates are where. */
 	counts: Counts,
 };
+
+/**  How the window is coloured. */
+export type Theme = 
+/**  As the desktop is. */
+"system" | 
+/**  Light. */
+"light" | 
+/**  Dark. */
+"dark";
 
 /**  A line of an update's history. */
 export type TimelineEntry = {
@@ -416,6 +551,32 @@ export type UpdateDetails = {
 
 /**  Names an update; a later one has a greater number. */
 export type UpdateId = number;
+
+/**  An update of the past. */
+export type UpdateRecord = {
+	/**  Its number. */
+	id: UpdateId,
+	/**  When the user asked for it. */
+	requestedAt: Timestamp,
+	/**  When it ended. */
+	endedAt: Timestamp | null,
+	/**  Where it stands. */
+	state: UpdateStateView,
+	/**  Attempts that opened a connection. */
+	attempts: number,
+	/**  The size of the image, in bytes. */
+	imageSize: number | null,
+	/**  What was sent of it, in bytes. */
+	wireSize: number | null,
+	/**  Whether the transfer was encrypted. */
+	encrypted: boolean | null,
+	/**  How long the transfer took, in seconds. */
+	flashSeconds: number | null,
+	/**  The ESPHome that built it. */
+	wantedVersion: string | null,
+	/**  The hash of what was to be installed. */
+	wantedHash: ConfigHash | null,
+};
 
 /**  Where an update stands, as it is shown. */
 export type UpdateStateView = 
@@ -452,7 +613,9 @@ acknowledged: boolean } |
 /**  When it was known. */
 at: Timestamp; 
 /**  How it was known. */
-how: InstalledHow } | 
+how: InstalledHow; 
+/**  Still watched: it could roll back at its next wake. */
+watched: boolean } | 
 /**  It ended without success. */
 { kind: "failed"; 
 /**  When. */
@@ -490,6 +653,36 @@ export type UpdateView = {
 	wantedHash: ConfigHash | null,
 	/**  The ESPHome that built it. */
 	wantedVersion: string | null,
+	/**  Whether the last attempt that got through the handshake was encrypted. */
+	encrypted: boolean | null,
+	/**  What can't work at the wake, said before. */
+	warning: Problem | null,
+};
+
+/**  When a device wakes, as far as it is known. */
+export type WakeView = {
+	/**  How regular it is. */
+	rhythm: Rhythm,
+	/**  The median period between wakes. */
+	periodSeconds: number | null,
+	/**  Half the width of what is expected. */
+	jitterSeconds: number | null,
+	/**  The middle of the next expected wake. */
+	next: Timestamp | null,
+	/**  It should have woken by now. */
+	overdue: boolean,
+	/**  How long it is usually awake. */
+	windowSeconds: number | null,
+};
+
+/**  A wake of a device. */
+export type WakeRecord = {
+	/**  When it woke. */
+	at: Timestamp,
+	/**  How long it was awake. */
+	awakeSeconds: number | null,
+	/**  Whether it was flashed in it. */
+	flashed: boolean,
 };
 
 /* Tauri Specta runtime */
