@@ -18,7 +18,8 @@ impl Dispatch {
         let flashing = self.count(StateKind::Flashing);
         let ready = match self.updates.get(&id).map(|update| &update.state) {
             Some(UpdateState::Waiting { delivery, retry_at })
-                if pause_is_over(*retry_at, now)
+                if !self.settings.paused
+                    && pause_is_over(*retry_at, now)
                     && !delivery.avoids(peer, now)
                     && flashing < usize::from(self.settings.max_flashes) =>
             {
