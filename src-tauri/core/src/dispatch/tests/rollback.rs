@@ -8,10 +8,9 @@ use crate::view::{NotificationKind, UpdateStateView};
 use super::lab::*;
 
 fn watched(lab: &Lab) -> bool {
-    match lab.row("sleepy").update.unwrap().state {
-        UpdateStateView::Installed { watched, .. } => watched,
-        state => panic!("{state:?}"),
-    }
+    let state = lab.row("sleepy").update.unwrap().state;
+    let UpdateStateView::Installed { watched, .. } = state else { panic!("{state:?}") };
+    watched
 }
 
 /// A device that was flashed, said so, and went to sleep at once.
