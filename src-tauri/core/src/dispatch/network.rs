@@ -12,6 +12,7 @@ use crate::update::{
     UpdateId, UpdateState,
 };
 
+use super::rollback::rollback_watch;
 use super::{Dispatch, Effect, Heard, Liveness};
 
 /// After its final acknowledgement a device reboots about 100 ms later (ESPHome's OTA component); what it
@@ -36,7 +37,7 @@ const ADDRESSES_KEPT: usize = 4;
 const LAST_SEEN_PRECISION: Duration = Duration::from_secs(300);
 
 /// What a sighting says about the firmware that an update is to install.
-enum Word {
+pub(super) enum Word {
     /// It runs.
     Wanted,
     /// Something else runs.
@@ -45,7 +46,7 @@ enum Word {
     Silent,
 }
 
-fn word(build: &Build, sighting: &Sighting) -> Word {
+pub(super) fn word(build: &Build, sighting: &Sighting) -> Word {
     let versions_differ = matches!(
         (&build.esphome_version, &sighting.version),
         (Some(wanted), Some(seen)) if wanted != seen
@@ -71,6 +72,7 @@ impl Dispatch {
         if sighting.kind == SightingKind::Gone {
             return;
         }
+        self.watch_rollback(sighting, now);
         for id in self.active_ids() {
             let Some(update) = self.updates.get(&id) else { continue };
             if !update.is_for(&sighting.name) {
@@ -381,7 +383,8 @@ impl Dispatch {
         };
         let build = delivery.build.clone();
         let name = build.name.clone();
-        if self.go(id, UpdateState::Installed { delivery, at: now, how }, now, text) {
+        let watch = rollback_watch(how, &delivery);
+        if self.go(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text) {
             let sources = Self::installed_sources(&build);
             let memory = self.change_memory(&name);
             memory.installed_sources = Some(sources);
@@ -413,7 +416,7 @@ impl Dispatch {
 }
 
 /// Whether a sighting is what the device says now.
-fn is_fresh(sighting: &Sighting) -> bool {
+pub(super) fn is_fresh(sighting: &Sighting) -> bool {
     match sighting.source {
         Source::Packet | Source::Answer => true,
         Source::Browse => false,
@@ -445,7 +448,7 @@ fn updated(old: &DeviceMemory, sighting: &Sighting, now: Timestamp) -> DeviceMem
     new
 }
 
-fn rolled_back(build: &Build, sighting: &Sighting) -> Problem {
+pub(super) fn rolled_back(build: &Build, sighting: &Sighting) -> Problem {
     let seen =
         sighting.config_hash.map_or_else(|| "no config hash".to_owned(), |hash| hash.to_string());
     let wanted = build.config_hash.map_or_else(|| "none".to_owned(), |hash| hash.to_string());
