@@ -11,7 +11,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::{BTreeMap, BTreeSet};
 
 use simple_dns::rdata::RData;
-use simple_dns::{CLASS, Label, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, TYPE};
+use simple_dns::{
+    CLASS, Label, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, ResourceRecord, TYPE,
+};
 
 use crate::device::{Sighting, SightingKind, Source};
 
@@ -111,8 +113,11 @@ struct Contents {
 /// What a packet that came from `sender` says about ESPHome devices; `source` is the caller's knowledge of
 /// why it came.
 ///
-/// - Only responses count. A query gives nothing: everybody asks for everybody.
-/// - PTR, SRV and TXT of both services count, whether or not they are news.
+/// - In a response, the answers and the additional records count, whether or not they are news.
+/// - Of a query only the authority section counts: with it a host probes for the names that it is about to use
+///   (RFC 6762, section 8.1), so a device that wakes shows itself 0.75 s before it announces itself. What is
+///   asked for, and the known answers, say nothing about who is there: everybody asks for everybody.
+/// - PTR, SRV and TXT of both services count.
 /// - An address record alone (`sleepy.local`) gives a sighting with a name and addresses only. It may come
 ///   from any host of the network, and so may the goodbye of an `_http._tcp` instance: both mean something
 ///   only for a name that is already known. [`announces_esphome`] tells.
@@ -129,10 +134,12 @@ pub fn sightings(
     source: Source,
 ) -> Result<Vec<Sighting>, MalformedPacket> {
     let packet = parse(packet)?;
-    if !packet.has_flags(PacketFlag::RESPONSE) {
-        return Ok(Vec::new());
-    }
-    Ok(sightings_of(read(&packet), sender, source))
+    let contents = if packet.has_flags(PacketFlag::RESPONSE) {
+        read(packet.answers.iter().chain(&packet.additional_records))
+    } else {
+        read(packet.name_servers.iter())
+    };
+    Ok(sightings_of(contents, sender, source))
 }
 
 /// The identifier of a response, for matching it with a question; `None` for anything else. An answer to
@@ -143,6 +150,13 @@ pub fn response_id(packet: &[u8]) -> Option<u16> {
         [high, low, flags, ..] if flags & 0x80 != 0 => Some(u16::from_be_bytes([*high, *low])),
         _ => None,
     }
+}
+
+/// Whether the packet is one that says nothing about who is there: a query without a probe. Cheap, for the many
+/// of them; `false` for what is too short to tell.
+#[must_use]
+pub fn only_asks(packet: &[u8]) -> bool {
+    matches!(packet, [_, _, flags, _, _, _, _, _, 0, 0, ..] if flags & 0x80 == 0)
 }
 
 /// Whether the sighting itself shows that it is about an ESPHome device. Others are evidence about a device
@@ -168,9 +182,8 @@ fn parse(bytes: &[u8]) -> Result<Packet<'_>, MalformedPacket> {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the DNS parser's enum of all record types")]
-fn read(packet: &Packet<'_>) -> Contents {
+fn read<'r, 'p: 'r>(records: impl Iterator<Item = &'r ResourceRecord<'p>>) -> Contents {
     let mut contents = Contents::default();
-    let records = packet.answers.iter().chain(&packet.additional_records);
     for record in records.filter(|record| record.class == CLASS::IN) {
         let owner = record.name.get_labels();
         let alive = record.ttl > 0;
