@@ -133,13 +133,31 @@ pub fn sightings(
     sender: IpAddr,
     source: Source,
 ) -> Result<Vec<Sighting>, MalformedPacket> {
+    Ok(words(packet, sender, source)?.into_iter().map(|word| word.sighting).collect())
+}
+
+/// A sighting, and whether it is about the device's native API service. The goodbye of a mere web server takes
+/// no device along that has its API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// What the packet says.
+    pub sighting: Sighting,
+    /// The packet has a record of the device's `_esphomelib._tcp` instance.
+    pub native: bool,
+}
+
+/// [`sightings`], with the service that each is about.
+///
+/// # Errors
+/// [`MalformedPacket`] when the packet can't be read.
+pub fn words(packet: &[u8], sender: IpAddr, source: Source) -> Result<Vec<Word>, MalformedPacket> {
     let packet = parse(packet)?;
     let contents = if packet.has_flags(PacketFlag::RESPONSE) {
         read(packet.answers.iter().chain(&packet.additional_records))
     } else {
         read(packet.name_servers.iter())
     };
-    Ok(sightings_of(contents, sender, source))
+    Ok(words_of(contents, sender, source))
 }
 
 /// The identifier of a response, for matching it with a question; `None` for anything else. An answer to
@@ -257,7 +275,7 @@ impl Contents {
     }
 }
 
-fn sightings_of(contents: Contents, sender: IpAddr, source: Source) -> Vec<Sighting> {
+fn words_of(contents: Contents, sender: IpAddr, source: Source) -> Vec<Word> {
     let Contents { instances, mut hosts } = contents;
     let living = instances.values().filter(|i| i.counts() && i.alive).count();
     let mut found = Vec::new();
@@ -275,12 +293,12 @@ fn sightings_of(contents: Contents, sender: IpAddr, source: Source) -> Vec<Sight
             }
             describe(&mut sighting, |key| instance.txt.get(key).map(String::as_str));
         }
-        found.push(sighting);
+        found.push(Word { sighting, native: instance.esphome });
     }
     for (name, addresses) in hosts {
         let mut sighting = blank(name, source);
         sighting.addresses = ordered(addresses, sender);
-        found.push(sighting);
+        found.push(Word { sighting, native: false });
     }
     found
 }
@@ -305,14 +323,11 @@ pub fn resolved<'t>(
     Some(sighting)
 }
 
-/// Makes the sighting of a service that a resolver has removed: a goodbye, or its records have expired.
-/// `None` when it is of another service type.
+/// The name of the device whose service a resolver has removed, because it said goodbye or because its records
+/// have expired. `None` when it is of another service type.
 #[must_use]
-pub fn removed(fullname: &str) -> Option<Sighting> {
-    let (name, _) = instance_of(fullname)?;
-    let mut sighting = blank(name, Source::Browse);
-    sighting.kind = SightingKind::Gone;
-    Some(sighting)
+pub fn removed(fullname: &str) -> Option<String> {
+    instance_of(fullname).map(|(name, _)| name)
 }
 
 /// The packet that asks a device for itself: what instances it has (another device gives itself away by

@@ -191,6 +191,14 @@ fn http_counts_with_the_keys_of_esphome_only() {
 }
 
 #[test]
+fn a_word_tells_which_service_it_is_about() {
+    let native = |records| words(&packet(records), SENDER, Source::Packet).unwrap()[0].native;
+    assert!(native(announcement(4500)) && native(announcement(0)));
+    assert!(!native(vec![ptr(HTTP, "sleepy._http._tcp.local", 0)]));
+    assert!(!native(vec![a("sleepy.local", [192, 168, 1, 41], 120)]));
+}
+
+#[test]
 fn several_devices_in_one_packet_keep_their_addresses() {
     let (one, two) = ("one._esphomelib._tcp.local", "two._esphomelib._tcp.local");
     let found = seen(vec![
@@ -231,7 +239,7 @@ fn a_resolver_s_words_become_a_sighting() {
     assert_eq!((found.mac, found.version.as_deref()), (None, Some("2026.10.0")));
     assert!(resolved("lamp._http._tcp.local.", [SENDER], |_| None).is_none());
     assert!(resolved("_http._tcp.local.", [SENDER], txt).is_none());
-    assert_eq!(removed("lamp._http._tcp.local.").unwrap().kind, SightingKind::Gone);
+    assert_eq!(removed("Lamp._http._tcp.local.").as_deref(), Some("lamp"));
     assert!(removed("lamp._ipp._tcp.local.").is_none());
 }
 
