@@ -197,6 +197,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Connected { .. }
             | Input::Returned { .. }
             | Input::Unreachable { .. }
+            | Input::Silent { .. }
             | Input::ImageLost { .. }
             | Input::Captured { .. }
             | Input::AboutToComplete(_)
