@@ -249,6 +249,8 @@ pub struct DeviceMemory {
     pub deep_sleep: bool,
     /// The OTA password of the last build that was installed from here.
     pub installed_password: Option<crate::update::Secret>,
+    /// What that build said about encryption; `None`: nothing was installed from here.
+    pub installed_encryption: Option<crate::update::Encryption>,
 }
 
 impl DeviceMemory {

@@ -138,6 +138,9 @@ pub struct Build {
     pub sources: Vec<SourceFile>,
     /// How to flash it.
     pub ota: OtaParameters,
+    /// The password or the key is another one than that of the compile before.
+    #[serde(default)]
+    pub credentials_changed: bool,
     /// `wifi`/`ethernet` `use_address` or static IP, of the validated configuration.
     pub address: Option<String>,
     /// The build has `deep_sleep:`.

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::ota::{
-    ClientNonce, Encryption, Password, PreparedImage, Progress, Session, SessionRequest, Step,
+    Encryption, Password, PreparedImage, Progress, Randomness, Session, SessionRequest, Step,
 };
 
 pub use deadlines::Deadlines;
@@ -32,19 +32,19 @@ pub struct FlashRequest {
     pub image: Arc<PreparedImage>,
     /// The OTA password of the firmware that runs on the device, if one is known.
     pub password: Option<Password>,
-    /// Whether the image may travel in the clear.
+    /// Which key to use, and whether the image may travel in the clear.
     pub encryption: Encryption,
     /// How long to wait for what.
     pub deadlines: Deadlines,
 }
 
 impl FlashRequest {
-    /// A request with the usual deadlines, for a device whose configuration requires no
-    /// encryption.
+    /// A request with the usual deadlines, for a device whose configuration has no encryption
+    /// key.
     #[must_use]
     pub fn new(image: Arc<PreparedImage>, password: Option<Password>) -> Self {
         let deadlines = Deadlines::default();
-        Self { image, password, encryption: Encryption::NotRequired, deadlines }
+        Self { image, password, encryption: Encryption::None, deadlines }
     }
 }
 
@@ -77,7 +77,7 @@ pub struct FlashHooks<G, B> {
 /// The progress of a session that hasn't begun, for the channel in [`FlashHooks`].
 #[must_use]
 pub fn no_progress() -> Progress {
-    Progress { step: Step::Greeting, sent: 0, acknowledged: 0, total: 0 }
+    Progress { step: Step::Greeting, encrypted: false, sent: 0, acknowledged: 0, total: 0 }
 }
 
 /// Installs an image over a connection that was just opened.
@@ -100,9 +100,10 @@ where
     F: Future<Output = Result<(), E>>,
     E: Display,
 {
-    let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce).map_err(|error| FlashError::Random(error.to_string()))?;
+    let mut random = [0; Randomness::LENGTH];
+    getrandom::fill(&mut random).map_err(|error| FlashError::Random(error.to_string()))?;
     let FlashRequest { image, password, encryption, deadlines } = request;
-    let session = Session::new(SessionRequest { image, password, encryption }, ClientNonce(nonce));
+    let session =
+        Session::new(SessionRequest { image, password, encryption }, Randomness::new(random));
     driver::Driver::new(stream, session, deadlines).run(hooks, cancel).await
 }

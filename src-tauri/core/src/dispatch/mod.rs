@@ -6,6 +6,7 @@
 //! does not come again by itself (the end of a build or a flash) it must then hand in again, in order.
 
 mod building;
+mod credentials;
 mod flashing;
 mod network;
 mod requests;
@@ -91,6 +92,13 @@ pub enum Input {
         update: UpdateId,
         /// What the user reads.
         problem: Problem,
+    },
+    /// The handshake of a flash is over, and the device may have the image.
+    HandshakeEnded {
+        /// Of which update.
+        update: UpdateId,
+        /// Whether the connection is encrypted.
+        encrypted: bool,
     },
     /// The flasher is about to send the last bytes.
     AboutToComplete(UpdateId),
@@ -305,6 +313,9 @@ impl Dispatch {
             Input::Returned { update, peer } => self.returned(update, peer, now),
             Input::Unreachable { update } => self.unreachable(update, now),
             Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
+            Input::HandshakeEnded { update, encrypted } => {
+                self.handshake_ended(update, encrypted, now);
+            }
             Input::AboutToComplete(update) => self.about_to_complete(update, now)?,
             Input::FlashEnded { update, outcome } => self.flash_ended(update, outcome, now),
             Input::Recover => self.recover(now),
@@ -444,6 +455,8 @@ impl Dispatch {
             device_errors: 0,
             repeated_blindly: false,
             last_attempt: None,
+            warning: None,
+            encrypted: None,
             avoided: Vec::new(),
         }
     }

@@ -374,6 +374,7 @@ impl Dispatch {
         if self.go(id, UpdateState::Installed { delivery, at: now, how }, now, text) {
             let memory = self.change_memory(&name);
             memory.installed_password = build.ota.password;
+            memory.installed_encryption = Some(build.ota.encryption);
             memory.config_hash = build.config_hash;
             if let Some(hash) = build.config_hash {
                 memory.note_hash(hash);

@@ -4,6 +4,7 @@
 
 mod flash;
 mod images;
+mod keys;
 mod overrides;
 mod publish;
 mod requests;
@@ -484,6 +485,7 @@ const fn keeps(input: &Input) -> bool {
         | Input::Rebuild(_)
         | Input::FlashAnyway(_)
         | Input::Settings(_)
+        | Input::HandshakeEnded { .. }
         | Input::AboutToComplete(_) => false,
     }
 }

@@ -61,6 +61,7 @@ pub(super) enum Report {
     },
     AboutToComplete {
         update: UpdateId,
+        encrypted: bool,
         reply: oneshot::Sender<Result<(), Problem>>,
     },
     FlashEnded {
@@ -187,7 +188,8 @@ impl Runtime {
                     self.publisher.progress(device, update, progress);
                 }
             }
-            Report::AboutToComplete { update, reply } => {
+            Report::AboutToComplete { update, encrypted, reply } => {
+                self.happened(Input::HandshakeEnded { update, encrypted }).await;
                 let answer = self.decide(Input::AboutToComplete(update)).await.map(|_| ());
                 // A flasher that no longer waits was stopped; the state says so already.
                 let _ = reply.send(answer);

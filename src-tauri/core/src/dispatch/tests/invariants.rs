@@ -170,6 +170,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Returned { .. }
             | Input::Unreachable { .. }
             | Input::ImageLost { .. }
+            | Input::HandshakeEnded { .. }
             | Input::AboutToComplete(_)
             | Input::FlashEnded { .. }
             | Input::Recover

@@ -80,6 +80,7 @@ pub(super) fn build(name: &str) -> Build {
             encryption: Encryption::None,
         },
         address: None,
+        credentials_changed: false,
         deep_sleep: true,
         mdns: true,
     }
