@@ -1,18 +1,27 @@
-//! The flasher against a scripted device with Noise: what is encrypted, what never travels in the clear, and
-//! every failure.
+//! The flasher's Noise, against an independent one and against a scripted device: what is encrypted, what never
+//! travels in the clear, and every failure.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 mod flashing;
 
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
-use flashing::{class_of_a_loss, failure, firmware, in_memory, open_gate, over_tcp, request};
+use flashing::{
+    class_of_a_loss, failure, firmware, flash_at, in_memory, open_gate, over_tcp, request,
+};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::ota::{
     Compression, DeviceError, Encryption, EncryptionKey, FailureClass, OtaError, Step, Violation,
 };
 use wakeflash_engine::flasher::FlashRequest;
+use wakeflash_tests::esphome::Esphome;
 use wakeflash_tests::peer::{Auth, Fault, Features, Script, Stage};
 
 const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
@@ -234,4 +243,68 @@ async fn acknowledgements_are_counted_in_frames_too() {
 async fn a_key_never_shows_in_debug_output() {
     let shown = format!("{:?}", required());
     assert!(!shown.contains(KEY) && !shown.contains("48, 49, 50"), "{shown}");
+}
+
+/// A device written with PyPI's `noiseprotocol`, which ESPHome depends on and brings along.
+struct PythonDevice {
+    _child: Child,
+    said: Lines<BufReader<ChildStdout>>,
+    port: u16,
+}
+
+impl PythonDevice {
+    async fn start(refusal: Option<&str>) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/noise_device.py");
+        let mut child = Command::new(Esphome::locate().unwrap().python().unwrap())
+            .arg(script)
+            .arg(KEY)
+            .args(refusal)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = said.next_line().await.unwrap().unwrap().parse().unwrap();
+        Self { _child: child, said, port }
+    }
+
+    async fn seen(mut self) -> Value {
+        serde_json::from_str(&self.said.next_line().await.unwrap().unwrap()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_whole_update_goes_through_an_independent_noise() {
+    let device = PythonDevice::start(None).await;
+    let report = flash_at(([127, 0, 0, 1], device.port).into(), required()).await.unwrap();
+    assert!(report.encrypted);
+    let seen = device.seen().await;
+    assert_eq!(seen["image"], hex::encode(Sha256::digest(firmware())), "{seen}");
+    assert!(seen["encrypted"] == true && seen["goodbye"] == true, "{seen}");
+    let frames: Vec<u64> =
+        seen["frames"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
+    assert_eq!(frames[..4], [1, 4, 4, 32]);
+    assert!(frames[4..frames.len() - 2].iter().all(|length| *length == 1024));
+}
+
+#[tokio::test]
+async fn an_independent_noise_refuses_a_wrong_key() {
+    let device = PythonDevice::start(None).await;
+    let error = flash_at(
+        ([127, 0, 0, 1], device.port).into(),
+        encrypted(Encryption::Required(key(OTHER_KEY))),
+    )
+    .await;
+    assert_eq!(failure(error), OtaError::WrongKey);
+    let seen = device.seen().await;
+    assert!(seen["encrypted"] == false && seen["frames"] == serde_json::json!([]), "{seen}");
+}
+
+#[tokio::test]
+async fn the_reason_of_another_refusal_arrives() {
+    let device = PythonDevice::start(Some("Handshake error")).await;
+    let error = failure(flash_at(([127, 0, 0, 1], device.port).into(), required()).await);
+    assert_eq!(error, OtaError::HandshakeRefused { reason: "Handshake error".to_owned() });
+    assert_eq!(device.seen().await["encrypted"], false);
 }

@@ -1,6 +1,7 @@
 //! What the tests of the flasher share: an image, a gate that is open, and ways to flash a scripted device.
 
 use std::future::ready;
+use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
 use tokio::net::TcpStream;
@@ -42,14 +43,18 @@ pub(crate) fn open_gate() -> FlashHooks<
     }
 }
 
+/// Flashes what listens there, on a task of its own as the application does it.
+pub(crate) async fn flash_at(address: SocketAddr, request: FlashRequest) -> Outcome {
+    let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let flashing = flash(stream, request, open_gate(), CancellationToken::new());
+    tokio::spawn(flashing).await.unwrap()
+}
+
 /// Flashes a scripted device over TCP.
 pub(crate) async fn over_tcp(script: Script, request: FlashRequest) -> (Outcome, Report) {
     let peer = Peer::start(script).await.unwrap();
-    let stream = TcpStream::connect(peer.address()).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    // On a task of its own, as the application runs it.
-    let flashing = tokio::spawn(flash(stream, request, open_gate(), CancellationToken::new()));
-    let outcome = flashing.await.unwrap();
+    let outcome = flash_at(peer.address(), request).await;
     (outcome, peer.finish().await.unwrap())
 }
 
