@@ -4,22 +4,27 @@
 mod flashing;
 
 use std::future::{pending, ready};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flashing::{class_of_a_loss, failure, firmware, in_memory, open_gate, over_tcp, request};
-use tokio::net::TcpStream;
+use flashing::{
+    class_of_a_loss, failure, firmware, flash_at, in_memory, open_gate, over_tcp, request,
+};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::ota::{
     Compression, DeviceError, FailureClass, HELD_TAIL, OtaError, Password, PreparedImage, Progress,
     Step,
 };
+use wakeflash_core::retry::{NextStep, next_step};
 use wakeflash_engine::flasher::{
     FlashError, FlashHooks, FlashRequest, GateVerdict, flash, no_progress,
 };
-use wakeflash_tests::peer::{Auth, Fault, Features, LiveReport, Peer, Script, Stage, play};
+use wakeflash_tests::peer::{Auth, Fault, Features, LiveReport, Peer, Report, Script, Stage, play};
 
 /// Every stage at which a device with a password answers, and the step of the client then.
 const STAGES: [(Stage, Step); 11] = [
@@ -379,4 +384,51 @@ async fn progress_only_grows_and_ends_complete() {
 #[tokio::test]
 async fn a_password_never_shows_in_debug_output() {
     assert!(!format!("{:?}", request()).contains("hunter2"));
+}
+
+/// A device whose client has vanished in the middle of a transfer. It notices that after `busy`, serves nobody
+/// until then, and everybody afterwards. The system takes connections for it all the while, as a device's does.
+async fn half_open_device(busy: Duration) -> (SocketAddr, JoinHandle<Report>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let (first, _) = listener.accept().await.unwrap();
+        let cut = Script::default().fault(Stage::Block(3), Fault::Close);
+        play(first, cut, LiveReport::default()).await;
+        sleep(busy).await;
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let report = LiveReport::default();
+            play(stream, Script::default(), report.clone()).await;
+            if report.now().image.is_some() {
+                return report.now();
+            }
+        }
+    });
+    (address, task)
+}
+
+#[tokio::test]
+async fn a_session_left_half_open_is_waited_out_without_being_counted() {
+    let (address, device) = half_open_device(Duration::from_millis(1500)).await;
+    let mut request = request();
+    request.deadlines.step = Duration::from_millis(300);
+    let (mut classes, mut device_errors) = (Vec::new(), 0);
+    loop {
+        let class = match flash_at(address, request.clone()).await {
+            Ok(_) => break,
+            Err(error) => error.class().unwrap(),
+        };
+        classes.push(class);
+        device_errors += u32::from(class == FailureClass::NextWake);
+        let next = next_step(class, device_errors, false);
+        // The pauses are shortened; that there is one is what counts.
+        assert!(matches!(next, NextStep::RetryIn(_)), "{classes:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(device_errors, 0);
+    let (cut, busy) = classes.split_first().unwrap();
+    assert_eq!(*cut, FailureClass::RetryNow);
+    assert!(!busy.is_empty() && busy.iter().all(|class| *class == FailureClass::Busy), "{busy:?}");
+    assert!(device.await.unwrap().image.is_some());
 }

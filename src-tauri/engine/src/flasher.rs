@@ -6,7 +6,48 @@
 //!
 //! The stream should be unbuffered. On a TCP socket the caller sets `TCP_NODELAY`: the handshake
 //! consists of small messages, each of which would otherwise wait for an acknowledgement.
+//! [`connect`] opens such a socket to the first of a device's addresses that answers.
+//!
+//! A session that fails leaves one of three things behind: the device has its old firmware, the
+//! device has said so itself, or [`FlashError::outcome_unknown`]: the last byte had left, and the
+//! device may run either. Then nothing may be sent again before the device has said what it runs.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use tokio::sync::watch;
+//! use tokio_util::sync::CancellationToken;
+//! use wakeflash_core::ota::{Encryption, EncryptionKey, Password, PreparedImage};
+//! use wakeflash_engine::flasher::{
+//!     FlashHooks, FlashRequest, GateVerdict, connect, flash, no_progress,
+//! };
+//!
+//! # async fn install(firmware: Vec<u8>, key: &str) -> anyhow::Result<()> {
+//! // Long before the device is there: compressed and hashed.
+//! let image = Arc::new(PreparedImage::new(firmware)?);
+//! let mut request = FlashRequest::new(image, Some(Password::new("hunter2")));
+//! if let Some(key) = EncryptionKey::from_base64(key) {
+//!     request.encryption = Encryption::Required(key);
+//! }
+//!
+//! let addresses = ["[2001:db8::7]:3232".parse()?, "192.0.2.7:3232".parse()?];
+//! let stream = connect(&addresses, Duration::from_secs(10)).await?;
+//! let hooks = FlashHooks {
+//!     // Whoever knows another way to tell devices apart looks here before anything is sent.
+//!     gate: async { GateVerdict::Open },
+//!     before_completion: || async { Ok::<(), std::io::Error>(()) },
+//!     progress: watch::channel(no_progress()).0,
+//! };
+//! match flash(stream, request, hooks, CancellationToken::new()).await {
+//!     Ok(report) => println!("installed in {:?}", report.duration),
+//!     Err(error) if error.outcome_unknown() => println!("ask the device: {error}"),
+//!     Err(error) => println!("{}", error.problem()),
+//! }
+//! # Ok(()) }
+//! ```
 
+mod connect;
 mod deadlines;
 mod driver;
 mod outcome;
@@ -22,6 +63,7 @@ use wakeflash_core::ota::{
     Encryption, Password, PreparedImage, Progress, Randomness, Session, SessionRequest, Step,
 };
 
+pub use connect::{ConnectError, STAGGER, connect};
 pub use deadlines::Deadlines;
 pub use outcome::{FlashError, FlashReport};
 
