@@ -141,6 +141,9 @@ pub struct Build {
     pub sources: Vec<SourceFile>,
     /// How to flash it.
     pub ota: OtaParameters,
+    /// The password or the key is another one than that of the compile before.
+    #[serde(default)]
+    pub credentials_changed: bool,
     /// `wifi`/`ethernet` `use_address` or static IP, of the validated configuration.
     pub address: Option<String>,
     /// The build has `deep_sleep:`.
@@ -182,6 +185,17 @@ pub enum InstalledHow {
     Returned,
     /// Nothing was sent: the device already ran this build.
     AlreadyRunning,
+}
+
+/// Whether the device may still go back to its old firmware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackWatch {
+    /// The new firmware must show itself over the device's next wake.
+    Watched,
+    /// It stayed, or it wasn't this update that brought it.
+    #[default]
+    Over,
 }
 
 /// Where an update stands. A variant carries what that state needs, and nothing else does.
@@ -245,6 +259,9 @@ pub enum UpdateState {
         at: Timestamp,
         /// How it was known.
         how: InstalledHow,
+        /// Whether it stays so is still watched.
+        #[serde(default)]
+        watch: RollbackWatch,
     },
     /// It ended without success.
     Failed {
@@ -399,6 +416,9 @@ pub struct Shipped {
     pub version: Option<String>,
     /// Attempts that opened a connection.
     pub attempts: u32,
+    /// Whether the last attempt that got through the handshake was encrypted.
+    #[serde(default)]
+    pub encrypted: Option<bool>,
 }
 
 impl Shipped {
@@ -408,6 +428,7 @@ impl Shipped {
             config_hash: delivery.build.config_hash,
             version: delivery.build.esphome_version.clone(),
             attempts: delivery.attempts,
+            encrypted: delivery.encrypted,
         }
     }
 }

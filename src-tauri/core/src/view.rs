@@ -131,14 +131,14 @@ pub struct DeviceView {
     pub deployed_hash: Option<ConfigHash>,
     /// Known to use deep sleep.
     pub deep_sleep: bool,
+    /// When it wakes. `None`: nothing is known about that, or it doesn't sleep.
+    pub wake: Option<WakeView>,
     /// Its sources differ from what runs on it.
     pub modified: bool,
     /// The ESPHome that is here builds something newer than what runs, or the sources are modified.
     pub update_available: bool,
     /// Where the user said that it is: an IP address or a name.
     pub user_address: Option<String>,
-    /// When it wakes. `None`: nothing is known about that, or it doesn't sleep.
-    pub wake: Option<WakeView>,
     /// Its active update, or else its last one.
     pub update: Option<UpdateView>,
     /// What its button does.
@@ -181,6 +181,10 @@ pub struct UpdateView {
     pub attempts: u32,
     /// The last attempt, when it failed.
     pub last_attempt: Option<AttemptReport>,
+    /// Why the device may not take it, known before it has been tried.
+    pub warning: Option<Problem>,
+    /// Whether the firmware travelled encrypted; `None`: it was not sent yet.
+    pub encrypted: Option<bool>,
     /// The hash of what is to be installed.
     pub wanted_hash: Option<ConfigHash>,
     /// The ESPHome that built it.
@@ -269,10 +273,10 @@ pub struct Status {
     pub store: Option<Problem>,
     /// Why the network can't be watched, when it can't.
     pub network: Option<Problem>,
-    /// Whether no new build and no new flash is begun.
-    pub paused: bool,
     /// Other tools that are about to update the same devices.
     pub other_tools: Vec<Problem>,
+    /// Whether no new build and no new flash is begun.
+    pub paused: bool,
     /// How many updates are where.
     pub counts: Counts,
 }
@@ -513,6 +517,11 @@ pub enum Command {
     FindEsphome,
     /// Install ESPHome into an environment of the application's own.
     InstallEsphome,
+    /// Say whether somebody looks at the list of devices.
+    SetWatching {
+        /// Whether somebody does.
+        on: bool,
+    },
     /// End the program.
     Shutdown,
 }

@@ -15,13 +15,14 @@ use super::{Dispatch, Effect, FlashOutcome, Heard, Liveness};
 
 impl Dispatch {
     pub(super) fn connected(&mut self, id: UpdateId, peer: IpAddr, now: Timestamp) {
-        let flashing = self.count(StateKind::Flashing);
-        let ready = match self.updates.get(&id).map(|update| &update.state) {
+        let update = self.updates.get(&id);
+        let wanted = update.is_some_and(|update| self.may_hold(update));
+        let ready = match update.map(|update| &update.state) {
             Some(UpdateState::Waiting { delivery, retry_at })
                 if !self.settings.paused
+                    && wanted
                     && pause_is_over(*retry_at, now)
-                    && !delivery.avoids(peer, now)
-                    && flashing < usize::from(self.settings.max_flashes) =>
+                    && !delivery.avoids(peer, now) =>
             {
                 Some(delivery.clone())
             }
@@ -149,7 +150,8 @@ impl Dispatch {
         if class == FailureClass::NextWake {
             delivery.device_errors = delivery.device_errors.saturating_add(1);
         }
-        let step = next_step(class, delivery.device_errors, self.has_other_password(id, &delivery));
+        let step =
+            next_step(class, delivery.device_errors, self.has_other_credentials(id, &delivery));
         let text = problem.message.clone();
         match step {
             NextStep::RetryIn(pause) => {
@@ -159,23 +161,12 @@ impl Dispatch {
             NextStep::TryLastPassword => {
                 let mut delivery = reported(delivery, problem, now);
                 delivery.password = PasswordChoice::LastInstalled;
-                let text = "The device has another OTA password: trying the one of its last installed build.";
+                let text = "The device has another OTA password or key: trying those of its last installed build.";
                 self.wait(id, delivery, None, now, text);
             }
             NextStep::GiveUp => self.fail(id, problem, false, now),
             NextStep::Confirm => self.await_word(id, Acknowledgement::Unknown, now, &text),
         }
-    }
-
-    fn has_other_password(&self, id: UpdateId, delivery: &Delivery) -> bool {
-        let last = self
-            .updates
-            .get(&id)
-            .and_then(|update| self.memory(&update.name))
-            .and_then(|memory| memory.installed_password.as_ref());
-        delivery.password == PasswordChoice::OfBuild
-            && last.is_some()
-            && last != delivery.build.ota.password.as_ref()
     }
 
     fn await_word(
@@ -252,6 +243,7 @@ impl Dispatch {
         }
         self.settle_doubts(now);
         self.look_ahead(now);
+        self.tell_overdue(now);
         if self.first_look_until.is_some_and(|until| until <= now) {
             self.first_look_until = None;
             // What is remembered and has not been heard since the start turns from Unknown to gone.
@@ -284,12 +276,9 @@ impl Dispatch {
         let of_updates = self.updates.values().filter_map(|update| match &update.state {
             UpdateState::Waiting { delivery, retry_at } => {
                 let avoided = delivery.avoided.iter().map(|avoided| avoided.until);
-                retry_at
-                    .iter()
-                    .copied()
-                    .chain(avoided)
-                    .filter(|at| !pause_is_over(Some(*at), now))
-                    .min()
+                let pauses = retry_at.iter().copied().chain(avoided);
+                let pauses = pauses.filter(|at| !pause_is_over(Some(*at), now));
+                pauses.chain(self.pace(&update.name, now).1).min()
             }
             UpdateState::Confirming { .. } if is_from_the_future(update, now) => Some(now),
             UpdateState::Confirming { .. } => self.silence_decides_at(update),

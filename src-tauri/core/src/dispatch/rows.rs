@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::device::{ConfigFile, DeviceId, DeviceMemory};
 use crate::time::Timestamp;
-use crate::update::{Acknowledgement, StateKind, Update, UpdateId, UpdateState};
+use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
 use crate::view::{Action, Counts, DeviceView, UpdateStateView, UpdateView};
 
 use super::{Dispatch, Liveness};
@@ -124,10 +124,10 @@ impl Dispatch {
             deployed_version: version,
             deployed_hash: config_hash,
             deep_sleep: self.sleeps(id, name),
+            wake: self.wake_view(id, name, now),
             modified: false,
             update_available: false,
             user_address,
-            wake: self.wake_view(id, name, now),
             update: update.map(|update| self.update_view(update)),
             primary,
             secondary,
@@ -155,6 +155,10 @@ impl Dispatch {
             progress: None,
             attempts: delivery.map_or(0, |delivery| delivery.attempts),
             last_attempt: delivery.and_then(|delivery| delivery.last_attempt.clone()),
+            warning: delivery
+                .filter(|_| !update.state.kind().is_final())
+                .and_then(|delivery| delivery.warning.clone()),
+            encrypted: delivery.and_then(|delivery| delivery.encrypted),
             wanted_hash: delivery.and_then(|delivery| delivery.build.config_hash),
             wanted_version: delivery.and_then(|delivery| delivery.build.esphome_version.clone()),
         }
@@ -179,9 +183,11 @@ impl Dispatch {
                 since: *since,
                 acknowledged: *acknowledgement == Acknowledgement::Final,
             },
-            UpdateState::Installed { at, how, .. } => {
-                UpdateStateView::Installed { at: *at, how: *how, watched: false }
-            }
+            UpdateState::Installed { at, how, watch, .. } => UpdateStateView::Installed {
+                at: *at,
+                how: *how,
+                watched: *watch == RollbackWatch::Watched,
+            },
             UpdateState::Failed { at, problem, rolled_back } => UpdateStateView::Failed {
                 at: *at,
                 problem: problem.clone(),

@@ -31,8 +31,8 @@ impl Publisher {
             esphome: EsphomeStatus::Searching,
             store: None,
             network: None,
-            paused: settings.paused,
             other_tools: Vec::new(),
+            paused: settings.paused,
             counts: Counts::default(),
         };
         Self {

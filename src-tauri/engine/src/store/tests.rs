@@ -148,6 +148,31 @@ fn the_migrations_are_sound() {
 }
 
 #[tokio::test]
+async fn the_newest_wakes_of_each_device_are_kept() {
+    let wake = |number: u32| Wake {
+        number,
+        at: Timestamp::from_millis(1_000 * i64::from(number)),
+        awake: (number % 2 == 0).then_some(Duration::from_millis(1_500)),
+        flashed: number % 3 == 0,
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let first: Vec<Wake> = (0..150).map(wake).collect();
+    let wakes = vec![("a".to_owned(), first), ("b".to_owned(), vec![wake(7)])];
+    store.commit(Commit { wakes, ..Commit::default() }).await.unwrap();
+    let mut second: Vec<Wake> = (149..260).map(wake).collect();
+    second[0].awake = Some(Duration::from_secs(9));
+    let wakes = vec![("a".to_owned(), second.clone())];
+    store.commit(Commit { wakes, ..Commit::default() }).await.unwrap();
+    drop(store);
+    let loaded = Store::open(dir.path()).unwrap().load().unwrap().wakes;
+    assert_eq!(loaded["b"], [wake(7)]);
+    assert_eq!(loaded["a"].len(), 200);
+    assert_eq!(loaded["a"][0], wake(60));
+    assert_eq!(loaded["a"][89..], second);
+}
+
+#[tokio::test]
 async fn the_history_is_newest_first_and_bounded_for_each_device() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
@@ -171,29 +196,4 @@ async fn the_history_is_newest_first_and_bounded_for_each_device() {
     }
     assert_eq!(there, [true, false, true]);
     assert_eq!(store.load().unwrap().next_id, keep + 12, "numbers are never given twice");
-}
-
-#[tokio::test]
-async fn the_newest_wakes_of_each_device_are_kept() {
-    let wake = |number: u32| Wake {
-        number,
-        at: Timestamp::from_millis(1_000 * i64::from(number)),
-        awake: (number % 2 == 0).then_some(Duration::from_millis(1_500)),
-        flashed: number % 3 == 0,
-    };
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    let first: Vec<Wake> = (0..150).map(wake).collect();
-    let wakes = vec![("a".to_owned(), first), ("b".to_owned(), vec![wake(7)])];
-    store.commit(Commit { wakes, ..Commit::default() }).await.unwrap();
-    let mut second: Vec<Wake> = (149..260).map(wake).collect();
-    second[0].awake = Some(Duration::from_secs(9));
-    let wakes = vec![("a".to_owned(), second.clone())];
-    store.commit(Commit { wakes, ..Commit::default() }).await.unwrap();
-    drop(store);
-    let loaded = Store::open(dir.path()).unwrap().load().unwrap().wakes;
-    assert_eq!(loaded["b"], [wake(7)]);
-    assert_eq!(loaded["a"].len(), 200);
-    assert_eq!(loaded["a"][0], wake(60));
-    assert_eq!(loaded["a"][89..], second);
 }

@@ -225,14 +225,14 @@ export type DeviceView = {
 	deployedHash: ConfigHash | null,
 	/**  Known to use deep sleep. */
 	deepSleep: boolean,
+	/**  When it wakes. `None`: nothing is known about that, or it doesn't sleep. */
+	wake: WakeView | null,
 	/**  Its sources differ from what runs on it. */
 	modified: boolean,
 	/**  The ESPHome that is here builds something newer than what runs, or the sources are modified. */
 	updateAvailable: boolean,
 	/**  Where the user said that it is: an IP address or a name. */
 	userAddress: string | null,
-	/**  When it wakes. `None`: nothing is known about that, or it doesn't sleep. */
-	wake: WakeView | null,
 	/**  Its active update, or else its last one. */
 	update: UpdateView | null,
 	/**  What its button does. */
@@ -519,10 +519,10 @@ export type Status = {
 	store: Problem | null,
 	/**  Why the network can't be watched, when it can't. */
 	network: Problem | null,
-	/**  Whether no new build and no new flash is begun. */
-	paused: boolean,
 	/**  Other tools that are about to update the same devices. */
 	otherTools: Problem[],
+	/**  Whether no new build and no new flash is begun. */
+	paused: boolean,
 	/**  How many updates are where. */
 	counts: Counts,
 };
@@ -664,6 +664,10 @@ export type UpdateView = {
 	attempts: number,
 	/**  The last attempt, when it failed. */
 	lastAttempt: AttemptReport | null,
+	/**  Why the device may not take it, known before it has been tried. */
+	warning: Problem | null,
+	/**  Whether the firmware travelled encrypted; `None`: it was not sent yet. */
+	encrypted: boolean | null,
 	/**  The hash of what is to be installed. */
 	wantedHash: ConfigHash | null,
 	/**  The ESPHome that built it. */
