@@ -10,6 +10,7 @@
 mod deadlines;
 mod driver;
 mod outcome;
+mod web_server;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -24,6 +25,7 @@ use wakeflash_core::ota::{
 
 pub use deadlines::Deadlines;
 pub use outcome::{FlashError, FlashReport};
+pub use web_server::{UPLOAD_LIMITS, UploadEnd, UploadRequest, upload};
 
 /// What to install, and with which credentials.
 #[derive(Debug, Clone)]

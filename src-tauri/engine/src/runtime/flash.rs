@@ -16,14 +16,15 @@ use wakeflash_core::gate::{
 };
 use wakeflash_core::ota::{self, FailureClass, PreparedImage, Step};
 use wakeflash_core::update::{
-    Delivery, Encryption, PasswordChoice, Secret, SourceChange, SourceTracking, Update, UpdateId,
-    UpdateState,
+    Delivery, Encryption, OtaMethod, PasswordChoice, Secret, SourceChange, SourceTracking, Update,
+    UpdateId, UpdateState,
 };
 use wakeflash_core::view::Progress;
 
 use super::Runtime;
+use super::flash_web::Uploader;
 use super::images::load_image;
-use super::work::{Report, compare_sources};
+use super::work::{Report, build_marker, compare_sources};
 use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
 use crate::gate::{self, Limits};
@@ -33,7 +34,7 @@ const PROGRESS_PERIOD: Duration = Duration::from_millis(200);
 
 /// What the gate has found.
 #[derive(Clone, Copy)]
-enum Pass {
+pub(super) enum Pass {
     /// It is the device, and it needs the image.
     Open,
     /// It is the device, and it runs the image's firmware.
@@ -41,16 +42,17 @@ enum Pass {
 }
 
 /// Everything a flash needs to know; it has no other access to the state.
-struct Job {
-    update: UpdateId,
-    device: DeviceId,
-    delivery: Delivery,
+pub(super) struct Job {
+    pub(super) update: UpdateId,
+    pub(super) device: DeviceId,
+    pub(super) delivery: Delivery,
     password: Option<Secret>,
-    peer: IpAddr,
+    pub(super) peer: IpAddr,
     expectation: Expectation,
-    config_dir: Option<PathBuf>,
+    pub(super) config_dir: Option<PathBuf>,
     image: Option<Arc<PreparedImage>>,
-    artifacts: Artifacts,
+    pub(super) artifacts: Artifacts,
+    pub(super) uploader: Uploader,
     heard: broadcast::Sender<Heard>,
     reports: mpsc::Sender<Report>,
 }
@@ -84,6 +86,7 @@ impl Runtime {
 
     fn flash_job(&mut self, id: UpdateId, password: PasswordChoice) -> Option<(Job, TcpStream)> {
         let stream = self.connections.remove(&id)?;
+        let uploader = self.uploader(id)?;
         let update = self.dispatch.update(id)?;
         let UpdateState::Flashing { delivery, peer, .. } = &update.state else { return None };
         let password = match password {
@@ -108,10 +111,20 @@ impl Runtime {
                 .filter(|ready| ready.name == delivery.build.image)
                 .map(|ready| Arc::clone(&ready.image)),
             artifacts: self.artifacts.clone(),
+            uploader,
             heard: self.heard.clone(),
             reports: self.reports.clone(),
         };
         Some((job, stream))
+    }
+
+    fn uploader(&mut self, id: UpdateId) -> Option<Uploader> {
+        let device = self.dispatch.update(id)?.device.clone();
+        Some(Uploader {
+            esphome: self.surroundings.esphome.clone(),
+            marker: build_marker(&self.options.state_dir),
+            folder: self.work.build_folder(device),
+        })
     }
 
     fn expectation(&self, update: &Update, delivery: &Delivery) -> Expectation {
@@ -134,15 +147,24 @@ impl Runtime {
 impl Job {
     /// Flashes; `None` when it was cancelled, since whoever did that has settled the state.
     async fn run(self, stream: TcpStream, cancel: CancellationToken) -> Option<FlashOutcome> {
+        match self.delivery.build.ota.method {
+            OtaMethod::Native => self.run_native(stream, cancel).await,
+            OtaMethod::WebServer => {
+                // ESPHome opens its own.
+                drop(stream);
+                self.run_upload(cancel).await
+            }
+        }
+    }
+
+    async fn run_native(
+        self,
+        stream: TcpStream,
+        cancel: CancellationToken,
+    ) -> Option<FlashOutcome> {
         let image = match self.ready_image().await {
             Ok(image) => image,
-            Err(error) => {
-                let class = match &error {
-                    LoadError::Lost(_) => FailureClass::Permanent,
-                    LoadError::Unreadable(_) => FailureClass::RetryNow,
-                };
-                return Some(FlashOutcome::Failed { class, problem: error.into_problem() });
-            }
+            Err(error) => return Some(lost_image(error)),
         };
         let request = FlashRequest {
             image,
@@ -172,7 +194,7 @@ impl Job {
             progress,
         };
         let flash = flasher::flash(stream, request, hooks, cancel);
-        let error = match self.while_showing(flash, shown).await {
+        let error = match self.while_showing(flash, shown, |now| Some(shown_progress(now))).await {
             Ok(report) => {
                 tracing::info!("update {} of {}: {report:?}", self.update, self.device);
                 return Some(FlashOutcome::Acknowledged);
@@ -202,7 +224,7 @@ impl Job {
 
     /// Whether this device gets this image: the sources are still those of the build, it is the right
     /// device, and it doesn't run the build already. Otherwise, what comes of the flash.
-    async fn gate(&self) -> Result<Pass, FlashOutcome> {
+    pub(super) async fn gate(&self) -> Result<Pass, FlashOutcome> {
         let (changes, decision) = tokio::join!(
             self.source_changes(),
             gate::decide_on_network(
@@ -257,7 +279,7 @@ impl Job {
         }
     }
 
-    async fn record_completion(&self) -> Result<(), Problem> {
+    pub(super) async fn record_completion(&self) -> Result<(), Problem> {
         let ended = || Problem::new("engine.ended", "Wakeflash is shutting down.");
         let (reply, recorded) = oneshot::channel();
         let report = Report::AboutToComplete { update: self.update, reply };
@@ -265,10 +287,11 @@ impl Job {
         recorded.await.map_err(|_| ended())?
     }
 
-    async fn while_showing<T>(
+    pub(super) async fn while_showing<T, P>(
         &self,
         flash: impl Future<Output = T>,
-        mut shown: watch::Receiver<ota::Progress>,
+        mut shown: watch::Receiver<P>,
+        show: impl Fn(&P) -> Option<Progress>,
     ) -> T {
         let mut period = tokio::time::interval(PROGRESS_PERIOD);
         let mut flash = std::pin::pin!(flash);
@@ -276,8 +299,9 @@ impl Job {
             tokio::select! {
                 result = &mut flash => return result,
                 _ = period.tick() => {
-                    if shown.has_changed().unwrap_or(false) {
-                        let progress = shown_progress(&shown.borrow_and_update());
+                    if shown.has_changed().unwrap_or(false)
+                        && let Some(progress) = show(&shown.borrow_and_update())
+                    {
                         // A full channel means that the loop has more important things to do.
                         let _ = self.reports.try_send(Report::FlashWent { update: self.update, progress });
                     }
@@ -285,6 +309,15 @@ impl Job {
             }
         }
     }
+}
+
+/// What comes of a flash whose image can't be had.
+pub(super) fn lost_image(error: LoadError) -> FlashOutcome {
+    let class = match &error {
+        LoadError::Lost(_) => FailureClass::Permanent,
+        LoadError::Unreadable(_) => FailureClass::RetryNow,
+    };
+    FlashOutcome::Failed { class, problem: error.into_problem() }
 }
 
 fn shown_progress(progress: &ota::Progress) -> Progress {
