@@ -7,6 +7,7 @@ use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Problem;
+use crate::schedule::SleepPlan;
 use crate::time::Timestamp;
 
 /// Names a row of the list: the file name of a configuration (`sleepy.yaml`), or `mdns/NAME` for a device
@@ -165,6 +166,8 @@ pub struct ConfigSummary {
     pub address: Option<String>,
     /// Whether it has `deep_sleep:`, by the file or by what the last compile loaded.
     pub deep_sleep: bool,
+    /// The durations of `deep_sleep:`, where the file says them literally.
+    pub sleep_plan: Option<SleepPlan>,
 }
 
 /// A configuration file of the config directory.
@@ -247,6 +250,10 @@ pub struct DeviceMemory {
     pub platform: Option<String>,
     /// Its last build or configuration used deep sleep.
     pub deep_sleep: bool,
+    /// How long it sleeps and is awake, by its last build.
+    pub sleep_plan: Option<SleepPlan>,
+    /// When the user was last told that it hasn't woken for long.
+    pub overdue_told: Option<Timestamp>,
     /// The OTA password of the last build that was installed from here.
     pub installed_password: Option<crate::update::Secret>,
 }

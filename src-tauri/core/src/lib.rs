@@ -15,6 +15,7 @@ pub mod knock;
 pub mod mdns;
 pub mod ota;
 pub mod retry;
+pub mod schedule;
 pub mod settings;
 pub mod time;
 pub mod tray;

@@ -123,6 +123,7 @@ mod tests {
                 esphome: EsphomeStatus::Searching,
                 store: None,
                 network: None,
+                other_tools: Vec::new(),
                 counts,
             },
             settings: Settings::default(),
@@ -148,6 +149,7 @@ mod tests {
             deployed_version: None,
             deployed_hash: None,
             deep_sleep: true,
+            wake: None,
             update: state.map(|state| UpdateView {
                 id: UpdateId(1),
                 requested_at: Timestamp::from_millis(0),

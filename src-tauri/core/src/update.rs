@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::{ConfigHash, DeviceId, MacAddress};
 use crate::error::Problem;
+use crate::schedule::SleepPlan;
 use crate::time::Timestamp;
 
 pub use delivery::{AttemptReport, AvoidedAddress, Delivery, PasswordChoice, SourceTracking};
@@ -157,6 +158,9 @@ pub struct Build {
     pub address: Option<String>,
     /// The build has `deep_sleep:`.
     pub deep_sleep: bool,
+    /// The durations of `deep_sleep:`.
+    #[serde(default)]
+    pub sleep_plan: Option<SleepPlan>,
     /// The build answers on mDNS (no `mdns: disabled: true`).
     pub mdns: bool,
 }

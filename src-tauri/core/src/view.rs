@@ -3,6 +3,8 @@
 //! A client asks for one [`Snapshot`], then applies [`Envelope`]s whose revision follows on it; when one is
 //! missing, it asks again.
 
+mod wakes;
+
 use serde::{Deserialize, Serialize};
 
 use crate::device::{ConfigHash, DeviceId, MacAddress, Presence};
@@ -10,6 +12,8 @@ use crate::error::Problem;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, UpdateId};
+
+pub use wakes::{WakeRecord, WakeView};
 
 /// Everything there is to see, at one revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
@@ -121,6 +125,8 @@ pub struct DeviceView {
     pub deployed_hash: Option<ConfigHash>,
     /// Known to use deep sleep.
     pub deep_sleep: bool,
+    /// When it wakes. `None`: nothing is known about that, or it doesn't sleep.
+    pub wake: Option<WakeView>,
     /// Its active update, or else its last one.
     pub update: Option<UpdateView>,
     /// What its button does.
@@ -213,6 +219,8 @@ pub enum UpdateStateView {
         at: Timestamp,
         /// How it was known.
         how: InstalledHow,
+        /// Whether it is still watched that the device doesn't go back to its old firmware.
+        watched: bool,
     },
     /// It ended without success.
     Failed {
@@ -249,6 +257,8 @@ pub struct Status {
     pub store: Option<Problem>,
     /// Why the network can't be watched, when it can't.
     pub network: Option<Problem>,
+    /// Other tools that are about to update the same devices.
+    pub other_tools: Vec<Problem>,
     /// How many updates are where.
     pub counts: Counts,
 }
@@ -361,6 +371,8 @@ pub enum NotificationKind {
     RolledBack,
     /// The sources of a waiting update changed.
     Held,
+    /// A device that an update waits for has not woken for long.
+    Overdue,
 }
 
 /// Something the user should know though the window is closed.
@@ -412,6 +424,11 @@ pub enum Command {
     Snapshot,
     /// A device's update in detail.
     Details {
+        /// Of which device.
+        device: DeviceId,
+    },
+    /// The wakes of a device that were seen.
+    Wakes {
         /// Of which device.
         device: DeviceId,
     },

@@ -5,7 +5,9 @@ use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::update::UpdateId;
-use wakeflash_core::view::{ConfigDirCandidate, Envelope, Notification, Snapshot, UpdateDetails};
+use wakeflash_core::view::{
+    ConfigDirCandidate, Envelope, Notification, Snapshot, UpdateDetails, WakeRecord,
+};
 
 /// What the engine needs from whatever shows it.
 pub trait Shell: Send + Sync + 'static {
@@ -26,6 +28,7 @@ pub(crate) enum Request {
     FlashAnyway(DeviceId, ReplyTo<()>),
     Snapshot(ReplyTo<Snapshot>),
     Details(DeviceId, ReplyTo<UpdateDetails>),
+    Wakes(DeviceId, ReplyTo<Vec<WakeRecord>>),
     SetSettings(Box<Settings>, ReplyTo<()>),
     ConfigDirCandidates(ReplyTo<Vec<ConfigDirCandidate>>),
     FindEsphome(ReplyTo<()>),
@@ -114,6 +117,14 @@ impl Handle {
     /// The device is unknown or never had an update.
     pub async fn details(&self, device: DeviceId) -> Result<UpdateDetails, Problem> {
         self.ask(|reply| Request::Details(device, reply)).await
+    }
+
+    /// The wakes of a device that were seen, oldest first: the last 200. Empty when there is no such device.
+    ///
+    /// # Errors
+    /// The engine is shutting down.
+    pub async fn wakes(&self, device: DeviceId) -> Result<Vec<WakeRecord>, Problem> {
+        self.ask(|reply| Request::Wakes(device, reply)).await
     }
 
     /// Changes the settings; what depends on them follows at once.

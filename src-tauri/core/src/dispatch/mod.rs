@@ -13,6 +13,7 @@ mod rows;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod wakes;
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::device::{ConfigFile, DeviceId, DeviceMemory, Sighting};
 use crate::error::Problem;
 use crate::ota::FailureClass;
+use crate::schedule::{Schedule, SleepPlan, Wake};
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::update::{
@@ -185,6 +187,8 @@ pub struct Decision {
     pub memories: BTreeMap<String, DeviceMemory>,
     /// The settings before, when they are to be stored.
     pub settings: Option<Settings>,
+    /// The wakes before of the devices whose wakes are to be stored.
+    pub wakes: BTreeMap<String, Vec<Wake>>,
     /// The rows that may look different now.
     pub touched: BTreeSet<DeviceId>,
     /// What to do after the commit.
@@ -201,7 +205,10 @@ impl Decision {
     /// Whether anything must be stored.
     #[must_use]
     pub fn is_durable(&self) -> bool {
-        !self.updates.is_empty() || !self.memories.is_empty() || self.settings.is_some()
+        !self.updates.is_empty()
+            || !self.memories.is_empty()
+            || !self.wakes.is_empty()
+            || self.settings.is_some()
     }
 }
 
@@ -223,6 +230,14 @@ struct Heard {
     liveness: Liveness,
     /// Since when it can't be reached and has said nothing.
     doubted_since: Option<Timestamp>,
+    /// The wakes that were seen, oldest first.
+    wakes: Vec<Wake>,
+    /// The present wake could not be stored: the next evidence begins it.
+    wake_lost: bool,
+    /// What they say.
+    learned: Schedule,
+    /// The next wake, and whether it is late, as they were when it was last looked.
+    outlook: (Option<Timestamp>, bool),
 }
 
 impl Heard {
@@ -244,6 +259,13 @@ pub struct Dispatch {
     builder: Option<bool>,
     /// Until then it is too early to say that a remembered device is gone; `None` after that.
     first_look_until: Option<Timestamp>,
+    /// The names of the devices whose configurations use deep sleep, and what they say about it.
+    sleepers: BTreeSet<String>,
+    plans: BTreeMap<String, SleepPlan>,
+    /// Since when wakes can't have been missed for want of listening.
+    listening_since: Timestamp,
+    /// When it was last looked whose wake is due.
+    looked_at: Timestamp,
     decision: Decision,
 }
 
@@ -251,22 +273,26 @@ impl Dispatch {
     /// How long after the start a remembered device counts as Unknown rather than gone.
     pub const FIRST_LOOK: Duration = Duration::from_secs(10);
 
-    /// Starts from what was stored. `next_id` is greater than that of every update that ever was.
+    /// Starts from what was stored; `wakes` oldest first, by the device's name. `next_id` is greater than that of every update that ever was.
     #[must_use]
     pub fn new(
         settings: Settings,
         updates: Vec<Update>,
         memories: BTreeMap<String, DeviceMemory>,
+        wakes: BTreeMap<String, Vec<Wake>>,
         next_id: u32,
         now: Timestamp,
     ) -> Self {
-        let heard = memories
-            .into_iter()
-            .map(|(name, memory)| {
-                let stored_last_seen = memory.last_seen;
-                (name, Heard { memory, stored_last_seen, ..Heard::default() })
-            })
-            .collect();
+        let mut heard: BTreeMap<String, Heard> = BTreeMap::new();
+        for (name, memory) in memories {
+            let stored_last_seen = memory.last_seen;
+            heard.insert(name, Heard { memory, stored_last_seen, ..Heard::default() });
+        }
+        for (name, wakes) in wakes {
+            let heard = heard.entry(name).or_default();
+            heard.learned = Schedule::learn(&wakes);
+            heard.wakes = wakes;
+        }
         // A number that is given twice would put one update in the place of another.
         let after_loaded =
             updates.iter().map(|update| update.id.0.saturating_add(1)).max().unwrap_or(0);
@@ -279,6 +305,10 @@ impl Dispatch {
             next_id: next_id.max(after_loaded),
             builder: None,
             first_look_until: Some(now + Self::FIRST_LOOK),
+            sleepers: BTreeSet::new(),
+            plans: BTreeMap::new(),
+            listening_since: now,
+            looked_at: now,
             decision: Decision::default(),
         }
     }
@@ -329,11 +359,21 @@ impl Dispatch {
                 heard.stored_last_seen = None;
             }
         }
+        for (name, before) in decision.wakes {
+            if let Some(heard) = self.heard.get_mut(&name) {
+                heard.learned = Schedule::learn(&before);
+                let begun = before.last().map(|wake| wake.number)
+                    != heard.wakes.last().map(|wake| wake.number);
+                heard.wake_lost |= begun;
+                heard.wakes = before;
+            }
+        }
         if let Some(before) = decision.settings {
             self.settings = before;
         }
         if let Some(before) = decision.configs {
             self.configs = before;
+            self.take_plans();
         }
     }
 

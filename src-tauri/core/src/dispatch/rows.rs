@@ -121,6 +121,7 @@ impl Dispatch {
             deployed_version: version,
             deployed_hash: config_hash,
             deep_sleep: self.sleeps(id, name),
+            wake: self.wake_view(id, name, now),
             update: update.map(|update| self.update_view(update)),
             primary,
             secondary,
@@ -173,7 +174,7 @@ impl Dispatch {
                 acknowledged: *acknowledgement == Acknowledgement::Final,
             },
             UpdateState::Installed { at, how, .. } => {
-                UpdateStateView::Installed { at: *at, how: *how }
+                UpdateStateView::Installed { at: *at, how: *how, watched: false }
             }
             UpdateState::Failed { at, problem, rolled_back } => UpdateStateView::Failed {
                 at: *at,

@@ -294,6 +294,7 @@ async fn execute(handle: &Handle, command: Command) -> Result<Value, Problem> {
         Command::List => value(handle.snapshot().await?.devices),
         Command::Snapshot => value(handle.snapshot().await?),
         Command::Details { device } => value(handle.details(device).await?),
+        Command::Wakes { device } => value(handle.wakes(device).await?),
         Command::SetSettings { settings } => value(handle.set_settings(settings).await?),
         Command::ConfigDirCandidates => value(handle.config_dir_candidates().await?),
         Command::FindEsphome => value(handle.find_esphome().await?),

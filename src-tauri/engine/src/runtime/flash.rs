@@ -49,6 +49,8 @@ pub(super) struct Job {
     password: Option<Secret>,
     pub(super) peer: IpAddr,
     expectation: Expectation,
+    /// How long the device is usually awake.
+    window: Option<Duration>,
     pub(super) config_dir: Option<PathBuf>,
     image: Option<Arc<PreparedImage>>,
     pub(super) artifacts: Artifacts,
@@ -102,6 +104,7 @@ impl Runtime {
             password,
             peer: *peer,
             expectation: self.expectation(update, delivery),
+            window: self.dispatch.window(&update.name),
             config_dir: self.dispatch.settings().config_dir.clone().map(PathBuf::from),
             image: self
                 .work
@@ -230,8 +233,7 @@ impl Job {
             gate::decide_on_network(
                 &self.expectation,
                 Evidence::about(self.peer, Session::ProvesNothing),
-                // How long the device stays awake isn't known yet.
-                Limits::for_window(None),
+                Limits::for_window(self.window),
                 self.heard.subscribe(),
             ),
         );

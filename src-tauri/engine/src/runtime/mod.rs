@@ -130,7 +130,10 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     let (events, _) = broadcast::channel(EVENTS_KEPT);
     let cancel = CancellationToken::new();
     let publisher = Publisher::new(events.clone(), settings.clone());
-    let dispatch = Dispatch::new(settings, loaded.updates, loaded.memories, loaded.next_id, now());
+    let dispatch = {
+        let (updates, memories, wakes) = (loaded.updates, loaded.memories, loaded.wakes);
+        Dispatch::new(settings, updates, memories, wakes, loaded.next_id, now())
+    };
     let (targets, target_list) = watch::channel(Vec::new());
     let (watch_events, watched) = mpsc::channel(256);
     let watch = Watch::start(target_list, watch_events, cancel.child_token());
@@ -344,6 +347,7 @@ impl Runtime {
                 .keys()
                 .filter_map(|name| Some((name.clone(), self.dispatch.memory(name)?.clone())))
                 .collect(),
+            wakes: self.dispatch.changed_wakes(decision),
             settings: decision
                 .settings
                 .is_some()

@@ -30,6 +30,7 @@ impl Publisher {
             esphome: EsphomeStatus::Searching,
             store: None,
             network: None,
+            other_tools: Vec::new(),
             counts: Counts::default(),
         };
         Self {

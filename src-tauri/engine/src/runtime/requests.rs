@@ -36,6 +36,7 @@ impl Runtime {
             }
             Request::Snapshot(reply) => answer(reply, Ok(self.publisher.snapshot())),
             Request::Details(device, reply) => self.details(&device, reply),
+            Request::Wakes(device, reply) => answer(reply, Ok(self.dispatch.wakes(&device))),
             Request::SetSettings(settings, reply) => {
                 answer(reply, self.set_settings(*settings).await)
             }

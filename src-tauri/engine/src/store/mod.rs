@@ -7,6 +7,7 @@ mod devices;
 mod migrations;
 mod settings;
 mod updates;
+mod wakes;
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -23,6 +24,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::sync::oneshot;
 use wakeflash_core::device::DeviceMemory;
 use wakeflash_core::error::Problem;
+use wakeflash_core::schedule::Wake;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::update::Update;
 
@@ -76,6 +78,8 @@ pub struct Commit {
     pub updates: Vec<Update>,
     /// Device memories to insert or replace, by name.
     pub memories: Vec<(String, DeviceMemory)>,
+    /// Wakes to insert or replace, by the name of their device.
+    pub wakes: Vec<(String, Vec<Wake>)>,
     /// The settings, when they changed.
     pub settings: Option<Settings>,
 }
@@ -87,6 +91,8 @@ pub struct Loaded {
     pub updates: Vec<Update>,
     /// What is remembered of the devices, by name.
     pub memories: BTreeMap<String, DeviceMemory>,
+    /// The wakes of the devices that were seen, by name, oldest first.
+    pub wakes: BTreeMap<String, Vec<Wake>>,
     /// The settings.
     pub settings: Settings,
     /// A number greater than that of every update that ever was.
@@ -167,6 +173,7 @@ impl Store {
         Ok(Loaded {
             updates: updates::load(&connection)?,
             memories: devices::load(&connection)?,
+            wakes: wakes::load(&connection)?,
             settings: settings::load(&connection)?,
             next_id: updates::next_id(&connection)?,
         })
@@ -212,6 +219,9 @@ fn write(connection: &Mutex<Connection>, commit: &Commit) -> anyhow::Result<()> 
     }
     for (name, memory) in &commit.memories {
         devices::save(&transaction, name, memory)?;
+    }
+    for (name, wakes) in &commit.wakes {
+        wakes::save(&transaction, name, wakes)?;
     }
     if let Some(settings) = &commit.settings {
         settings::save(&transaction, settings)?;

@@ -49,6 +49,7 @@ pub(super) fn config(name: &str) -> ConfigFile {
         platform: Some("esp32".into()),
         address: None,
         deep_sleep: true,
+        sleep_plan: None,
     });
     ConfigFile { id: yaml(name), content }
 }
@@ -82,6 +83,7 @@ pub(super) fn build(name: &str) -> Build {
         },
         address: None,
         deep_sleep: true,
+        sleep_plan: None,
         mdns: true,
     }
 }
@@ -154,7 +156,14 @@ impl Lab {
 
     pub(super) fn with(configs: Vec<ConfigFile>) -> Self {
         let now = Timestamp::from_millis(1_000_000);
-        let dispatch = Dispatch::new(Settings::default(), Vec::new(), BTreeMap::new(), 1, now);
+        let dispatch = Dispatch::new(
+            Settings::default(),
+            Vec::new(),
+            BTreeMap::new(),
+            BTreeMap::new(),
+            1,
+            now,
+        );
         let mut lab = Self { dispatch, now, configs, effects: Vec::new(), told: Vec::new() };
         lab.give(Input::Recover);
         lab.give(Input::Configs(lab.configs.clone()));
@@ -302,7 +311,10 @@ impl Lab {
         let memories = serde_json::from_str(&serde_json::to_string(&memories).unwrap()).unwrap();
         let settings = serde_json::to_string(self.dispatch.settings()).unwrap();
         let settings = serde_json::from_str(&settings).unwrap();
-        self.dispatch = Dispatch::new(settings, updates, memories, self.dispatch.next_id, self.now);
+        let heard = self.dispatch.heard.iter();
+        let wakes = heard.map(|(name, heard)| (name.clone(), heard.wakes.clone())).collect();
+        let next_id = self.dispatch.next_id;
+        self.dispatch = Dispatch::new(settings, updates, memories, wakes, next_id, self.now);
         self.give(Input::Recover);
     }
 

@@ -14,3 +14,4 @@ mod sources;
 mod strangers;
 mod table;
 mod user;
+mod wakes;

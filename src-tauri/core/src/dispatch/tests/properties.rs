@@ -197,7 +197,14 @@ struct Engine {
 impl Engine {
     fn start() -> Self {
         let now = Timestamp::from_millis(1_000_000_000);
-        let dispatch = Dispatch::new(Settings::default(), Vec::new(), BTreeMap::new(), 1, now);
+        let dispatch = Dispatch::new(
+            Settings::default(),
+            Vec::new(),
+            BTreeMap::new(),
+            BTreeMap::new(),
+            1,
+            now,
+        );
         let mut engine = Self { dispatch, now, asked: Vec::new(), disk_full: false };
         engine.happen(Input::Recover);
         engine.come_up();

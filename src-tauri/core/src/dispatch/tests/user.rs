@@ -14,6 +14,7 @@ fn before_the_directory_was_read_no_device_is_called_unknown() {
         crate::settings::Settings::default(),
         Vec::new(),
         std::collections::BTreeMap::new(),
+        std::collections::BTreeMap::new(),
         1,
         now,
     );
@@ -132,6 +133,7 @@ fn the_numbers_of_updates_never_repeat_whatever_was_loaded() {
     lab.dispatch = crate::dispatch::Dispatch::new(
         Settings::default(),
         updates,
+        std::collections::BTreeMap::new(),
         std::collections::BTreeMap::new(),
         0,
         lab.now,
