@@ -109,3 +109,29 @@ async fn a_cancel_in_the_middle_ends_the_upload_and_says_what_may_have_happened(
     stage.until_no_build_runs(Duration::from_secs(5)).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn an_upload_whose_application_was_killed_is_ended_and_the_device_is_asked() -> Result<()> {
+    let Some((mut stage, device)) = scripted().await? else { return Ok(()) };
+    device.serve_uploads(fault(WebFault::StallAfter(10_000))).await?;
+    build_and_wake(&stage, &device).await?;
+    let stalled =
+        |sessions: &[SessionReport]| uploads(sessions).iter().any(|upload| upload.faulted);
+    device.until("it takes an image", SOON, stalled).await?;
+    stage.app.kill().await?;
+    device.serve_uploads(WebScript::default()).await?;
+    stage.app.start_again()?;
+    stage.until_ready().await?;
+    stage.until_no_build_runs(Duration::ZERO).await?;
+    stage.until_state("confirming", SOON).await?;
+    // The device says that it still runs what it ran, so it is flashed again.
+    device
+        .until("it takes another image", SOON, |sessions| {
+            uploads(sessions).iter().any(|upload| upload.image_md5.is_some())
+        })
+        .await?;
+    stage.until_state("confirming", SOON).await?;
+    device.announce(Some(recorded_hash(&stage.config, "sleepy")?)).await?;
+    stage.until_state("installed", SOON).await?;
+    Ok(())
+}
