@@ -23,4 +23,5 @@ pub mod settings;
 pub mod time;
 pub mod tray;
 pub mod update;
+pub mod upload;
 pub mod view;

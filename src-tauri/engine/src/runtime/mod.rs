@@ -3,6 +3,7 @@
 //! back over one bounded channel.
 
 mod flash;
+mod flash_web;
 mod images;
 mod keys;
 mod overrides;
