@@ -14,12 +14,11 @@ use crate::device::{ConfigHash, DeviceId, MacAddress, Presence};
 use crate::error::Problem;
 use crate::settings::{NotifyKinds, Settings};
 use crate::time::Timestamp;
+use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, UpdateId};
+
 pub use bulk::{InstallPlan, Refusal};
 pub use history::UpdateRecord;
 pub use version::is_older;
-
-use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, UpdateId};
-
 pub use wakes::{WakeRecord, WakeView};
 
 /// Everything there is to see, at one revision.
