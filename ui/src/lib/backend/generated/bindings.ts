@@ -233,8 +233,6 @@ export type DeviceView = {
 	updateAvailable: boolean,
 	/**  Where the user said that it is: an IP address or a name. */
 	userAddress: string | null,
-	/**  When it wakes. `None`: nothing is known about that, or it doesn't sleep. */
-	wake: WakeView | null,
 	/**  Its active update, or else its last one. */
 	update: UpdateView | null,
 	/**  What its button does. */
@@ -525,8 +523,6 @@ export type Status = {
 	otherTools: Problem[],
 	/**  Whether no new build and no new flash is begun. */
 	paused: boolean,
-	/**  Other tools that are about to update the same devices. */
-	otherTools: Problem[],
 	/**  How many updates are where. */
 	counts: Counts,
 };
@@ -668,10 +664,24 @@ export type UpdateView = {
 	attempts: number,
 	/**  The last attempt, when it failed. */
 	lastAttempt: AttemptReport | null,
+	/**  Why the device may not take it, known before it has been tried. */
+	warning: Problem | null,
+	/**  Whether the firmware travelled encrypted; `None`: it was not sent yet. */
+	encrypted: boolean | null,
 	/**  The hash of what is to be installed. */
 	wantedHash: ConfigHash | null,
 	/**  The ESPHome that built it. */
 	wantedVersion: string | null,
+};
+
+/**  A wake that was seen. */
+export type WakeRecord = {
+	/**  When it was first noticed. */
+	at: Timestamp,
+	/**  How long it lasted. `None`: it lasts, or nobody saw its end. */
+	awakeSeconds: number | null,
+	/**  It was flashed in this wake. */
+	flashed: boolean,
 };
 
 /**  When a device wakes, as far as it is known. */
