@@ -391,12 +391,16 @@ impl Dispatch {
 
     /// A device that was asked and tried to reach, in vain, is gone.
     pub(super) fn silent(&mut self, name: &str) {
-        let Some(heard) = self.heard.get_mut(name) else { return };
-        if heard.liveness == Liveness::Alive {
+        let Some(heard) = self.heard.get(name) else { return };
+        let (Liveness::Alive, Some(last)) = (heard.liveness, heard.memory.last_seen) else {
+            return;
+        };
+        self.note_asleep(name, last);
+        if let Some(heard) = self.heard.get_mut(name) {
             heard.liveness = Liveness::Gone;
             heard.doubted_since = None;
-            self.touch(name);
         }
+        self.touch(name);
     }
 
     /// A device that went without a goodbye is no longer shown as Online.
