@@ -145,6 +145,7 @@ fn handle(app: &AppHandle, event: RunEvent, running: &Running) {
         }
         RunEvent::WindowEvent { event: WindowEvent::Destroyed, .. } => {
             app.state::<AppState>().page.gone();
+            window::somebody_looks(app, false);
         }
         RunEvent::Exit => tauri::async_runtime::block_on(end(running)),
         _ => {}

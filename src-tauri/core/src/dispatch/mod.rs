@@ -9,6 +9,7 @@ mod building;
 mod bulk;
 mod flashing;
 mod network;
+mod online;
 mod requests;
 mod rollback;
 mod rows;
