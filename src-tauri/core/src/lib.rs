@@ -6,6 +6,7 @@
 pub mod address;
 pub mod compile;
 pub mod config;
+pub mod credentials;
 pub mod device;
 pub mod dispatch;
 pub mod error;

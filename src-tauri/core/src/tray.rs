@@ -161,6 +161,8 @@ mod tests {
                 progress: None,
                 attempts: 0,
                 last_attempt: None,
+                warning: None,
+                encrypted: None,
                 wanted_hash: None,
                 wanted_version: None,
             }),

@@ -182,6 +182,10 @@ pub struct UpdateView {
     pub attempts: u32,
     /// The last attempt, when it failed.
     pub last_attempt: Option<AttemptReport>,
+    /// Why the device may not take it, known before it has been tried.
+    pub warning: Option<Problem>,
+    /// Whether the firmware travelled encrypted; `None`: it was not sent yet.
+    pub encrypted: Option<bool>,
     /// The hash of what is to be installed.
     pub wanted_hash: Option<ConfigHash>,
     /// The ESPHome that built it.

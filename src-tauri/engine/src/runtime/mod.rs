@@ -4,6 +4,7 @@
 
 mod flash;
 mod images;
+mod keys;
 mod overrides;
 mod publish;
 mod requests;
@@ -525,6 +526,7 @@ const fn keeps(input: &Input) -> bool {
         | Input::CancelMany(_)
         | Input::SetAddress { .. }
         | Input::Settings(_)
+        | Input::HandshakeEnded { .. }
         | Input::AboutToComplete(_) => false,
     }
 }
