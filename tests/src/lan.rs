@@ -146,9 +146,11 @@ impl Host {
              && ip link set {port} master br0 up"
         );
         run(enter(self.power, self.bridge.pid, "sh").args(["-c", &script])).await?;
-        // No duplicate address detection: it would keep IPv6 silent for a second.
+        // No duplicate address detection: it would keep IPv6 silent for a second. Like the network stack of
+        // devices, and unlike Linux by itself, a host announces its address by ARP when its link comes up.
         let script = format!(
-            "echo 0 > /proc/sys/net/ipv6/conf/{INTERFACE}/accept_dad; ip link set lo up \
+            "echo 0 > /proc/sys/net/ipv6/conf/{INTERFACE}/accept_dad; \
+             echo 1 > /proc/sys/net/ipv4/conf/{INTERFACE}/arp_notify; ip link set lo up \
              && ip link set {INTERFACE} address {} && ip addr add {}/{PREFIX} dev {INTERFACE} \
              && ip link set {INTERFACE} up && {}",
             self.mac,

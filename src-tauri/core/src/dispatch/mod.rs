@@ -10,6 +10,7 @@ mod bulk;
 mod credentials;
 mod flashing;
 mod network;
+mod online;
 mod requests;
 mod rollback;
 mod rows;

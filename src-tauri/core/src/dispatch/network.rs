@@ -2,7 +2,6 @@
 
 use core::net::IpAddr;
 use core::time::Duration;
-use std::collections::BTreeSet;
 
 use crate::device::{DeviceId, DeviceMemory, Presence, Sighting, SightingKind, Source};
 use crate::error::Problem;
@@ -357,45 +356,6 @@ impl Dispatch {
         let Some(heard) = self.heard.get_mut(&name) else { return };
         if heard.liveness == Liveness::Alive {
             heard.doubted_since.get_or_insert(now);
-        }
-    }
-
-    /// The devices that are shown as Online, and where they were seen. A device that is being flashed, or whose
-    /// return is awaited, isn't among them: it has other things to do than to answer, and is looked after.
-    #[must_use]
-    pub fn online(&self) -> Vec<(&str, &[IpAddr])> {
-        let occupied: BTreeSet<&str> = self
-            .updates
-            .values()
-            .filter(|update| match &update.state {
-                UpdateState::Flashing { .. } | UpdateState::Confirming { .. } => true,
-                UpdateState::Queued
-                | UpdateState::Building { .. }
-                | UpdateState::Waiting { .. }
-                | UpdateState::Held { .. }
-                | UpdateState::Installed { .. }
-                | UpdateState::Failed { .. }
-                | UpdateState::Cancelled { .. }
-                | UpdateState::Superseded { .. } => false,
-            })
-            .map(|update| update.name.as_str())
-            .collect();
-        self.heard
-            .iter()
-            .filter(|(name, heard)| {
-                heard.liveness == Liveness::Alive && !occupied.contains(name.as_str())
-            })
-            .map(|(name, heard)| (name.as_str(), heard.memory.addresses.as_slice()))
-            .collect()
-    }
-
-    /// A device that was asked and tried to reach, in vain, is gone.
-    pub(super) fn silent(&mut self, name: &str) {
-        let Some(heard) = self.heard.get_mut(name) else { return };
-        if heard.liveness == Liveness::Alive {
-            heard.liveness = Liveness::Gone;
-            heard.doubted_since = None;
-            self.touch(name);
         }
     }
 
