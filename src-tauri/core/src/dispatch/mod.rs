@@ -6,10 +6,13 @@
 //! does not come again by itself (the end of a build or a flash) it must then hand in again, in order.
 
 mod building;
+mod bulk;
 mod flashing;
 mod network;
 mod requests;
+mod rollback;
 mod rows;
+mod slots;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -28,10 +31,12 @@ use crate::time::Timestamp;
 use crate::update::{
     Build, Delivery, PasswordChoice, SourceChange, StateKind, Update, UpdateId, UpdateState,
 };
-use crate::view::Notification;
+use crate::view::{Notification, Refusal};
 
 pub use network::{DOUBT, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
+pub use slots::HELD_LONG;
 pub use targets::KNOCK_PERIOD;
+pub use wakes::FAST;
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -46,6 +51,24 @@ pub enum Input {
     Rebuild(DeviceId),
     /// The user wants a held update flashed as it was built.
     FlashAnyway(DeviceId),
+    /// The user wants many devices built and flashed; those with an update under way are left alone.
+    InstallMany(Vec<DeviceId>),
+    /// The user ends the updates of many devices.
+    CancelMany(Vec<DeviceId>),
+    /// The user says where a device is, or no longer says it.
+    SetAddress {
+        /// Which device.
+        device: DeviceId,
+        /// What was entered.
+        address: Option<String>,
+    },
+    /// The image of a waiting update was compressed.
+    ImageReady {
+        /// Of which update.
+        update: UpdateId,
+        /// How many bytes will be sent.
+        wire_size: u32,
+    },
     /// The user changed the settings.
     Settings(Settings),
     /// The config directory was read; this is all that is in it.
@@ -87,12 +110,23 @@ pub enum Input {
         /// For which update it was tried.
         update: UpdateId,
     },
+    /// A device that is shown as Online answers neither questions nor connections.
+    Silent {
+        /// Its name.
+        name: String,
+    },
     /// The image of a waiting update can't be read from the artifact store, or isn't what was built.
     ImageLost {
         /// Of which update.
         update: UpdateId,
         /// What the user reads.
         problem: Problem,
+    },
+    /// The gate has opened for a flash, and its device is held: it can't sleep until it has its image, or
+    /// until it gives up.
+    Captured {
+        /// Of which update.
+        update: UpdateId,
     },
     /// The flasher is about to send the last bytes.
     AboutToComplete(UpdateId),
@@ -154,6 +188,8 @@ pub enum Effect {
         /// With which password.
         password: PasswordChoice,
     },
+    /// Let a flash whose device is held send its image.
+    GrantTransfer(UpdateId),
     /// Close the connection that was just reported; a flash that runs keeps its own.
     DropConnection(UpdateId),
     /// End a running flash; the connection is closed.
@@ -197,6 +233,8 @@ pub struct Decision {
     pub refused: Vec<IllegalTransition>,
     /// The update that a request started.
     pub started: Option<UpdateId>,
+    /// The devices that a request for many could not be met for.
+    pub refusals: Vec<Refusal>,
     /// The configurations before, when the settings named another directory.
     configs: Option<BTreeMap<DeviceId, ConfigFile>>,
 }
@@ -259,6 +297,8 @@ pub struct Dispatch {
     builder: Option<bool>,
     /// Until then it is too early to say that a remembered device is gone; `None` after that.
     first_look_until: Option<Timestamp>,
+    /// The devices that are held, and those that images are being sent to.
+    slots: BTreeMap<UpdateId, slots::Slot>,
     /// The names of the devices whose configurations use deep sleep, and what they say about it.
     sleepers: BTreeSet<String>,
     plans: BTreeMap<String, SleepPlan>,
@@ -305,6 +345,7 @@ impl Dispatch {
             next_id: next_id.max(after_loaded),
             builder: None,
             first_look_until: Some(now + Self::FIRST_LOOK),
+            slots: BTreeMap::new(),
             sleepers: BTreeSet::new(),
             plans: BTreeMap::new(),
             listening_since: now,
@@ -325,6 +366,12 @@ impl Dispatch {
             Input::Retry(device) => self.retry(&device, now)?,
             Input::Rebuild(device) => self.rebuild(&device, now)?,
             Input::FlashAnyway(device) => self.flash_anyway(&device, now)?,
+            Input::InstallMany(devices) => self.install_many(&devices, now),
+            Input::CancelMany(devices) => self.cancel_many(&devices, now),
+            Input::SetAddress { device, address } => {
+                self.set_address(&device, address.as_deref())?;
+            }
+            Input::ImageReady { update, wire_size } => self.image_ready(update, wire_size),
             Input::Settings(settings) => self.change_settings(settings)?,
             Input::Configs(files) => self.take_configs(files),
             Input::SourcesChecked { update, changes } => self.sources_checked(update, changes, now),
@@ -334,18 +381,26 @@ impl Dispatch {
             Input::Connected { update, peer } => self.connected(update, peer, now),
             Input::Returned { update, peer } => self.returned(update, peer, now),
             Input::Unreachable { update } => self.unreachable(update, now),
+            Input::Silent { name } => self.silent(&name),
             Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
+            Input::Captured { update } => self.captured(update, now),
             Input::AboutToComplete(update) => self.about_to_complete(update, now)?,
             Input::FlashEnded { update, outcome } => self.flash_ended(update, outcome, now),
             Input::Recover => self.recover(now),
             Input::Tick => self.tick(now),
         }
         self.fill_build_slots(now);
+        self.fill_transfer_slots(now);
         Ok(core::mem::take(&mut self.decision))
     }
 
     /// Takes back what a decision changed, when it could not be stored.
     pub fn undo(&mut self, decision: Decision) {
+        for effect in &decision.effects {
+            if let Effect::GrantTransfer(id) = effect {
+                self.take_back_grant(*id);
+            }
+        }
         for (id, before) in decision.updates {
             match before {
                 Some(update) => drop(self.updates.insert(id, update)),
@@ -461,7 +516,7 @@ impl Dispatch {
             return false;
         }
         if let Some(update) = self.change(id) {
-            update.state = to;
+            update.become_state(to);
             update.note(now, text);
         }
         true
@@ -489,7 +544,7 @@ impl Dispatch {
     }
 
     fn notify(&mut self, notification: Notification) {
-        if self.settings.notifications {
+        if notification.kind.is_wanted(self.settings.notify) {
             self.decision.effects.push(Effect::Notify(notification));
         }
     }

@@ -6,13 +6,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::{DeviceId, Source};
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::{
-    self as core_gate, Evidence, Expectation, Heard, Judgement, LiteralAddress, Session,
+    self as core_gate, Evidence, Expectation, Judgement, LiteralAddress, Session,
 };
 use wakeflash_core::ota::{self, FailureClass, PreparedImage, Step};
 use wakeflash_core::update::{
@@ -28,9 +28,17 @@ use super::work::{Report, build_marker, compare_sources};
 use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
 use crate::gate::{self, Limits};
+use crate::watch::Hearing;
 
 /// How often the window hears how far a transfer is.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(200);
+
+/// How long a device is held at most until its image is sent: it gives up itself after 105 s.
+const TURN_PATIENCE: Duration = Duration::from_secs(95);
+
+/// Why a device was let go again.
+pub(super) const TOO_MANY: &str =
+    "too many other devices were taking their updates at the same time";
 
 /// What the gate has found.
 #[derive(Clone, Copy)]
@@ -55,7 +63,7 @@ pub(super) struct Job {
     image: Option<Arc<PreparedImage>>,
     pub(super) artifacts: Artifacts,
     pub(super) uploader: Uploader,
-    heard: broadcast::Sender<Heard>,
+    hearing: Hearing,
     reports: mpsc::Sender<Report>,
 }
 
@@ -115,7 +123,7 @@ impl Runtime {
                 .map(|ready| Arc::clone(&ready.image)),
             artifacts: self.artifacts.clone(),
             uploader,
-            heard: self.heard.clone(),
+            hearing: self.watch.hearing().clone(),
             reports: self.reports.clone(),
         };
         Some((job, stream))
@@ -185,17 +193,22 @@ impl Job {
         let hooks = FlashHooks {
             gate: async {
                 let word = self.gate().await;
+                let open = matches!(word, Ok(Pass::Open));
                 let verdict = match &word {
                     Ok(Pass::Open) => GateVerdict::Open,
                     Ok(Pass::AlreadyRunning) => GateVerdict::AlreadyRunning,
                     Err(_) => GateVerdict::Refuse("refused at the gate".to_owned()),
                 };
                 let _ = said.set(word);
+                if open && !self.turn(shown.clone()).await {
+                    return GateVerdict::Refuse(TOO_MANY.to_owned());
+                }
                 verdict
             },
             before_completion: || self.record_completion(),
             progress,
         };
+        let shown = shown.clone();
         let flash = flasher::flash(stream, request, hooks, cancel);
         let error = match self.while_showing(flash, shown, |now| Some(shown_progress(now))).await {
             Ok(report) => {
@@ -228,13 +241,16 @@ impl Job {
     /// Whether this device gets this image: the sources are still those of the build, it is the right
     /// device, and it doesn't run the build already. Otherwise, what comes of the flash.
     pub(super) async fn gate(&self) -> Result<Pass, FlashOutcome> {
+        let (lately, heard) = self.hearing.listen(self.peer);
+        let evidence =
+            Evidence { heard: lately, ..Evidence::about(self.peer, Session::ProvesNothing) };
         let (changes, decision) = tokio::join!(
             self.source_changes(),
             gate::decide_on_network(
                 &self.expectation,
-                Evidence::about(self.peer, Session::ProvesNothing),
+                evidence,
                 Limits::for_window(self.window),
-                self.heard.subscribe(),
+                heard,
             ),
         );
         let (judgement, took) = (decision.judgement, decision.took);
@@ -255,6 +271,33 @@ impl Job {
                 problem: core_gate::unidentified(&self.expectation, self.peer),
             }),
         }
+    }
+
+    /// Waits until the device is held, and then for the turn of its image. Returns whether it came in time.
+    async fn turn(&self, mut shown: watch::Receiver<ota::Progress>) -> bool {
+        // The session outlives this, since it drives it.
+        if shown.wait_for(|progress| progress.step >= Step::Gate).await.is_err() {
+            return false;
+        }
+        self.turn_within(TURN_PATIENCE).await
+    }
+
+    /// Waits for the turn of the image; the gate has opened. Returns whether it came in time.
+    pub(super) async fn turn_within(&self, patience: Duration) -> bool {
+        let (grant, granted) = oneshot::channel();
+        let report = Report::Captured { update: self.update, grant };
+        if self.reports.send(report).await.is_err() {
+            return false;
+        }
+        let mut granted = std::pin::pin!(tokio::time::timeout(patience, granted));
+        tokio::select! {
+            biased;
+            turn = &mut granted => return matches!(turn, Ok(Ok(()))),
+            () = tokio::time::sleep(PROGRESS_PERIOD) => {}
+        }
+        let progress = Progress { percent: None, step: "Waiting for its turn".to_owned() };
+        let _ = self.reports.send(Report::FlashWent { update: self.update, progress }).await;
+        matches!(granted.await, Ok(Ok(())))
     }
 
     /// What the device answered is worth remembering.

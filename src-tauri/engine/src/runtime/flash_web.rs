@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
@@ -10,8 +11,12 @@ use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
 use wakeflash_core::ota::FailureClass;
 
-use super::flash::{Job, Pass, lost_image};
+use super::flash::{Job, Pass, TOO_MANY, lost_image};
 use crate::flasher::{UPLOAD_LIMITS, UploadEnd, UploadRequest, upload};
+
+/// How long to wait for the turn of an image. Nothing holds the device meanwhile, and what the gate knows
+/// grows old.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an upload needs beside the rest.
 pub(super) struct Uploader {
@@ -72,6 +77,10 @@ impl Job {
         match self.gate().await? {
             Pass::Open => {}
             Pass::AlreadyRunning => return Err(FlashOutcome::AlreadyRunning),
+        }
+        if !self.turn_within(TURN_PATIENCE).await {
+            let problem = Problem::new("gate.refused", format!("Nothing was sent: {TOO_MANY}."));
+            return Err(failed(FailureClass::RetryNow, problem));
         }
         let folder = Arc::clone(&self.uploader.folder).lock_owned().await;
         self.record_completion().await.map_err(|problem| {
