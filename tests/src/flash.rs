@@ -58,7 +58,7 @@ pub async fn run(options: FlashOptions) -> Result<()> {
     stream.set_nodelay(true)?;
     let report = match flash(stream, request, hooks, CancellationToken::new()).await {
         Ok(report) => report,
-        Err(error) => bail!("{} ({})", error.sentence(), error.code()),
+        Err(error) => bail!("{}", error.problem()),
     };
     let call_us = u64::try_from(called.elapsed().as_micros())?;
     let said = Flashed { call_us, handshake_round_trips: report.handshake_round_trips };

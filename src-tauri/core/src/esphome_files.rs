@@ -132,12 +132,31 @@ pub fn validated(bytes: &[u8], platform: Option<&str>) -> Result<Validated, Prob
     })
 }
 
-fn ota_parameters(config: &Value, platform: Option<&str>) -> Result<OtaParameters, Problem> {
-    let entries = match config.get("ota") {
+/// Every encryption key in `storage/FILE.validated.json`.
+///
+/// # Errors
+/// It is no JSON object with a configuration.
+pub fn keys(bytes: &[u8]) -> Result<Vec<Secret>, Problem> {
+    let root = object(bytes, "validated configuration")?;
+    let config = root
+        .get("config")
+        .filter(|config| config.is_object())
+        .ok_or_else(|| unreadable("validated configuration"))?;
+    let of_ota = ota_entries(config).into_iter().map(|entry| entry.pointer("/encryption/key"));
+    let of_api = config.pointer("/api/encryption/key");
+    Ok(of_ota.chain([of_api]).filter_map(text).map(Secret).collect())
+}
+
+fn ota_entries(config: &Value) -> Vec<&Value> {
+    match config.get("ota") {
         Some(Value::Array(entries)) => entries.iter().collect(),
         Some(entry) => vec![entry],
         None => Vec::new(),
-    };
+    }
+}
+
+fn ota_parameters(config: &Value, platform: Option<&str>) -> Result<OtaParameters, Problem> {
+    let entries = ota_entries(config);
     let is =
         |entry: &&Value, name: &str| entry.get("platform").and_then(Value::as_str) == Some(name);
     let Some(ota) = entries.iter().find(|entry| is(entry, "esphome")) else {
@@ -324,6 +343,15 @@ mod tests {
         for (json, expected) in cases {
             assert_eq!(ota(json).unwrap().encryption, expected, "{json}");
         }
+    }
+
+    #[test]
+    fn every_key_of_a_configuration_is_found() {
+        let of = |json: &str| keys(format!("{{\"config\":{json}}}").as_bytes()).unwrap();
+        let both = r#"{"ota":[{"platform":"esphome","encryption":{"key":"o"}}],"api":{"encryption":{"key":"a"}}}"#;
+        assert_eq!(of(both), [Secret("o".into()), Secret("a".into())]);
+        assert_eq!(of(r#"{"ota":{"platform":"esphome"},"api":{"encryption":{}}}"#), []);
+        assert!(keys(b"{}").is_err());
     }
 
     #[test]

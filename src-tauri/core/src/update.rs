@@ -156,6 +156,9 @@ pub struct Build {
     pub sources: Vec<SourceFile>,
     /// How to flash it.
     pub ota: OtaParameters,
+    /// The password or the key is another one than that of the compile before.
+    #[serde(default)]
+    pub credentials_changed: bool,
     /// `wifi`/`ethernet` `use_address` or static IP, of the validated configuration.
     pub address: Option<String>,
     /// The build has `deep_sleep:`.
@@ -428,6 +431,9 @@ pub struct Shipped {
     pub version: Option<String>,
     /// Attempts that opened a connection.
     pub attempts: u32,
+    /// Whether the last attempt that got through the handshake was encrypted.
+    #[serde(default)]
+    pub encrypted: Option<bool>,
 }
 
 impl Shipped {
@@ -437,6 +443,7 @@ impl Shipped {
             config_hash: delivery.build.config_hash,
             version: delivery.build.esphome_version.clone(),
             attempts: delivery.attempts,
+            encrypted: delivery.encrypted,
         }
     }
 }

@@ -160,7 +160,8 @@ impl Dispatch {
         if class == FailureClass::NextWake {
             delivery.device_errors = delivery.device_errors.saturating_add(1);
         }
-        let step = next_step(class, delivery.device_errors, self.has_other_password(id, &delivery));
+        let step =
+            next_step(class, delivery.device_errors, self.has_other_credentials(id, &delivery));
         let text = problem.message.clone();
         match step {
             NextStep::RetryIn(pause) => {
@@ -170,23 +171,12 @@ impl Dispatch {
             NextStep::TryLastPassword => {
                 let mut delivery = reported(delivery, problem, now);
                 delivery.password = PasswordChoice::LastInstalled;
-                let text = "The device has another OTA password: trying the one of its last installed build.";
+                let text = "The device has another OTA password or key: trying those of its last installed build.";
                 self.wait(id, delivery, None, now, text);
             }
             NextStep::GiveUp => self.fail(id, problem, false, now),
             NextStep::Confirm => self.await_word(id, Acknowledgement::Unknown, now, &text),
         }
-    }
-
-    fn has_other_password(&self, id: UpdateId, delivery: &Delivery) -> bool {
-        let last = self
-            .updates
-            .get(&id)
-            .and_then(|update| self.memory(&update.name))
-            .and_then(|memory| memory.installed_password.as_ref());
-        delivery.password == PasswordChoice::OfBuild
-            && last.is_some()
-            && last != delivery.build.ota.password.as_ref()
     }
 
     fn await_word(

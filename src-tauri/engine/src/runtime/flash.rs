@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use wakeflash_core::credentials::Credentials;
 use wakeflash_core::device::{DeviceId, Source};
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
@@ -16,14 +17,15 @@ use wakeflash_core::gate::{
 };
 use wakeflash_core::ota::{self, FailureClass, PreparedImage, Step};
 use wakeflash_core::update::{
-    Delivery, Encryption, OtaMethod, PasswordChoice, Secret, SourceChange, SourceTracking, Update,
-    UpdateId, UpdateState,
+    Delivery, OtaMethod, PasswordChoice, SourceChange, SourceTracking, Update, UpdateId,
+    UpdateState,
 };
 use wakeflash_core::view::Progress;
 
 use super::Runtime;
 use super::flash_web::Uploader;
 use super::images::load_image;
+use super::keys::{KeyElsewhere, proof_of_key};
 use super::work::{Report, build_marker, compare_sources};
 use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
@@ -54,7 +56,8 @@ pub(super) struct Job {
     pub(super) update: UpdateId,
     pub(super) device: DeviceId,
     pub(super) delivery: Delivery,
-    password: Option<Secret>,
+    credentials: Credentials,
+    key_elsewhere: KeyElsewhere,
     pub(super) peer: IpAddr,
     expectation: Expectation,
     /// How long the device is usually awake.
@@ -70,16 +73,24 @@ pub(super) struct Job {
 impl Runtime {
     /// Uses the open connection of an update for its flash.
     pub(super) fn start_flash(&mut self, id: UpdateId, password: PasswordChoice) {
-        let Some((job, stream)) = self.flash_job(id, password) else {
-            let outcome = FlashOutcome::Failed {
-                class: FailureClass::RetryNow,
-                problem: Problem::new(
-                    "flash.no_connection",
-                    "The connection was closed before it could be used.",
-                ),
-            };
-            self.spawn(async move { Some(Report::FlashEnded { update: id, outcome }) });
-            return;
+        let stream = self.connections.remove(&id);
+        let closed = || FlashOutcome::Failed {
+            class: FailureClass::RetryNow,
+            problem: Problem::new(
+                "flash.no_connection",
+                "The connection was closed before it could be used.",
+            ),
+        };
+        let started = stream.ok_or_else(closed).and_then(|stream| {
+            let job = self.flash_job(id, password);
+            Ok((job.unwrap_or_else(|| Err(closed()))?, stream))
+        });
+        let (job, stream) = match started {
+            Ok(started) => started,
+            Err(outcome) => {
+                self.spawn(async move { Some(Report::FlashEnded { update: id, outcome }) });
+                return;
+            }
         };
         let cancel = self.cancel.child_token();
         self.work.flashes.insert(id, cancel.clone());
@@ -94,26 +105,33 @@ impl Runtime {
         });
     }
 
-    fn flash_job(&mut self, id: UpdateId, password: PasswordChoice) -> Option<(Job, TcpStream)> {
-        let stream = self.connections.remove(&id)?;
+    /// `None`: the update isn't flashed any more.
+    fn flash_job(
+        &mut self,
+        id: UpdateId,
+        password: PasswordChoice,
+    ) -> Option<Result<Job, FlashOutcome>> {
         let uploader = self.uploader(id)?;
         let update = self.dispatch.update(id)?;
         let UpdateState::Flashing { delivery, peer, .. } = &update.state else { return None };
-        let password = match password {
-            PasswordChoice::OfBuild => delivery.build.ota.password.clone(),
-            PasswordChoice::LastInstalled => {
-                self.dispatch.memory(&update.name)?.installed_password.clone()
+        let credentials = match self.dispatch.credentials(update, delivery, password) {
+            Ok(credentials) => credentials,
+            Err(problem) => {
+                let class = FailureClass::Permanent;
+                return Some(Err(FlashOutcome::Failed { class, problem }));
             }
         };
-        let job = Job {
+        let config_dir = self.dispatch.settings().config_dir.clone().map(PathBuf::from);
+        Some(Ok(Job {
             update: id,
             device: update.device.clone(),
             delivery: delivery.clone(),
-            password,
+            key_elsewhere: self.key_elsewhere(update, &credentials, config_dir.clone()),
+            credentials,
             peer: *peer,
             expectation: self.expectation(update, delivery),
             window: self.dispatch.window(&update.name),
-            config_dir: self.dispatch.settings().config_dir.clone().map(PathBuf::from),
+            config_dir,
             image: self
                 .work
                 .images
@@ -125,8 +143,7 @@ impl Runtime {
             uploader,
             hearing: self.watch.hearing().clone(),
             reports: self.reports.clone(),
-        };
-        Some((job, stream))
+        }))
     }
 
     fn uploader(&mut self, id: UpdateId) -> Option<Uploader> {
@@ -179,20 +196,21 @@ impl Job {
         };
         let request = FlashRequest {
             image,
-            password: self.password.as_ref().map(|secret| ota::Password::new(secret.0.clone())),
-            encryption: match &self.delivery.build.ota.encryption {
-                Encryption::Required { allow_plaintext: false, .. } => ota::Encryption::Required,
-                Encryption::None | Encryption::Offered { .. } | Encryption::Required { .. } => {
-                    ota::Encryption::NotRequired
-                }
-            },
+            password: self
+                .credentials
+                .password
+                .as_ref()
+                .map(|secret| ota::Password::new(secret.0.clone())),
+            encryption: self.credentials.encryption.clone(),
             deadlines: Deadlines::default(),
         };
         let said = OnceLock::new();
         let (progress, shown) = watch::channel(flasher::no_progress());
+        let went = shown.clone();
         let hooks = FlashHooks {
             gate: async {
-                let word = self.gate().await;
+                let proof = proof_of_key(shown.clone(), &self.key_elsewhere);
+                let word = self.gate(proof).await;
                 let open = matches!(word, Ok(Pass::Open));
                 let verdict = match &word {
                     Ok(Pass::Open) => GateVerdict::Open,
@@ -205,12 +223,13 @@ impl Job {
                 }
                 verdict
             },
-            before_completion: || self.record_completion(),
+            before_completion: || self.record_completion(went.borrow().encrypted),
             progress,
         };
         let shown = shown.clone();
         let flash = flasher::flash(stream, request, hooks, cancel);
-        let error = match self.while_showing(flash, shown, |now| Some(shown_progress(now))).await {
+        let shown_progress = |now: &ota::Progress| Some(shown_progress(now));
+        let error = match self.while_showing(flash, shown.clone(), shown_progress).await {
             Ok(report) => {
                 tracing::info!("update {} of {}: {report:?}", self.update, self.device);
                 return Some(FlashOutcome::Acknowledged);
@@ -220,7 +239,7 @@ impl Job {
         tracing::info!("update {} of {}: {error}", self.update, self.device);
         let word = match said.into_inner() {
             // What something at this address says counts for the update only if it is the device.
-            None if is_word_of_the_peer(&error) => self.gate().await,
+            None if is_word_of_the_peer(&error) => self.gate(std::future::pending()).await,
             None => Ok(Pass::Open),
             Some(word) => word,
         };
@@ -240,7 +259,11 @@ impl Job {
 
     /// Whether this device gets this image: the sources are still those of the build, it is the right
     /// device, and it doesn't run the build already. Otherwise, what comes of the flash.
-    pub(super) async fn gate(&self) -> Result<Pass, FlashOutcome> {
+    /// `session` is what the connection itself proves, once that is known.
+    pub(super) async fn gate(
+        &self,
+        session: impl Future<Output = Session>,
+    ) -> Result<Pass, FlashOutcome> {
         let (lately, heard) = self.hearing.listen(self.peer);
         let evidence =
             Evidence { heard: lately, ..Evidence::about(self.peer, Session::ProvesNothing) };
@@ -251,6 +274,7 @@ impl Job {
                 evidence,
                 Limits::for_window(self.window),
                 heard,
+                session,
             ),
         );
         let (judgement, took) = (decision.judgement, decision.took);
@@ -324,10 +348,10 @@ impl Job {
         }
     }
 
-    pub(super) async fn record_completion(&self) -> Result<(), Problem> {
+    pub(super) async fn record_completion(&self, encrypted: bool) -> Result<(), Problem> {
         let ended = || Problem::new("engine.ended", "Wakeflash is shutting down.");
         let (reply, recorded) = oneshot::channel();
-        let report = Report::AboutToComplete { update: self.update, reply };
+        let report = Report::AboutToComplete { update: self.update, encrypted, reply };
         self.reports.send(report).await.map_err(|_| ended())?;
         recorded.await.map_err(|_| ended())?
     }
@@ -374,6 +398,7 @@ fn shown_progress(progress: &ota::Progress) -> Progress {
     });
     let step = match progress.step {
         Step::Greeting | Step::Version | Step::Features => "Connecting",
+        Step::Encryption => "Agreeing on the encryption",
         Step::Auth | Step::AuthResult => "Checking the password",
         Step::Gate => "Checking the device",
         Step::Prepare | Step::Checksum => "Preparing the device",
@@ -399,28 +424,11 @@ fn is_word_of_the_peer(error: &FlashError) -> bool {
     }
 }
 
-/// What came of a flash that failed; `None` when it was cancelled, or the gate has said it all.
+/// What came of a flash that failed; `None` when it was cancelled: whoever did that has settled it.
 fn failed(error: &FlashError) -> Option<FlashOutcome> {
-    let again = |code: &str, message: String| {
-        let problem = Problem::new(code, message);
-        Some(FlashOutcome::Failed { class: FailureClass::RetryNow, problem })
-    };
-    match error {
-        FlashError::AlreadyRunning => Some(FlashOutcome::AlreadyRunning),
-        FlashError::Ota(ota) if error.cancelled() && !ota.outcome_unknown() => None,
-        FlashError::Ota(ota) => {
-            let problem = Problem::new(ota.code(), ota.sentence());
-            Some(FlashOutcome::Failed { class: ota.class(), problem })
-        }
-        FlashError::Refused { reason } => {
-            again("gate.refused", format!("Nothing was sent: {reason}."))
-        }
-        FlashError::NotRecorded { reason } => again(
-            "flash.not_recorded",
-            format!("The transfer was stopped before its end: {reason}"),
-        ),
-        FlashError::Random(reason) => {
-            again("flash.random", format!("The system gave no random numbers: {reason}"))
-        }
+    match error.class() {
+        None => Some(FlashOutcome::AlreadyRunning),
+        Some(_) if error.cancelled() && !error.outcome_unknown() => None,
+        Some(class) => Some(FlashOutcome::Failed { class, problem: error.problem() }),
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
+use wakeflash_core::gate::Session;
 use wakeflash_core::ota::FailureClass;
 
 use super::flash::{Job, Pass, TOO_MANY, lost_image};
@@ -74,7 +75,7 @@ impl Job {
                 failed(FailureClass::RetryNow, problem)
             })?
             .map_err(lost_image)?;
-        match self.gate().await? {
+        match self.gate(std::future::ready(Session::ProvesNothing)).await? {
             Pass::Open => {}
             Pass::AlreadyRunning => return Err(FlashOutcome::AlreadyRunning),
         }
@@ -83,7 +84,7 @@ impl Job {
             return Err(failed(FailureClass::RetryNow, problem));
         }
         let folder = Arc::clone(&self.uploader.folder).lock_owned().await;
-        self.record_completion().await.map_err(|problem| {
+        self.record_completion(false).await.map_err(|problem| {
             let message = format!("Nothing was sent: {}", problem.message);
             failed(FailureClass::RetryNow, Problem::new("flash.not_recorded", message))
         })?;

@@ -5,6 +5,7 @@
 mod flash;
 mod flash_web;
 mod images;
+mod keys;
 mod overrides;
 mod publish;
 mod requests;
@@ -526,6 +527,7 @@ const fn keeps(input: &Input) -> bool {
         | Input::CancelMany(_)
         | Input::SetAddress { .. }
         | Input::Settings(_)
+        | Input::HandshakeEnded { .. }
         | Input::AboutToComplete(_) => false,
     }
 }

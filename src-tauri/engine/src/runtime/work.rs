@@ -67,6 +67,7 @@ pub(super) enum Report {
     },
     AboutToComplete {
         update: UpdateId,
+        encrypted: bool,
         reply: oneshot::Sender<Result<(), Problem>>,
     },
     FlashEnded {
@@ -217,7 +218,8 @@ impl Runtime {
                 self.work.held.insert(update, grant);
                 self.happened(Input::Captured { update }).await;
             }
-            Report::AboutToComplete { update, reply } => {
+            Report::AboutToComplete { update, encrypted, reply } => {
+                self.happened(Input::HandshakeEnded { update, encrypted }).await;
                 let answer = self.decide(Input::AboutToComplete(update)).await.map(drop);
                 // A flasher that no longer waits was stopped; the state says so already.
                 let _ = reply.send(answer);

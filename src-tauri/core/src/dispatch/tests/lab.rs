@@ -84,6 +84,7 @@ pub(super) fn build(name: &str) -> Build {
             encryption: Encryption::None,
         },
         address: None,
+        credentials_changed: false,
         deep_sleep: true,
         sleep_plan: None,
         mdns: true,
