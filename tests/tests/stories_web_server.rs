@@ -38,11 +38,15 @@ fn fault(fault: WebFault) -> WebScript {
     WebScript { authorization: None, fault }
 }
 
-/// Builds while the device sleeps; then lets it wake with its old firmware.
-async fn build_and_wake(stage: &Stage, device: &ScriptedDevice) -> Result<()> {
-    stage.command("install").await?;
-    stage.until_state("waiting", BUILD).await?;
-    device.announce(Some(stage.old.config_hash)).await
+/// Installs on a device that is awake and has said what it runs: its hash tells afterwards.
+async fn install_on_known(stage: &Stage, device: &ScriptedDevice) -> Result<()> {
+    device.announce(Some(stage.old.config_hash)).await?;
+    stage
+        .until("it is seen", SOON, |row| {
+            row.deployed_hash.is_some_and(|hash| hash.0 == stage.old.config_hash)
+        })
+        .await?;
+    stage.command("install").await.map(drop)
 }
 
 #[tokio::test]
@@ -69,8 +73,8 @@ async fn what_was_built_is_uploaded_once_and_confirmed() -> Result<()> {
 async fn a_cut_after_the_last_byte_is_confirmed_by_the_device_and_never_sent_again() -> Result<()> {
     let Some((stage, device)) = scripted().await? else { return Ok(()) };
     device.serve_uploads(fault(WebFault::CloseAtEnd)).await?;
-    build_and_wake(&stage, &device).await?;
-    stage.until_state("confirming", SOON).await?;
+    install_on_known(&stage, &device).await?;
+    stage.until_state("confirming", BUILD).await?;
     device.serve_uploads(WebScript::default()).await?;
     device.announce(Some(recorded_hash(&stage.config, "sleepy")?)).await?;
     stage.until_state("installed", SOON).await?;
@@ -84,8 +88,8 @@ async fn a_refused_login_fails_at_once_and_in_words() -> Result<()> {
     let Some((stage, device)) = scripted().await? else { return Ok(()) };
     let authorization = Some("Basic bm9ib2R5Om5vdGhpbmc=".to_owned());
     device.serve_uploads(WebScript { authorization, fault: WebFault::None }).await?;
-    build_and_wake(&stage, &device).await?;
-    let problem = shown(&stage.until_state("failed", SOON).await?)["state"]["problem"].clone();
+    install_on_known(&stage, &device).await?;
+    let problem = shown(&stage.until_state("failed", BUILD).await?)["state"]["problem"].clone();
     ensure!(problem["code"] == "web_server.auth", "{problem}");
     let sessions = device.sessions().await?;
     ensure!(uploads(&sessions).len() == 1, "{sessions:?}");
@@ -96,9 +100,9 @@ async fn a_refused_login_fails_at_once_and_in_words() -> Result<()> {
 async fn a_cancel_in_the_middle_ends_the_upload_and_says_what_may_have_happened() -> Result<()> {
     let Some((stage, device)) = scripted().await? else { return Ok(()) };
     device.serve_uploads(fault(WebFault::StallAfter(10_000))).await?;
-    build_and_wake(&stage, &device).await?;
+    install_on_known(&stage, &device).await?;
     device
-        .until("it takes an image", SOON, |sessions| {
+        .until("it takes an image", BUILD, |sessions| {
             uploads(sessions).iter().any(|upload| upload.faulted)
         })
         .await?;
@@ -114,10 +118,10 @@ async fn a_cancel_in_the_middle_ends_the_upload_and_says_what_may_have_happened(
 async fn an_upload_whose_application_was_killed_is_ended_and_the_device_is_asked() -> Result<()> {
     let Some((mut stage, device)) = scripted().await? else { return Ok(()) };
     device.serve_uploads(fault(WebFault::StallAfter(10_000))).await?;
-    build_and_wake(&stage, &device).await?;
+    install_on_known(&stage, &device).await?;
     let stalled =
         |sessions: &[SessionReport]| uploads(sessions).iter().any(|upload| upload.faulted);
-    device.until("it takes an image", SOON, stalled).await?;
+    device.until("it takes an image", BUILD, stalled).await?;
     stage.app.kill().await?;
     device.serve_uploads(WebScript::default()).await?;
     stage.app.start_again()?;

@@ -303,17 +303,17 @@ impl Job {
         if shown.wait_for(|progress| progress.step >= Step::Gate).await.is_err() {
             return false;
         }
-        self.turn_of_held().await
+        self.turn_within(TURN_PATIENCE).await
     }
 
-    /// The same for a device that nothing needs to be waited for.
-    pub(super) async fn turn_of_held(&self) -> bool {
+    /// Waits for the turn of the image; the gate has opened. Returns whether it came in time.
+    pub(super) async fn turn_within(&self, patience: Duration) -> bool {
         let (grant, granted) = oneshot::channel();
         let report = Report::Captured { update: self.update, grant };
         if self.reports.send(report).await.is_err() {
             return false;
         }
-        let mut granted = std::pin::pin!(tokio::time::timeout(TURN_PATIENCE, granted));
+        let mut granted = std::pin::pin!(tokio::time::timeout(patience, granted));
         tokio::select! {
             biased;
             turn = &mut granted => return matches!(turn, Ok(Ok(()))),

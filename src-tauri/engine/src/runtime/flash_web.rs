@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,10 @@ use wakeflash_core::ota::FailureClass;
 
 use super::flash::{Job, Pass, TOO_MANY, lost_image};
 use crate::flasher::{UPLOAD_LIMITS, UploadEnd, UploadRequest, upload};
+
+/// How long to wait for the turn of an image. Nothing holds the device meanwhile, and what the gate knows
+/// grows old.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an upload needs beside the rest.
 pub(super) struct Uploader {
@@ -74,7 +79,7 @@ impl Job {
             Pass::Open => {}
             Pass::AlreadyRunning => return Err(FlashOutcome::AlreadyRunning),
         }
-        if !self.turn_of_held().await {
+        if !self.turn_within(TURN_PATIENCE).await {
             let problem = Problem::new("gate.refused", format!("Nothing was sent: {TOO_MANY}."));
             return Err(failed(FailureClass::RetryNow, problem));
         }
