@@ -62,6 +62,8 @@ pub struct BuildInfo {
     pub config_hash: Option<ConfigHash>,
     /// `esphome_version`.
     pub esphome_version: Option<String>,
+    /// `build_time`, in seconds since 1970.
+    pub build_time: Option<i64>,
 }
 
 /// Reads `storage/FILE.json`.
@@ -97,6 +99,7 @@ pub fn build_info(bytes: &[u8]) -> Result<BuildInfo, Problem> {
     Ok(BuildInfo {
         config_hash: hash.and_then(|hash| u32::try_from(hash).ok()).map(ConfigHash),
         esphome_version: text(root.get("esphome_version")),
+        build_time: root.get("build_time").and_then(Value::as_i64),
     })
 }
 

@@ -124,6 +124,7 @@ mod tests {
                 store: None,
                 network: None,
                 other_tools: Vec::new(),
+                paused: false,
                 counts,
             },
             settings: Settings::default(),
@@ -150,6 +151,9 @@ mod tests {
             deployed_hash: None,
             deep_sleep: true,
             wake: None,
+            modified: false,
+            update_available: false,
+            user_address: None,
             update: state.map(|state| UpdateView {
                 id: UpdateId(1),
                 requested_at: Timestamp::from_millis(0),

@@ -180,7 +180,7 @@ impl Dispatch {
     }
 
     pub(super) fn fill_build_slots(&mut self, now: Timestamp) {
-        if self.builder != Some(true) {
+        if self.builder != Some(true) || self.settings.paused {
             return;
         }
         while self.count(StateKind::Building) < usize::from(self.settings.max_builds) {
@@ -281,7 +281,8 @@ impl Dispatch {
             ),
         };
         let device = update.device.clone();
-        self.notify(Notification { device, kind, title, body });
+        let detail = detail.to_owned();
+        self.notify(Notification { device, name, kind, detail, title, body });
     }
 
     /// What a person calls the device.

@@ -6,6 +6,7 @@
 //! does not come again by itself (the end of a build or a flash) it must then hand in again, in order.
 
 mod building;
+mod bulk;
 mod flashing;
 mod network;
 mod requests;
@@ -30,7 +31,7 @@ use crate::time::Timestamp;
 use crate::update::{
     Build, Delivery, PasswordChoice, SourceChange, StateKind, Update, UpdateId, UpdateState,
 };
-use crate::view::Notification;
+use crate::view::{Notification, Refusal};
 
 pub use network::{DOUBT, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
 pub use slots::HELD_LONG;
@@ -50,6 +51,24 @@ pub enum Input {
     Rebuild(DeviceId),
     /// The user wants a held update flashed as it was built.
     FlashAnyway(DeviceId),
+    /// The user wants many devices built and flashed; those with an update under way are left alone.
+    InstallMany(Vec<DeviceId>),
+    /// The user ends the updates of many devices.
+    CancelMany(Vec<DeviceId>),
+    /// The user says where a device is, or no longer says it.
+    SetAddress {
+        /// Which device.
+        device: DeviceId,
+        /// What was entered.
+        address: Option<String>,
+    },
+    /// The image of a waiting update was compressed.
+    ImageReady {
+        /// Of which update.
+        update: UpdateId,
+        /// How many bytes will be sent.
+        wire_size: u32,
+    },
     /// The user changed the settings.
     Settings(Settings),
     /// The config directory was read; this is all that is in it.
@@ -209,6 +228,8 @@ pub struct Decision {
     pub refused: Vec<IllegalTransition>,
     /// The update that a request started.
     pub started: Option<UpdateId>,
+    /// The devices that a request for many could not be met for.
+    pub refusals: Vec<Refusal>,
     /// The configurations before, when the settings named another directory.
     configs: Option<BTreeMap<DeviceId, ConfigFile>>,
 }
@@ -340,6 +361,12 @@ impl Dispatch {
             Input::Retry(device) => self.retry(&device, now)?,
             Input::Rebuild(device) => self.rebuild(&device, now)?,
             Input::FlashAnyway(device) => self.flash_anyway(&device, now)?,
+            Input::InstallMany(devices) => self.install_many(&devices, now),
+            Input::CancelMany(devices) => self.cancel_many(&devices, now),
+            Input::SetAddress { device, address } => {
+                self.set_address(&device, address.as_deref())?;
+            }
+            Input::ImageReady { update, wire_size } => self.image_ready(update, wire_size),
             Input::Settings(settings) => self.change_settings(settings)?,
             Input::Configs(files) => self.take_configs(files),
             Input::SourcesChecked { update, changes } => self.sources_checked(update, changes, now),
@@ -483,7 +510,7 @@ impl Dispatch {
             return false;
         }
         if let Some(update) = self.change(id) {
-            update.state = to;
+            update.become_state(to);
             update.note(now, text);
         }
         true
@@ -511,7 +538,7 @@ impl Dispatch {
     }
 
     fn notify(&mut self, notification: Notification) {
-        if self.settings.notifications {
+        if notification.kind.is_wanted(self.settings.notify) {
             self.decision.effects.push(Effect::Notify(notification));
         }
     }

@@ -385,7 +385,9 @@ impl Dispatch {
         let name = build.name.clone();
         let watch = rollback_watch(how, &delivery);
         if self.go(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text) {
+            let sources = Self::installed_sources(&build);
             let memory = self.change_memory(&name);
+            memory.installed_sources = Some(sources);
             memory.installed_password = build.ota.password;
             memory.config_hash = build.config_hash;
             if let Some(hash) = build.config_hash {

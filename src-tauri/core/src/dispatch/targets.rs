@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::address;
 use crate::knock::{Purpose, Target, TargetAddress};
 use crate::retry::pause_is_over;
 use crate::time::Timestamp;
@@ -39,9 +40,15 @@ impl Dispatch {
             | UpdateState::Superseded { .. } => return None,
         };
         let build = &delivery.build;
-        let remembered = self.memory(&update.name).map(|memory| memory.addresses.as_slice());
-        let mut addresses: Vec<TargetAddress> =
-            remembered.unwrap_or_default().iter().copied().map(TargetAddress::Ip).collect();
+        let memory = self.memory(&update.name);
+        let entered = memory.and_then(|memory| memory.user_address.as_deref());
+        let mut addresses: Vec<TargetAddress> = entered.map(address::target).into_iter().collect();
+        let remembered = memory.map(|memory| memory.addresses.as_slice()).unwrap_or_default();
+        for address in remembered.iter().copied().map(TargetAddress::Ip) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
         let configured = match build.address.as_deref() {
             Some(address) => Some(
                 address

@@ -157,10 +157,10 @@ impl Dispatch {
     /// What is known about the wakes of the device of this name.
     pub(super) fn schedule(&self, name: &str) -> Schedule {
         let learned = self.heard.get(name).map(|heard| heard.learned).unwrap_or_default();
-        learned.or_guess(self.plan(name).as_ref())
+        learned.or_guess(self.sleep_plan(name).as_ref())
     }
 
-    fn plan(&self, name: &str) -> Option<SleepPlan> {
+    fn sleep_plan(&self, name: &str) -> Option<SleepPlan> {
         self.memory(name)
             .and_then(|memory| memory.sleep_plan)
             .or_else(|| self.plans.get(name).copied())

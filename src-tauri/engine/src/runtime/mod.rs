@@ -28,6 +28,7 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::gate::Heard;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{UpdateId, UpdateState};
+use wakeflash_core::view::Refusal;
 
 use crate::artifacts::Artifacts;
 use crate::handle::{Handle, Request, Shell};
@@ -159,6 +160,12 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     };
     let task = tokio::spawn(runtime.run(request_queue, watched, report_queue));
     Ok(Engine { handle: Handle::new(requests, events), log_dir, cancel, task })
+}
+
+/// What a request came to.
+struct Decided {
+    started: Option<UpdateId>,
+    refusals: Vec<Refusal>,
 }
 
 /// The wall-clock time.
@@ -309,7 +316,7 @@ impl Runtime {
     }
 
     /// Decides, commits, tells, and only then acts.
-    async fn decide(&mut self, input: Input) -> Result<Option<UpdateId>, Problem> {
+    async fn decide(&mut self, input: Input) -> Result<Decided, Problem> {
         let now = now();
         let decision = self.dispatch.handle(input, now)?;
         for refused in &decision.refused {
@@ -323,7 +330,7 @@ impl Runtime {
             self.publisher.refresh(&self.dispatch, &touched, now);
             return Err(self.not_stored(&error));
         }
-        let Decision { updates, touched, effects, started, .. } = decision;
+        let Decision { updates, touched, effects, started, refusals, .. } = decision;
         if durable {
             self.stored();
         }
@@ -331,7 +338,7 @@ impl Runtime {
         for effect in effects {
             self.act(effect);
         }
-        Ok(started)
+        Ok(Decided { started, refusals })
     }
 
     fn commit_of(&self, decision: &Decision) -> Commit {
@@ -484,12 +491,16 @@ const fn keeps(input: &Input) -> bool {
         | Input::Returned { .. }
         | Input::Unreachable { .. }
         | Input::SourcesChecked { .. }
+        | Input::ImageReady { .. }
         // Whoever asked gets the refusal.
         | Input::Install(_)
         | Input::Cancel(_)
         | Input::Retry(_)
         | Input::Rebuild(_)
         | Input::FlashAnyway(_)
+        | Input::InstallMany(_)
+        | Input::CancelMany(_)
+        | Input::SetAddress { .. }
         | Input::Settings(_)
         | Input::AboutToComplete(_) => false,
     }

@@ -4,6 +4,7 @@
 //! at a time has the store open; the lock ends with the process, however it ends.
 
 mod devices;
+mod history;
 mod migrations;
 mod settings;
 mod updates;
@@ -22,11 +23,11 @@ use anyhow::Context;
 use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::oneshot;
-use wakeflash_core::device::DeviceMemory;
+use wakeflash_core::device::{DeviceId, DeviceMemory};
 use wakeflash_core::error::Problem;
 use wakeflash_core::schedule::Wake;
 use wakeflash_core::settings::Settings;
-use wakeflash_core::update::Update;
+use wakeflash_core::update::{Update, UpdateId};
 
 /// Why the store can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -190,6 +191,32 @@ impl Store {
         outcome.await.context("the thread of the store has ended")?
     }
 
+    /// The updates of a device, newest first; at most 50.
+    ///
+    /// # Errors
+    /// The database or a row of it can't be read.
+    pub async fn history(&self, device: &DeviceId) -> anyhow::Result<Vec<Update>> {
+        let (store, device) = (self.clone(), device.clone());
+        tokio::task::spawn_blocking(move || {
+            let connection = store.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            history::load(&connection, device.as_str())
+        })
+        .await?
+    }
+
+    /// Whether there is an update of this number.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn has_update(&self, id: UpdateId) -> anyhow::Result<bool> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let connection = store.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            history::has(&connection, id.0)
+        })
+        .await?
+    }
+
     /// Whether a change could be written now: writes one that changes nothing.
     ///
     /// # Errors
@@ -216,6 +243,7 @@ fn write(connection: &Mutex<Connection>, commit: &Commit) -> anyhow::Result<()> 
         commit.updates.iter().partition(|update| update.state.kind().is_final());
     for update in ended.into_iter().chain(active) {
         updates::save(&transaction, update)?;
+        history::prune(&transaction, update.device.as_str())?;
     }
     for (name, memory) in &commit.memories {
         devices::save(&transaction, name, memory)?;

@@ -15,6 +15,8 @@ fn update(id: u32, device: &str, state: UpdateState) -> Update {
         requested_at: Timestamp::from_millis(1),
         known_hashes: Vec::new(),
         mac: None,
+        wire_size: None,
+        ended_delivery: None,
         state,
         timeline: Vec::new(),
     };
@@ -168,4 +170,30 @@ async fn the_newest_wakes_of_each_device_are_kept() {
     assert_eq!(loaded["a"].len(), 200);
     assert_eq!(loaded["a"][0], wake(60));
     assert_eq!(loaded["a"][89..], second);
+}
+
+#[tokio::test]
+async fn the_history_is_newest_first_and_bounded_for_each_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let keep = history::KEPT;
+    let other = update(1, "b.yaml", cancelled());
+    store.commit(Commit { updates: vec![other], ..Commit::default() }).await.unwrap();
+    for id in 2..keep + 12 {
+        let update = update(id, "a.yaml", cancelled());
+        store.commit(Commit { updates: vec![update], ..Commit::default() }).await.unwrap();
+    }
+    let ids = async |device: &str| -> Vec<u32> {
+        let updates = store.history(&DeviceId::of_file(device)).await.unwrap();
+        updates.iter().map(|update| update.id.0).collect()
+    };
+    assert_eq!(ids("a.yaml").await, (12..keep + 12).rev().collect::<Vec<_>>());
+    assert_eq!(ids("b.yaml").await, [1]);
+    assert!(ids("c.yaml").await.is_empty());
+    let mut there = Vec::new();
+    for id in [1, 2, 12] {
+        there.push(store.has_update(UpdateId(id)).await.unwrap());
+    }
+    assert_eq!(there, [true, false, true]);
+    assert_eq!(store.load().unwrap().next_id, keep + 12, "numbers are never given twice");
 }

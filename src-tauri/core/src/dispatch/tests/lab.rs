@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::device::{
     ConfigFile, ConfigHash, ConfigSummary, DeviceId, DeviceMemory, Sighting, SightingKind, Source,
+    SourcesState,
 };
 use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input};
 use crate::error::Problem;
@@ -51,7 +52,7 @@ pub(super) fn config(name: &str) -> ConfigFile {
         deep_sleep: true,
         sleep_plan: None,
     });
-    ConfigFile { id: yaml(name), content }
+    ConfigFile { id: yaml(name), content, sources: SourcesState::default() }
 }
 
 pub(super) fn mains_powered(name: &str) -> ConfigFile {
@@ -63,7 +64,8 @@ pub(super) fn mains_powered(name: &str) -> ConfigFile {
 }
 
 pub(super) fn broken(name: &str) -> ConfigFile {
-    ConfigFile { id: yaml(name), content: Err(Problem::new("yaml.syntax", "Line 3 is broken.")) }
+    let content = Err(Problem::new("yaml.syntax", "Line 3 is broken."));
+    ConfigFile { id: yaml(name), content, sources: SourcesState::default() }
 }
 
 pub(super) fn build(name: &str) -> Build {

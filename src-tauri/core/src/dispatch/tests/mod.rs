@@ -1,6 +1,7 @@
 //! Tests of the queue. [`lab`] has the words that the stories are told in.
 
 mod builds;
+mod bulk;
 mod confirming;
 mod durable;
 mod flashes;
