@@ -298,7 +298,8 @@ impl Dispatch {
             | UpdateState::Cancelled { .. }
             | UpdateState::Superseded { .. } => None,
         });
-        let doubts = self.heard.values().filter_map(Heard::doubt_ends_at);
+        let doubts =
+            self.heard.values().filter(|_| self.connected).filter_map(Heard::doubt_ends_at);
         let looks = self.look_again_at(now);
         of_updates.chain(doubts).chain(self.first_look_until).chain(looks).min()
     }

@@ -7,6 +7,7 @@
 
 mod building;
 mod bulk;
+mod continuity;
 mod flashing;
 mod network;
 mod requests;
@@ -131,6 +132,11 @@ pub enum Input {
         update: UpdateId,
         /// How.
         outcome: FlashOutcome,
+    },
+    /// Whether this computer has a network.
+    Network {
+        /// It has one.
+        connected: bool,
     },
     /// The application has started; what was going on when it ended isn't any more.
     Recover,
@@ -263,6 +269,8 @@ struct Heard {
     liveness: Liveness,
     /// Since when it can't be reached and has said nothing.
     doubted_since: Option<Timestamp>,
+    /// Its records ran out while there was no network.
+    expired: bool,
     /// The wakes that were seen, oldest first.
     wakes: Vec<Wake>,
     /// The present wake could not be stored: the next evidence begins it.
@@ -297,6 +305,10 @@ pub struct Dispatch {
     /// The names of the devices whose configurations use deep sleep, and what they say about it.
     sleepers: BTreeSet<String>,
     plans: BTreeMap<String, SleepPlan>,
+    /// Whether there is a network.
+    connected: bool,
+    /// When something happened last.
+    last_input_at: Timestamp,
     /// Since when wakes can't have been missed for want of listening.
     listening_since: Timestamp,
     /// When it was last looked whose wake is due.
@@ -343,6 +355,8 @@ impl Dispatch {
             slots: BTreeMap::new(),
             sleepers: BTreeSet::new(),
             plans: BTreeMap::new(),
+            connected: true,
+            last_input_at: now,
             listening_since: now,
             looked_at: now,
             decision: Decision::default(),
@@ -355,6 +369,7 @@ impl Dispatch {
     /// A user's request that can't be met; nothing has changed then.
     pub fn handle(&mut self, input: Input, now: Timestamp) -> Result<Decision, Problem> {
         self.decision = Decision::default();
+        self.follow_time(&input, now);
         match input {
             Input::Install(device) => self.install(&device, now)?,
             Input::Cancel(device) => self.cancel(&device, now)?,
@@ -380,6 +395,7 @@ impl Dispatch {
             Input::Captured { update } => self.captured(update, now),
             Input::AboutToComplete(update) => self.about_to_complete(update, now)?,
             Input::FlashEnded { update, outcome } => self.flash_ended(update, outcome, now),
+            Input::Network { connected } => self.network_changed(connected, now),
             Input::Recover => self.recover(now),
             Input::Tick => self.tick(now),
         }

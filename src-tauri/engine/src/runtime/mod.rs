@@ -47,6 +47,9 @@ const EVENTS_KEPT: usize = 1_024;
 /// How long the tasks have to end when the engine is ended.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
+/// The code of the problem that there is no network at all; others leave it usable.
+const NO_NETWORK: &str = "network.none";
+
 /// Where things are.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
@@ -446,6 +449,8 @@ impl Runtime {
                 Unreachable::Refused | Unreachable::NameUnknown | Unreachable::Local => {}
             },
             WatchEvent::Network(problem) => {
+                let connected = problem.as_ref().is_none_or(|problem| problem.code != NO_NETWORK);
+                self.happened(Input::Network { connected }).await;
                 self.publisher.change_status(|status| status.network = problem);
             }
         }
@@ -485,6 +490,7 @@ const fn keeps(input: &Input) -> bool {
         | Input::Recover => true,
         Input::Sighted(_)
         | Input::Tick
+        | Input::Network { .. }
         | Input::Connected { .. }
         // The flash gives up waiting by itself, and is tried again.
         | Input::Captured { .. }

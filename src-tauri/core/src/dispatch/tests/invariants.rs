@@ -199,6 +199,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Unreachable { .. }
             | Input::ImageLost { .. }
             | Input::Captured { .. }
+            | Input::Network { .. }
             | Input::AboutToComplete(_)
             | Input::FlashEnded { .. }
             | Input::Recover
