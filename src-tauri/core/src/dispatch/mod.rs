@@ -10,6 +10,7 @@ mod bulk;
 mod continuity;
 mod flashing;
 mod network;
+mod other_tools;
 mod requests;
 mod rollback;
 mod rows;
@@ -35,6 +36,7 @@ use crate::update::{
 use crate::view::{Notification, Refusal};
 
 pub use network::{DOUBT, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
+pub use other_tools::queued_in_device_builder;
 pub use slots::HELD_LONG;
 pub use targets::KNOCK_PERIOD;
 pub use wakes::FAST;

@@ -4,6 +4,7 @@
 
 mod flash;
 mod images;
+mod other_tools;
 mod overrides;
 mod publish;
 mod requests;
@@ -160,6 +161,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
         commit_due: None,
         heard: broadcast::channel(64).0,
         surroundings: surroundings::Surroundings::default(),
+        other_tools: other_tools::OtherTools::default(),
     };
     let task = tokio::spawn(runtime.run(request_queue, watched, report_queue));
     Ok(Engine { handle: Handle::new(requests, events), log_dir, cancel, task })
@@ -201,6 +203,7 @@ struct Runtime {
     /// Packets of devices, for the gates that are being passed.
     heard: broadcast::Sender<Heard>,
     surroundings: surroundings::Surroundings,
+    other_tools: other_tools::OtherTools,
 }
 
 impl Runtime {
@@ -213,6 +216,8 @@ impl Runtime {
         self.recover().await;
         self.follow_config_dir();
         self.find_esphome();
+        let mut look = tokio::time::interval(other_tools::LOOK_PERIOD);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let deadline = self.next_deadline();
             tokio::select! {
@@ -228,6 +233,7 @@ impl Runtime {
                     }
                 }
                 () = tokio::time::sleep(deadline) => self.tick().await,
+                _ = look.tick() => self.look_for_other_tools(),
             }
             if self.work.garbage {
                 self.collect_garbage().await;
@@ -394,6 +400,7 @@ impl Runtime {
             }
         }
         self.publisher.refresh(&self.dispatch, touched, now);
+        self.show_other_tools();
         let targets = self.dispatch.targets(now);
         self.targets.send_if_modified(|list| {
             let different = *list != targets;
