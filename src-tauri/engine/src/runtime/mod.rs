@@ -2,6 +2,7 @@
 //! only then lets it be done. Everything that takes time runs in tasks that the loop owns and that report
 //! back over one bounded channel.
 
+mod assembly;
 mod flash;
 mod images;
 mod other_tools;
@@ -10,6 +11,8 @@ mod publish;
 mod requests;
 mod sources;
 mod surroundings;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,7 +35,7 @@ use wakeflash_core::update::{UpdateId, UpdateState};
 use wakeflash_core::view::Refusal;
 
 use crate::artifacts::Artifacts;
-use crate::handle::{Handle, Request, Shell};
+use crate::handle::{Handle, Shell};
 use crate::store::{Commit, OpenError, Store};
 use crate::watch::{Target, Unreachable, Watch, WatchEvent};
 use overrides::Overrides;
@@ -41,9 +44,6 @@ use work::Report;
 
 /// How often a commit is tried again that could not be made.
 const COMMIT_AGAIN: Duration = Duration::from_secs(2);
-
-/// How many events a client may be behind before it loses some and has to ask for a snapshot.
-const EVENTS_KEPT: usize = 1_024;
 
 /// How long the tasks have to end when the engine is ended.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
@@ -123,48 +123,13 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     })
     .await
     .context("opening the store")??;
-    let artifacts = Artifacts::new(&options.state_dir);
     let log_dir = options.state_dir.join("logs");
     crate::store::private_dir(&log_dir)?;
     work::end_leftover_builds(&options.state_dir).await;
-
-    let mut settings = loaded.settings;
-    let overrides = Overrides::apply(&options, &mut settings);
-    let (requests, request_queue) = mpsc::channel(64);
-    let (events, _) = broadcast::channel(EVENTS_KEPT);
-    let cancel = CancellationToken::new();
-    let publisher = Publisher::new(events.clone(), settings.clone());
-    let dispatch = {
-        let (updates, memories, wakes) = (loaded.updates, loaded.memories, loaded.wakes);
-        Dispatch::new(settings, updates, memories, wakes, loaded.next_id, now())
-    };
-    let (targets, target_list) = watch::channel(Vec::new());
-    let (watch_events, watched) = mpsc::channel(256);
-    let watch = Watch::start(target_list, watch_events, cancel.child_token());
-    let (reports, report_queue) = mpsc::channel(256);
-    let runtime = Runtime {
-        dispatch,
-        publisher,
-        store,
-        artifacts,
-        options,
-        overrides,
-        shell,
-        watch,
-        targets,
-        tasks: JoinSet::new(),
-        reports,
-        cancel: cancel.clone(),
-        work: work::Work::default(),
-        connections: BTreeMap::new(),
-        pending: VecDeque::new(),
-        commit_due: None,
-        heard: broadcast::channel(64).0,
-        surroundings: surroundings::Surroundings::default(),
-        other_tools: other_tools::OtherTools::default(),
-    };
-    let task = tokio::spawn(runtime.run(request_queue, watched, report_queue));
-    Ok(Engine { handle: Handle::new(requests, events), log_dir, cancel, task })
+    let (runtime, queues, handle) = assembly::assemble(options, shell, store, loaded);
+    let cancel = runtime.cancel.clone();
+    let task = tokio::spawn(runtime.run(queues));
+    Ok(Engine { handle, log_dir, cancel, task })
 }
 
 /// What a request came to.
@@ -207,12 +172,8 @@ struct Runtime {
 }
 
 impl Runtime {
-    async fn run(
-        mut self,
-        mut requests: mpsc::Receiver<Request>,
-        mut watched: mpsc::Receiver<WatchEvent>,
-        mut reports: mpsc::Receiver<Report>,
-    ) {
+    async fn run(mut self, queues: assembly::Queues) {
+        let assembly::Queues { mut requests, mut watched, mut reports } = queues;
         self.recover().await;
         self.follow_config_dir();
         self.find_esphome();
