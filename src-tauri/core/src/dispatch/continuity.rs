@@ -65,6 +65,8 @@ const fn may_be_refused(input: &Input) -> bool {
         | Input::Connected { .. }
         | Input::Returned { .. }
         | Input::Unreachable { .. }
+        | Input::Silent { .. }
+        | Input::HandshakeEnded { .. }
         | Input::ImageLost { .. }
         | Input::Captured { .. }
         | Input::ImageReady { .. }

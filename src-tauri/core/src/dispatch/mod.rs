@@ -8,6 +8,7 @@
 mod building;
 mod bulk;
 mod continuity;
+mod credentials;
 mod flashing;
 mod network;
 mod other_tools;
@@ -113,6 +114,11 @@ pub enum Input {
         /// For which update it was tried.
         update: UpdateId,
     },
+    /// A device that is shown as Online answers neither questions nor connections.
+    Silent {
+        /// Its name.
+        name: String,
+    },
     /// The image of a waiting update can't be read from the artifact store, or isn't what was built.
     ImageLost {
         /// Of which update.
@@ -125,6 +131,13 @@ pub enum Input {
     Captured {
         /// Of which update.
         update: UpdateId,
+    },
+    /// The handshake of a flash is over, and the device may have the image.
+    HandshakeEnded {
+        /// Of which update.
+        update: UpdateId,
+        /// Whether the connection is encrypted.
+        encrypted: bool,
     },
     /// The flasher is about to send the last bytes.
     AboutToComplete(UpdateId),
@@ -393,8 +406,12 @@ impl Dispatch {
             Input::Connected { update, peer } => self.connected(update, peer, now),
             Input::Returned { update, peer } => self.returned(update, peer, now),
             Input::Unreachable { update } => self.unreachable(update, now),
+            Input::Silent { name } => self.silent(&name, now),
             Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
             Input::Captured { update } => self.captured(update, now),
+            Input::HandshakeEnded { update, encrypted } => {
+                self.handshake_ended(update, encrypted, now);
+            }
             Input::AboutToComplete(update) => self.about_to_complete(update, now)?,
             Input::FlashEnded { update, outcome } => self.flash_ended(update, outcome, now),
             Input::Network { connected } => self.network_changed(connected, now),
@@ -551,6 +568,8 @@ impl Dispatch {
             device_errors: 0,
             repeated_blindly: false,
             last_attempt: None,
+            warning: None,
+            encrypted: None,
             avoided: Vec::new(),
         }
     }

@@ -68,6 +68,12 @@ impl Dispatch {
         Some(Target {
             update: update.id,
             name: update.name.clone(),
+            other_name: (build.name != update.name).then(|| build.name.clone()),
+            link_addresses: memory
+                .into_iter()
+                .flat_map(|memory| [memory.link_address, memory.mac])
+                .flatten()
+                .collect(),
             addresses,
             avoid,
             port: build.ota.port,

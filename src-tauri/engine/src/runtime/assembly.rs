@@ -15,7 +15,7 @@ use super::{EngineOptions, Runtime, now, other_tools, surroundings};
 use crate::artifacts::Artifacts;
 use crate::handle::{Handle, Request, Shell};
 use crate::store::{Loaded, Store};
-use crate::watch::{Watch, WatchEvent};
+use crate::watch::{Feeds, Watch, WatchEvent};
 
 /// How many events a client may be behind before it loses some and has to ask for a snapshot.
 const EVENTS_KEPT: usize = 1_024;
@@ -42,7 +42,10 @@ pub(super) fn assemble(
     let publisher = Publisher::new(events.clone(), settings.clone());
     let (targets, target_list) = watch::channel(Vec::new());
     let (watch_events, watched) = mpsc::channel(256);
-    let watch = Watch::start(target_list, watch_events, cancel.child_token());
+    let (online, online_list) = watch::channel(Vec::new());
+    let (watching, is_watching) = watch::channel(false);
+    let feeds = Feeds { targets: target_list, online: online_list, watching: is_watching };
+    let watch = Watch::start(feeds, watch_events, &cancel.child_token());
     let (reports, report_queue) = mpsc::channel(256);
     let runtime = Runtime {
         dispatch: Dispatch::new(settings, updates, memories, wakes, next_id, now()),
@@ -54,6 +57,8 @@ pub(super) fn assemble(
         shell,
         watch,
         targets,
+        online,
+        watching,
         tasks: JoinSet::new(),
         reports,
         cancel,
@@ -61,7 +66,6 @@ pub(super) fn assemble(
         connections: BTreeMap::new(),
         pending: VecDeque::new(),
         commit_due: None,
-        heard: broadcast::channel(64).0,
         surroundings: surroundings::Surroundings::default(),
         other_tools: other_tools::OtherTools::default(),
     };

@@ -4,7 +4,9 @@
 
 mod assembly;
 mod flash;
+mod flash_web;
 mod images;
+mod keys;
 mod other_tools;
 mod overrides;
 mod publish;
@@ -22,14 +24,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use tokio::net::TcpStream;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::{Decision, Dispatch, Effect, Input};
 use wakeflash_core::error::Problem;
-use wakeflash_core::gate::Heard;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{UpdateId, UpdateState};
 use wakeflash_core::view::Refusal;
@@ -37,7 +38,7 @@ use wakeflash_core::view::Refusal;
 use crate::artifacts::Artifacts;
 use crate::handle::{Handle, Shell};
 use crate::store::{Commit, OpenError, Store};
-use crate::watch::{Target, Unreachable, Watch, WatchEvent};
+use crate::watch::{OnlineDevice, Target, Unreachable, Watch, WatchEvent};
 use overrides::Overrides;
 use publish::Publisher;
 use work::Report;
@@ -154,6 +155,9 @@ struct Runtime {
     shell: Arc<dyn Shell>,
     watch: Watch,
     targets: watch::Sender<Vec<Target>>,
+    online: watch::Sender<Vec<OnlineDevice>>,
+    /// Whether somebody looks at the list.
+    watching: watch::Sender<bool>,
     tasks: JoinSet<()>,
     reports: mpsc::Sender<Report>,
     cancel: CancellationToken,
@@ -165,8 +169,6 @@ struct Runtime {
     /// When a commit is tried again after one failed. A point in time, not a pause that every other event
     /// would begin anew.
     commit_due: Option<Instant>,
-    /// Packets of devices, for the gates that are being passed.
-    heard: broadcast::Sender<Heard>,
     surroundings: surroundings::Surroundings,
     other_tools: other_tools::OtherTools,
 }
@@ -370,6 +372,28 @@ impl Runtime {
             }
             different
         });
+        if !touched.is_empty() {
+            self.tell_online();
+        }
+    }
+
+    fn tell_online(&self) {
+        let online: Vec<OnlineDevice> = self
+            .dispatch
+            .online()
+            .into_iter()
+            .map(|(name, addresses)| OnlineDevice {
+                name: name.to_owned(),
+                addresses: addresses.to_vec(),
+            })
+            .collect();
+        self.online.send_if_modified(|list| {
+            let different = *list != online;
+            if different {
+                *list = online;
+            }
+            different
+        });
     }
 
     fn act(&mut self, effect: Effect) {
@@ -388,13 +412,8 @@ impl Runtime {
 
     async fn take_watch_event(&mut self, event: WatchEvent) {
         match event {
-            WatchEvent::Seen { sighting, sender } => {
-                if let Some(sender) = sender {
-                    // No gate is waiting: nobody needs to hear it.
-                    let _ = self.heard.send(Heard { sender, sighting: sighting.clone() });
-                }
-                self.happened(Input::Sighted(sighting)).await;
-            }
+            WatchEvent::Seen(sighting) => self.happened(Input::Sighted(sighting)).await,
+            WatchEvent::Silent { name } => self.happened(Input::Silent { name }).await,
             WatchEvent::Connected { update, peer, stream, .. } => {
                 if self.take_pending().await.is_err() {
                     // What is pending may change what the connection is for. The device will be there again.
@@ -464,6 +483,8 @@ const fn keeps(input: &Input) -> bool {
         | Input::Captured { .. }
         | Input::Returned { .. }
         | Input::Unreachable { .. }
+        // It is asked again while it is shown as Online.
+        | Input::Silent { .. }
         | Input::SourcesChecked { .. }
         | Input::ImageReady { .. }
         // Whoever asked gets the refusal.
@@ -476,6 +497,7 @@ const fn keeps(input: &Input) -> bool {
         | Input::CancelMany(_)
         | Input::SetAddress { .. }
         | Input::Settings(_)
+        | Input::HandshakeEnded { .. }
         | Input::AboutToComplete(_) => false,
     }
 }

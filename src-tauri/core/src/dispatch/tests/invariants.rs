@@ -197,9 +197,11 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Connected { .. }
             | Input::Returned { .. }
             | Input::Unreachable { .. }
+            | Input::Silent { .. }
             | Input::ImageLost { .. }
             | Input::Captured { .. }
             | Input::Network { .. }
+            | Input::HandshakeEnded { .. }
             | Input::AboutToComplete(_)
             | Input::FlashEnded { .. }
             | Input::Recover

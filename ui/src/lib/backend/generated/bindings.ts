@@ -29,6 +29,8 @@ export const commands = {
 	plan: (devices: DeviceId[]) => typedError<InstallPlan, Problem>(__TAURI_INVOKE("plan", { devices })),
 	/**  The updates of a device, newest first; at most 50. */
 	history: (device: DeviceId) => typedError<UpdateRecord[], Problem>(__TAURI_INVOKE("history", { device })),
+	/**  The wakes of a device that were seen, newest last; at most 200. */
+	wakes: (device: DeviceId) => typedError<WakeRecord[], Problem>(__TAURI_INVOKE("wakes", { device })),
 	/**  Where the user says that a device is; null: nothing is said any more. */
 	setAddress: (device: DeviceId, address: string | null) => typedError<null, Problem>(__TAURI_INVOKE("set_address", { device, address })),
 	/**  Begins no new build and no new flash, or does so again. What runs goes on. */
@@ -223,6 +225,8 @@ export type DeviceView = {
 	deployedHash: ConfigHash | null,
 	/**  Known to use deep sleep. */
 	deepSleep: boolean,
+	/**  When it wakes. `None`: nothing is known about that, or it doesn't sleep. */
+	wake: WakeView | null,
 	/**  Its sources differ from what runs on it. */
 	modified: boolean,
 	/**  The ESPHome that is here builds something newer than what runs, or the sources are modified. */
@@ -416,6 +420,17 @@ export type Refusal = {
 	problem: Problem,
 };
 
+/**  What kind of schedule a device has. */
+export type Rhythm = 
+/**  It wakes after about the same time again and again. */
+"regular" | 
+/**  Its wakes follow no period: a button, a movement. */
+"irregular" | 
+/**  A first guess: what its configuration says. */
+"configured" | 
+/**  Too little is known. */
+"unknown";
+
 /**  The user's choices, kept in the store. */
 export type Settings = {
 	/**  The directory of ESPHome's YAML files; `None` until the user has chosen one. */
@@ -504,6 +519,8 @@ export type Status = {
 	store: Problem | null,
 	/**  Why the network can't be watched, when it can't. */
 	network: Problem | null,
+	/**  Other tools that are about to update the same devices. */
+	otherTools: Problem[],
 	/**  Whether no new build and no new flash is begun. */
 	paused: boolean,
 	/**  How many updates are where. */
@@ -611,7 +628,9 @@ acknowledged: boolean } |
 /**  When it was known. */
 at: Timestamp; 
 /**  How it was known. */
-how: InstalledHow } | 
+how: InstalledHow; 
+/**  Whether it is still watched that the device doesn't go back to its old firmware. */
+watched: boolean } | 
 /**  It ended without success. */
 { kind: "failed"; 
 /**  When. */
@@ -645,10 +664,40 @@ export type UpdateView = {
 	attempts: number,
 	/**  The last attempt, when it failed. */
 	lastAttempt: AttemptReport | null,
+	/**  Why the device may not take it, known before it has been tried. */
+	warning: Problem | null,
+	/**  Whether the firmware travelled encrypted; `None`: it was not sent yet. */
+	encrypted: boolean | null,
 	/**  The hash of what is to be installed. */
 	wantedHash: ConfigHash | null,
 	/**  The ESPHome that built it. */
 	wantedVersion: string | null,
+};
+
+/**  A wake that was seen. */
+export type WakeRecord = {
+	/**  When it was first noticed. */
+	at: Timestamp,
+	/**  How long it lasted. `None`: it lasts, or nobody saw its end. */
+	awakeSeconds: number | null,
+	/**  It was flashed in this wake. */
+	flashed: boolean,
+};
+
+/**  When a device wakes, as far as it is known. */
+export type WakeView = {
+	/**  What kind of schedule it has. */
+	rhythm: Rhythm,
+	/**  The usual time between two wakes. */
+	periodSeconds: number | null,
+	/**  How much earlier or later than expected it may be. */
+	jitterSeconds: number | null,
+	/**  The middle of the next expected wake. `None`: nothing tells. */
+	next: Timestamp | null,
+	/**  It should have woken, and hasn't. */
+	overdue: boolean,
+	/**  How long it is usually awake. */
+	windowSeconds: number | null,
 };
 
 /* Tauri Specta runtime */
