@@ -19,10 +19,7 @@ impl Dispatch {
         let wanted = update.is_some_and(|update| self.may_hold(update));
         let ready = match update.map(|update| &update.state) {
             Some(UpdateState::Waiting { delivery, retry_at })
-                if !self.settings.paused
-                    && wanted
-                    && pause_is_over(*retry_at, now)
-                    && !delivery.avoids(peer, now) =>
+                if pause_is_over(*retry_at, now) && !delivery.avoids(peer, now) && wanted =>
             {
                 Some(delivery.clone())
             }
@@ -301,7 +298,8 @@ impl Dispatch {
             | UpdateState::Cancelled { .. }
             | UpdateState::Superseded { .. } => None,
         });
-        let doubts = self.heard.values().filter_map(Heard::doubt_ends_at);
+        let doubts =
+            self.heard.values().filter(|_| self.connected).filter_map(Heard::doubt_ends_at);
         let looks = self.look_again_at(now);
         of_updates.chain(doubts).chain(self.first_look_until).chain(looks).min()
     }

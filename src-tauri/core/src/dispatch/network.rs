@@ -170,6 +170,10 @@ impl Dispatch {
     fn remember(&mut self, sighting: &Sighting, now: Timestamp) -> bool {
         self.touch(&sighting.name);
         let heard = self.heard.entry(sighting.name.clone()).or_default();
+        if sighting.kind == SightingKind::Gone && !self.connected {
+            heard.expired = true;
+            return false;
+        }
         if sighting.kind == SightingKind::Gone {
             // Records that run out do so long after the device went.
             let end = if is_fresh(sighting) { Some(now) } else { heard.memory.last_seen };
@@ -194,6 +198,7 @@ impl Dispatch {
         let woke = heard.liveness != Liveness::Alive;
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
+        heard.expired = false;
         let stale = heard
             .stored_last_seen
             .is_none_or(|stored| stored > now || now.since(stored) > LAST_SEEN_PRECISION);
@@ -297,6 +302,7 @@ impl Dispatch {
         let heard = self.heard.entry(name.to_owned()).or_default();
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
+        heard.expired = false;
         heard.memory.last_seen = Some(now);
     }
 
@@ -354,13 +360,16 @@ impl Dispatch {
     pub(super) fn unreachable(&mut self, id: UpdateId, now: Timestamp) {
         let Some(name) = self.updates.get(&id).map(|update| update.name.clone()) else { return };
         let Some(heard) = self.heard.get_mut(&name) else { return };
-        if heard.liveness == Liveness::Alive {
+        if heard.liveness == Liveness::Alive && self.connected {
             heard.doubted_since.get_or_insert(now);
         }
     }
 
     /// A device that went without a goodbye is no longer shown as Online.
     pub(super) fn settle_doubts(&mut self, now: Timestamp) {
+        if !self.connected {
+            return;
+        }
         for heard in self.heard.values_mut() {
             // The clock was set back: the doubt begins now.
             heard.doubted_since = heard.doubted_since.map(|since| since.min(now));

@@ -39,6 +39,9 @@ impl Dispatch {
 
     /// A device that was asked and tried to reach, in vain, is gone.
     pub(super) fn silent(&mut self, name: &str) {
+        if !self.connected {
+            return;
+        }
         let Some(heard) = self.heard.get(name) else { return };
         let (Liveness::Alive, Some(last)) = (heard.liveness, heard.memory.last_seen) else {
             return;

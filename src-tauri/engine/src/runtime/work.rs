@@ -34,6 +34,8 @@ pub(super) enum Report {
     Configs(u32, ConfigsEvent),
     /// What one search for ESPHome found.
     Located(u32, EsphomeStatus),
+    /// The devices that another tool is about to update.
+    OtherTools(BTreeSet<DeviceId>),
     InstallWent(String),
     InstallEnded(EsphomeStatus),
     SourcesChecked {
@@ -192,6 +194,7 @@ impl Runtime {
         match report {
             Report::Configs(generation, event) => self.take_configs_event(generation, event).await,
             Report::Located(search, status) => self.esphome_located(search, status).await,
+            Report::OtherTools(queued) => self.other_tools_found(queued),
             Report::InstallWent(step) => self.esphome_install_went(step),
             Report::InstallEnded(status) => self.esphome_installed(status).await,
             Report::SourcesChecked { update, image, dir, changes } => {
@@ -250,6 +253,7 @@ impl Runtime {
             }
             Report::Configs(..)
             | Report::Located(..)
+            | Report::OtherTools(_)
             | Report::InstallWent(_)
             | Report::InstallEnded(_)
             | Report::SourcesChecked { .. }
