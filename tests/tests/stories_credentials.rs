@@ -1,5 +1,6 @@
 //! Passwords: the device has that of the firmware that runs on it, whatever the new build says.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -31,6 +32,7 @@ async fn a_changed_password_is_tried_and_then_the_one_that_the_device_still_has(
     let row = stage.until_state("installed", SOON).await?;
     ensure!(row.update.context("no update")?.encrypted == Some(false));
 
+    stage.device.sleep(true).await?;
     stage.write(&with_another_password()).await?;
     let row = stage.until_built().await?;
     // Wakeflash has installed the firmware that runs there, and knows its password.
@@ -75,7 +77,7 @@ async fn a_changed_password_of_firmware_that_nobody_knows_is_warned_of_before_th
 async fn what_a_stranger_answers_at_the_devices_address_is_no_failure_of_the_update() -> Result<()>
 {
     let Some(mut stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
-    let host = stage.lan.host("peer").await?;
+    let (mut host, mut other) = (stage.lan.host("peer").await?, stage.lan.host("stranger").await?);
     let port = new_yaml().ota_port;
     let device = ScriptedDevice::start(&host, "sleepy", port, &stage.old).await?;
     device.announce(Some(stage.old.config_hash)).await?;
@@ -85,7 +87,10 @@ async fn what_a_stranger_answers_at_the_devices_address_is_no_failure_of_the_upd
     drop(device);
 
     // Its address has gone to another device, which takes no update.
-    let stranger = ScriptedDevice::start(&host, "kitchen", port, &stage.old).await?;
+    let address = host.address();
+    host.set_address(Ipv4Addr::new(10, 77, 0, 200)).await?;
+    other.set_address(address).await?;
+    let stranger = ScriptedDevice::start(&other, "kitchen", port, &stage.old).await?;
     stranger.play(Script::default().fault(At::Greeting, Fault::Error(0x84))).await?;
     stranger.announce(None).await?;
     stage.command("install").await?;
