@@ -1,15 +1,18 @@
 //! Wakeflash, the application: puts the engine, the window, the tray and the notifications together.
 
 mod app;
+mod autostart;
 pub mod cli;
-#[cfg(target_os = "linux")]
-mod clicks;
 mod commands;
 mod desktop;
 mod events;
+mod language;
 mod logging;
 mod notify;
+mod page;
 mod paths;
+mod preferences;
+mod quit;
 mod signals;
 mod state;
 mod tasks;

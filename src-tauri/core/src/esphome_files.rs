@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::device::ConfigHash;
 use crate::error::Problem;
-use crate::update::{Encryption, OtaParameters, Secret};
+use crate::schedule::SleepPlan;
+use crate::update::{Encryption, OtaMethod, OtaParameters, Secret};
 
 /// `storage/FILE.json`: what the last compile (or `--only-generate`) recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct Validated {
     pub address: Option<String>,
     /// It has `deep_sleep:`.
     pub deep_sleep: bool,
+    /// The durations of `deep_sleep:`.
+    pub sleep_plan: Option<SleepPlan>,
     /// It has `mdns:`, and not disabled.
     pub mdns: bool,
     /// The ESPHome that validated it.
@@ -59,6 +62,8 @@ pub struct BuildInfo {
     pub config_hash: Option<ConfigHash>,
     /// `esphome_version`.
     pub esphome_version: Option<String>,
+    /// `build_time`, in seconds since 1970.
+    pub build_time: Option<i64>,
 }
 
 /// Reads `storage/FILE.json`.
@@ -94,13 +99,14 @@ pub fn build_info(bytes: &[u8]) -> Result<BuildInfo, Problem> {
     Ok(BuildInfo {
         config_hash: hash.and_then(|hash| u32::try_from(hash).ok()).map(ConfigHash),
         esphome_version: text(root.get("esphome_version")),
+        build_time: root.get("build_time").and_then(Value::as_i64),
     })
 }
 
 /// Reads `storage/FILE.validated.json`; `platform` gives the default port.
 ///
 /// # Errors
-/// It is no JSON object with a configuration, or that has no `ota: platform: esphome`.
+/// It is no JSON object with a configuration, or that takes no updates over the air.
 pub fn validated(bytes: &[u8], platform: Option<&str>) -> Result<Validated, Problem> {
     let root = object(bytes, "validated configuration")?;
     let config = root
@@ -117,6 +123,10 @@ pub fn validated(bytes: &[u8], platform: Option<&str>) -> Result<Validated, Prob
         ota: ota_parameters(config, platform)?,
         address,
         deep_sleep: at("/deep_sleep").is_some(),
+        sleep_plan: SleepPlan::read(
+            text(at("/deep_sleep/run_duration")).as_deref(),
+            text(at("/deep_sleep/sleep_duration")).as_deref(),
+        ),
         mdns: at("/mdns").is_some() && at("/mdns/disabled") != Some(&Value::Bool(true)),
         esphome_version: text(root.get("esphome")),
     })
@@ -150,9 +160,8 @@ fn ota_parameters(config: &Value, platform: Option<&str>) -> Result<OtaParameter
     let is =
         |entry: &&Value, name: &str| entry.get("platform").and_then(Value::as_str) == Some(name);
     let Some(ota) = entries.iter().find(|entry| is(entry, "esphome")) else {
-        return Err(no_ota(entries.iter().any(|entry| is(entry, "web_server"))));
+        return web_server(config, entries.iter().any(|entry| is(entry, "web_server")));
     };
-    let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
     let port = match ota.get("port").and_then(number) {
         Some(port) => u16::try_from(port).ok(),
         None => default_port(platform),
@@ -162,10 +171,30 @@ fn ota_parameters(config: &Value, platform: Option<&str>) -> Result<OtaParameter
             .with_help("Set `port:` in the `ota:` section.")
     })?;
     Ok(OtaParameters {
+        method: OtaMethod::Native,
         port,
         password: text(ota.get("password")).map(Secret),
         encryption: encryption(ota, config.pointer("/api/encryption/key")),
     })
+}
+
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// Without ESPHome's own protocol the web server has to take the image, if there is one: the platform alone
+/// also serves a captive portal, which `esphome upload` can't use.
+fn web_server(config: &Value, platform: bool) -> Result<OtaParameters, Problem> {
+    let Some(block) = config.get("web_server").filter(|block| platform && block.is_object()) else {
+        return Err(no_ota(platform));
+    };
+    let port = block.get("port").map_or(Some(80), number).and_then(|port| u16::try_from(port).ok());
+    let port = port.filter(|port| *port != 0).ok_or_else(|| {
+        Problem::new("ota.port", "The port of `web_server:` can't be told.")
+            .with_help("Set `port:` in the `web_server:` section.")
+    })?;
+    let (password, encryption) = (None, Encryption::None);
+    Ok(OtaParameters { method: OtaMethod::WebServer, port, password, encryption })
 }
 
 /// A key in `ota:` demands encryption; a key in `api:` alone makes it welcome.
@@ -185,7 +214,7 @@ fn encryption(ota: &Value, api_key: Option<&Value>) -> Encryption {
 
 fn no_ota(web_server: bool) -> Problem {
     let message = if web_server {
-        "The configuration takes updates by `ota: platform: web_server` only."
+        "The configuration takes updates by `ota: platform: web_server` only, and has no `web_server:`."
     } else {
         "The configuration has no `ota: platform: esphome`, so the device takes no updates over the air."
     };
@@ -274,7 +303,7 @@ mod tests {
     fn a_validated_configuration_gives_the_parameters() {
         let v = validated(
             br#"{"esphome":"2026.10.0","config":{"esphome":{"name":"s"},"wifi":{"use_address":"s.local",
-            "manual_ip":{"static_ip":"192.0.2.1"}},"deep_sleep":{"run_duration":"10s"},"mdns":{"disabled":false},
+            "manual_ip":{"static_ip":"192.0.2.1"}},"deep_sleep":{"run_duration":"10s","sleep_duration":"5min"},"mdns":{"disabled":false},
             "ota":[{"platform":"web_server"},{"platform":"esphome","port":13232,"password":"hunter2"}]}}"#,
             Some("esp32"),
         )
@@ -284,6 +313,7 @@ mod tests {
         assert_eq!(v.ota.encryption, Encryption::None);
         assert_eq!(v.address.as_deref(), Some("s.local"));
         assert!(v.deep_sleep && v.mdns);
+        assert_eq!(v.sleep_plan, SleepPlan::read(Some("10s"), Some("5min")));
     }
 
     #[test]
@@ -334,8 +364,31 @@ mod tests {
         let missing = ota("{}").unwrap_err();
         assert_eq!(missing.code, "ota.missing");
         assert!(missing.help.is_some());
-        let web = ota(r#"{"ota":[{"platform":"web_server"}]}"#).unwrap_err();
+        let web = ota(r#"{"ota":[{"platform":"web_server"}],"captive_portal":{}}"#).unwrap_err();
         assert!(web.message.contains("web_server"));
+    }
+
+    #[test]
+    fn the_web_server_takes_the_image_when_nothing_better_does() {
+        let by = |json| ota(json).map(|ota| (ota.method, ota.port));
+        let web = r#"{"ota":[{"platform":"web_server"}],"web_server":{"port":8080},
+            "api":{"encryption":{"key":"k"}}}"#;
+        assert_eq!(by(web), Ok((OtaMethod::WebServer, 8080)));
+        assert_eq!(ota(web).unwrap().encryption, Encryption::None);
+        let usual = r#"{"ota":[{"platform":"web_server"}],"web_server":{}}"#;
+        assert_eq!(by(usual), Ok((OtaMethod::WebServer, 80)));
+        let zero = r#"{"ota":[{"platform":"web_server"}],"web_server":{"port":0}}"#;
+        assert_eq!(by(zero).unwrap_err().code, "ota.port");
+        assert_eq!(by(r#"{"web_server":{"port":80}}"#).unwrap_err().code, "ota.missing");
+        let both = r#"{"ota":[{"platform":"web_server"},{"platform":"esphome"}],"web_server":{}}"#;
+        assert_eq!(by(both), Ok((OtaMethod::Native, 3232)));
+    }
+
+    #[test]
+    fn parameters_that_were_stored_before_there_were_two_methods_are_read() {
+        let before = r#"{"port":3232,"password":null,"encryption":"none"}"#;
+        let parameters: OtaParameters = serde_json::from_str(before).unwrap();
+        assert_eq!(parameters.method, OtaMethod::Native);
     }
 
     #[test]

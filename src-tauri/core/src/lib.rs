@@ -3,6 +3,7 @@
 //! Nothing in this crate does I/O or reads a clock. Time is an argument, the network is a value, and
 //! everything that has to be done is returned as an [`dispatch::Effect`] for the engine to carry out.
 
+pub mod address;
 pub mod compile;
 pub mod config;
 pub mod credentials;
@@ -14,10 +15,15 @@ pub mod gate;
 pub mod image;
 pub mod knock;
 pub mod mdns;
+pub mod notification;
 pub mod ota;
 pub mod retry;
+pub mod schedule;
+pub mod scrub;
 pub mod settings;
 pub mod time;
 pub mod tray;
 pub mod update;
+pub mod upload;
 pub mod view;
+pub mod words;

@@ -3,6 +3,7 @@
 
 mod delivery;
 mod kind;
+mod sources;
 
 use core::fmt;
 use core::net::IpAddr;
@@ -11,10 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::{ConfigHash, DeviceId, MacAddress};
 use crate::error::Problem;
+use crate::schedule::SleepPlan;
 use crate::time::Timestamp;
 
 pub use delivery::{AttemptReport, AvoidedAddress, Delivery, PasswordChoice, SourceTracking};
 pub use kind::StateKind;
+pub use sources::sources_digest;
 
 /// Names an update; a later one has a greater number.
 #[derive(
@@ -88,10 +91,25 @@ pub enum SourceChangeKind {
     Unreadable,
 }
 
+/// By which protocol a device takes its firmware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OtaMethod {
+    /// ESPHome's own (`ota: platform: esphome`).
+    #[default]
+    Native,
+    /// HTTP (`ota: platform: web_server` and no other), which `esphome upload` speaks: in the clear, with the
+    /// login of the configuration. So there is no OTA password and no encryption.
+    WebServer,
+}
+
 /// How the device of a build takes its firmware.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtaParameters {
-    /// The port of `ota: platform: esphome`.
+    /// By which protocol.
+    #[serde(default)]
+    pub method: OtaMethod,
+    /// The port of `ota: platform: esphome`, or of `web_server:`.
     pub port: u16,
     /// Its password; `None`: no authentication.
     pub password: Option<Secret>,
@@ -145,6 +163,9 @@ pub struct Build {
     pub address: Option<String>,
     /// The build has `deep_sleep:`.
     pub deep_sleep: bool,
+    /// The durations of `deep_sleep:`.
+    #[serde(default)]
+    pub sleep_plan: Option<SleepPlan>,
     /// The build answers on mDNS (no `mdns: disabled: true`).
     pub mdns: bool,
 }
@@ -179,6 +200,17 @@ pub enum InstalledHow {
     Returned,
     /// Nothing was sent: the device already ran this build.
     AlreadyRunning,
+}
+
+/// Whether the device may still go back to its old firmware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackWatch {
+    /// The new firmware must show itself over the device's next wake.
+    Watched,
+    /// It stayed, or it wasn't this update that brought it.
+    #[default]
+    Over,
 }
 
 /// Where an update stands. A variant carries what that state needs, and nothing else does.
@@ -242,6 +274,9 @@ pub enum UpdateState {
         at: Timestamp,
         /// How it was known.
         how: InstalledHow,
+        /// Whether it stays so is still watched.
+        #[serde(default)]
+        watch: RollbackWatch,
     },
     /// It ended without success.
     Failed {
@@ -373,13 +408,60 @@ pub struct Update {
     /// same name doesn't get the image; a new request accepts the board that is there then.
     #[serde(default)]
     pub mac: Option<MacAddress>,
+    /// How many bytes its compressed image has, once that was made.
+    #[serde(default)]
+    pub wire_size: Option<u32>,
+    /// What was known of its delivery when a state without one followed.
+    #[serde(default)]
+    pub ended_delivery: Option<Shipped>,
     /// Where it stands.
     pub state: UpdateState,
     /// What happened so far, oldest first; bounded by [`Update::TIMELINE_LIMIT`].
     pub timeline: Vec<TimelineEntry>,
 }
 
+/// What the history says about a delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shipped {
+    /// The image's size in bytes.
+    pub image_size: u64,
+    /// The hash of the build.
+    pub config_hash: Option<ConfigHash>,
+    /// The ESPHome that built it.
+    pub version: Option<String>,
+    /// Attempts that opened a connection.
+    pub attempts: u32,
+    /// Whether the last attempt that got through the handshake was encrypted.
+    #[serde(default)]
+    pub encrypted: Option<bool>,
+}
+
+impl Shipped {
+    fn of(delivery: &Delivery) -> Self {
+        Self {
+            image_size: delivery.build.size,
+            config_hash: delivery.build.config_hash,
+            version: delivery.build.esphome_version.clone(),
+            attempts: delivery.attempts,
+            encrypted: delivery.encrypted,
+        }
+    }
+}
+
 impl Update {
+    /// Goes to another state, whatever the table says; what is known of the delivery isn't lost.
+    pub fn become_state(&mut self, state: UpdateState) {
+        let delivered = self.state.delivery().map(Shipped::of);
+        self.ended_delivery = delivered.or(self.ended_delivery.take());
+        self.state = state;
+    }
+
+    /// What is known about what is, or was, delivered.
+    #[must_use]
+    pub fn shipped(&self) -> Option<Shipped> {
+        self.state.delivery().map(Shipped::of).or_else(|| self.ended_delivery.clone())
+    }
+
     /// The hash of the build, when the device can't have announced it before the request: whoever announces
     /// it runs this build.
     #[must_use]
@@ -429,6 +511,8 @@ mod tests {
             requested_at: Timestamp::from_millis(0),
             known_hashes: Vec::new(),
             mac: None,
+            wire_size: None,
+            ended_delivery: None,
             state: UpdateState::Queued,
             timeline: Vec::new(),
         };

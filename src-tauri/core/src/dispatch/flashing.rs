@@ -7,7 +7,7 @@ use crate::ota::FailureClass;
 use crate::retry::{AFTER_REFUSED_GATE, AT_ANOTHER_DEVICE, NextStep, next_step, pause_is_over};
 use crate::time::Timestamp;
 use crate::update::{
-    Acknowledgement, AttemptReport, AvoidedAddress, Delivery, FlashStage, InstalledHow,
+    Acknowledgement, AttemptReport, AvoidedAddress, Delivery, FlashStage, InstalledHow, OtaMethod,
     PasswordChoice, StateKind, Update, UpdateId, UpdateState,
 };
 
@@ -15,12 +15,14 @@ use super::{Dispatch, Effect, FlashOutcome, Heard, Liveness};
 
 impl Dispatch {
     pub(super) fn connected(&mut self, id: UpdateId, peer: IpAddr, now: Timestamp) {
-        let flashing = self.count(StateKind::Flashing);
-        let ready = match self.updates.get(&id).map(|update| &update.state) {
+        let update = self.updates.get(&id);
+        let wanted = update.is_some_and(|update| self.may_hold(update));
+        let ready = match update.map(|update| &update.state) {
             Some(UpdateState::Waiting { delivery, retry_at })
-                if pause_is_over(*retry_at, now)
-                    && !delivery.avoids(peer, now)
-                    && flashing < usize::from(self.settings.max_flashes) =>
+                if !self.settings.paused
+                    && wanted
+                    && pause_is_over(*retry_at, now)
+                    && !delivery.avoids(peer, now) =>
             {
                 Some(delivery.clone())
             }
@@ -83,8 +85,18 @@ impl Dispatch {
         if let UpdateState::Flashing { stage, .. } = &mut update.state {
             *stage = FlashStage::MayBeComplete;
         }
-        update.note(now, "Almost the whole image is sent; from here on the device may install it.");
-        let hash = update.state.delivery().and_then(|delivery| delivery.build.config_hash);
+        let build = update.state.delivery().map(|delivery| &delivery.build);
+        let hash = build.and_then(|build| build.config_hash);
+        let text = match build.map(|build| build.ota.method) {
+            // ESPHome can't be held up before the end.
+            Some(OtaMethod::WebServer) => {
+                "ESPHome sends the image; from here on the device may install it."
+            }
+            Some(OtaMethod::Native) | None => {
+                "Almost the whole image is sent; from here on the device may install it."
+            }
+        };
+        update.note(now, text);
         let name = update.name.clone();
         if let Some(hash) = hash {
             self.change_memory(&name).note_hash(hash);
@@ -187,6 +199,9 @@ impl Dispatch {
             peer,
             returned_at: None,
         };
+        if let Some(name) = self.updates.get(&id).map(|update| update.name.clone()) {
+            self.note_flashed(&name);
+        }
         self.go(id, confirming, now, text);
     }
 
@@ -237,6 +252,8 @@ impl Dispatch {
             self.take_return_for_word(id, now);
         }
         self.settle_doubts(now);
+        self.look_ahead(now);
+        self.tell_overdue(now);
         if self.first_look_until.is_some_and(|until| until <= now) {
             self.first_look_until = None;
             // What is remembered and has not been heard since the start turns from Unknown to gone.
@@ -269,12 +286,9 @@ impl Dispatch {
         let of_updates = self.updates.values().filter_map(|update| match &update.state {
             UpdateState::Waiting { delivery, retry_at } => {
                 let avoided = delivery.avoided.iter().map(|avoided| avoided.until);
-                retry_at
-                    .iter()
-                    .copied()
-                    .chain(avoided)
-                    .filter(|at| !pause_is_over(Some(*at), now))
-                    .min()
+                let pauses = retry_at.iter().copied().chain(avoided);
+                let pauses = pauses.filter(|at| !pause_is_over(Some(*at), now));
+                pauses.chain(self.pace(&update.name, now).1).min()
             }
             UpdateState::Confirming { .. } if is_from_the_future(update, now) => Some(now),
             UpdateState::Confirming { .. } => self.silence_decides_at(update),
@@ -288,7 +302,8 @@ impl Dispatch {
             | UpdateState::Superseded { .. } => None,
         });
         let doubts = self.heard.values().filter_map(Heard::doubt_ends_at);
-        of_updates.chain(doubts).chain(self.first_look_until).min()
+        let looks = self.look_again_at(now);
+        of_updates.chain(doubts).chain(self.first_look_until).chain(looks).min()
     }
 }
 

@@ -6,14 +6,18 @@
 //! does not come again by itself (the end of a build or a flash) it must then hand in again, in order.
 
 mod building;
+mod bulk;
 mod credentials;
 mod flashing;
 mod network;
 mod requests;
+mod rollback;
 mod rows;
+mod slots;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod wakes;
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -22,15 +26,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::device::{ConfigFile, DeviceId, DeviceMemory, Sighting};
 use crate::error::Problem;
 use crate::ota::FailureClass;
+use crate::schedule::{Schedule, SleepPlan, Wake};
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::update::{
     Build, Delivery, PasswordChoice, SourceChange, StateKind, Update, UpdateId, UpdateState,
 };
-use crate::view::Notification;
+use crate::view::{Notification, Refusal};
 
 pub use network::{DOUBT, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
+pub use slots::HELD_LONG;
 pub use targets::KNOCK_PERIOD;
+pub use wakes::FAST;
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -45,6 +52,24 @@ pub enum Input {
     Rebuild(DeviceId),
     /// The user wants a held update flashed as it was built.
     FlashAnyway(DeviceId),
+    /// The user wants many devices built and flashed; those with an update under way are left alone.
+    InstallMany(Vec<DeviceId>),
+    /// The user ends the updates of many devices.
+    CancelMany(Vec<DeviceId>),
+    /// The user says where a device is, or no longer says it.
+    SetAddress {
+        /// Which device.
+        device: DeviceId,
+        /// What was entered.
+        address: Option<String>,
+    },
+    /// The image of a waiting update was compressed.
+    ImageReady {
+        /// Of which update.
+        update: UpdateId,
+        /// How many bytes will be sent.
+        wire_size: u32,
+    },
     /// The user changed the settings.
     Settings(Settings),
     /// The config directory was read; this is all that is in it.
@@ -86,12 +111,23 @@ pub enum Input {
         /// For which update it was tried.
         update: UpdateId,
     },
+    /// A device that is shown as Online answers neither questions nor connections.
+    Silent {
+        /// Its name.
+        name: String,
+    },
     /// The image of a waiting update can't be read from the artifact store, or isn't what was built.
     ImageLost {
         /// Of which update.
         update: UpdateId,
         /// What the user reads.
         problem: Problem,
+    },
+    /// The gate has opened for a flash, and its device is held: it can't sleep until it has its image, or
+    /// until it gives up.
+    Captured {
+        /// Of which update.
+        update: UpdateId,
     },
     /// The handshake of a flash is over, and the device may have the image.
     HandshakeEnded {
@@ -160,6 +196,8 @@ pub enum Effect {
         /// With which password.
         password: PasswordChoice,
     },
+    /// Let a flash whose device is held send its image.
+    GrantTransfer(UpdateId),
     /// Close the connection that was just reported; a flash that runs keeps its own.
     DropConnection(UpdateId),
     /// End a running flash; the connection is closed.
@@ -193,6 +231,8 @@ pub struct Decision {
     pub memories: BTreeMap<String, DeviceMemory>,
     /// The settings before, when they are to be stored.
     pub settings: Option<Settings>,
+    /// The wakes before of the devices whose wakes are to be stored.
+    pub wakes: BTreeMap<String, Vec<Wake>>,
     /// The rows that may look different now.
     pub touched: BTreeSet<DeviceId>,
     /// What to do after the commit.
@@ -201,6 +241,8 @@ pub struct Decision {
     pub refused: Vec<IllegalTransition>,
     /// The update that a request started.
     pub started: Option<UpdateId>,
+    /// The devices that a request for many could not be met for.
+    pub refusals: Vec<Refusal>,
     /// The configurations before, when the settings named another directory.
     configs: Option<BTreeMap<DeviceId, ConfigFile>>,
 }
@@ -209,7 +251,10 @@ impl Decision {
     /// Whether anything must be stored.
     #[must_use]
     pub fn is_durable(&self) -> bool {
-        !self.updates.is_empty() || !self.memories.is_empty() || self.settings.is_some()
+        !self.updates.is_empty()
+            || !self.memories.is_empty()
+            || !self.wakes.is_empty()
+            || self.settings.is_some()
     }
 }
 
@@ -231,6 +276,14 @@ struct Heard {
     liveness: Liveness,
     /// Since when it can't be reached and has said nothing.
     doubted_since: Option<Timestamp>,
+    /// The wakes that were seen, oldest first.
+    wakes: Vec<Wake>,
+    /// The present wake could not be stored: the next evidence begins it.
+    wake_lost: bool,
+    /// What they say.
+    learned: Schedule,
+    /// The next wake, and whether it is late, as they were when it was last looked.
+    outlook: (Option<Timestamp>, bool),
 }
 
 impl Heard {
@@ -252,6 +305,15 @@ pub struct Dispatch {
     builder: Option<bool>,
     /// Until then it is too early to say that a remembered device is gone; `None` after that.
     first_look_until: Option<Timestamp>,
+    /// The devices that are held, and those that images are being sent to.
+    slots: BTreeMap<UpdateId, slots::Slot>,
+    /// The names of the devices whose configurations use deep sleep, and what they say about it.
+    sleepers: BTreeSet<String>,
+    plans: BTreeMap<String, SleepPlan>,
+    /// Since when wakes can't have been missed for want of listening.
+    listening_since: Timestamp,
+    /// When it was last looked whose wake is due.
+    looked_at: Timestamp,
     decision: Decision,
 }
 
@@ -259,22 +321,26 @@ impl Dispatch {
     /// How long after the start a remembered device counts as Unknown rather than gone.
     pub const FIRST_LOOK: Duration = Duration::from_secs(10);
 
-    /// Starts from what was stored. `next_id` is greater than that of every update that ever was.
+    /// Starts from what was stored; `wakes` oldest first, by the device's name. `next_id` is greater than that of every update that ever was.
     #[must_use]
     pub fn new(
         settings: Settings,
         updates: Vec<Update>,
         memories: BTreeMap<String, DeviceMemory>,
+        wakes: BTreeMap<String, Vec<Wake>>,
         next_id: u32,
         now: Timestamp,
     ) -> Self {
-        let heard = memories
-            .into_iter()
-            .map(|(name, memory)| {
-                let stored_last_seen = memory.last_seen;
-                (name, Heard { memory, stored_last_seen, ..Heard::default() })
-            })
-            .collect();
+        let mut heard: BTreeMap<String, Heard> = BTreeMap::new();
+        for (name, memory) in memories {
+            let stored_last_seen = memory.last_seen;
+            heard.insert(name, Heard { memory, stored_last_seen, ..Heard::default() });
+        }
+        for (name, wakes) in wakes {
+            let heard = heard.entry(name).or_default();
+            heard.learned = Schedule::learn(&wakes);
+            heard.wakes = wakes;
+        }
         // A number that is given twice would put one update in the place of another.
         let after_loaded =
             updates.iter().map(|update| update.id.0.saturating_add(1)).max().unwrap_or(0);
@@ -287,6 +353,11 @@ impl Dispatch {
             next_id: next_id.max(after_loaded),
             builder: None,
             first_look_until: Some(now + Self::FIRST_LOOK),
+            slots: BTreeMap::new(),
+            sleepers: BTreeSet::new(),
+            plans: BTreeMap::new(),
+            listening_since: now,
+            looked_at: now,
             decision: Decision::default(),
         }
     }
@@ -303,6 +374,12 @@ impl Dispatch {
             Input::Retry(device) => self.retry(&device, now)?,
             Input::Rebuild(device) => self.rebuild(&device, now)?,
             Input::FlashAnyway(device) => self.flash_anyway(&device, now)?,
+            Input::InstallMany(devices) => self.install_many(&devices, now),
+            Input::CancelMany(devices) => self.cancel_many(&devices, now),
+            Input::SetAddress { device, address } => {
+                self.set_address(&device, address.as_deref())?;
+            }
+            Input::ImageReady { update, wire_size } => self.image_ready(update, wire_size),
             Input::Settings(settings) => self.change_settings(settings)?,
             Input::Configs(files) => self.take_configs(files),
             Input::SourcesChecked { update, changes } => self.sources_checked(update, changes, now),
@@ -312,7 +389,9 @@ impl Dispatch {
             Input::Connected { update, peer } => self.connected(update, peer, now),
             Input::Returned { update, peer } => self.returned(update, peer, now),
             Input::Unreachable { update } => self.unreachable(update, now),
+            Input::Silent { name } => self.silent(&name),
             Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
+            Input::Captured { update } => self.captured(update, now),
             Input::HandshakeEnded { update, encrypted } => {
                 self.handshake_ended(update, encrypted, now);
             }
@@ -322,11 +401,17 @@ impl Dispatch {
             Input::Tick => self.tick(now),
         }
         self.fill_build_slots(now);
+        self.fill_transfer_slots(now);
         Ok(core::mem::take(&mut self.decision))
     }
 
     /// Takes back what a decision changed, when it could not be stored.
     pub fn undo(&mut self, decision: Decision) {
+        for effect in &decision.effects {
+            if let Effect::GrantTransfer(id) = effect {
+                self.take_back_grant(*id);
+            }
+        }
         for (id, before) in decision.updates {
             match before {
                 Some(update) => drop(self.updates.insert(id, update)),
@@ -340,11 +425,21 @@ impl Dispatch {
                 heard.stored_last_seen = None;
             }
         }
+        for (name, before) in decision.wakes {
+            if let Some(heard) = self.heard.get_mut(&name) {
+                heard.learned = Schedule::learn(&before);
+                let begun = before.last().map(|wake| wake.number)
+                    != heard.wakes.last().map(|wake| wake.number);
+                heard.wake_lost |= begun;
+                heard.wakes = before;
+            }
+        }
         if let Some(before) = decision.settings {
             self.settings = before;
         }
         if let Some(before) = decision.configs {
             self.configs = before;
+            self.take_plans();
         }
     }
 
@@ -432,7 +527,7 @@ impl Dispatch {
             return false;
         }
         if let Some(update) = self.change(id) {
-            update.state = to;
+            update.become_state(to);
             update.note(now, text);
         }
         true
@@ -462,7 +557,7 @@ impl Dispatch {
     }
 
     fn notify(&mut self, notification: Notification) {
-        if self.settings.notifications {
+        if notification.kind.is_wanted(self.settings.notify) {
             self.decision.effects.push(Effect::Notify(notification));
         }
     }

@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use crate::device::{DeviceId, DeviceMemory, Presence, Sighting, SightingKind, Source};
 use crate::error::Problem;
@@ -12,6 +13,7 @@ use crate::update::{
     UpdateId, UpdateState,
 };
 
+use super::rollback::rollback_watch;
 use super::{Dispatch, Effect, Heard, Liveness};
 
 /// After its final acknowledgement a device reboots about 100 ms later (ESPHome's OTA component); what it
@@ -33,10 +35,10 @@ pub const DOUBT: Duration = Duration::from_secs(10);
 const ADDRESSES_KEPT: usize = 4;
 
 /// How stale the stored `last_seen` may be.
-const LAST_SEEN_PRECISION: Duration = Duration::from_secs(60);
+const LAST_SEEN_PRECISION: Duration = Duration::from_secs(300);
 
 /// What a sighting says about the firmware that an update is to install.
-enum Word {
+pub(super) enum Word {
     /// It runs.
     Wanted,
     /// Something else runs.
@@ -45,7 +47,7 @@ enum Word {
     Silent,
 }
 
-fn word(build: &Build, sighting: &Sighting) -> Word {
+pub(super) fn word(build: &Build, sighting: &Sighting) -> Word {
     let versions_differ = matches!(
         (&build.esphome_version, &sighting.version),
         (Some(wanted), Some(seen)) if wanted != seen
@@ -71,6 +73,7 @@ impl Dispatch {
         if sighting.kind == SightingKind::Gone {
             return;
         }
+        self.watch_rollback(sighting, now);
         for id in self.active_ids() {
             let Some(update) = self.updates.get(&id) else { continue };
             if !update.is_for(&sighting.name) {
@@ -86,7 +89,10 @@ impl Dispatch {
                 UpdateState::Waiting { .. } => {
                     self.end_pause(id, sighting, woke);
                     self.end_avoiding(id, sighting, woke);
-                    self.decision.effects.push(Effect::Nudge(sighting.name.clone()));
+                    // An entry of a cache is no evidence of life.
+                    if is_fresh(sighting) {
+                        self.decision.effects.push(Effect::Nudge(sighting.name.clone()));
+                    }
                 }
                 UpdateState::Confirming { .. } => self.confirm(id, sighting, now),
                 UpdateState::Flashing { .. } => self.note_previous_hash(id, sighting),
@@ -166,13 +172,29 @@ impl Dispatch {
         self.touch(&sighting.name);
         let heard = self.heard.entry(sighting.name.clone()).or_default();
         if sighting.kind == SightingKind::Gone {
+            // Records that run out do so long after the device went.
+            let end = if is_fresh(sighting) { Some(now) } else { heard.memory.last_seen };
+            self.note_asleep(&sighting.name, end.unwrap_or(now));
+            let heard = self.heard.entry(sighting.name.clone()).or_default();
             heard.liveness = Liveness::Gone;
             return false;
         }
+        let old = heard.memory.clone();
+        if !is_fresh(sighting) && heard.liveness != Liveness::Unheard {
+            // The cache is refreshed by packets that were heard themselves, and it tells of its own ageing as
+            // well: it adds facts, and says nothing about who is there.
+            let facts = DeviceMemory { last_seen: old.last_seen, ..updated(&old, sighting, now) };
+            if facts != old {
+                heard.memory = facts;
+                self.decision.memories.entry(sighting.name.clone()).or_insert(old);
+            }
+            return false;
+        }
+        self.note_awake(&sighting.name, now);
+        let heard = self.heard.entry(sighting.name.clone()).or_default();
         let woke = heard.liveness != Liveness::Alive;
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
-        let old = heard.memory.clone();
         let stale = heard
             .stored_last_seen
             .is_none_or(|stored| stored > now || now.since(stored) > LAST_SEEN_PRECISION);
@@ -271,6 +293,8 @@ impl Dispatch {
     /// A device answered, without saying anything about itself.
     pub(super) fn alive(&mut self, name: &str, now: Timestamp) {
         self.touch(name);
+        self.heard.entry(name.to_owned()).or_default();
+        self.note_awake(name, now);
         let heard = self.heard.entry(name.to_owned()).or_default();
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
@@ -336,6 +360,45 @@ impl Dispatch {
         }
     }
 
+    /// The devices that are shown as Online, and where they were seen. A device that is being flashed, or whose
+    /// return is awaited, isn't among them: it has other things to do than to answer, and is looked after.
+    #[must_use]
+    pub fn online(&self) -> Vec<(&str, &[IpAddr])> {
+        let occupied: BTreeSet<&str> = self
+            .updates
+            .values()
+            .filter(|update| match &update.state {
+                UpdateState::Flashing { .. } | UpdateState::Confirming { .. } => true,
+                UpdateState::Queued
+                | UpdateState::Building { .. }
+                | UpdateState::Waiting { .. }
+                | UpdateState::Held { .. }
+                | UpdateState::Installed { .. }
+                | UpdateState::Failed { .. }
+                | UpdateState::Cancelled { .. }
+                | UpdateState::Superseded { .. } => false,
+            })
+            .map(|update| update.name.as_str())
+            .collect();
+        self.heard
+            .iter()
+            .filter(|(name, heard)| {
+                heard.liveness == Liveness::Alive && !occupied.contains(name.as_str())
+            })
+            .map(|(name, heard)| (name.as_str(), heard.memory.addresses.as_slice()))
+            .collect()
+    }
+
+    /// A device that was asked and tried to reach, in vain, is gone.
+    pub(super) fn silent(&mut self, name: &str) {
+        let Some(heard) = self.heard.get_mut(name) else { return };
+        if heard.liveness == Liveness::Alive {
+            heard.liveness = Liveness::Gone;
+            heard.doubted_since = None;
+            self.touch(name);
+        }
+    }
+
     /// A device that went without a goodbye is no longer shown as Online.
     pub(super) fn settle_doubts(&mut self, now: Timestamp) {
         for heard in self.heard.values_mut() {
@@ -349,6 +412,8 @@ impl Dispatch {
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
+            let end = self.heard.get(&name).and_then(|heard| heard.doubted_since);
+            self.note_asleep(&name, end.unwrap_or(now));
             if let Some(heard) = self.heard.get_mut(&name) {
                 heard.liveness = Liveness::Gone;
                 heard.doubted_since = None;
@@ -371,8 +436,11 @@ impl Dispatch {
         };
         let build = delivery.build.clone();
         let name = build.name.clone();
-        if self.go(id, UpdateState::Installed { delivery, at: now, how }, now, text) {
+        let watch = rollback_watch(how, &delivery);
+        if self.go(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text) {
+            let sources = Self::installed_sources(&build);
             let memory = self.change_memory(&name);
+            memory.installed_sources = Some(sources);
             memory.installed_password = build.ota.password;
             memory.installed_encryption = Some(build.ota.encryption);
             memory.config_hash = build.config_hash;
@@ -402,7 +470,7 @@ impl Dispatch {
 }
 
 /// Whether a sighting is what the device says now.
-fn is_fresh(sighting: &Sighting) -> bool {
+pub(super) fn is_fresh(sighting: &Sighting) -> bool {
     match sighting.source {
         Source::Packet | Source::Answer => true,
         Source::Browse => false,
@@ -434,7 +502,7 @@ fn updated(old: &DeviceMemory, sighting: &Sighting, now: Timestamp) -> DeviceMem
     new
 }
 
-fn rolled_back(build: &Build, sighting: &Sighting) -> Problem {
+pub(super) fn rolled_back(build: &Build, sighting: &Sighting) -> Problem {
     let seen =
         sighting.config_hash.map_or_else(|| "no config hash".to_owned(), |hash| hash.to_string());
     let wanted = build.config_hash.map_or_else(|| "none".to_owned(), |hash| hash.to_string());

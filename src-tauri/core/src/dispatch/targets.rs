@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::address;
 use crate::knock::{Purpose, Target, TargetAddress};
 use crate::retry::pause_is_over;
 use crate::time::Timestamp;
@@ -10,7 +11,7 @@ use crate::update::{Update, UpdateState};
 
 use super::Dispatch;
 
-/// How often a device that is waited for is tried to reach.
+/// How often a device that is waited for is tried to reach when nothing tells when it wakes.
 pub const KNOCK_PERIOD: Duration = Duration::from_secs(2);
 
 impl Dispatch {
@@ -22,7 +23,11 @@ impl Dispatch {
 
     fn target(&self, update: &Update, now: Timestamp) -> Option<Target> {
         let (delivery, purpose) = match &update.state {
-            UpdateState::Waiting { delivery, retry_at } if pause_is_over(*retry_at, now) => {
+            UpdateState::Waiting { delivery, retry_at }
+                if pause_is_over(*retry_at, now)
+                    && !self.settings.paused
+                    && self.may_hold(update) =>
+            {
                 (delivery, Purpose::Capture)
             }
             UpdateState::Confirming { delivery, .. } => (delivery, Purpose::Confirm),
@@ -37,9 +42,15 @@ impl Dispatch {
             | UpdateState::Superseded { .. } => return None,
         };
         let build = &delivery.build;
-        let remembered = self.memory(&update.name).map(|memory| memory.addresses.as_slice());
-        let mut addresses: Vec<TargetAddress> =
-            remembered.unwrap_or_default().iter().copied().map(TargetAddress::Ip).collect();
+        let memory = self.memory(&update.name);
+        let entered = memory.and_then(|memory| memory.user_address.as_deref());
+        let mut addresses: Vec<TargetAddress> = entered.map(address::target).into_iter().collect();
+        let remembered = memory.map(|memory| memory.addresses.as_slice()).unwrap_or_default();
+        for address in remembered.iter().copied().map(TargetAddress::Ip) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
         let configured = match build.address.as_deref() {
             Some(address) => Some(
                 address
@@ -59,11 +70,20 @@ impl Dispatch {
         Some(Target {
             update: update.id,
             name: update.name.clone(),
+            other_name: (build.name != update.name).then(|| build.name.clone()),
+            link_addresses: memory
+                .into_iter()
+                .flat_map(|memory| [memory.link_address, memory.mac])
+                .flatten()
+                .collect(),
             addresses,
             avoid,
             port: build.ota.port,
             purpose,
-            period: KNOCK_PERIOD,
+            period: match purpose {
+                Purpose::Capture => self.pace(&update.name, now).0,
+                Purpose::Confirm => KNOCK_PERIOD,
+            },
         })
     }
 }

@@ -6,35 +6,45 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::credentials::Credentials;
 use wakeflash_core::device::{DeviceId, Source};
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::{
-    self as core_gate, Evidence, Expectation, Heard, Judgement, LiteralAddress, Session,
+    self as core_gate, Evidence, Expectation, Judgement, LiteralAddress, Session,
 };
 use wakeflash_core::ota::{self, FailureClass, PreparedImage, Step};
 use wakeflash_core::update::{
-    Delivery, PasswordChoice, SourceChange, SourceTracking, Update, UpdateId, UpdateState,
+    Delivery, OtaMethod, PasswordChoice, SourceChange, SourceTracking, Update, UpdateId,
+    UpdateState,
 };
 use wakeflash_core::view::Progress;
 
 use super::Runtime;
+use super::flash_web::Uploader;
 use super::images::load_image;
 use super::keys::{KeyElsewhere, proof_of_key};
-use super::work::{Report, compare_sources};
+use super::work::{Report, build_marker, compare_sources};
 use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
 use crate::gate::{self, Limits};
+use crate::watch::Hearing;
 
 /// How often the window hears how far a transfer is.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(200);
 
+/// How long a device is held at most until its image is sent: it gives up itself after 105 s.
+const TURN_PATIENCE: Duration = Duration::from_secs(95);
+
+/// Why a device was let go again.
+pub(super) const TOO_MANY: &str =
+    "too many other devices were taking their updates at the same time";
+
 /// What the gate has found.
 #[derive(Clone, Copy)]
-enum Pass {
+pub(super) enum Pass {
     /// It is the device, and it needs the image.
     Open,
     /// It is the device, and it runs the image's firmware.
@@ -42,18 +52,21 @@ enum Pass {
 }
 
 /// Everything a flash needs to know; it has no other access to the state.
-struct Job {
-    update: UpdateId,
-    device: DeviceId,
-    delivery: Delivery,
+pub(super) struct Job {
+    pub(super) update: UpdateId,
+    pub(super) device: DeviceId,
+    pub(super) delivery: Delivery,
     credentials: Credentials,
     key_elsewhere: KeyElsewhere,
-    peer: IpAddr,
+    pub(super) peer: IpAddr,
     expectation: Expectation,
-    config_dir: Option<PathBuf>,
+    /// How long the device is usually awake.
+    window: Option<Duration>,
+    pub(super) config_dir: Option<PathBuf>,
     image: Option<Arc<PreparedImage>>,
-    artifacts: Artifacts,
-    heard: broadcast::Sender<Heard>,
+    pub(super) artifacts: Artifacts,
+    pub(super) uploader: Uploader,
+    hearing: Hearing,
     reports: mpsc::Sender<Report>,
 }
 
@@ -90,10 +103,11 @@ impl Runtime {
 
     /// `None`: the update isn't flashed any more.
     fn flash_job(
-        &self,
+        &mut self,
         id: UpdateId,
         password: PasswordChoice,
     ) -> Option<Result<Job, FlashOutcome>> {
+        let uploader = self.uploader(id)?;
         let update = self.dispatch.update(id)?;
         let UpdateState::Flashing { delivery, peer, .. } = &update.state else { return None };
         let credentials = match self.dispatch.credentials(update, delivery, password) {
@@ -112,6 +126,7 @@ impl Runtime {
             credentials,
             peer: *peer,
             expectation: self.expectation(update, delivery),
+            window: self.dispatch.window(&update.name),
             config_dir,
             image: self
                 .work
@@ -121,9 +136,19 @@ impl Runtime {
                 .filter(|ready| ready.name == delivery.build.image)
                 .map(|ready| Arc::clone(&ready.image)),
             artifacts: self.artifacts.clone(),
-            heard: self.heard.clone(),
+            uploader,
+            hearing: self.watch.hearing().clone(),
             reports: self.reports.clone(),
         }))
+    }
+
+    fn uploader(&mut self, id: UpdateId) -> Option<Uploader> {
+        let device = self.dispatch.update(id)?.device.clone();
+        Some(Uploader {
+            esphome: self.surroundings.esphome.clone(),
+            marker: build_marker(&self.options.state_dir),
+            folder: self.work.build_folder(device),
+        })
     }
 
     fn expectation(&self, update: &Update, delivery: &Delivery) -> Expectation {
@@ -146,15 +171,24 @@ impl Runtime {
 impl Job {
     /// Flashes; `None` when it was cancelled, since whoever did that has settled the state.
     async fn run(self, stream: TcpStream, cancel: CancellationToken) -> Option<FlashOutcome> {
+        match self.delivery.build.ota.method {
+            OtaMethod::Native => self.run_native(stream, cancel).await,
+            OtaMethod::WebServer => {
+                // ESPHome opens its own.
+                drop(stream);
+                self.run_upload(cancel).await
+            }
+        }
+    }
+
+    async fn run_native(
+        self,
+        stream: TcpStream,
+        cancel: CancellationToken,
+    ) -> Option<FlashOutcome> {
         let image = match self.ready_image().await {
             Ok(image) => image,
-            Err(error) => {
-                let class = match &error {
-                    LoadError::Lost(_) => FailureClass::Permanent,
-                    LoadError::Unreadable(_) => FailureClass::RetryNow,
-                };
-                return Some(FlashOutcome::Failed { class, problem: error.into_problem() });
-            }
+            Err(error) => return Some(lost_image(error)),
         };
         let request = FlashRequest {
             image,
@@ -173,19 +207,25 @@ impl Job {
             gate: async {
                 let proof = proof_of_key(shown.clone(), &self.key_elsewhere);
                 let word = self.gate(proof).await;
+                let open = matches!(word, Ok(Pass::Open));
                 let verdict = match &word {
                     Ok(Pass::Open) => GateVerdict::Open,
                     Ok(Pass::AlreadyRunning) => GateVerdict::AlreadyRunning,
                     Err(_) => GateVerdict::Refuse("refused at the gate".to_owned()),
                 };
                 let _ = said.set(word);
+                if open && !self.turn(shown.clone()).await {
+                    return GateVerdict::Refuse(TOO_MANY.to_owned());
+                }
                 verdict
             },
             before_completion: || self.record_completion(went.borrow().encrypted),
             progress,
         };
+        let shown = shown.clone();
         let flash = flasher::flash(stream, request, hooks, cancel);
-        let error = match self.while_showing(flash, shown.clone()).await {
+        let shown_progress = |now: &ota::Progress| Some(shown_progress(now));
+        let error = match self.while_showing(flash, shown.clone(), shown_progress).await {
             Ok(report) => {
                 tracing::info!("update {} of {}: {report:?}", self.update, self.device);
                 return Some(FlashOutcome::Acknowledged);
@@ -216,15 +256,20 @@ impl Job {
     /// Whether this device gets this image: the sources are still those of the build, it is the right
     /// device, and it doesn't run the build already. Otherwise, what comes of the flash.
     /// `session` is what the connection itself proves, once that is known.
-    async fn gate(&self, session: impl Future<Output = Session>) -> Result<Pass, FlashOutcome> {
+    pub(super) async fn gate(
+        &self,
+        session: impl Future<Output = Session>,
+    ) -> Result<Pass, FlashOutcome> {
+        let (lately, heard) = self.hearing.listen(self.peer);
+        let evidence =
+            Evidence { heard: lately, ..Evidence::about(self.peer, Session::ProvesNothing) };
         let (changes, decision) = tokio::join!(
             self.source_changes(),
             gate::decide_on_network(
                 &self.expectation,
-                Evidence::about(self.peer, Session::ProvesNothing),
-                // How long the device stays awake isn't known yet.
-                Limits::for_window(None),
-                self.heard.subscribe(),
+                evidence,
+                Limits::for_window(self.window),
+                heard,
                 session,
             ),
         );
@@ -246,6 +291,33 @@ impl Job {
                 problem: core_gate::unidentified(&self.expectation, self.peer),
             }),
         }
+    }
+
+    /// Waits until the device is held, and then for the turn of its image. Returns whether it came in time.
+    async fn turn(&self, mut shown: watch::Receiver<ota::Progress>) -> bool {
+        // The session outlives this, since it drives it.
+        if shown.wait_for(|progress| progress.step >= Step::Gate).await.is_err() {
+            return false;
+        }
+        self.turn_of_held().await
+    }
+
+    /// The same for a device that nothing needs to be waited for.
+    pub(super) async fn turn_of_held(&self) -> bool {
+        let (grant, granted) = oneshot::channel();
+        let report = Report::Captured { update: self.update, grant };
+        if self.reports.send(report).await.is_err() {
+            return false;
+        }
+        let mut granted = std::pin::pin!(tokio::time::timeout(TURN_PATIENCE, granted));
+        tokio::select! {
+            biased;
+            turn = &mut granted => return matches!(turn, Ok(Ok(()))),
+            () = tokio::time::sleep(PROGRESS_PERIOD) => {}
+        }
+        let progress = Progress { percent: None, step: "Waiting for its turn".to_owned() };
+        let _ = self.reports.send(Report::FlashWent { update: self.update, progress }).await;
+        matches!(granted.await, Ok(Ok(())))
     }
 
     /// What the device answered is worth remembering.
@@ -272,7 +344,7 @@ impl Job {
         }
     }
 
-    async fn record_completion(&self, encrypted: bool) -> Result<(), Problem> {
+    pub(super) async fn record_completion(&self, encrypted: bool) -> Result<(), Problem> {
         let ended = || Problem::new("engine.ended", "Wakeflash is shutting down.");
         let (reply, recorded) = oneshot::channel();
         let report = Report::AboutToComplete { update: self.update, encrypted, reply };
@@ -280,10 +352,11 @@ impl Job {
         recorded.await.map_err(|_| ended())?
     }
 
-    async fn while_showing<T>(
+    pub(super) async fn while_showing<T, P>(
         &self,
         flash: impl Future<Output = T>,
-        mut shown: watch::Receiver<ota::Progress>,
+        mut shown: watch::Receiver<P>,
+        show: impl Fn(&P) -> Option<Progress>,
     ) -> T {
         let mut period = tokio::time::interval(PROGRESS_PERIOD);
         let mut flash = std::pin::pin!(flash);
@@ -291,8 +364,9 @@ impl Job {
             tokio::select! {
                 result = &mut flash => return result,
                 _ = period.tick() => {
-                    if shown.has_changed().unwrap_or(false) {
-                        let progress = shown_progress(&shown.borrow_and_update());
+                    if shown.has_changed().unwrap_or(false)
+                        && let Some(progress) = show(&shown.borrow_and_update())
+                    {
                         // A full channel means that the loop has more important things to do.
                         let _ = self.reports.try_send(Report::FlashWent { update: self.update, progress });
                     }
@@ -300,6 +374,15 @@ impl Job {
             }
         }
     }
+}
+
+/// What comes of a flash whose image can't be had.
+pub(super) fn lost_image(error: LoadError) -> FlashOutcome {
+    let class = match &error {
+        LoadError::Lost(_) => FailureClass::Permanent,
+        LoadError::Unreadable(_) => FailureClass::RetryNow,
+    };
+    FlashOutcome::Failed { class, problem: error.into_problem() }
 }
 
 fn shown_progress(progress: &ota::Progress) -> Progress {

@@ -3,6 +3,7 @@
 //! back over one bounded channel.
 
 mod flash;
+mod flash_web;
 mod images;
 mod keys;
 mod overrides;
@@ -26,14 +27,14 @@ use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::{Decision, Dispatch, Effect, Input};
 use wakeflash_core::error::Problem;
-use wakeflash_core::gate::Heard;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{UpdateId, UpdateState};
+use wakeflash_core::view::Refusal;
 
 use crate::artifacts::Artifacts;
 use crate::handle::{Handle, Request, Shell};
 use crate::store::{Commit, OpenError, Store};
-use crate::watch::{Target, Unreachable, Watch, WatchEvent};
+use crate::watch::{Feeds, OnlineDevice, Target, Unreachable, Watch, WatchEvent};
 use overrides::Overrides;
 use publish::Publisher;
 use work::Report;
@@ -130,10 +131,16 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     let (events, _) = broadcast::channel(EVENTS_KEPT);
     let cancel = CancellationToken::new();
     let publisher = Publisher::new(events.clone(), settings.clone());
-    let dispatch = Dispatch::new(settings, loaded.updates, loaded.memories, loaded.next_id, now());
+    let dispatch = {
+        let (updates, memories, wakes) = (loaded.updates, loaded.memories, loaded.wakes);
+        Dispatch::new(settings, updates, memories, wakes, loaded.next_id, now())
+    };
     let (targets, target_list) = watch::channel(Vec::new());
     let (watch_events, watched) = mpsc::channel(256);
-    let watch = Watch::start(target_list, watch_events, cancel.child_token());
+    let (online, online_list) = watch::channel(Vec::new());
+    let (watching, is_watching) = watch::channel(false);
+    let feeds = Feeds { targets: target_list, online: online_list, watching: is_watching };
+    let watch = Watch::start(feeds, watch_events, &cancel.child_token());
     let (reports, report_queue) = mpsc::channel(256);
     let runtime = Runtime {
         dispatch,
@@ -145,6 +152,8 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
         shell,
         watch,
         targets,
+        online,
+        watching,
         tasks: JoinSet::new(),
         reports,
         cancel: cancel.clone(),
@@ -152,11 +161,16 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
         connections: BTreeMap::new(),
         pending: VecDeque::new(),
         commit_due: None,
-        heard: broadcast::channel(64).0,
         surroundings: surroundings::Surroundings::default(),
     };
     let task = tokio::spawn(runtime.run(request_queue, watched, report_queue));
     Ok(Engine { handle: Handle::new(requests, events), log_dir, cancel, task })
+}
+
+/// What a request came to.
+struct Decided {
+    started: Option<UpdateId>,
+    refusals: Vec<Refusal>,
 }
 
 /// The wall-clock time.
@@ -175,6 +189,9 @@ struct Runtime {
     shell: Arc<dyn Shell>,
     watch: Watch,
     targets: watch::Sender<Vec<Target>>,
+    online: watch::Sender<Vec<OnlineDevice>>,
+    /// Whether somebody looks at the list.
+    watching: watch::Sender<bool>,
     tasks: JoinSet<()>,
     reports: mpsc::Sender<Report>,
     cancel: CancellationToken,
@@ -186,8 +203,6 @@ struct Runtime {
     /// When a commit is tried again after one failed. A point in time, not a pause that every other event
     /// would begin anew.
     commit_due: Option<Instant>,
-    /// Packets of devices, for the gates that are being passed.
-    heard: broadcast::Sender<Heard>,
     surroundings: surroundings::Surroundings,
 }
 
@@ -307,7 +322,7 @@ impl Runtime {
     }
 
     /// Decides, commits, tells, and only then acts.
-    async fn decide(&mut self, input: Input) -> Result<Option<UpdateId>, Problem> {
+    async fn decide(&mut self, input: Input) -> Result<Decided, Problem> {
         let now = now();
         let decision = self.dispatch.handle(input, now)?;
         for refused in &decision.refused {
@@ -321,7 +336,7 @@ impl Runtime {
             self.publisher.refresh(&self.dispatch, &touched, now);
             return Err(self.not_stored(&error));
         }
-        let Decision { updates, touched, effects, started, .. } = decision;
+        let Decision { updates, touched, effects, started, refusals, .. } = decision;
         if durable {
             self.stored();
         }
@@ -329,7 +344,7 @@ impl Runtime {
         for effect in effects {
             self.act(effect);
         }
-        Ok(started)
+        Ok(Decided { started, refusals })
     }
 
     fn commit_of(&self, decision: &Decision) -> Commit {
@@ -344,6 +359,7 @@ impl Runtime {
                 .keys()
                 .filter_map(|name| Some((name.clone(), self.dispatch.memory(name)?.clone())))
                 .collect(),
+            wakes: self.dispatch.changed_wakes(decision),
             settings: decision
                 .settings
                 .is_some()
@@ -389,6 +405,28 @@ impl Runtime {
             }
             different
         });
+        if !touched.is_empty() {
+            self.tell_online();
+        }
+    }
+
+    fn tell_online(&self) {
+        let online: Vec<OnlineDevice> = self
+            .dispatch
+            .online()
+            .into_iter()
+            .map(|(name, addresses)| OnlineDevice {
+                name: name.to_owned(),
+                addresses: addresses.to_vec(),
+            })
+            .collect();
+        self.online.send_if_modified(|list| {
+            let different = *list != online;
+            if different {
+                *list = online;
+            }
+            different
+        });
     }
 
     fn act(&mut self, effect: Effect) {
@@ -396,6 +434,7 @@ impl Runtime {
             Effect::StartBuild { update, device } => self.start_build(update, device),
             Effect::StopBuild(update) => self.work.stop_build(update),
             Effect::StartFlash { update, password } => self.start_flash(update, password),
+            Effect::GrantTransfer(update) => self.work.grant(update),
             Effect::DropConnection(update) => drop(self.connections.remove(&update)),
             Effect::StopFlash(update) => self.work.stop_flash(update),
             Effect::CheckSources(update) => self.check_sources(update),
@@ -406,13 +445,8 @@ impl Runtime {
 
     async fn take_watch_event(&mut self, event: WatchEvent) {
         match event {
-            WatchEvent::Seen { sighting, sender } => {
-                if let Some(sender) = sender {
-                    // No gate is waiting: nobody needs to hear it.
-                    let _ = self.heard.send(Heard { sender, sighting: sighting.clone() });
-                }
-                self.happened(Input::Sighted(sighting)).await;
-            }
+            WatchEvent::Seen(sighting) => self.happened(Input::Sighted(sighting)).await,
+            WatchEvent::Silent { name } => self.happened(Input::Silent { name }).await,
             WatchEvent::Connected { update, peer, stream, .. } => {
                 if self.take_pending().await.is_err() {
                     // What is pending may change what the connection is for. The device will be there again.
@@ -475,15 +509,23 @@ const fn keeps(input: &Input) -> bool {
         Input::Sighted(_)
         | Input::Tick
         | Input::Connected { .. }
+        // The flash gives up waiting by itself, and is tried again.
+        | Input::Captured { .. }
         | Input::Returned { .. }
         | Input::Unreachable { .. }
+        // It is asked again while it is shown as Online.
+        | Input::Silent { .. }
         | Input::SourcesChecked { .. }
+        | Input::ImageReady { .. }
         // Whoever asked gets the refusal.
         | Input::Install(_)
         | Input::Cancel(_)
         | Input::Retry(_)
         | Input::Rebuild(_)
         | Input::FlashAnyway(_)
+        | Input::InstallMany(_)
+        | Input::CancelMany(_)
+        | Input::SetAddress { .. }
         | Input::Settings(_)
         | Input::HandshakeEnded { .. }
         | Input::AboutToComplete(_) => false,

@@ -13,14 +13,15 @@ use wakeflash_core::device::{DeviceId, Sighting};
 use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::ota::PreparedImage;
-use wakeflash_core::update::{Sha256, SourceChange, StateKind, UpdateId};
-use wakeflash_core::view::{EsphomeStatus, Progress};
+use wakeflash_core::update::{Sha256, SourceChange, StateKind, Update, UpdateId};
+use wakeflash_core::view::{EsphomeStatus, Progress, UpdateRecord};
 
 use super::Runtime;
 pub(super) use super::sources::compare_sources;
 use crate::artifacts::LoadError;
 use crate::builder::{self, BuildFailure, BuildOutcome, BuildRequest, BuilderEvent};
 use crate::configs::ConfigsEvent;
+use crate::handle::ReplyTo;
 use crate::watch::question;
 
 /// How long a device has to answer what it runs.
@@ -59,6 +60,11 @@ pub(super) enum Report {
         update: UpdateId,
         progress: Progress,
     },
+    /// The device is held; `grant` tells when its image may be sent.
+    Captured {
+        update: UpdateId,
+        grant: oneshot::Sender<()>,
+    },
     AboutToComplete {
         update: UpdateId,
         encrypted: bool,
@@ -69,6 +75,10 @@ pub(super) enum Report {
         outcome: FlashOutcome,
     },
     Answered(Sighting),
+    History {
+        updates: anyhow::Result<Vec<Update>>,
+        reply: ReplyTo<Vec<UpdateRecord>>,
+    },
     Returned {
         update: UpdateId,
         peer: IpAddr,
@@ -87,6 +97,8 @@ pub(super) struct ReadyImage {
 pub(super) struct Work {
     builds: BTreeMap<UpdateId, CancellationToken>,
     pub(super) flashes: BTreeMap<UpdateId, CancellationToken>,
+    /// Flashes whose devices are held, until they may send.
+    held: BTreeMap<UpdateId, oneshot::Sender<()>>,
     /// Two builds never run in the same device's build folder, not even while the first one is ending.
     building: BTreeMap<DeviceId, Arc<Mutex<()>>>,
     /// Images ready to be sent.
@@ -102,13 +114,27 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// Held by whoever lets ESPHome write into a device's build folder.
+    pub(super) fn build_folder(&mut self, device: DeviceId) -> Arc<Mutex<()>> {
+        Arc::clone(self.building.entry(device).or_default())
+    }
+
     pub(super) fn stop_build(&mut self, update: UpdateId) {
         if let Some(token) = self.builds.remove(&update) {
             token.cancel();
         }
     }
 
+    /// Lets a flash whose device is held send its image.
+    pub(super) fn grant(&mut self, update: UpdateId) {
+        if let Some(grant) = self.held.remove(&update) {
+            // A flash that has ended says so in a report of its own, which frees its place.
+            let _ = grant.send(());
+        }
+    }
+
     pub(super) fn stop_flash(&mut self, update: UpdateId) {
+        self.held.remove(&update);
         if let Some(token) = self.flashes.remove(&update) {
             token.cancel();
         }
@@ -125,7 +151,7 @@ pub(super) async fn end_leftover_builds(state_dir: &Path) {
     }
 }
 
-fn build_marker(state_dir: &Path) -> String {
+pub(super) fn build_marker(state_dir: &Path) -> String {
     state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned()).to_string_lossy().into_owned()
 }
 
@@ -176,19 +202,25 @@ impl Runtime {
                     self.publisher.progress(device, update, progress);
                 }
             }
+            Report::Captured { update, grant } => {
+                self.work.held.insert(update, grant);
+                self.happened(Input::Captured { update }).await;
+            }
             Report::AboutToComplete { update, encrypted, reply } => {
                 self.happened(Input::HandshakeEnded { update, encrypted }).await;
-                let answer = self.decide(Input::AboutToComplete(update)).await.map(|_| ());
+                let answer = self.decide(Input::AboutToComplete(update)).await.map(drop);
                 // A flasher that no longer waits was stopped; the state says so already.
                 let _ = reply.send(answer);
             }
             Report::FlashEnded { update, outcome } => {
                 self.work.flashes.remove(&update);
+                self.work.held.remove(&update);
                 self.happened(Input::FlashEnded { update, outcome }).await;
             }
             Report::Answered(sighting) => {
                 self.happened(Input::Sighted(sighting)).await;
             }
+            Report::History { updates, reply } => self.history_read(updates, reply),
             Report::Returned { update, peer } => {
                 self.happened(Input::Returned { update, peer }).await;
             }
@@ -213,7 +245,9 @@ impl Runtime {
             | Report::ImagePrepared { .. }
             | Report::PrepareAgain(_)
             | Report::FlashWent { .. }
+            | Report::Captured { .. }
             | Report::Answered(_)
+            | Report::History { .. }
             | Report::Returned { .. } => {}
         }
     }
@@ -233,7 +267,7 @@ impl Runtime {
         };
         let token = self.cancel.child_token();
         self.work.builds.insert(update, token.clone());
-        let folder = Arc::clone(self.work.building.entry(device.clone()).or_default());
+        let folder = self.work.build_folder(device.clone());
         let request = BuildRequest {
             esphome,
             config_dir: dir,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::device::{DeviceId, Source};
 use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input};
 use crate::time::Timestamp;
-use crate::update::{Acknowledgement, StateKind, Update, UpdateId, UpdateState};
+use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
 use crate::view::{Counts, DeviceView, UpdateStateView};
 
 use super::durable::{Durable, durable};
@@ -15,6 +15,8 @@ use super::durable::{Durable, durable};
 pub(super) struct View {
     pub(super) durable: Durable,
     rows: BTreeMap<DeviceId, DeviceView>,
+    /// How many images are being sent.
+    granted: usize,
 }
 
 impl View {
@@ -29,7 +31,11 @@ impl View {
             }
             (id, row)
         };
-        Self { durable: durable(dispatch), rows: dispatch.rows().into_iter().map(row).collect() }
+        Self {
+            durable: durable(dispatch),
+            rows: dispatch.rows().into_iter().map(row).collect(),
+            granted: dispatch.granted(),
+        }
     }
 
     fn update(&self, id: UpdateId) -> Option<&Update> {
@@ -87,13 +93,11 @@ fn check_record(before: &View, after: &View, decision: &Decision) {
 
 fn check_limits(before: &View, after: &View) {
     let settings = &after.durable.settings;
-    for (kind, limit) in
-        [(StateKind::Building, settings.max_builds), (StateKind::Flashing, settings.max_flashes)]
-    {
-        let count = after.count(kind);
-        // Nothing that runs is ended by a lower limit.
-        assert!(count <= usize::from(limit).max(before.count(kind)), "{count} are {kind:?}");
-    }
+    let count = after.count(StateKind::Building);
+    // Nothing that runs is ended by a lower limit.
+    let most = usize::from(settings.max_builds).max(before.count(StateKind::Building));
+    assert!(count <= most, "{count} are building");
+    assert!(after.granted <= usize::from(settings.max_flashes).max(before.granted));
     let mut active = BTreeSet::new();
     for update in after.durable.updates.values().filter(|update| !update.state.kind().is_final()) {
         assert!(active.insert(&update.device), "{} has two active updates", update.device);
@@ -103,12 +107,16 @@ fn check_limits(before: &View, after: &View) {
 fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &Decision) {
     let to = new.state.kind();
     let Some(old) = old else {
-        assert!(matches!(input, Input::Install(_) | Input::Retry(_)));
+        assert!(matches!(input, Input::Install(_) | Input::InstallMany(_) | Input::Retry(_)));
         assert!(matches!(to, StateKind::Queued | StateKind::Building));
         return;
     };
     let from = old.state.kind();
-    assert!(!from.is_final(), "{} was over and changed", old.id);
+    if from == StateKind::Installed {
+        check_watch(input, old, new);
+    } else {
+        assert!(!from.is_final(), "{} was over and changed", old.id);
+    }
     assert_eq!(
         (old.id, &old.device, &old.name, old.requested_at, &old.known_hashes),
         (new.id, &new.device, &new.name, new.requested_at, &new.known_hashes)
@@ -121,7 +129,7 @@ fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &De
     if from == StateKind::Confirming && to != StateKind::Confirming {
         check_word(input, old, new);
     }
-    if to == StateKind::Installed {
+    if to == StateKind::Installed && from != to {
         assert!(
             matches!(
                 (from, input),
@@ -149,6 +157,20 @@ fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &De
     assert_eq!(told.count(), usize::from(news), "{from:?} to {to:?}: one notification per outcome");
 }
 
+/// An installed update changes by what the device itself says, and nothing is sent for it again.
+fn check_watch(input: &Input, old: &Update, new: &Update) {
+    let UpdateState::Installed { watch, .. } = &old.state else { return };
+    assert_eq!(*watch, RollbackWatch::Watched, "{} was over and changed", old.id);
+    let Input::Sighted(sighting) = input else { panic!("{input:?} is no word of the device") };
+    assert!(matches!(sighting.source, Source::Packet | Source::Answer));
+    if let UpdateState::Failed { rolled_back: true, .. } = &new.state {
+        let back = sighting.config_hash;
+        assert!(back.is_none_or(|back| old.known_hashes.contains(&back)));
+    } else {
+        assert!(matches!(new.state, UpdateState::Installed { watch: RollbackWatch::Over, .. }));
+    }
+}
+
 /// A held update moves by the user's answer, or because the device runs it already.
 fn check_answer(input: &Input, old: &Update, to: StateKind) {
     let by_user = |device: &DeviceId| *device == old.device;
@@ -160,7 +182,13 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             Input::Cancel(device) => by_user(device) && to == StateKind::Cancelled,
             Input::Install(device) => by_user(device) && to == StateKind::Superseded,
             Input::Sighted(_) => to == StateKind::Installed,
+            Input::CancelMany(devices) => {
+                devices.contains(&old.device) && to == StateKind::Cancelled
+            }
             Input::Retry(_)
+            | Input::InstallMany(_)
+            | Input::SetAddress { .. }
+            | Input::ImageReady { .. }
             | Input::Settings(_)
             | Input::Configs(_)
             | Input::SourcesChecked { .. }
@@ -169,7 +197,9 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Connected { .. }
             | Input::Returned { .. }
             | Input::Unreachable { .. }
+            | Input::Silent { .. }
             | Input::ImageLost { .. }
+            | Input::Captured { .. }
             | Input::HandshakeEnded { .. }
             | Input::AboutToComplete(_)
             | Input::FlashEnded { .. }
@@ -206,7 +236,10 @@ fn check_word(input: &Input, old: &Update, new: &Update) {
         }
         (UpdateState::Installed { .. }, Input::Sighted(_))
         | (UpdateState::Failed { rolled_back: false, .. }, Input::Tick)
-        | (UpdateState::Cancelled { may_have_arrived: true, .. }, Input::Cancel(_))
+        | (
+            UpdateState::Cancelled { may_have_arrived: true, .. },
+            Input::Cancel(_) | Input::CancelMany(_),
+        )
         | (UpdateState::Superseded { .. }, Input::Install(_)) => {}
         (state, input) => panic!("confirming became {:?} by {input:?}", state.kind()),
     }
@@ -240,11 +273,15 @@ fn check_effect(effect: &Effect, before: &View, after: &View, decision: &Decisio
             assert_eq!(from, Some(StateKind::Flashing));
             assert!(matches!(to, Some(StateKind::Cancelled | StateKind::Superseded)));
         }
+        Effect::GrantTransfer(update) => {
+            assert_eq!(kinds(update).1, Some(StateKind::Flashing));
+            assert!(once);
+        }
         Effect::DropConnection(update) => assert_eq!(kinds(update).0, kinds(update).1),
         Effect::CheckSources(update) => assert!(after.update(*update).is_some()),
         Effect::Nudge(name) => assert!(!name.is_empty()),
         Effect::Notify(told) => {
-            assert!(after.durable.settings.notifications);
+            assert!(told.kind.is_wanted(after.durable.settings.notify));
             assert!(!told.title.is_empty() && !told.body.is_empty());
         }
     }
@@ -328,6 +365,8 @@ pub(super) fn check_ends(dispatch: &mut Dispatch, mut now: Timestamp) {
         dispatch.handle(input, now).map(|decision| decision.effects)
     };
     give(Input::BuilderReady(true), dispatch, 0).expect("it is ready");
+    let resumed = crate::settings::Settings { paused: false, ..dispatch.settings().clone() };
+    give(Input::Settings(resumed), dispatch, 0).expect("it can be resumed");
     for _ in 0..20 {
         for update in active(dispatch) {
             let (id, device) = (update.id, update.device.clone());

@@ -1,16 +1,21 @@
 //! Tests of the queue. [`lab`] has the words that the stories are told in.
 
 mod builds;
+mod bulk;
 mod confirming;
 mod durable;
 mod flashes;
 mod invariants;
 mod job;
 mod lab;
+mod pace;
 mod presence;
 mod properties;
+mod rollback;
 mod rows;
 mod sources;
+mod storm;
 mod strangers;
 mod table;
 mod user;
+mod wakes;

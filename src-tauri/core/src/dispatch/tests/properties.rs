@@ -41,6 +41,7 @@ enum Step {
 struct Ending {
     build: Result<Build, ()>,
     changes: Vec<SourceChange>,
+    captured: bool,
     announced: bool,
     outcome: FlashOutcome,
 }
@@ -133,6 +134,7 @@ fn settings() -> impl Strategy<Value = Settings> {
         Settings {
             changed_sources,
             config_dir,
+            paused: builds == 2 && flashes == 2,
             max_builds: builds,
             max_flashes: flashes,
             ..Settings::default()
@@ -149,6 +151,12 @@ fn input() -> impl Strategy<Value = Input> {
         1 => device().prop_map(Input::Retry),
         1 => device().prop_map(Input::Rebuild),
         1 => device().prop_map(Input::FlashAnyway),
+        1 => prop::collection::vec(device(), 0..4).prop_map(Input::InstallMany),
+        1 => prop::collection::vec(device(), 0..3).prop_map(Input::CancelMany),
+        1 => (id(), 0..3_u32)
+            .prop_map(|(update, wire_size)| Input::ImageReady { update, wire_size }),
+        1 => (device(), prop::option::of(Just("192.0.2.9".to_owned())))
+            .prop_map(|(device, address)| Input::SetAddress { device, address }),
         1 => settings().prop_map(Input::Settings),
         1 => prop::collection::vec(file(), 0..5).prop_map(Input::Configs),
         1 => (id(), changes()).prop_map(|(update, changes)| Input::SourcesChecked { update, changes }),
@@ -158,7 +166,9 @@ fn input() -> impl Strategy<Value = Input> {
         1 => (id(), peer.clone()).prop_map(|(update, peer)| Input::Connected { update, peer }),
         1 => (id(), peer).prop_map(|(update, peer)| Input::Returned { update, peer }),
         1 => id().prop_map(|update| Input::Unreachable { update }),
+        1 => name().prop_map(|name| Input::Silent { name: name.to_owned() }),
         1 => id().prop_map(|update| Input::ImageLost { update, problem: problem() }),
+        1 => id().prop_map(|update| Input::Captured { update }),
         1 => id().prop_map(Input::AboutToComplete),
         1 => (id(), outcome()).prop_map(|(update, outcome)| Input::FlashEnded { update, outcome }),
         5 => Just(Input::Tick),
@@ -167,8 +177,14 @@ fn input() -> impl Strategy<Value = Input> {
 
 fn ending() -> impl Strategy<Value = Ending> {
     let result = prop_oneof![6 => build().prop_map(Ok), 1 => Just(Err(()))];
-    (result, changes(), any::<bool>(), outcome()).prop_map(
-        |(build, changes, announced, outcome)| Ending { build, changes, announced, outcome },
+    (result, changes(), any::<bool>(), any::<bool>(), outcome()).prop_map(
+        |(build, changes, captured, announced, outcome)| Ending {
+            build,
+            changes,
+            captured,
+            announced,
+            outcome,
+        },
     )
 }
 
@@ -197,7 +213,14 @@ struct Engine {
 impl Engine {
     fn start() -> Self {
         let now = Timestamp::from_millis(1_000_000_000);
-        let dispatch = Dispatch::new(Settings::default(), Vec::new(), BTreeMap::new(), 1, now);
+        let dispatch = Dispatch::new(
+            Settings::default(),
+            Vec::new(),
+            BTreeMap::new(),
+            BTreeMap::new(),
+            1,
+            now,
+        );
         let mut engine = Self { dispatch, now, asked: Vec::new(), disk_full: false };
         engine.happen(Input::Recover);
         engine.come_up();
@@ -252,7 +275,11 @@ impl Engine {
                 };
                 self.happen(Input::BuildEnded { update, result });
             }
+            Effect::GrantTransfer(_) => {}
             Effect::StartFlash { update, .. } => {
+                if how.captured {
+                    self.happen(Input::Captured { update });
+                }
                 if how.announced {
                     self.happen(Input::AboutToComplete(update));
                 }
