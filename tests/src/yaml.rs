@@ -97,6 +97,8 @@ pub struct DeviceYaml {
     pub api_port: Option<u16>,
     /// The OTA password; none leaves it out.
     pub password: Option<String>,
+    /// The version of the OTA protocol; none leaves it to ESPHome.
+    pub ota_version: Option<u8>,
     /// The port of `web_server:`, which then takes the firmware in place of `ota: platform: esphome` (see
     /// [`COMPONENTS_DIR`]).
     pub web_server: Option<u16>,
@@ -116,6 +118,7 @@ impl DeviceYaml {
             ota_port: 13_232,
             api_port: Some(6053),
             password: Some("hunter2".to_owned()),
+            ota_version: None,
             web_server: None,
             deep_sleep: None,
             extra: String::new(),
@@ -181,6 +184,9 @@ impl DeviceYaml {
             let _ = writeln!(text, "ota:\n  - platform: esphome\n    port: {}", self.ota_port);
             if let Some(password) = &self.password {
                 let _ = writeln!(text, "    password: {}", quoted(password));
+            }
+            if let Some(version) = self.ota_version {
+                let _ = writeln!(text, "    version: {version}");
             }
         }
         text.push_str("logger:\nmdns:\n");

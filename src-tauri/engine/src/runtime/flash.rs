@@ -94,12 +94,8 @@ impl Runtime {
         };
         let cancel = self.cancel.child_token();
         self.work.flashes.insert(id, cancel.clone());
-        // A defect, not a failure of the device: what has become of the image, the device has to say.
-        let outcome = FlashOutcome::Failed {
-            class: FailureClass::OutcomeUnknown,
-            problem: Problem::new("engine.defect", "The transfer ended by a defect of Wakeflash."),
-        };
-        self.spawn_guarded(Report::FlashEnded { update: id, outcome }, async move {
+        let fault = Report::FlashEnded { update: id, outcome: defect() };
+        self.spawn_guarded(fault, async move {
             let outcome = job.run(stream, cancel).await?;
             Some(Report::FlashEnded { update: id, outcome })
         });
@@ -406,6 +402,15 @@ fn shown_progress(progress: &ota::Progress) -> Progress {
         Step::Commit => "Finishing",
     };
     Progress { percent, step: step.to_owned() }
+}
+
+/// What came of a flash that panicked. It is no failure of the device: what has become of the image, the device
+/// has to say.
+pub(super) fn defect() -> FlashOutcome {
+    FlashOutcome::Failed {
+        class: FailureClass::OutcomeUnknown,
+        problem: Problem::new("engine.defect", "The transfer ended by a defect of Wakeflash."),
+    }
 }
 
 /// Whether the error is something that the peer said, before it was known who it is.

@@ -175,19 +175,7 @@ impl Runtime {
         fault: Report,
         work: impl Future<Output = Option<Report>> + Send + 'static,
     ) {
-        self.spawn(async move {
-            // Dropped before its end, it takes the work with it.
-            let mut alone = JoinSet::new();
-            alone.spawn(work);
-            match alone.join_next().await {
-                Some(Ok(report)) => report,
-                Some(Err(error)) => {
-                    tracing::error!("a task ended badly: {error}");
-                    error.is_panic().then_some(fault)
-                }
-                None => None,
-            }
-        });
+        self.spawn(guarded(fault, work));
     }
 
     pub(super) async fn take_report(&mut self, report: Report) {
@@ -375,6 +363,24 @@ impl Runtime {
     }
 }
 
+/// Does the work; when it panics, `fault` is the answer.
+async fn guarded(
+    fault: Report,
+    work: impl Future<Output = Option<Report>> + Send + 'static,
+) -> Option<Report> {
+    // Dropped before its end, it takes the work with it.
+    let mut alone = JoinSet::new();
+    alone.spawn(work);
+    match alone.join_next().await {
+        Some(Ok(report)) => report,
+        Some(Err(error)) => {
+            tracing::error!("a task ended badly: {error}");
+            error.is_panic().then_some(fault)
+        }
+        None => None,
+    }
+}
+
 /// Builds when the folder is free, and passes on what is said meanwhile.
 async fn run_build(
     request: BuildRequest,
@@ -399,4 +405,25 @@ async fn run_build(
         }
     };
     tokio::join!(build, forward).0
+}
+
+#[cfg(test)]
+mod tests {
+    use wakeflash_core::ota::FailureClass;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_flash_is_reported_and_leaves_its_outcome_open() {
+        let update = UpdateId(7);
+        let fault = || Report::FlashEnded { update, outcome: super::super::flash::defect() };
+        let report = guarded(fault(), async { panic!("a defect") }).await;
+        let Some(Report::FlashEnded { update: UpdateId(7), outcome }) = report else {
+            panic!("{report:?}");
+        };
+        let FlashOutcome::Failed { class, problem } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(class, FailureClass::OutcomeUnknown);
+        assert_eq!(problem.code, "engine.defect");
+        assert!(guarded(fault(), async { None }).await.is_none());
+    }
 }
