@@ -122,7 +122,12 @@ impl Control {
         print(&serde_json::to_value(&event)?)?;
         match event {
             DeviceEvent::Boot { .. } => self.on_boot().await,
-            DeviceEvent::OtaDone => self.supervisor.withdraw_sleep().await,
+            DeviceEvent::OtaDone => {
+                // The end of this window counts no more: the restart begins another one.
+                self.due = None;
+                self.pending = self.pending.take().filter(|pending| pending.id.is_some());
+                self.supervisor.withdraw_sleep().await
+            }
             DeviceEvent::Slept => self.finish_sleep().await,
             DeviceEvent::OtaFailed => match self.pending.take() {
                 // Firmware that isn't the lab's was spared because of its data phase.
@@ -139,8 +144,8 @@ impl Control {
         self.due = awake_for.map(|awake_for| Instant::now() + awake_for);
         self.supervisor.booted().await?;
         match self.pending.take() {
-            Some(pending) if pending.id.is_some() => self.begin_sleep(pending).await,
-            Some(_) | None => Ok(()),
+            Some(pending) => self.begin_sleep(pending).await,
+            None => Ok(()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Configurations of lab devices: real ESPHome YAML for the `host` platform.
 
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -43,6 +44,20 @@ async def to_code(config):
     cg.add_define("USE_LAB_DEEP_SLEEP")
 "#;
 
+/// The host platform has no network component to say the address in; this one says nothing else.
+const ETHERNET_COMPONENT: &str = r#""""Lets firmware for the host platform say where it is found; it uses the host's network."""
+
+import esphome.codegen as cg
+import esphome.config_validation as cv
+from esphome.const import CONF_USE_ADDRESS
+
+CONFIG_SCHEMA = cv.Schema({cv.Required(CONF_USE_ADDRESS): cv.string_strict})
+
+
+async def to_code(config):
+    cg.add_define("USE_LAB_ETHERNET")
+"#;
+
 /// The durations of a `deep_sleep:` block, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeepSleep {
@@ -67,6 +82,8 @@ pub struct DeviceYaml {
     pub password: Option<String>,
     /// Writes a `deep_sleep:` block (see [`COMPONENTS_DIR`]).
     pub deep_sleep: Option<DeepSleep>,
+    /// `use_address`: where its uploads go (see [`COMPONENTS_DIR`]).
+    pub address: Option<Ipv4Addr>,
     /// More YAML, appended as it is.
     pub extra: String,
 }
@@ -82,6 +99,7 @@ impl DeviceYaml {
             api_port: Some(6053),
             password: Some("hunter2".to_owned()),
             deep_sleep: None,
+            address: None,
             extra: String::new(),
         }
     }
@@ -104,6 +122,20 @@ impl DeviceYaml {
     #[must_use]
     pub fn with_deep_sleep(mut self, run: u32, sleep: u32) -> Self {
         self.deep_sleep = Some(DeepSleep { run, sleep });
+        self
+    }
+
+    /// The same device, whose configuration says its address.
+    #[must_use]
+    pub fn with_address(mut self, address: Ipv4Addr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
+    /// The same device under another name.
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
         self
     }
 
@@ -137,13 +169,21 @@ impl DeviceYaml {
             let _ = writeln!(text, "    password: {}", quoted(password));
         }
         text.push_str("logger:\nmdns:\n");
+        if self.deep_sleep.is_some() || self.address.is_some() {
+            let _ = writeln!(
+                text,
+                "external_components:\n  - source: {{type: local, path: {COMPONENTS_DIR}}}"
+            );
+        }
         if let Some(deep_sleep) = self.deep_sleep {
             let _ = writeln!(
                 text,
-                "external_components:\n  - source: {{type: local, path: {COMPONENTS_DIR}}}\n\
-                 deep_sleep:\n  run_duration: {}s\n  sleep_duration: {}s",
+                "deep_sleep:\n  run_duration: {}s\n  sleep_duration: {}s",
                 deep_sleep.run, deep_sleep.sleep
             );
+        }
+        if let Some(address) = self.address {
+            let _ = writeln!(text, "ethernet:\n  use_address: {address}");
         }
         text.push_str(&self.extra);
         text
@@ -194,11 +234,15 @@ interval:
     pub fn write_to(&self, directory: &Path, file_name: &str) -> Result<()> {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
-        if self.deep_sleep.is_some() {
-            let component = directory.join(COMPONENTS_DIR).join("deep_sleep");
+        let components = [
+            (self.deep_sleep.is_some(), "deep_sleep", DEEP_SLEEP_COMPONENT),
+            (self.address.is_some(), "ethernet", ETHERNET_COMPONENT),
+        ];
+        for (_, name, code) in components.iter().filter(|(used, _, _)| *used) {
+            let component = directory.join(COMPONENTS_DIR).join(name);
             std::fs::create_dir_all(&component)
                 .with_context(|| format!("cannot create {}", component.display()))?;
-            write(&component.join("__init__.py"), DEEP_SLEEP_COMPONENT)?;
+            write(&component.join("__init__.py"), code)?;
         }
         write(&directory.join(file_name), &self.render())
     }
