@@ -3,13 +3,13 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build run demo test clean
+.PHONY: help setup build run demo test bench-wake clean
 
 # For build, run and demo: `make run PROFILE=dev` builds faster and runs slower.
 PROFILE := release
 
 help: ## Show this list
-	@awk -F ': ## ' '/^[a-z]+: ## / { printf "make %-8s%s\n", $$1, $$2 }' Makefile
+	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "make %-12s%s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what is missing to build, run and test (apt and npm packages, an ESPHome in .cache/)
 	@bash scripts/setup.sh test
@@ -25,6 +25,9 @@ demo: ## Set up, build and start Wakeflash next to a real device that sleeps and
 
 test: ## Set up, then run every check and every test
 	@bash scripts/test.sh
+
+bench-wake: ## Measure how wakes are caught and what waiting costs; ARGS='--only waiting' is passed on
+	@bash scripts/bench-wake.sh $(ARGS)
 
 clean: ## Remove what was built; ESPHome and the npm packages stay
 	@bash scripts/clean.sh

@@ -3,6 +3,9 @@
 //! Namespaces are held by processes, not by names: they vanish with the last process in them, and
 //! the holders end with whoever made them, even when that is by SIGKILL.
 
+pub mod crowd;
+pub mod sniffer;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -318,6 +321,11 @@ pub(crate) fn address_script(interface: &str, address: Ipv4Addr) -> String {
         // Refused while the link is down; it comes with the link then.
         multicast_route(interface)
     )
+}
+
+/// The script that gives an interface a further IPv4 address.
+fn add_address_script(interface: &str, address: Ipv4Addr) -> String {
+    format!("ip addr add {address}/{PREFIX} dev {interface}")
 }
 
 fn multicast_route(interface: &str) -> String {

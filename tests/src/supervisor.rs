@@ -169,7 +169,7 @@ impl Supervisor {
         self.wake
     }
 
-    /// Wakes the device: the link comes up, the firmware starts. Returns when the link was up.
+    /// Wakes the device: the link comes up, the firmware starts. Returns when its link was told to come up.
     ///
     /// # Errors
     /// When it is awake already, or can't be started.
@@ -179,8 +179,9 @@ impl Supervisor {
         }
         self.wake = wake;
         self.awake = true;
-        radio(&lan::link_script(&self.options.interface, true)).await?;
+        // Just before, so that nothing can be faster than it is.
         let link_up = SystemTime::now();
+        radio(&lan::link_script(&self.options.interface, true)).await?;
         self.device.start().await?;
         Ok(link_up)
     }
