@@ -122,7 +122,7 @@ pub enum Judgement {
 /// 2. They name this device, with a MAC address that isn't the known one → contradicted.
 /// 3. They name this device and its wanted hash (and, where both are known, the wanted version); the latest
 ///    words that give a hash count → already running.
-/// 4. They name this device → pass.
+/// 4. They name this device → pass. When its MAC address is known, the words have to be those of a TXT record.
 /// 5. The neighbour table has the recorded link-layer address for the peer, or the known MAC (they are the
 ///    same on Wi-Fi) → pass.
 /// 6. The session proves a key that only this device has → pass.
@@ -137,7 +137,7 @@ pub fn judge(expected: &Expectation, evidence: &Evidence) -> Judgement {
     if let Some(sentence) = contradiction(expected, evidence) {
         return Judgement::Contradicted(sentence);
     }
-    let named = evidence.own_words().next().is_some();
+    let named = evidence.own_words().any(|words| expected.mac.is_none() || is_complete(words));
     if named && runs_wanted(expected, evidence) {
         return Judgement::AlreadyRunning;
     }
@@ -198,6 +198,12 @@ fn contradiction(expected: &Expectation, evidence: &Evidence) -> Option<String> 
     Some(format!(
         "The device at {peer} calls itself “{name}”, but its MAC address is {other} and not {known}."
     ))
+}
+
+/// Whether the words come from a TXT record, which has the MAC address. A probe or an address record alone
+/// shows a name, and two boards can claim one name.
+fn is_complete(words: &Sighting) -> bool {
+    words.mac.is_some() || words.version.is_some() || words.config_hash.is_some()
 }
 
 fn runs_wanted(expected: &Expectation, evidence: &Evidence) -> bool {

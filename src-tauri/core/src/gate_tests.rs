@@ -83,8 +83,12 @@ fn what_the_peer_says() {
         |sighting: fn(&mut Heard)| evidence([with(heard("sleepy", None, Some(WANTED)), sighting)]);
     let table = [
         ("silence", evidence([]), Short::Open),
-        ("its name", evidence([heard("sleepy", None, None)]), Short::Pass),
-        ("its name in capitals", evidence([heard("SLEEPY", None, None)]), Short::Pass),
+        (
+            "its name, as a probe or an address has it",
+            evidence([heard("sleepy", None, None)]),
+            Short::Open,
+        ),
+        ("its name in capitals", evidence([heard("SLEEPY", Some(MAC), None)]), Short::Pass),
         ("its name and MAC", evidence([heard("sleepy", Some(MAC), Some(OLD))]), Short::Pass),
         ("another name", evidence([heard("kitchen", None, None)]), Short::No),
         ("another name with its MAC", evidence([heard("kitchen", Some(MAC), None)]), Short::No),
@@ -133,6 +137,16 @@ fn what_the_peer_says() {
     for (case, evidence, wanted) in table {
         assert_eq!(short(&expectation(), &evidence), wanted, "{case}");
     }
+}
+
+#[test]
+fn a_name_alone_is_enough_where_no_mac_is_known() {
+    let expected = Expectation { mac: None, ..expectation() };
+    assert_eq!(short(&expected, &evidence([heard("sleepy", None, None)])), Short::Pass);
+    let link = Evidence { neighbour: Some(LINK), ..evidence([heard("sleepy", None, None)]) };
+    assert_eq!(short(&expectation(), &link), Short::Pass, "a probe from its own hardware");
+    let strange = Evidence { neighbour: Some(STRANGE), ..evidence([heard("sleepy", None, None)]) };
+    assert_eq!(short(&expectation(), &strange), Short::Open, "another board may claim the name");
 }
 
 #[test]
@@ -252,7 +266,9 @@ proptest! {
         let proof = heard.iter().any(|h| {
             let fresh = h.sighting.source == Source::Answer
                 || (h.sighting.source == Source::Packet && h.sighting.addresses == [peer()]);
-            h.sender == peer() && fresh && h.sighting.kind == SightingKind::Alive && h.sighting.name == "sleepy"
+            let txt = h.sighting.mac.is_some() || h.sighting.config_hash.is_some();
+            let named = h.sighting.kind == SightingKind::Alive && h.sighting.name == "sleepy";
+            h.sender == peer() && fresh && named && txt
         });
         let judgement = judge(&expectation(), &evidence(heard));
         if !proof {

@@ -11,7 +11,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::{BTreeMap, BTreeSet};
 
 use simple_dns::rdata::RData;
-use simple_dns::{CLASS, Label, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, TYPE};
+use simple_dns::{
+    CLASS, Label, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, ResourceRecord, TYPE,
+};
 
 use crate::device::{Sighting, SightingKind, Source};
 
@@ -111,8 +113,11 @@ struct Contents {
 /// What a packet that came from `sender` says about ESPHome devices; `source` is the caller's knowledge of
 /// why it came.
 ///
-/// - Only responses count. A query gives nothing: everybody asks for everybody.
-/// - PTR, SRV and TXT of both services count, whether or not they are news.
+/// - In a response, the answers and the additional records count, whether or not they are news.
+/// - Of a query only the authority section counts: with it a host probes for the names that it is about to use
+///   (RFC 6762, section 8.1), so a device that wakes shows itself 0.75 s before it announces itself. What is
+///   asked for, and the known answers, say nothing about who is there: everybody asks for everybody.
+/// - PTR, SRV and TXT of both services count.
 /// - An address record alone (`sleepy.local`) gives a sighting with a name and addresses only. It may come
 ///   from any host of the network, and so may the goodbye of an `_http._tcp` instance: both mean something
 ///   only for a name that is already known. [`announces_esphome`] tells.
@@ -128,11 +133,31 @@ pub fn sightings(
     sender: IpAddr,
     source: Source,
 ) -> Result<Vec<Sighting>, MalformedPacket> {
+    Ok(words(packet, sender, source)?.into_iter().map(|word| word.sighting).collect())
+}
+
+/// A sighting, and whether it is about the device's native API service. The goodbye of a mere web server takes
+/// no device along that has its API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// What the packet says.
+    pub sighting: Sighting,
+    /// The packet has a record of the device's `_esphomelib._tcp` instance.
+    pub native: bool,
+}
+
+/// [`sightings`], with the service that each is about.
+///
+/// # Errors
+/// [`MalformedPacket`] when the packet can't be read.
+pub fn words(packet: &[u8], sender: IpAddr, source: Source) -> Result<Vec<Word>, MalformedPacket> {
     let packet = parse(packet)?;
-    if !packet.has_flags(PacketFlag::RESPONSE) {
-        return Ok(Vec::new());
-    }
-    Ok(sightings_of(read(&packet), sender, source))
+    let contents = if packet.has_flags(PacketFlag::RESPONSE) {
+        read(packet.answers.iter().chain(&packet.additional_records))
+    } else {
+        read(packet.name_servers.iter())
+    };
+    Ok(words_of(contents, sender, source))
 }
 
 /// The identifier of a response, for matching it with a question; `None` for anything else. An answer to
@@ -143,6 +168,13 @@ pub fn response_id(packet: &[u8]) -> Option<u16> {
         [high, low, flags, ..] if flags & 0x80 != 0 => Some(u16::from_be_bytes([*high, *low])),
         _ => None,
     }
+}
+
+/// Whether the packet is one that says nothing about who is there: a query without a probe. Cheap, for the many
+/// of them; `false` for what is too short to tell.
+#[must_use]
+pub fn only_asks(packet: &[u8]) -> bool {
+    matches!(packet, [_, _, flags, _, _, _, _, _, 0, 0, ..] if flags & 0x80 == 0)
 }
 
 /// Whether the sighting itself shows that it is about an ESPHome device. Others are evidence about a device
@@ -168,9 +200,8 @@ fn parse(bytes: &[u8]) -> Result<Packet<'_>, MalformedPacket> {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the DNS parser's enum of all record types")]
-fn read(packet: &Packet<'_>) -> Contents {
+fn read<'r, 'p: 'r>(records: impl Iterator<Item = &'r ResourceRecord<'p>>) -> Contents {
     let mut contents = Contents::default();
-    let records = packet.answers.iter().chain(&packet.additional_records);
     for record in records.filter(|record| record.class == CLASS::IN) {
         let owner = record.name.get_labels();
         let alive = record.ttl > 0;
@@ -244,7 +275,7 @@ impl Contents {
     }
 }
 
-fn sightings_of(contents: Contents, sender: IpAddr, source: Source) -> Vec<Sighting> {
+fn words_of(contents: Contents, sender: IpAddr, source: Source) -> Vec<Word> {
     let Contents { instances, mut hosts } = contents;
     let living = instances.values().filter(|i| i.counts() && i.alive).count();
     let mut found = Vec::new();
@@ -262,12 +293,12 @@ fn sightings_of(contents: Contents, sender: IpAddr, source: Source) -> Vec<Sight
             }
             describe(&mut sighting, |key| instance.txt.get(key).map(String::as_str));
         }
-        found.push(sighting);
+        found.push(Word { sighting, native: instance.esphome });
     }
     for (name, addresses) in hosts {
         let mut sighting = blank(name, source);
         sighting.addresses = ordered(addresses, sender);
-        found.push(sighting);
+        found.push(Word { sighting, native: false });
     }
     found
 }
@@ -292,14 +323,11 @@ pub fn resolved<'t>(
     Some(sighting)
 }
 
-/// Makes the sighting of a service that a resolver has removed: a goodbye, or its records have expired.
-/// `None` when it is of another service type.
+/// The name of the device whose service a resolver has removed, because it said goodbye or because its records
+/// have expired. `None` when it is of another service type.
 #[must_use]
-pub fn removed(fullname: &str) -> Option<Sighting> {
-    let (name, _) = instance_of(fullname)?;
-    let mut sighting = blank(name, Source::Browse);
-    sighting.kind = SightingKind::Gone;
-    Some(sighting)
+pub fn removed(fullname: &str) -> Option<String> {
+    instance_of(fullname).map(|(name, _)| name)
 }
 
 /// The packet that asks a device for itself: what instances it has (another device gives itself away by

@@ -83,12 +83,67 @@ fn an_announcement_tells_everything() {
 }
 
 #[test]
-fn queries_do_not_count() {
+fn questions_and_known_answers_do_not_count() {
     let mut query = Packet::new_query(0);
     query.answers = announcement(4500);
     let bytes = query.build_bytes_vec().unwrap();
     assert_eq!(sightings(&bytes, SENDER, Source::Packet), Ok(vec![]));
     assert_eq!(response_id(&bytes), None);
+    assert!(only_asks(&bytes));
+    assert!(!only_asks(&packet(announcement(4500))));
+    assert!(!only_asks(&bytes[..HEADER - 3]));
+}
+
+/// What ESP-IDF's responder sends three times before it announces: the names as questions, and in the authority
+/// section the records that it is going to have.
+fn probe() -> Vec<u8> {
+    let instance = "sleepy._esphomelib._tcp.local";
+    let mut query = Packet::new_query(0);
+    for asked in [instance, "sleepy.local"] {
+        let class = QCLASS::CLASS(CLASS::IN);
+        query.questions.push(Question::new(name(asked), QTYPE::ANY, class, true));
+    }
+    query.name_servers =
+        vec![srv(instance, "sleepy.local", 120), a("sleepy.local", [192, 168, 1, 40], 120)];
+    query.build_bytes_vec_compressed().unwrap()
+}
+
+#[test]
+fn a_probe_names_the_device_before_it_announces_itself() {
+    let bytes = probe();
+    assert!(!only_asks(&bytes));
+    let found = sightings(&bytes, SENDER, Source::Packet).unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].name.as_str(), found[0].kind), ("sleepy", SightingKind::Alive));
+    assert_eq!(found[0].addresses, [SENDER]);
+    assert!(!announces_esphome(&found[0]), "whether it is a device, its TXT record will say");
+}
+
+#[test]
+fn an_announcement_by_ipv6_alone_is_one() {
+    let instance = "sleepy._esphomelib._tcp.local";
+    let address: Ipv6Addr = "fd00::40".parse().unwrap();
+    let aaaa = RData::AAAA(simple_dns::rdata::AAAA { address: address.into() });
+    let records = vec![
+        ptr(ESPHOME, instance, 4500),
+        srv(instance, "sleepy.local", 120),
+        record("sleepy.local", 120, aaaa),
+    ];
+    let sender = "fe80::1".parse().unwrap();
+    let found = sightings(&packet(records), sender, Source::Packet).unwrap();
+    assert_eq!(found[0].addresses, [IpAddr::V6(address)]);
+}
+
+#[test]
+fn a_packet_that_is_cut_off_anywhere_does_no_harm() {
+    for whole in [packet(announcement(4500)), packet(announcement(0)), probe()] {
+        for length in 0..whole.len() {
+            let cut = &whole[..length];
+            let _ = (only_asks(cut), response_id(cut));
+            let found = sightings(cut, SENDER, Source::Packet);
+            assert!(found.is_err(), "{length} of {} bytes: {found:?}", whole.len());
+        }
+    }
 }
 
 #[test]
@@ -136,6 +191,14 @@ fn http_counts_with_the_keys_of_esphome_only() {
 }
 
 #[test]
+fn a_word_tells_which_service_it_is_about() {
+    let native = |records| words(&packet(records), SENDER, Source::Packet).unwrap()[0].native;
+    assert!(native(announcement(4500)) && native(announcement(0)));
+    assert!(!native(vec![ptr(HTTP, "sleepy._http._tcp.local", 0)]));
+    assert!(!native(vec![a("sleepy.local", [192, 168, 1, 41], 120)]));
+}
+
+#[test]
 fn several_devices_in_one_packet_keep_their_addresses() {
     let (one, two) = ("one._esphomelib._tcp.local", "two._esphomelib._tcp.local");
     let found = seen(vec![
@@ -176,7 +239,7 @@ fn a_resolver_s_words_become_a_sighting() {
     assert_eq!((found.mac, found.version.as_deref()), (None, Some("2026.10.0")));
     assert!(resolved("lamp._http._tcp.local.", [SENDER], |_| None).is_none());
     assert!(resolved("_http._tcp.local.", [SENDER], txt).is_none());
-    assert_eq!(removed("lamp._http._tcp.local.").unwrap().kind, SightingKind::Gone);
+    assert_eq!(removed("Lamp._http._tcp.local.").as_deref(), Some("lamp"));
     assert!(removed("lamp._ipp._tcp.local.").is_none());
 }
 

@@ -426,6 +426,11 @@ pub enum Command {
     FindEsphome,
     /// Install ESPHome into an environment of the application's own.
     InstallEsphome,
+    /// Say whether somebody looks at the list of devices.
+    SetWatching {
+        /// Whether somebody does.
+        on: bool,
+    },
     /// End the program.
     Shutdown,
 }

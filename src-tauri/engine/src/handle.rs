@@ -30,6 +30,7 @@ pub(crate) enum Request {
     ConfigDirCandidates(ReplyTo<Vec<ConfigDirCandidate>>),
     FindEsphome(ReplyTo<()>),
     InstallEsphome(ReplyTo<()>),
+    SetWatching(bool, ReplyTo<()>),
 }
 
 /// A cloneable handle of the running engine.
@@ -130,6 +131,15 @@ impl Handle {
     /// The engine is shutting down.
     pub async fn config_dir_candidates(&self) -> Result<Vec<ConfigDirCandidate>, Problem> {
         self.ask(Request::ConfigDirCandidates).await
+    }
+
+    /// Says whether somebody looks at the list of devices. Only then the engine spends packets on verifying that
+    /// the devices shown as Online still are. At the start nobody looks.
+    ///
+    /// # Errors
+    /// The engine is shutting down.
+    pub async fn set_watching(&self, on: bool) -> Result<(), Problem> {
+        self.ask(|reply| Request::SetWatching(on, reply)).await
     }
 
     /// Looks for ESPHome again.

@@ -85,6 +85,11 @@ pub enum Input {
         /// For which update it was tried.
         update: UpdateId,
     },
+    /// A device that is shown as Online answers neither questions nor connections.
+    Silent {
+        /// Its name.
+        name: String,
+    },
     /// The image of a waiting update can't be read from the artifact store, or isn't what was built.
     ImageLost {
         /// Of which update.
@@ -304,6 +309,7 @@ impl Dispatch {
             Input::Connected { update, peer } => self.connected(update, peer, now),
             Input::Returned { update, peer } => self.returned(update, peer, now),
             Input::Unreachable { update } => self.unreachable(update, now),
+            Input::Silent { name } => self.silent(&name),
             Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
             Input::AboutToComplete(update) => self.about_to_complete(update, now)?,
             Input::FlashEnded { update, outcome } => self.flash_ended(update, outcome, now),

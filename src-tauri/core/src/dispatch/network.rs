@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use crate::device::{DeviceId, DeviceMemory, Presence, Sighting, SightingKind, Source};
 use crate::error::Problem;
@@ -86,7 +87,10 @@ impl Dispatch {
                 UpdateState::Waiting { .. } => {
                     self.end_pause(id, sighting, woke);
                     self.end_avoiding(id, sighting, woke);
-                    self.decision.effects.push(Effect::Nudge(sighting.name.clone()));
+                    // An entry of a cache is no evidence of life.
+                    if is_fresh(sighting) {
+                        self.decision.effects.push(Effect::Nudge(sighting.name.clone()));
+                    }
                 }
                 UpdateState::Confirming { .. } => self.confirm(id, sighting, now),
                 UpdateState::Flashing { .. } => self.note_previous_hash(id, sighting),
@@ -169,10 +173,20 @@ impl Dispatch {
             heard.liveness = Liveness::Gone;
             return false;
         }
+        let old = heard.memory.clone();
+        if !is_fresh(sighting) && heard.liveness != Liveness::Unheard {
+            // The cache is refreshed by packets that were heard themselves, and it tells of its own ageing as
+            // well: it adds facts, and says nothing about who is there.
+            let facts = DeviceMemory { last_seen: old.last_seen, ..updated(&old, sighting, now) };
+            if facts != old {
+                heard.memory = facts;
+                self.decision.memories.entry(sighting.name.clone()).or_insert(old);
+            }
+            return false;
+        }
         let woke = heard.liveness != Liveness::Alive;
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
-        let old = heard.memory.clone();
         let stale = heard
             .stored_last_seen
             .is_none_or(|stored| stored > now || now.since(stored) > LAST_SEEN_PRECISION);
@@ -333,6 +347,45 @@ impl Dispatch {
         let Some(heard) = self.heard.get_mut(&name) else { return };
         if heard.liveness == Liveness::Alive {
             heard.doubted_since.get_or_insert(now);
+        }
+    }
+
+    /// The devices that are shown as Online, and where they were seen. A device that is being flashed, or whose
+    /// return is awaited, isn't among them: it has other things to do than to answer, and is looked after.
+    #[must_use]
+    pub fn online(&self) -> Vec<(&str, &[IpAddr])> {
+        let occupied: BTreeSet<&str> = self
+            .updates
+            .values()
+            .filter(|update| match &update.state {
+                UpdateState::Flashing { .. } | UpdateState::Confirming { .. } => true,
+                UpdateState::Queued
+                | UpdateState::Building { .. }
+                | UpdateState::Waiting { .. }
+                | UpdateState::Held { .. }
+                | UpdateState::Installed { .. }
+                | UpdateState::Failed { .. }
+                | UpdateState::Cancelled { .. }
+                | UpdateState::Superseded { .. } => false,
+            })
+            .map(|update| update.name.as_str())
+            .collect();
+        self.heard
+            .iter()
+            .filter(|(name, heard)| {
+                heard.liveness == Liveness::Alive && !occupied.contains(name.as_str())
+            })
+            .map(|(name, heard)| (name.as_str(), heard.memory.addresses.as_slice()))
+            .collect()
+    }
+
+    /// A device that was asked and tried to reach, in vain, is gone.
+    pub(super) fn silent(&mut self, name: &str) {
+        let Some(heard) = self.heard.get_mut(name) else { return };
+        if heard.liveness == Liveness::Alive {
+            heard.liveness = Liveness::Gone;
+            heard.doubted_since = None;
+            self.touch(name);
         }
     }
 

@@ -37,7 +37,8 @@ impl Dispatch {
             | UpdateState::Superseded { .. } => return None,
         };
         let build = &delivery.build;
-        let remembered = self.memory(&update.name).map(|memory| memory.addresses.as_slice());
+        let memory = self.memory(&update.name);
+        let remembered = memory.map(|memory| memory.addresses.as_slice());
         let mut addresses: Vec<TargetAddress> =
             remembered.unwrap_or_default().iter().copied().map(TargetAddress::Ip).collect();
         let configured = match build.address.as_deref() {
@@ -59,6 +60,12 @@ impl Dispatch {
         Some(Target {
             update: update.id,
             name: update.name.clone(),
+            other_name: (build.name != update.name).then(|| build.name.clone()),
+            link_addresses: memory
+                .into_iter()
+                .flat_map(|memory| [memory.link_address, memory.mac])
+                .flatten()
+                .collect(),
             addresses,
             avoid,
             port: build.ota.port,

@@ -297,6 +297,7 @@ async fn execute(handle: &Handle, command: Command) -> Result<Value, Problem> {
         Command::SetSettings { settings } => value(handle.set_settings(settings).await?),
         Command::ConfigDirCandidates => value(handle.config_dir_candidates().await?),
         Command::FindEsphome => value(handle.find_esphome().await?),
+        Command::SetWatching { on } => value(handle.set_watching(on).await?),
         Command::InstallEsphome => value(handle.install_esphome().await?),
         Command::Shutdown => Ok(Value::Null),
     }

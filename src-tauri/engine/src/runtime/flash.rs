@@ -6,13 +6,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::{DeviceId, Source};
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::{
-    self as core_gate, Evidence, Expectation, Heard, Judgement, LiteralAddress, Session,
+    self as core_gate, Evidence, Expectation, Judgement, LiteralAddress, Session,
 };
 use wakeflash_core::ota::{self, FailureClass, PreparedImage, Step};
 use wakeflash_core::update::{
@@ -27,6 +27,7 @@ use super::work::{Report, compare_sources};
 use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
 use crate::gate::{self, Limits};
+use crate::watch::Hearing;
 
 /// How often the window hears how far a transfer is.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(200);
@@ -51,7 +52,7 @@ struct Job {
     config_dir: Option<PathBuf>,
     image: Option<Arc<PreparedImage>>,
     artifacts: Artifacts,
-    heard: broadcast::Sender<Heard>,
+    hearing: Hearing,
     reports: mpsc::Sender<Report>,
 }
 
@@ -108,7 +109,7 @@ impl Runtime {
                 .filter(|ready| ready.name == delivery.build.image)
                 .map(|ready| Arc::clone(&ready.image)),
             artifacts: self.artifacts.clone(),
-            heard: self.heard.clone(),
+            hearing: self.watch.hearing().clone(),
             reports: self.reports.clone(),
         };
         Some((job, stream))
@@ -203,14 +204,17 @@ impl Job {
     /// Whether this device gets this image: the sources are still those of the build, it is the right
     /// device, and it doesn't run the build already. Otherwise, what comes of the flash.
     async fn gate(&self) -> Result<Pass, FlashOutcome> {
+        let (lately, heard) = self.hearing.listen(self.peer);
+        let evidence =
+            Evidence { heard: lately, ..Evidence::about(self.peer, Session::ProvesNothing) };
         let (changes, decision) = tokio::join!(
             self.source_changes(),
             gate::decide_on_network(
                 &self.expectation,
-                Evidence::about(self.peer, Session::ProvesNothing),
+                evidence,
                 // How long the device stays awake isn't known yet.
                 Limits::for_window(None),
-                self.heard.subscribe(),
+                heard,
             ),
         );
         let (judgement, took) = (decision.judgement, decision.took);

@@ -25,14 +25,13 @@ use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::{Decision, Dispatch, Effect, Input};
 use wakeflash_core::error::Problem;
-use wakeflash_core::gate::Heard;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{UpdateId, UpdateState};
 
 use crate::artifacts::Artifacts;
 use crate::handle::{Handle, Request, Shell};
 use crate::store::{Commit, OpenError, Store};
-use crate::watch::{Target, Unreachable, Watch, WatchEvent};
+use crate::watch::{Feeds, OnlineDevice, Target, Unreachable, Watch, WatchEvent};
 use overrides::Overrides;
 use publish::Publisher;
 use work::Report;
@@ -132,7 +131,10 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     let dispatch = Dispatch::new(settings, loaded.updates, loaded.memories, loaded.next_id, now());
     let (targets, target_list) = watch::channel(Vec::new());
     let (watch_events, watched) = mpsc::channel(256);
-    let watch = Watch::start(target_list, watch_events, cancel.child_token());
+    let (online, online_list) = watch::channel(Vec::new());
+    let (watching, is_watching) = watch::channel(false);
+    let feeds = Feeds { targets: target_list, online: online_list, watching: is_watching };
+    let watch = Watch::start(feeds, watch_events, &cancel.child_token());
     let (reports, report_queue) = mpsc::channel(256);
     let runtime = Runtime {
         dispatch,
@@ -144,6 +146,8 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
         shell,
         watch,
         targets,
+        online,
+        watching,
         tasks: JoinSet::new(),
         reports,
         cancel: cancel.clone(),
@@ -151,7 +155,6 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
         connections: BTreeMap::new(),
         pending: VecDeque::new(),
         commit_due: None,
-        heard: broadcast::channel(64).0,
         surroundings: surroundings::Surroundings::default(),
     };
     let task = tokio::spawn(runtime.run(request_queue, watched, report_queue));
@@ -174,6 +177,9 @@ struct Runtime {
     shell: Arc<dyn Shell>,
     watch: Watch,
     targets: watch::Sender<Vec<Target>>,
+    online: watch::Sender<Vec<OnlineDevice>>,
+    /// Whether somebody looks at the list.
+    watching: watch::Sender<bool>,
     tasks: JoinSet<()>,
     reports: mpsc::Sender<Report>,
     cancel: CancellationToken,
@@ -185,8 +191,6 @@ struct Runtime {
     /// When a commit is tried again after one failed. A point in time, not a pause that every other event
     /// would begin anew.
     commit_due: Option<Instant>,
-    /// Packets of devices, for the gates that are being passed.
-    heard: broadcast::Sender<Heard>,
     surroundings: surroundings::Surroundings,
 }
 
@@ -388,6 +392,28 @@ impl Runtime {
             }
             different
         });
+        if !touched.is_empty() {
+            self.tell_online();
+        }
+    }
+
+    fn tell_online(&self) {
+        let online: Vec<OnlineDevice> = self
+            .dispatch
+            .online()
+            .into_iter()
+            .map(|(name, addresses)| OnlineDevice {
+                name: name.to_owned(),
+                addresses: addresses.to_vec(),
+            })
+            .collect();
+        self.online.send_if_modified(|list| {
+            let different = *list != online;
+            if different {
+                *list = online;
+            }
+            different
+        });
     }
 
     fn act(&mut self, effect: Effect) {
@@ -405,13 +431,8 @@ impl Runtime {
 
     async fn take_watch_event(&mut self, event: WatchEvent) {
         match event {
-            WatchEvent::Seen { sighting, sender } => {
-                if let Some(sender) = sender {
-                    // No gate is waiting: nobody needs to hear it.
-                    let _ = self.heard.send(Heard { sender, sighting: sighting.clone() });
-                }
-                self.happened(Input::Sighted(sighting)).await;
-            }
+            WatchEvent::Seen(sighting) => self.happened(Input::Sighted(sighting)).await,
+            WatchEvent::Silent { name } => self.happened(Input::Silent { name }).await,
             WatchEvent::Connected { update, peer, stream, .. } => {
                 if self.take_pending().await.is_err() {
                     // What is pending may change what the connection is for. The device will be there again.
@@ -476,6 +497,8 @@ const fn keeps(input: &Input) -> bool {
         | Input::Connected { .. }
         | Input::Returned { .. }
         | Input::Unreachable { .. }
+        // It is asked again while it is shown as Online.
+        | Input::Silent { .. }
         | Input::SourcesChecked { .. }
         // Whoever asked gets the refusal.
         | Input::Install(_)

@@ -59,6 +59,10 @@ impl Runtime {
                 answer(reply, Ok(()));
             }
             Request::InstallEsphome(reply) => answer(reply, self.install_esphome()),
+            Request::SetWatching(on, reply) => {
+                self.watching.send_replace(on);
+                answer(reply, Ok(()));
+            }
         }
     }
 

@@ -1,40 +1,40 @@
 //! Browsing with `mdns-sd`: presence, names and TXT records, as its cache sees them.
 //!
-//! Its events are changes of a cache: it says nothing about an identical re-announcement. So they tell who is
-//! there, and a device that wakes is caught by other means as well.
+//! Its events are changes of a cache. An address that expires is one, and a service that expires because the
+//! packet that would have refreshed it was lost; an identical re-announcement is none. So they are neither
+//! evidence of life nor of death: what is in the cache is told as such, and what leaves it is doubted, that is,
+//! verified. What counts for a wake is heard by the [listener](super::listener).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use mdns_sd::{DaemonEvent, Receiver, ResolvedService, ServiceDaemon, ServiceEvent};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::device::{Sighting, SightingKind};
+use wakeflash_core::device::Sighting;
 use wakeflash_core::error::Problem;
 use wakeflash_core::mdns;
 
-use super::{Nudger, WatchEvent};
+use super::WatchEvent;
+use super::interfaces::Network;
+use super::verify::Doubts;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
-/// How often the interfaces are looked at; `mdns-sd` itself looks every 5 s.
-const INTERFACE_CHECK: Duration = Duration::from_secs(5);
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
 /// Devices whose latest sighting waits for a slow receiver. Beyond that the network is being flooded.
 const MAX_PENDING: usize = 4096;
 
 struct Browser {
     events: mpsc::Sender<WatchEvent>,
-    nudger: Nudger,
+    doubts: Doubts,
+    computer: watch::Receiver<Network>,
     daemon: watch::Sender<Option<ServiceDaemon>>,
     /// The latest news per device that hasn't been taken: `mdns-sd` ends a subscription that isn't drained.
     pending: BTreeMap<String, Sighting>,
-    /// The devices with a native API service: they are there as long as that is, whatever becomes of another
-    /// service under their name.
-    native: BTreeSet<String>,
     network: Told,
 }
 
@@ -66,13 +66,14 @@ struct Subscriptions {
 
 pub(super) async fn run(
     events: mpsc::Sender<WatchEvent>,
-    nudger: Nudger,
+    doubts: Doubts,
+    computer: watch::Receiver<Network>,
     daemon: watch::Sender<Option<ServiceDaemon>>,
     cancel: CancellationToken,
 ) {
     let pending = BTreeMap::new();
-    let (native, network) = (BTreeSet::new(), Told::default());
-    let mut browser = Browser { events, nudger, daemon, pending, native, network };
+    let network = Told::default();
+    let mut browser = Browser { events, doubts, computer, daemon, pending, network };
     let mut retry = FIRST_RETRY;
     while !cancel.is_cancelled() {
         match start() {
@@ -128,22 +129,6 @@ fn try_port(port: u16) -> std::io::Result<()> {
     socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())
 }
 
-/// Whether there is any interface besides loopback. Without one there is nothing to watch.
-fn interfaces() -> Option<Problem> {
-    let problem = || {
-        Problem::new("network.none", "This computer isn't connected to a network.")
-            .with_help("Waiting updates keep waiting, and go on when the network is back.")
-    };
-    match if_addrs::get_if_addrs() {
-        Ok(found) if found.iter().any(|interface| !interface.is_loopback()) => None,
-        Ok(_) => Some(problem()),
-        Err(error) => {
-            tracing::debug!(%error, "the network interfaces can't be listed");
-            Some(problem())
-        }
-    }
-}
-
 async fn shut_down(daemon: &ServiceDaemon) {
     match daemon.shutdown() {
         Ok(done) => {
@@ -164,8 +149,8 @@ impl Browser {
         mut from: Subscriptions,
         cancel: &CancellationToken,
     ) {
-        let mut check = interval(INTERFACE_CHECK);
-        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let sleeps = self.computer.borrow_and_update().sleeps;
+        self.say_network();
         loop {
             let news = self.network.news.is_some() || !self.pending.is_empty();
             let events = self.events.clone();
@@ -183,8 +168,13 @@ impl Browser {
                     }
                     Err(_) => return,
                 },
-                _ = check.tick() => {
-                    self.network.say(interfaces());
+                Ok(()) = self.computer.changed() => {
+                    self.say_network();
+                    if self.computer.borrow_and_update().sleeps != sleeps {
+                        // The cache has not noticed how old it is.
+                        tracing::info!("mDNS browsing is started again after a sleep");
+                        return;
+                    }
                     false
                 }
             };
@@ -215,37 +205,34 @@ impl Browser {
             return Some(WatchEvent::Network(state));
         }
         let (_, sighting) = self.pending.pop_first()?;
-        Some(WatchEvent::Seen { sighting, sender: None })
+        Some(WatchEvent::Seen(sighting))
     }
 
     /// Returns whether the subscription is lost.
     fn service(&mut self, event: Option<ServiceEvent>) -> bool {
-        let (sighting, is_native) = match event {
+        let sighting = match event {
             None | Some(ServiceEvent::SearchStopped(_)) => return true,
-            Some(ServiceEvent::ServiceResolved(service)) => {
-                (sighting_of(&service), is_native(&service.fullname))
-            }
+            Some(ServiceEvent::ServiceResolved(service)) => sighting_of(&service),
             Some(ServiceEvent::ServiceRemoved(_, fullname)) => {
-                (mdns::removed(&fullname), is_native(&fullname))
+                if let Some(name) = mdns::removed(&fullname) {
+                    self.doubts.doubt(&name);
+                }
+                None
             }
-            Some(_) => (None, false),
+            Some(_) => None,
         };
         let Some(sighting) = sighting else { return false };
-        match (sighting.kind, is_native) {
-            (SightingKind::Alive, true) => drop(self.native.insert(sighting.name.clone())),
-            (SightingKind::Gone, true) => drop(self.native.remove(&sighting.name)),
-            (SightingKind::Gone, false) if self.native.contains(&sighting.name) => return false,
-            (SightingKind::Alive | SightingKind::Gone, false) => {}
-        }
-        if sighting.kind == SightingKind::Alive {
-            self.nudger.nudge(&sighting.name);
-        }
         if self.pending.len() < MAX_PENDING || self.pending.contains_key(&sighting.name) {
             self.pending.insert(sighting.name.clone(), sighting);
         } else {
             tracing::warn!(name = sighting.name, "too many devices at once: a sighting is dropped");
         }
         false
+    }
+
+    fn say_network(&mut self) {
+        let problem = self.computer.borrow().problem();
+        self.network.say(problem);
     }
 
     fn monitored(&mut self, event: Option<DaemonEvent>) -> bool {
@@ -258,18 +245,10 @@ impl Browser {
                         .with_help("Devices with a known address are still found."),
                 ));
             }
-            Some(DaemonEvent::IpAdd(_) | DaemonEvent::IpDel(_)) => self.network.say(interfaces()),
             Some(_) => {}
         }
         false
     }
-}
-
-fn is_native(fullname: &str) -> bool {
-    fullname
-        .to_ascii_lowercase()
-        .trim_end_matches('.')
-        .ends_with(mdns::ESPHOME_SERVICE.trim_end_matches('.'))
 }
 
 fn sighting_of(service: &ResolvedService) -> Option<Sighting> {
@@ -283,33 +262,18 @@ fn sighting_of(service: &ResolvedService) -> Option<Sighting> {
 mod tests {
     use super::*;
 
-    fn browser() -> Browser {
+    #[tokio::test]
+    async fn what_leaves_the_cache_is_doubted_and_not_gone() {
         let (events, _) = mpsc::channel(1);
         let (daemon, _) = watch::channel(None);
-        Browser {
-            events,
-            nudger: Nudger::default(),
-            daemon,
-            pending: BTreeMap::new(),
-            native: BTreeSet::new(),
-            network: Told::default(),
-        }
-    }
-
-    fn removed(service: &str) -> Option<ServiceEvent> {
-        Some(ServiceEvent::ServiceRemoved(service.to_owned(), format!("plug.{service}")))
-    }
-
-    #[test]
-    fn a_web_server_that_goes_takes_no_device_with_it_that_has_its_api() {
-        let mut browser = browser();
-        browser.native.insert("plug".to_owned());
-        browser.service(removed(mdns::HTTP_SERVICE));
+        let (_, computer) = watch::channel(Network::default());
+        let (doubts, mut doubted) = Doubts::new();
+        let (pending, network) = (BTreeMap::new(), Told::default());
+        let mut browser = Browser { events, doubts, computer, daemon, pending, network };
+        let service = mdns::ESPHOME_SERVICE;
+        let event = ServiceEvent::ServiceRemoved(service.into(), format!("plug.{service}"));
+        assert!(!browser.service(Some(event)));
+        assert_eq!(doubted.try_recv().unwrap(), "plug");
         assert!(browser.pending.is_empty());
-        browser.service(removed(mdns::ESPHOME_SERVICE));
-        assert_eq!(browser.pending["plug"].kind, SightingKind::Gone);
-        browser.pending.clear();
-        browser.service(removed(mdns::HTTP_SERVICE));
-        assert_eq!(browser.pending["plug"].kind, SightingKind::Gone, "it has nothing else");
     }
 }

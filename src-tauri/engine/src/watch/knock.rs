@@ -1,6 +1,6 @@
 //! Knocking: TCP connects to the OTA ports of waiting devices, as [`wakeflash_core::knock::Plan`] says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -11,20 +11,21 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::knock::{Attempt, Outcome, Plan, Purpose, Spot, Target, TargetAddress};
+use wakeflash_core::knock::{
+    Attempt, LOOKUP_TIMEOUT, Limits, Outcome, Plan, Purpose, Spot, Target, TargetAddress,
+};
 use wakeflash_core::update::UpdateId;
 
+use super::neighbours::Neighbours;
 use super::{Nudger, Unreachable, WatchEvent};
 
-/// A connect that hasn't opened by then is given up: the next one sends a fresh SYN, while the kernel's own
-/// repetitions come ever later.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
-/// Attempts under way, over the whole fleet.
-const LIMIT: usize = 64;
+/// For the whole fleet. Each attempt is an open file, of which a process often may have 1,024; 150 attempts in a
+/// second cost about 1 % of a core.
+const LIMITS: Limits = Limits { under_way: 256, per_second: 150 };
 /// A failure that goes on is told again after this time.
 const REMIND: Duration = Duration::from_secs(60);
 const MAX_ADDRESSES_OF_NAME: usize = 4;
+const MAX_ADDRESSES_SHOWN: usize = 4;
 
 enum Ended {
     Connected(TcpStream, SocketAddr),
@@ -35,9 +36,13 @@ enum Ended {
 struct Knocker {
     origin: Instant,
     plan: Plan,
+    /// Sorted by update.
     targets: Vec<Target>,
     /// Where names led to when they last led anywhere. A sleeping device's name leads nowhere.
     found: BTreeMap<String, Vec<IpAddr>>,
+    /// Where evidence showed a device, by its update, the latest first.
+    shown: BTreeMap<UpdateId, Vec<IpAddr>>,
+    neighbours: Neighbours,
     attempts: JoinSet<(Attempt, Ended)>,
     under_way: BTreeMap<u64, AbortHandle>,
     told: BTreeMap<Spot, (Unreachable, Instant)>,
@@ -49,10 +54,11 @@ pub(super) async fn run(
     mut targets: watch::Receiver<Vec<Target>>,
     events: mpsc::Sender<WatchEvent>,
     nudger: Nudger,
+    neighbours: Neighbours,
     daemon: watch::Receiver<Option<ServiceDaemon>>,
     cancel: CancellationToken,
 ) {
-    let mut knocker = Knocker::new(events, daemon);
+    let mut knocker = Knocker::new(events, neighbours, daemon);
     let list = targets.borrow_and_update().clone();
     knocker.set_targets(list);
     loop {
@@ -67,7 +73,7 @@ pub(super) async fn run(
                     let list = targets.borrow_and_update().clone();
                     knocker.set_targets(list);
                 }
-                names = nudger.take() => knocker.nudge(&names),
+                names = nudger.take() => knocker.evidence(&names),
                 Some(ended) = knocker.attempts.join_next() => match ended {
                     Ok((attempt, ended)) => knocker.ended(attempt, ended).await,
                     Err(error) if error.is_cancelled() => {}
@@ -88,13 +94,16 @@ pub(super) async fn run(
 impl Knocker {
     fn new(
         events: mpsc::Sender<WatchEvent>,
+        neighbours: Neighbours,
         daemon: watch::Receiver<Option<ServiceDaemon>>,
     ) -> Self {
         Self {
             origin: Instant::now(),
-            plan: Plan::new(LIMIT),
+            plan: Plan::new(LIMITS),
             targets: Vec::new(),
             found: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            neighbours,
             attempts: JoinSet::new(),
             under_way: BTreeMap::new(),
             told: BTreeMap::new(),
@@ -108,37 +117,41 @@ impl Knocker {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.plan.next_deadline(self.now()).map(|due| self.origin + due)
+        self.plan.next_deadline().map(|due| self.origin + due)
     }
 
-    fn set_targets(&mut self, targets: Vec<Target>) {
+    fn set_targets(&mut self, mut targets: Vec<Target>) {
+        targets.sort_by_key(|target| target.update);
         self.targets = targets;
-        let targets = &self.targets;
-        let wanted = |update: UpdateId| targets.iter().any(|target| target.update == update);
-        self.told.retain(|spot, _| wanted(spot.update));
-        self.found.retain(|name, _| {
-            let name = TargetAddress::Name(name.clone());
-            targets.iter().any(|target| target.addresses.contains(&name))
-        });
+        let wanted: BTreeSet<UpdateId> = self.targets.iter().map(|target| target.update).collect();
+        let names: BTreeSet<&str> = self
+            .targets
+            .iter()
+            .flat_map(|target| &target.addresses)
+            .filter_map(|address| match address {
+                TargetAddress::Ip(_) => None,
+                TargetAddress::Name(name) => Some(name.as_str()),
+            })
+            .collect();
+        self.told.retain(|spot, _| wanted.contains(&spot.update));
+        self.shown.retain(|update, _| wanted.contains(update));
+        self.found.retain(|name, _| names.contains(name.as_str()));
         self.apply_targets();
     }
 
-    /// Gives the plan the targets, with the addresses that their names lead to.
+    /// Gives the plan the targets, with the addresses that their names lead to, and where they were shown.
     fn apply_targets(&mut self) {
         let mut expanded = self.targets.clone();
         for target in &mut expanded {
-            let found: Vec<TargetAddress> = target
-                .addresses
-                .iter()
-                .filter_map(|address| match address {
-                    TargetAddress::Ip(_) => None,
-                    TargetAddress::Name(name) => self.found.get(name),
-                })
-                .flatten()
-                .map(|ip| TargetAddress::Ip(*ip))
-                .collect();
-            for address in found {
-                if !target.addresses.contains(&address) {
+            let named = target.addresses.iter().filter_map(|address| match address {
+                TargetAddress::Ip(_) => None,
+                TargetAddress::Name(name) => self.found.get(name),
+            });
+            let more: Vec<IpAddr> =
+                named.chain(self.shown.get(&target.update)).flatten().copied().collect();
+            for ip in more {
+                let address = TargetAddress::Ip(ip);
+                if !target.addresses.contains(&address) && !target.avoid.contains(&ip) {
                     target.addresses.push(address);
                 }
             }
@@ -148,10 +161,28 @@ impl Knocker {
         }
     }
 
-    fn nudge(&mut self, names: &std::collections::BTreeSet<String>) {
+    fn evidence(&mut self, names: &BTreeMap<String, BTreeSet<IpAddr>>) {
+        let mut moved = false;
+        for target in &self.targets {
+            for ips in target.names().filter_map(|name| names.get(&name)) {
+                let shown = self.shown.entry(target.update).or_default();
+                for ip in ips {
+                    let known = target.addresses.contains(&TargetAddress::Ip(*ip));
+                    if !known && shown.first() != Some(ip) {
+                        shown.retain(|other| other != ip);
+                        shown.insert(0, *ip);
+                        shown.truncate(MAX_ADDRESSES_SHOWN);
+                        moved = true;
+                    }
+                }
+            }
+        }
         let now = self.now();
-        for name in names {
-            self.plan.nudge(now, name);
+        for name in names.keys() {
+            self.plan.evidence(now, name);
+        }
+        if moved {
+            self.apply_targets();
         }
     }
 
@@ -166,16 +197,28 @@ impl Knocker {
             if let Some(replaced) = attempt.replaces {
                 self.abort(replaced);
             }
+            self.hold_neighbour(&attempt.spot);
             let daemon = self.daemon.borrow().clone();
             let id = attempt.id;
             let handle = self.attempts.spawn(async move {
                 let ended = match &attempt.spot.address {
-                    TargetAddress::Ip(ip) => connect(SocketAddr::new(*ip, attempt.spot.port)).await,
+                    TargetAddress::Ip(ip) => {
+                        connect(SocketAddr::new(*ip, attempt.spot.port), attempt.timeout).await
+                    }
                     TargetAddress::Name(name) => look_up(name, daemon).await,
                 };
                 (attempt, ended)
             });
             self.under_way.insert(id, handle);
+        }
+    }
+
+    fn hold_neighbour(&self, spot: &Spot) {
+        if let TargetAddress::Ip(ip) = spot.address
+            && let Ok(at) = self.targets.binary_search_by_key(&spot.update, |target| target.update)
+            && let Some(target) = self.targets.get(at)
+        {
+            self.neighbours.hold(ip, &target.link_addresses);
         }
     }
 
@@ -187,14 +230,17 @@ impl Knocker {
             && self.plan.is_resting(now, spot.update)
         {
             tracing::debug!(%peer, "a second connection opened at the same moment; it is closed");
-            self.plan.ended(now, id, &spot, Outcome::Failure);
+            self.plan.ended(now, id, Outcome::Failure);
             return;
         }
         let outcome = match ended {
             Ended::Connected(..) | Ended::Found(_) => Outcome::Success,
-            Ended::Failed(_) => Outcome::Failure,
+            Ended::Failed(Unreachable::Refused) => Outcome::Refused,
+            Ended::Failed(
+                Unreachable::NoAnswer | Unreachable::NameUnknown | Unreachable::Local,
+            ) => Outcome::Failure,
         };
-        for useless in self.plan.ended(now, id, &spot, outcome) {
+        for useless in self.plan.ended(now, id, outcome) {
             self.abort(useless);
         }
         // An update that has left the list meanwhile has no use for what was found.
@@ -242,8 +288,8 @@ impl Knocker {
     }
 }
 
-async fn connect(peer: SocketAddr) -> Ended {
-    match timeout(CONNECT_TIMEOUT, open(peer)).await {
+async fn connect(peer: SocketAddr, limit: Duration) -> Ended {
+    match timeout(limit, open(peer)).await {
         Ok(Ok(stream)) => Ended::Connected(stream, peer),
         Ok(Err(error)) => {
             tracing::trace!(%peer, %error, "nobody opens");

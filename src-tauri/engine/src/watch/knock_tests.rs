@@ -1,5 +1,6 @@
 use super::*;
 use tokio::net::TcpListener;
+use wakeflash_core::knock::HOT;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -17,7 +18,14 @@ impl Bench {
         let (events_tx, events) = mpsc::channel(64);
         let (nudger, cancel) = (Nudger::default(), CancellationToken::new());
         let (_, daemon) = watch::channel(None);
-        let task = tokio::spawn(run(list, events_tx, nudger.clone(), daemon, cancel.clone()));
+        let task = tokio::spawn(run(
+            list,
+            events_tx,
+            nudger.clone(),
+            Neighbours::new(),
+            daemon,
+            cancel.clone(),
+        ));
         Self { targets, events, nudger, cancel, task }
     }
 
@@ -45,6 +53,8 @@ fn target(at: SocketAddr, purpose: Purpose, period: Duration) -> Target {
     Target {
         update: UpdateId(1),
         name: "sleepy".into(),
+        other_name: None,
+        link_addresses: Vec::new(),
         addresses: vec![TargetAddress::Ip(at.ip())],
         avoid: Vec::new(),
         port: at.port(),
@@ -81,6 +91,8 @@ async fn a_nudge_knocks_at_once() {
     let at = closed_port("127.0.0.12").await;
     let mut bench = Bench::start(vec![target(at, Purpose::Capture, 60 * SECOND)]);
     bench.next().await;
+    // Its refusal was a sign of life.
+    bench.quiet(HOT + SECOND).await;
     let _listener = TcpListener::bind(at).await.unwrap();
     bench.quiet(SECOND / 2).await;
     let nudged = Instant::now();
@@ -146,7 +158,7 @@ async fn a_fleet_that_does_not_answer_stays_bounded() {
     }
     let (tx, mut events) = mpsc::channel(1000);
     let (_, daemon) = watch::channel(None);
-    let mut knocker = Knocker::new(tx, daemon);
+    let mut knocker = Knocker::new(tx, Neighbours::new(), daemon);
     let targets = (0..200).map(|n| Target {
         update: UpdateId(n),
         addresses: vec![TargetAddress::Ip(at.ip())],
@@ -158,9 +170,9 @@ async fn a_fleet_that_does_not_answer_stays_bounded() {
     knocker.set_targets(targets.collect());
     for _ in 0..10 {
         knocker.start_due();
-        knocker.nudge(&["sleepy".to_owned()].into());
+        knocker.evidence(&[("sleepy".to_owned(), BTreeSet::new())].into());
         knocker.start_due();
-        assert!(knocker.under_way.len() <= 2 * LIMIT);
+        assert!(knocker.under_way.len() <= 2 * LIMITS.under_way);
     }
     knocker.attempts.shutdown().await;
     assert!(events.try_recv().is_err());

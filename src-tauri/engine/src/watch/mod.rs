@@ -4,31 +4,41 @@ pub mod neighbours;
 pub mod question;
 
 mod browse;
+mod evidence;
+mod hearing;
+mod interfaces;
 mod knock;
+mod listener;
+mod verify;
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::Sighting;
 use wakeflash_core::error::Problem;
 use wakeflash_core::update::UpdateId;
 
+use interfaces::Network;
+use neighbours::Neighbours;
+use verify::Doubts;
+
+pub use evidence::Nudger;
+pub use hearing::Hearing;
+pub use verify::OnlineDevice;
 pub use wakeflash_core::knock::{Purpose, Target, TargetAddress};
 
 /// What the watch has found.
 #[derive(Debug)]
 pub enum WatchEvent {
-    /// Evidence about a device. A waiting device of that name is being knocked at already.
-    Seen {
-        /// What is known now.
-        sighting: Sighting,
-        /// Who sent the packet; `None`: it comes out of the resolver, which doesn't say.
-        sender: Option<IpAddr>,
+    /// Word of a device. When it is evidence of life of a waiting device, that is being knocked at already.
+    Seen(Sighting),
+    /// A device that was shown as Online answers nothing any more.
+    Silent {
+        /// Its name.
+        name: String,
     },
     /// The network can't be watched, or can again. Knocking goes on in either case.
     Network(Option<Problem>),
@@ -79,70 +89,75 @@ pub enum Unreachable {
     Local,
 }
 
-/// Tells the watch that there is evidence of life of a device, so that it is knocked at now.
-#[derive(Clone, Debug, Default)]
-pub struct Nudger {
-    names: Arc<Mutex<BTreeSet<String>>>,
-    notify: Arc<Notify>,
-}
-
-impl Nudger {
-    /// There is evidence of life of the device of this name. Never waits; names that nobody waits for are
-    /// ignored, and many nudges before the watch gets to them count as one.
-    pub fn nudge(&self, name: &str) {
-        self.lock().insert(name.to_owned());
-        self.notify.notify_one();
-    }
-
-    /// Waits for nudges and takes them. Nothing is lost when the future is dropped.
-    async fn take(&self) -> BTreeSet<String> {
-        loop {
-            let names = std::mem::take(&mut *self.lock());
-            if !names.is_empty() {
-                return names;
-            }
-            self.notify.notified().await;
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        // A set of names can't be left half-changed.
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What the watch follows, for as long as it runs.
+#[derive(Debug)]
+pub struct Feeds {
+    /// The devices that are waited for.
+    pub targets: watch::Receiver<Vec<Target>>,
+    /// The devices that are shown as Online.
+    pub online: watch::Receiver<Vec<OnlineDevice>>,
+    /// Whether somebody looks at them: only then it is verified that they are.
+    pub watching: watch::Receiver<bool>,
 }
 
 /// The watch and its tasks. They end when the token is cancelled; [`Watch::join`] waits for that.
 #[derive(Debug)]
 pub struct Watch {
     nudger: Nudger,
+    hearing: Hearing,
     tasks: JoinSet<()>,
 }
 
 impl Watch {
-    /// Starts to browse, and to knock at `targets`, for as long as `cancel` isn't cancelled.
+    /// Starts to listen, to browse, to knock and to verify, for as long as `cancel` isn't cancelled.
     #[must_use]
     pub fn start(
-        targets: watch::Receiver<Vec<Target>>,
+        feeds: Feeds,
         events: mpsc::Sender<WatchEvent>,
-        cancel: CancellationToken,
+        cancel: &CancellationToken,
     ) -> Self {
-        let nudger = Nudger::default();
+        let Feeds { targets, online, watching } = feeds;
+        let (nudger, hearing, neighbours) =
+            (Nudger::default(), Hearing::default(), Neighbours::new());
         let (daemon_tx, daemon) = watch::channel(None);
+        let network_now = Network { links: interfaces::links(), sleeps: 0 };
+        let (network_tx, network) = watch::channel(network_now);
+        let (doubts, doubted) = Doubts::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(browse::run(events.clone(), nudger.clone(), daemon_tx, cancel.clone()));
-        tasks.spawn(knock::run(targets, events, nudger.clone(), daemon, cancel));
-        Self { nudger, tasks }
-    }
-
-    /// A handle for [`Nudger::nudge`].
-    #[must_use]
-    pub fn nudger(&self) -> Nudger {
-        self.nudger.clone()
+        let token = || cancel.clone();
+        tasks.spawn(interfaces::run(network_tx, neighbours.clone(), token()));
+        tasks.spawn(neighbours::run(neighbours.clone(), targets.clone(), nudger.clone(), token()));
+        let wiring = listener::Wiring {
+            events: events.clone(),
+            nudger: nudger.clone(),
+            hearing: hearing.clone(),
+            neighbours: neighbours.clone(),
+            doubts: doubts.clone(),
+        };
+        tasks.spawn(listener::run(wiring, targets.clone(), network.clone(), token()));
+        tasks.spawn(browse::run(events.clone(), doubts, network.clone(), daemon_tx, token()));
+        let wiring = verify::Wiring {
+            events: events.clone(),
+            hearing: hearing.clone(),
+            online,
+            watching,
+            network,
+            doubts: doubted,
+        };
+        tasks.spawn(verify::run(wiring, token()));
+        tasks.spawn(knock::run(targets, events, nudger.clone(), neighbours, daemon, token()));
+        Self { nudger, hearing, tasks }
     }
 
     /// See [`Nudger::nudge`].
     pub fn nudge(&self, name: &str) {
         self.nudger.nudge(name);
+    }
+
+    /// What was heard in the last seconds, for the gate.
+    #[must_use]
+    pub fn hearing(&self) -> &Hearing {
+        &self.hearing
     }
 
     /// Waits for the tasks to end, after the token was cancelled.

@@ -169,6 +169,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Connected { .. }
             | Input::Returned { .. }
             | Input::Unreachable { .. }
+            | Input::Silent { .. }
             | Input::ImageLost { .. }
             | Input::AboutToComplete(_)
             | Input::FlashEnded { .. }

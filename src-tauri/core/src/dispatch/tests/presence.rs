@@ -1,6 +1,6 @@
 //! Who is there, as the list shows it.
 
-use crate::device::{DeviceId, MacAddress, Presence, Sighting};
+use crate::device::{DeviceId, MacAddress, Presence, Sighting, Source};
 use crate::dispatch::{DOUBT, Dispatch, Input};
 use crate::update::StateKind;
 
@@ -55,6 +55,46 @@ fn a_device_that_can_t_be_reached_and_says_nothing_is_soon_thought_gone() {
     lab.after(DOUBT.as_secs()).give(Input::Tick);
     assert_eq!(lab.row("sleepy").presence, Presence::Asleep);
     lab.expect(id, StateKind::Waiting);
+}
+
+#[test]
+fn a_device_that_answers_nothing_is_gone_at_once() {
+    let (mut lab, id) = Lab::at(StateKind::Waiting);
+    lab.seen("sleepy", Some(OLD));
+    assert_eq!(lab.dispatch.online(), [("sleepy", &[address(7)][..])]);
+    let decision = lab.give(Input::Silent { name: "sleepy".into() });
+    assert!(decision.touched.contains(&yaml("sleepy")));
+    assert_eq!(lab.row("sleepy").presence, Presence::Asleep);
+    assert_eq!(lab.dispatch.online(), []);
+    lab.expect(id, StateKind::Waiting);
+    let decision = lab.give(Input::Silent { name: "sleepy".into() });
+    assert!(decision.touched.is_empty(), "that is no news");
+}
+
+#[test]
+fn a_device_that_is_being_flashed_is_not_asked_whether_it_is_there() {
+    for busy in [StateKind::Flashing, StateKind::Confirming] {
+        let (mut lab, _) = Lab::at(busy);
+        lab.seen("sleepy", Some(OLD));
+        assert_eq!(lab.dispatch.online(), [], "{busy:?}");
+    }
+}
+
+#[test]
+fn a_cache_adds_facts_and_is_no_sign_of_life() {
+    let (mut lab, _) = Lab::at(StateKind::Waiting);
+    let cached = |hash| Sighting { source: Source::Browse, ..packet("sleepy", Some(hash)) };
+    lab.seen("sleepy", None);
+    lab.give(Input::Sighted(goodbye("sleepy")));
+    let seen = lab.row("sleepy").last_seen;
+    lab.after(100).give(Input::Sighted(cached(OLD)));
+    assert_eq!(lab.effects, [], "nobody is knocked at");
+    let row = lab.row("sleepy");
+    assert_eq!((row.presence, row.last_seen), (Presence::Asleep, seen));
+    assert_eq!(row.deployed_hash, Some(OLD), "what it says is known");
+    lab.give(Input::Sighted(Sighting { source: Source::Browse, ..packet("new", Some(OLD)) }));
+    let new = lab.dispatch.row(&DeviceId::discovered("new"), lab.now).unwrap();
+    assert_eq!(new.presence, Presence::Online, "what was never heard of is there");
 }
 
 #[test]

@@ -47,6 +47,11 @@ fn where_a_stranger_was_it_is_tried_again_after_a_while_and_in_each_wake() {
     assert!(avoids(&lab));
     lab.give(Input::Sighted(goodbye("sleepy")));
     lab.give(Input::Sighted(browse("sleepy", OLD)));
+    assert!(avoids(&lab), "a cache knows no wake");
+    lab.give(Input::Sighted(Sighting {
+        addresses: vec![address(9)],
+        ..packet("sleepy", Some(OLD))
+    }));
     assert!(!avoids(&lab), "it woke");
     lab.connected(id);
     lab.ended(id, FlashOutcome::NotProven { another_device: true, problem: problem() });

@@ -1,0 +1,392 @@
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::budget::Budget;
+use super::ramp::{Ramp, STEADY};
+use super::{Attempt, Limits, Outcome, Spot, Target, TargetAddress};
+use crate::update::UpdateId;
+
+/// How long an update is left alone after a success.
+pub const REST: Duration = Duration::from_secs(2);
+
+/// The least time between two look-ups of one name: the answer seldom changes, and each one costs packets.
+pub const LOOKUP_PERIOD: Duration = Duration::from_secs(10);
+
+/// After evidence of life a name is looked up again when its last look-up is this old.
+const LOOKUP_FRESH: Duration = Duration::from_secs(2);
+
+/// When a look-up is given up.
+pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// At the slow pace an attempt is kept for this long: the kernel repeats its SYN after a second, and a device
+/// that shows itself by ARP gets the SYN that waited for that.
+const SLOW_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// At the fast pace the next SYN comes soon, but an answer to this one may take a device in power save 300 ms
+/// and more: attempts overlap rather than cut each other short.
+const FAST_TIMEOUT: Duration = Duration::from_millis(1000);
+
+/// Attempts under way at one spot; one more takes the place of the oldest.
+pub const MAX_FLIGHTS: usize = 6;
+
+type SlotId = u32;
+type Place = (TargetAddress, u16);
+
+#[derive(Clone, Debug)]
+struct Slot {
+    spot: Spot,
+    period: Duration,
+    due: Duration,
+    /// It is due because of evidence of life.
+    urgent: bool,
+    /// When its last attempt began.
+    last: Option<Duration>,
+    /// Attempts under way, the oldest first.
+    flights: BTreeSet<u64>,
+}
+
+impl Slot {
+    fn place(&self) -> Place {
+        (self.spot.address.clone(), self.spot.port)
+    }
+}
+
+/// Who knocks at an address and port now.
+#[derive(Clone, Debug)]
+struct Occupied {
+    by: UpdateId,
+    flights: usize,
+    /// Slots that were due meanwhile.
+    waiting: BTreeSet<SlotId>,
+}
+
+/// The plan of all knocks.
+///
+/// - Who was due first comes first. Evidence of life comes before everything else.
+/// - The whole fleet is bounded by [`Limits`]; what exceeds them comes later, nothing is left out.
+/// - Only one update at a time knocks at one address and port. At the fast pace its attempts there overlap, up
+///   to [`MAX_FLIGHTS`].
+/// - After evidence of life the pace of a device is 50, 100 and then every 250 ms, for 5 s, or 10 s when the
+///   evidence goes on. A refused connection is such evidence, once a minute.
+/// - After a success the update is left alone for [`REST`] or its period, whichever is longer, evidence
+///   included: the connection is in good hands, and a second one would only stand in its way.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    limits: Limits,
+    budget: Budget,
+    urgent_budget: Budget,
+    slots: BTreeMap<SlotId, Slot>,
+    ids: BTreeMap<Spot, SlotId>,
+    /// The updates that wait for a device of this name, in lowercase.
+    names: BTreeMap<String, BTreeSet<UpdateId>>,
+    of_update: BTreeMap<UpdateId, BTreeSet<SlotId>>,
+    queue: BTreeSet<(Duration, SlotId)>,
+    urgent: BTreeSet<(Duration, SlotId)>,
+    flights: BTreeMap<u64, SlotId>,
+    occupied: BTreeMap<Place, Occupied>,
+    ramps: BTreeMap<UpdateId, Ramp>,
+    resting: BTreeMap<UpdateId, Duration>,
+    next_slot: SlotId,
+    next_id: u64,
+}
+
+impl Plan {
+    /// An empty plan.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            budget: Budget::per_second(limits.per_second),
+            urgent_budget: Budget::per_second(limits.per_second.saturating_mul(2)),
+            slots: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            names: BTreeMap::new(),
+            of_update: BTreeMap::new(),
+            queue: BTreeSet::new(),
+            urgent: BTreeSet::new(),
+            flights: BTreeMap::new(),
+            occupied: BTreeMap::new(),
+            ramps: BTreeMap::new(),
+            resting: BTreeMap::new(),
+            next_slot: 0,
+            next_id: 0,
+        }
+    }
+
+    /// Takes over the list of devices that are waited for. What is new is due at once; what stays keeps its
+    /// turn. Returns the attempts under way that nobody wants any more.
+    pub fn set_targets(&mut self, now: Duration, targets: &[Target]) -> Vec<u64> {
+        self.names.clear();
+        let mut gone: BTreeSet<SlotId> = self.slots.keys().copied().collect();
+        let mut wanted = BTreeSet::new();
+        for target in targets {
+            wanted.insert(target.update);
+            for name in target.names() {
+                self.names.entry(name).or_default().insert(target.update);
+            }
+        }
+        self.resting.retain(|update, _| wanted.contains(update));
+        self.ramps.retain(|update, _| wanted.contains(update));
+        for target in targets {
+            for address in &target.addresses {
+                let id = self.want(now, target, address);
+                gone.remove(&id);
+            }
+        }
+        gone.into_iter().flat_map(|id| self.remove(id)).collect()
+    }
+
+    fn want(&mut self, now: Duration, target: &Target, address: &TargetAddress) -> SlotId {
+        let spot = Spot { update: target.update, address: address.clone(), port: target.port };
+        let period = match address {
+            TargetAddress::Ip(_) => target.period,
+            TargetAddress::Name(_) => target.period.max(LOOKUP_PERIOD),
+        };
+        let rested = self.resting.get(&target.update).copied().unwrap_or_default();
+        if let Some(&id) = self.ids.get(&spot) {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.period = period;
+                let due = slot.due.min(now.saturating_add(period)).max(rested);
+                self.set_due(id, due, false);
+            }
+            return id;
+        }
+        let id = self.next_slot;
+        self.next_slot = self.next_slot.wrapping_add(1);
+        let (due, urgent, last, flights) = (rested.max(now), false, None, BTreeSet::new());
+        self.ids.insert(spot.clone(), id);
+        self.of_update.entry(target.update).or_default().insert(id);
+        self.slots.insert(id, Slot { spot, period, due, urgent, last, flights });
+        self.queue.insert((due, id));
+        // Evidence of life may have been what brought this address.
+        if self.ramps.get(&target.update).is_some_and(|ramp| ramp.is_hot(now)) {
+            self.set_due(id, due, true);
+        }
+        id
+    }
+
+    fn remove(&mut self, id: SlotId) -> Vec<u64> {
+        let flights = self.take_flights(id);
+        let Some(slot) = self.slots.remove(&id) else { return flights };
+        self.queue.remove(&(slot.due, id));
+        self.urgent.remove(&(slot.due, id));
+        if let Some(occupied) = self.occupied.get_mut(&slot.place()) {
+            occupied.waiting.remove(&id);
+        }
+        self.ids.remove(&slot.spot);
+        if let Some(of_update) = self.of_update.get_mut(&slot.spot.update) {
+            of_update.remove(&id);
+            if of_update.is_empty() {
+                self.of_update.remove(&slot.spot.update);
+            }
+        }
+        flights
+    }
+
+    /// There is evidence of life of the device of this name: all its addresses are due now, and often for the
+    /// next seconds.
+    pub fn evidence(&mut self, now: Duration, name: &str) {
+        let Some(updates) = self.names.get(&name.to_ascii_lowercase()).cloned() else { return };
+        for update in updates {
+            if self.is_resting(now, update) {
+                continue;
+            }
+            let ramp = Ramp::evidence(self.ramps.get(&update).copied(), now);
+            self.ramps.insert(update, ramp);
+            for id in self.of_update.get(&update).cloned().unwrap_or_default() {
+                let Some(slot) = self.slots.get(&id) else { continue };
+                // The last attempt has just been made: its packets are still on their way.
+                let fresh = match slot.spot.address {
+                    TargetAddress::Ip(_) => ramp.step(now),
+                    TargetAddress::Name(_) => LOOKUP_FRESH,
+                };
+                let earliest = slot.last.map_or(now, |last| last.saturating_add(fresh).max(now));
+                self.set_due(id, slot.due.min(earliest), true);
+            }
+        }
+    }
+
+    /// Puts a slot into the queue that it belongs to, unless it waits for its place.
+    fn set_due(&mut self, id: SlotId, due: Duration, urgent: bool) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        let (was_queued, was_urgent) =
+            (self.queue.remove(&(slot.due, id)), self.urgent.remove(&(slot.due, id)));
+        slot.due = due;
+        slot.urgent |= urgent;
+        if was_queued || was_urgent {
+            self.enqueue(id);
+        }
+    }
+
+    fn enqueue(&mut self, id: SlotId) {
+        let Some(slot) = self.slots.get(&id) else { return };
+        let queue = if slot.urgent { &mut self.urgent } else { &mut self.queue };
+        queue.insert((slot.due, id));
+    }
+
+    /// The attempts that are due, most urgent first. They count as under way from now on.
+    pub fn start_due(&mut self, now: Duration) -> Vec<Attempt> {
+        self.resting.retain(|_, until| *until > now);
+        let mut attempts = Vec::new();
+        while let Some(&(due, id)) = self.urgent.first() {
+            let room = self.flights.len() < self.limits.under_way.saturating_mul(2);
+            if due > now || !room || self.urgent_budget.ready_at() > now {
+                break;
+            }
+            self.urgent.pop_first();
+            if let Some(attempt) = self.start(now, id) {
+                self.urgent_budget.spend(now);
+                attempts.push(attempt);
+            }
+        }
+        while let Some(&(due, id)) = self.queue.first() {
+            let room = self.flights.len() < self.limits.under_way;
+            if due > now || !room || self.budget.ready_at() > now {
+                break;
+            }
+            self.queue.pop_first();
+            if let Some(attempt) = self.start(now, id) {
+                self.budget.spend(now);
+                attempts.push(attempt);
+            }
+        }
+        attempts
+    }
+
+    /// Starts an attempt of a slot that was taken out of its queue; `None` when it has to wait for its place.
+    fn start(&mut self, now: Duration, id: SlotId) -> Option<Attempt> {
+        let slot = self.slots.get_mut(&id)?;
+        let update = slot.spot.update;
+        let vacant = Occupied { by: update, flights: 0, waiting: BTreeSet::new() };
+        let place = self.occupied.entry(slot.place()).or_insert(vacant);
+        // Whoever is there makes room when somebody else waits.
+        if place.flights > 0 && (place.by != update || !place.waiting.is_empty()) {
+            place.waiting.insert(id);
+            return None;
+        }
+        place.by = update;
+        let is_name = matches!(slot.spot.address, TargetAddress::Name(_));
+        let at_most = if is_name { 1 } else { MAX_FLIGHTS };
+        let replaces = slot.flights.first().copied().filter(|_| slot.flights.len() >= at_most);
+        if let Some(replaced) = replaces {
+            slot.flights.remove(&replaced);
+            self.flights.remove(&replaced);
+        } else {
+            place.flights += 1;
+        }
+        self.next_id += 1;
+        slot.flights.insert(self.next_id);
+        self.flights.insert(self.next_id, id);
+        let ramp = self.ramps.get(&update).filter(|ramp| ramp.is_hot(now) && !is_name);
+        slot.urgent = ramp.is_some();
+        slot.last = Some(now);
+        let pause = ramp.map_or(slot.period, |ramp| ramp.step(now).min(slot.period));
+        slot.due = now.saturating_add(pause);
+        let timeout = match slot.spot.address {
+            TargetAddress::Name(_) => LOOKUP_TIMEOUT,
+            TargetAddress::Ip(_) if pause <= STEADY => FAST_TIMEOUT,
+            TargetAddress::Ip(_) => SLOW_TIMEOUT,
+        };
+        let attempt = Attempt { id: self.next_id, spot: slot.spot.clone(), timeout, replaces };
+        self.enqueue(id);
+        Some(attempt)
+    }
+
+    /// Whether the update is being left alone: it has a connection already.
+    #[must_use]
+    pub fn is_resting(&self, now: Duration, update: UpdateId) -> bool {
+        self.resting.get(&update).is_some_and(|until| *until > now)
+    }
+
+    /// An attempt has ended. Returns the other attempts of the same update that are under way when it was a
+    /// success at an address: they are of no use any more. An attempt that has been replaced or is unwanted
+    /// changes nothing.
+    pub fn ended(&mut self, now: Duration, id: u64, outcome: Outcome) -> Vec<u64> {
+        let Some(slot_id) = self.flights.remove(&id) else { return Vec::new() };
+        let Some(slot) = self.slots.get_mut(&slot_id) else { return Vec::new() };
+        slot.flights.remove(&id);
+        let (place, update) = (slot.place(), slot.spot.update);
+        let is_address = matches!(slot.spot.address, TargetAddress::Ip(_));
+        self.leave(&place, 1);
+        match outcome {
+            Outcome::Success if is_address => self.rest(now, update),
+            Outcome::Refused => {
+                let ramp = Ramp::refused(self.ramps.get(&update).copied(), now);
+                self.ramps.insert(update, ramp);
+                if ramp.is_hot(now)
+                    && let Some(slot) = self.slots.get(&slot_id)
+                {
+                    let due = slot.due.min(now.saturating_add(ramp.step(now)));
+                    self.set_due(slot_id, due, true);
+                }
+                Vec::new()
+            }
+            Outcome::Success | Outcome::Failure => Vec::new(),
+        }
+    }
+
+    fn rest(&mut self, now: Duration, update: UpdateId) -> Vec<u64> {
+        let ids = self.of_update.get(&update).cloned().unwrap_or_default();
+        let periods = ids.iter().filter_map(|id| Some(self.slots.get(id)?.period));
+        let rest = periods.fold(REST, |rest, period| rest.max(period.min(LOOKUP_PERIOD)));
+        let until = now.saturating_add(rest);
+        self.resting.insert(update, until);
+        self.ramps.remove(&update);
+        let mut useless = Vec::new();
+        for id in ids {
+            useless.extend(self.take_flights(id));
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.urgent = false;
+                let due = slot.due.max(until);
+                self.set_due(id, due, false);
+            }
+        }
+        useless
+    }
+
+    fn take_flights(&mut self, id: SlotId) -> Vec<u64> {
+        let Some(slot) = self.slots.get_mut(&id) else { return Vec::new() };
+        let flights: Vec<u64> = core::mem::take(&mut slot.flights).into_iter().collect();
+        let place = slot.place();
+        for flight in &flights {
+            self.flights.remove(flight);
+        }
+        self.leave(&place, flights.len());
+        flights
+    }
+
+    /// So many attempts at a place have ended; the last one lets the next update in.
+    fn leave(&mut self, place: &Place, flights: usize) {
+        let Some(occupied) = self.occupied.get_mut(place) else { return };
+        occupied.flights = occupied.flights.saturating_sub(flights);
+        if occupied.flights == 0
+            && let Some(occupied) = self.occupied.remove(place)
+        {
+            for id in occupied.waiting {
+                self.enqueue(id);
+            }
+        }
+    }
+
+    /// When [`Self::start_due`] is worth calling next, as far as time alone decides it. What waits for another
+    /// attempt to end becomes possible with [`Self::ended`].
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let under_way = self.flights.len();
+        let urgent = self
+            .urgent
+            .first()
+            .filter(|_| under_way < self.limits.under_way.saturating_mul(2))
+            .map(|(due, _)| (*due).max(self.urgent_budget.ready_at()));
+        let regular = self
+            .queue
+            .first()
+            .filter(|_| under_way < self.limits.under_way)
+            .map(|(due, _)| (*due).max(self.budget.ready_at()));
+        urgent.into_iter().chain(regular).min()
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

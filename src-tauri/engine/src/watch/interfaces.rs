@@ -1,0 +1,143 @@
+//! The interfaces of this computer, as they come and go, and the computer's own sleep.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use wakeflash_core::error::Problem;
+
+use super::neighbours::Neighbours;
+
+/// How often the interfaces are looked at when nothing says that they have changed.
+const CHECK: Duration = Duration::from_secs(2);
+
+/// After a change others follow: addresses come after their interface.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// A difference between the two clocks beyond this is a sleep of the computer.
+const SLEPT: Duration = Duration::from_secs(2);
+
+/// An interface, as far as multicast is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Link {
+    pub(super) index: u32,
+    pub(super) v6: bool,
+}
+
+/// The network that this computer is in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Network {
+    /// Every interface with an address, besides loopback.
+    pub(super) links: BTreeSet<Link>,
+    /// How often the computer has slept since the start. What was known before such a sleep is old.
+    pub(super) sleeps: u32,
+}
+
+impl Network {
+    /// What the user reads when there is no network at all.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        self.links.is_empty().then(|| {
+            Problem::new("network.none", "This computer isn't connected to a network.")
+                .with_help("Waiting updates keep waiting, and go on when the network is back.")
+        })
+    }
+}
+
+/// The interfaces that there are now.
+pub(super) fn links() -> BTreeSet<Link> {
+    match if_addrs::get_if_addrs() {
+        Ok(found) => found
+            .iter()
+            .filter(|interface| !interface.is_loopback())
+            .filter_map(|interface| {
+                Some(Link { index: interface.index?, v6: interface.ip().is_ipv6() })
+            })
+            .collect(),
+        Err(error) => {
+            tracing::debug!(%error, "the network interfaces can't be listed");
+            BTreeSet::new()
+        }
+    }
+}
+
+pub(super) async fn run(
+    network: watch::Sender<Network>,
+    neighbours: Neighbours,
+    cancel: CancellationToken,
+) {
+    let mut clock = Clock::start();
+    let mut check = interval(CHECK);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = check.tick() => {}
+            () = neighbours.interfaces.notified() => tokio::time::sleep(SETTLE).await,
+        }
+        let slept = clock.slept();
+        if let Some(time) = slept {
+            tracing::info!(?time, "the computer has slept");
+        }
+        let links = links();
+        network.send_if_modified(|network| {
+            let changed = slept.is_some() || network.links != links;
+            if changed {
+                network.links = links;
+                network.sleeps = network.sleeps.wrapping_add(u32::from(slept.is_some()));
+            }
+            changed
+        });
+    }
+}
+
+/// Two clocks: one stands still while the computer sleeps, the other goes on.
+struct Clock {
+    awake: Instant,
+    always: Option<Duration>,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { awake: Instant::now(), always: since_boot() }
+    }
+
+    /// How long the computer has slept since the last call.
+    fn slept(&mut self) -> Option<Duration> {
+        let now = Self::start();
+        let before = std::mem::replace(self, now);
+        let passed = self.always?.saturating_sub(before.always?);
+        difference(self.awake.duration_since(before.awake), passed)
+    }
+}
+
+fn difference(awake: Duration, passed: Duration) -> Option<Duration> {
+    Some(passed.saturating_sub(awake)).filter(|slept| *slept > SLEPT)
+}
+
+/// The time since the computer was started, its sleep included.
+#[cfg(target_os = "linux")]
+fn since_boot() -> Option<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(time).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn since_boot() -> Option<Duration> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleep_is_what_only_one_clock_has_seen() {
+        let seconds = Duration::from_secs;
+        assert_eq!(difference(seconds(2), seconds(2)), None);
+        assert_eq!(difference(seconds(40), seconds(41)), None, "a busy machine has not slept");
+        assert_eq!(difference(seconds(2), seconds(3602)), Some(seconds(3600)));
+        assert!(since_boot().is_some() && Clock::start().slept().is_none());
+    }
+}
