@@ -173,7 +173,14 @@ impl Control {
     }
 
     async fn finish_sleep(&mut self) -> Result<()> {
-        let Some(pending) = self.pending.take() else { return Ok(()) };
+        if !self.supervisor.awake() {
+            return Ok(());
+        }
+        // On a busy machine a restarted device may still find a request that was being withdrawn: it has
+        // stopped all the same.
+        let by_time = || Pending { goodbye: !self.supervisor.wake_options().no_goodbye, id: None };
+        let pending = self.pending.take().unwrap_or_else(by_time);
+        self.due = None;
         self.supervisor.switch_off(pending.goodbye).await?;
         self.fell_asleep(json!({"event": "asleep", "goodbye": pending.goodbye}))?;
         match pending.id {
