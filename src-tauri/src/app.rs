@@ -143,6 +143,9 @@ fn handle(app: &AppHandle, event: RunEvent, running: &Running) {
         RunEvent::WindowEvent { event: WindowEvent::CloseRequested { api, .. }, .. } => {
             window::close_requested(app, &api);
         }
+        RunEvent::WindowEvent { event: WindowEvent::Destroyed, .. } => {
+            app.state::<AppState>().page.gone();
+        }
         RunEvent::Exit => tauri::async_runtime::block_on(end(running)),
         _ => {}
     }

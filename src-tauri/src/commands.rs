@@ -7,11 +7,13 @@ use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::update::UpdateId;
-use wakeflash_core::view::{ConfigDirCandidate, Snapshot, UpdateDetails};
+use wakeflash_core::view::{
+    BuildLog, ConfigDirCandidate, InstallPlan, Refusal, Snapshot, UpdateDetails, UpdateRecord,
+};
 
-use crate::events::{CloseRequested, EngineEvent};
+use crate::events::{CloseRequested, EngineEvent, OpenDevice, QuitRequested};
 use crate::state::AppState;
-use crate::{desktop, window};
+use crate::{desktop, notify, page, preferences, window};
 
 /// What the window wants to know about the application around it.
 #[derive(Clone, Debug, Serialize, specta::Type)]
@@ -19,12 +21,26 @@ use crate::{desktop, window};
 pub(crate) struct AppInfo {
     /// The version of Wakeflash.
     pub(crate) version: String,
+    /// Its licence, as an SPDX expression.
+    pub(crate) license: String,
+    /// What shows desktop notifications here.
+    pub(crate) notifications: NotificationServer,
     /// Whether there is a tray icon that opens the window again.
     pub(crate) tray: bool,
     /// Where the logs are.
     pub(crate) log_dir: String,
     /// Why the engine didn't start. Every other command answers with the same problem then.
     pub(crate) start_problem: Option<Problem>,
+}
+
+/// What shows desktop notifications.
+#[derive(Clone, Copy, Debug, Default, Serialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NotificationServer {
+    /// There is something that shows them.
+    pub(crate) present: bool,
+    /// It shows buttons.
+    pub(crate) actions: bool,
 }
 
 /// All commands and events, as the window knows them.
@@ -37,6 +53,17 @@ pub(crate) fn api() -> Builder<Wry> {
             retry,
             rebuild,
             flash_anyway,
+            install_many,
+            cancel_many,
+            plan,
+            history,
+            set_address,
+            set_paused,
+            build_log,
+            save_log,
+            open_yaml,
+            open_folder,
+            report,
             snapshot,
             details,
             set_settings,
@@ -49,7 +76,7 @@ pub(crate) fn api() -> Builder<Wry> {
             close_window,
             quit,
         ])
-        .events(collect_events![EngineEvent, CloseRequested])
+        .events(collect_events![EngineEvent, CloseRequested, OpenDevice, QuitRequested])
         .dangerously_cast_bigints_to_number()
         .disable_serde_phases()
 }
@@ -92,8 +119,103 @@ async fn flash_anyway(app: State<'_, AppState>, device: DeviceId) -> Result<(), 
 /// Everything there is to see.
 #[tauri::command]
 #[specta::specta]
-async fn snapshot(app: State<'_, AppState>) -> Result<Snapshot, Problem> {
-    app.engine()?.snapshot().await
+async fn snapshot(app: AppHandle) -> Result<Snapshot, Problem> {
+    let state = app.state::<AppState>();
+    let engine = state.engine()?;
+    preferences::reconcile(engine).await;
+    page::listens(&app);
+    engine.snapshot().await
+}
+
+/// Builds and flashes many devices. Those with an update under way are left alone; they and those that
+/// can't be built are answered with the reason.
+#[tauri::command]
+#[specta::specta]
+async fn install_many(
+    app: State<'_, AppState>,
+    devices: Vec<DeviceId>,
+) -> Result<Vec<Refusal>, Problem> {
+    app.engine()?.install_many(devices).await
+}
+
+/// Ends the updates of many devices; those that have none are answered with that.
+#[tauri::command]
+#[specta::specta]
+async fn cancel_many(
+    app: State<'_, AppState>,
+    devices: Vec<DeviceId>,
+) -> Result<Vec<Refusal>, Problem> {
+    app.engine()?.cancel_many(devices).await
+}
+
+/// What [`install_many`] would do.
+#[tauri::command]
+#[specta::specta]
+async fn plan(app: State<'_, AppState>, devices: Vec<DeviceId>) -> Result<InstallPlan, Problem> {
+    app.engine()?.plan(devices).await
+}
+
+/// The updates of a device, newest first; at most 50.
+#[tauri::command]
+#[specta::specta]
+async fn history(app: State<'_, AppState>, device: DeviceId) -> Result<Vec<UpdateRecord>, Problem> {
+    app.engine()?.history(device).await
+}
+
+/// Where the user says that a device is; null: nothing is said any more.
+#[tauri::command]
+#[specta::specta]
+async fn set_address(
+    app: State<'_, AppState>,
+    device: DeviceId,
+    address: Option<String>,
+) -> Result<(), Problem> {
+    app.engine()?.set_address(device, address).await
+}
+
+/// Begins no new build and no new flash, or does so again. What runs goes on.
+#[tauri::command]
+#[specta::specta]
+async fn set_paused(app: State<'_, AppState>, paused: bool) -> Result<(), Problem> {
+    app.engine()?.set_paused(paused).await
+}
+
+/// The log of an update's build, also of one in the history. Empty when it is gone or there was none.
+#[tauri::command]
+#[specta::specta]
+async fn build_log(app: State<'_, AppState>, update: UpdateId) -> Result<BuildLog, Problem> {
+    app.engine()?.build_log(update).await
+}
+
+/// Lets the user save the log of an update's build, as plain text; the path, or null: they changed their
+/// mind.
+#[tauri::command]
+#[specta::specta]
+async fn save_log(app: AppHandle, update: UpdateId) -> Result<Option<String>, Problem> {
+    let log = app.state::<AppState>().engine()?.build_log(update).await?;
+    desktop::save_log(&app, update, log).await
+}
+
+/// Opens a device's YAML file in the desktop's editor.
+#[tauri::command]
+#[specta::specta]
+async fn open_yaml(app: State<'_, AppState>, device: DeviceId) -> Result<(), Problem> {
+    desktop::open_yaml(&app, &device).await
+}
+
+/// Opens the config directory in the desktop's file manager; with a device, at its file where the file
+/// manager can do that.
+#[tauri::command]
+#[specta::specta]
+async fn open_folder(app: State<'_, AppState>, device: Option<DeviceId>) -> Result<(), Problem> {
+    desktop::open_folder(&app, device.as_ref()).await
+}
+
+/// Diagnostics for a bug report, as text without secrets.
+#[tauri::command]
+#[specta::specta]
+async fn report(app: State<'_, AppState>) -> Result<String, Problem> {
+    app.engine()?.report().await
 }
 
 /// The update of a device in detail.
@@ -107,7 +229,7 @@ async fn details(app: State<'_, AppState>, device: DeviceId) -> Result<UpdateDet
 #[tauri::command]
 #[specta::specta]
 async fn set_settings(app: State<'_, AppState>, settings: Settings) -> Result<(), Problem> {
-    app.engine()?.set_settings(settings).await
+    preferences::set(app.engine()?, settings).await
 }
 
 /// Directories that may be the config directory.
@@ -155,6 +277,8 @@ async fn app_info(app: AppHandle) -> Result<AppInfo, Problem> {
     let state = app.state::<AppState>();
     Ok(AppInfo {
         version: app.package_info().version.to_string(),
+        license: env!("CARGO_PKG_LICENSE").to_owned(),
+        notifications: notify::server().await,
         tray: state.tray_visible(),
         log_dir: state.paths.log_dir().display().to_string(),
         start_problem: state.engine().err(),

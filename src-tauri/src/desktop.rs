@@ -5,13 +5,21 @@ use std::path::{Path, PathBuf};
 use gtk::prelude::{FileChooserExt, NativeDialogExt, NativeDialogExtManual};
 use tauri::{AppHandle, Manager};
 use tokio::sync::oneshot;
+use wakeflash_core::compile::plain;
+use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_core::view::ConfigDirStatus;
+use wakeflash_core::update::UpdateId;
+use wakeflash_core::view::{BuildLog, ConfigDirStatus};
+use wakeflash_engine::configs;
 
 use crate::state::AppState;
 
 /// The files that may be opened: text that the desktop shows in an editor, nothing that it would run.
 const TEXTS: [&str; 4] = ["yaml", "yml", "log", "txt"];
+
+/// How long the file manager has to open.
+#[cfg(target_os = "linux")]
+const FILE_MANAGER: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// Lets the user choose a directory; `None`: they changed their mind.
 ///
@@ -21,18 +29,12 @@ pub(crate) async fn choose_directory(
     app: &AppHandle,
     title: String,
 ) -> Result<Option<String>, Problem> {
-    let (answer, chosen) = oneshot::channel();
-    let on_main = app.clone();
-    app.run_on_main_thread(move || {
-        gtk::glib::MainContext::default().spawn_local(ask_for_directory(on_main, title, answer));
-    })
-    .map_err(|error| {
-        tracing::error!("no dialog can be shown: {error}");
-        Problem::new("window.dialog", "The desktop shows no dialog.")
-            .with_help("Type the directory's path instead.")
-    })?;
-    // The sender goes unused when the window is closed meanwhile.
-    let Ok(Some(path)) = chosen.await else { return Ok(None) };
+    let Some(path) = ask(app, Question::Directory { title })
+        .await
+        .map_err(|problem| problem.with_help("Type the directory's path instead."))?
+    else {
+        return Ok(None);
+    };
     let text = path.into_os_string().into_string().map_err(|_| {
         Problem::new("config.name", "The name of that directory contains bytes that aren't text.")
             .with_help("Rename it, or choose another one.")
@@ -40,27 +42,132 @@ pub(crate) async fn choose_directory(
     Ok(Some(text))
 }
 
+/// What a dialog asks for.
+enum Question {
+    Directory { title: String },
+    Save { name: String },
+}
+
+/// Asks with the desktop's own dialog; `None`: the user changed their mind.
+async fn ask(app: &AppHandle, question: Question) -> Result<Option<PathBuf>, Problem> {
+    let (answer, chosen) = oneshot::channel();
+    let on_main = app.clone();
+    app.run_on_main_thread(move || {
+        gtk::glib::MainContext::default().spawn_local(ask_on_main(on_main, question, answer));
+    })
+    .map_err(|error| {
+        tracing::error!("no dialog can be shown: {error}");
+        Problem::new("window.dialog", "The desktop shows no dialog.")
+    })?;
+    // The sender goes unused when the window is closed meanwhile.
+    Ok(chosen.await.unwrap_or_default())
+}
+
 /// On the main thread: GTK may be used from one thread only, and the window is on that one.
-async fn ask_for_directory(
-    app: AppHandle,
-    title: String,
-    answer: oneshot::Sender<Option<PathBuf>>,
-) {
+async fn ask_on_main(app: AppHandle, question: Question, answer: oneshot::Sender<Option<PathBuf>>) {
     let parent = app.get_webview_window("main").and_then(|window| window.gtk_window().ok());
-    let dialog = gtk::FileChooserNative::new(
-        Some(&title),
-        parent.as_ref(),
-        gtk::FileChooserAction::SelectFolder,
-        None,
-        None,
-    );
+    let (title, action) = match &question {
+        Question::Directory { title } => {
+            (Some(title.as_str()), gtk::FileChooserAction::SelectFolder)
+        }
+        Question::Save { .. } => (None, gtk::FileChooserAction::Save),
+    };
+    let dialog = gtk::FileChooserNative::new(title, parent.as_ref(), action, None, None);
+    if let Question::Save { name } = &question {
+        dialog.set_current_name(name);
+        dialog.set_do_overwrite_confirmation(true);
+    }
     dialog.set_modal(true);
     let accepted = dialog.run_future().await == gtk::ResponseType::Accept;
     let chosen = if accepted { dialog.filename() } else { None };
     dialog.destroy();
     if answer.send(chosen).is_err() {
-        tracing::debug!("nobody waits for the chosen directory any more");
+        tracing::debug!("nobody waits for what was chosen any more");
     }
+}
+
+/// Lets the user save a build log as plain text; where, or `None`: they changed their mind.
+///
+/// # Errors
+/// There is no log, no dialog can be shown, or the file can't be written.
+pub(crate) async fn save_log(
+    app: &AppHandle,
+    update: UpdateId,
+    log: BuildLog,
+) -> Result<Option<String>, Problem> {
+    let Some(source) = log.path.map(PathBuf::from) else {
+        return Err(Problem::new("log.none", "There is no log of this update any more."));
+    };
+    let name = format!("wakeflash-build-{update}.log");
+    let Some(path) = ask(app, Question::Save { name }).await? else { return Ok(None) };
+    let shown = path.display().to_string();
+    let copied = tokio::task::spawn_blocking(move || copy_plain(&source, &path)).await;
+    let copied = copied.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    copied.map_err(|error| {
+        Problem::new("log.not_saved", format!("The log can't be saved: {error}."))
+            .with_help("Choose another place.")
+    })?;
+    Ok(Some(shown))
+}
+
+/// Copies a log without its ANSI colours.
+fn copy_plain(source: &Path, target: &Path) -> std::io::Result<()> {
+    let bytes = std::fs::read(source)?;
+    let mut text = String::new();
+    for line in String::from_utf8_lossy(&bytes).lines() {
+        text.push_str(&plain(line));
+        text.push('\n');
+    }
+    std::fs::write(target, text)
+}
+
+/// Opens a device's YAML file in the desktop's editor.
+///
+/// # Errors
+/// The device has no file, it is gone, or the desktop has no program for it.
+pub(crate) async fn open_yaml(app: &AppState, device: &DeviceId) -> Result<(), Problem> {
+    let path = configs::config_path(&config_dir(app).await?, device)?;
+    open_path(app, path).await
+}
+
+/// Opens the config directory in the desktop's file manager, with a device at its file.
+///
+/// # Errors
+/// There is no config directory, or the desktop has no program for it.
+pub(crate) async fn open_folder(app: &AppState, device: Option<&DeviceId>) -> Result<(), Problem> {
+    let dir = config_dir(app).await?;
+    #[cfg(target_os = "linux")]
+    if let Some(device) = device {
+        let path = configs::config_path(&dir, device)?;
+        match tokio::time::timeout(FILE_MANAGER, show_in_file_manager(&path)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => tracing::debug!("no file manager shows a file: {error}"),
+            Err(_) => tracing::debug!("the file manager doesn't answer"),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    drop(device);
+    open_path(app, dir).await
+}
+
+/// Asks whatever file manager there is to show a file in its folder.
+#[cfg(target_os = "linux")]
+async fn show_in_file_manager(path: &Path) -> zbus::Result<()> {
+    const NAME: &str = "org.freedesktop.FileManager1";
+    let uri = tauri::Url::from_file_path(path)
+        .map_err(|()| zbus::Error::Failure("the path isn't absolute".to_owned()))?;
+    let connection = zbus::Connection::session().await?;
+    let arguments = (vec![uri.as_str()], "");
+    let path = "/org/freedesktop/FileManager1";
+    connection.call_method(Some(NAME), path, Some(NAME), "ShowItems", &arguments).await.map(drop)
+}
+
+async fn config_dir(app: &AppState) -> Result<PathBuf, Problem> {
+    let dir = app.engine()?.snapshot().await?.settings.config_dir;
+    dir.map(PathBuf::from).ok_or_else(|| {
+        Problem::new("config_dir.unset", "No config directory is chosen yet.")
+            .with_help("Choose the directory that your YAML files lie in.")
+    })
 }
 
 /// Opens the log directory, the config directory, or a text file in one of them.

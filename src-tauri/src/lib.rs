@@ -1,6 +1,7 @@
 //! Wakeflash, the application: puts the engine, the window, the tray and the notifications together.
 
 mod app;
+mod autostart;
 pub mod cli;
 #[cfg(target_os = "linux")]
 mod clicks;
@@ -9,7 +10,9 @@ mod desktop;
 mod events;
 mod logging;
 mod notify;
+mod page;
 mod paths;
+mod preferences;
 mod signals;
 mod state;
 mod tasks;

@@ -8,11 +8,15 @@ use wakeflash_engine::handle::Shell;
 
 #[cfg(target_os = "linux")]
 use crate::clicks::{Clicks, listen};
+use crate::commands::NotificationServer;
 use crate::window;
 
 /// How many notifications may wait for a slow daemon.
 const WAITING: usize = 64;
 const APP_NAME: &str = "Wakeflash";
+/// How long the notification daemon has to say what it can.
+#[cfg(target_os = "linux")]
+const ASKING: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What the engine hands its notifications to.
 pub(crate) struct Notifier {
@@ -79,6 +83,38 @@ pub(crate) async fn deliver(_app: AppHandle, mut waiting: mpsc::Receiver<Notific
             Err(error) => failures.log(&error),
         }
     }
+}
+
+/// What shows notifications here.
+#[cfg(target_os = "linux")]
+pub(crate) async fn server() -> NotificationServer {
+    let asked = tokio::time::timeout(ASKING, capabilities()).await;
+    match asked.unwrap_or_else(|_| Err(zbus::Error::Failure("no answer".to_owned()))) {
+        Ok(capabilities) => NotificationServer {
+            present: true,
+            actions: capabilities.iter().any(|capability| capability == "actions"),
+        },
+        Err(error) => {
+            tracing::debug!("nothing shows notifications: {error}");
+            NotificationServer::default()
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+async fn capabilities() -> zbus::Result<Vec<String>> {
+    const NAME: &str = "org.freedesktop.Notifications";
+    let connection = zbus::Connection::session().await?;
+    let path = "/org/freedesktop/Notifications";
+    let reply =
+        connection.call_method(Some(NAME), path, Some(NAME), "GetCapabilities", &()).await?;
+    reply.body().deserialize()
+}
+
+/// What shows notifications here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) async fn server() -> NotificationServer {
+    NotificationServer { present: true, actions: false }
 }
 
 fn desktop(notification: &Notification) -> Desktop {

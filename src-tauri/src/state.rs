@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use wakeflash_core::error::Problem;
 use wakeflash_engine::handle::Handle;
 
+use crate::page::Page;
 use crate::paths::Paths;
 use crate::tray::Tray;
 
@@ -14,6 +15,8 @@ pub(crate) struct AppState {
     pub(crate) paths: Paths,
     /// The engine, or why it didn't start.
     engine: Result<Handle, Problem>,
+    /// What the window is told.
+    pub(crate) page: Page,
     tray: OnceLock<Tray>,
 }
 
@@ -21,7 +24,7 @@ impl AppState {
     /// With an engine, or with the reason why there is none.
     #[must_use]
     pub(crate) fn new(paths: Paths, engine: Result<Handle, Problem>) -> Self {
-        Self { paths, engine, tray: OnceLock::new() }
+        Self { paths, engine, page: Page::default(), tray: OnceLock::new() }
     }
 
     /// The engine.

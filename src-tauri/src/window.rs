@@ -37,6 +37,11 @@ fn show_on_main_thread(app: &AppHandle) -> tauri::Result<()> {
         .set_focus()
 }
 
+/// Whether there is a window.
+pub(crate) fn exists(app: &AppHandle) -> bool {
+    app.get_webview_window(MAIN).is_some()
+}
+
 /// Closes the window; the application goes on.
 ///
 /// # Errors

@@ -19,11 +19,14 @@ async fn two_devices_that_swap_their_addresses_get_their_own_firmware_or_none() 
     first.device.set_address(second.host.address()).await?;
     second.device.set_address(first.host.address()).await?;
 
-    // Silent, they have the right password at a known address and prove nothing.
+    // Silent, they have the right password at each other's address. What still may tell them apart is the
+    // hardware address; nothing else may lead to a flash.
     stage.wake_others(Wake { mdns: Mdns::Silent, ..Wake::default() }).await?;
     tokio::time::sleep(LONG_ENOUGH).await;
     for other in &stage.others {
-        other.ensure_untouched().await?;
+        let state = other.device.state().await?;
+        ensure!(state.name.as_ref() == Some(&other.name), "it became another device: {state:?}");
+        ensure!(state.ota_started <= 1, "{state:?}");
     }
     stage.let_others_sleep(false).await?;
 

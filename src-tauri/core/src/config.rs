@@ -13,6 +13,7 @@ use saphyr_parser::{Event, Parser, ScanError, StrInput, Tag};
 use crate::device::ConfigSummary;
 use crate::error::Problem;
 use crate::esphome_files::Storage;
+use crate::schedule::SleepPlan;
 
 /// Deeper nesting than this is refused; ESPHome's own parser gives up not far above.
 const MAX_DEPTH: usize = 250;
@@ -70,7 +71,7 @@ pub struct Document {
 }
 
 /// The key paths whose scalars are kept.
-const WANTED: [&str; 8] = [
+const WANTED: [&str; 10] = [
     "esphome.name",
     "esphome.friendly_name",
     "esphome.platform",
@@ -79,6 +80,8 @@ const WANTED: [&str; 8] = [
     "ethernet.use_address",
     "ethernet.manual_ip.static_ip",
     "openthread.use_address",
+    "deep_sleep.run_duration",
+    "deep_sleep.sleep_duration",
 ];
 
 /// The text of a file's bytes.
@@ -160,6 +163,10 @@ pub fn summarize<D: Borrow<Document>>(
             .or_else(|| value("ethernet.manual_ip.static_ip")),
         deep_sleep: documents().any(|document| document.deep_sleep)
             || storage.is_some_and(Storage::deep_sleep),
+        sleep_plan: SleepPlan::read(
+            value("deep_sleep.run_duration").as_deref(),
+            value("deep_sleep.sleep_duration").as_deref(),
+        ),
     }
 }
 

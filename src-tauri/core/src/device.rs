@@ -7,7 +7,9 @@ use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Problem;
+use crate::schedule::SleepPlan;
 use crate::time::Timestamp;
+use crate::update::Sha256;
 
 /// Names a row of the list: the file name of a configuration (`sleepy.yaml`), or `mdns/NAME` for a device
 /// that was only seen on the network. A file name can't contain the slash, so the two can't be confused.
@@ -165,6 +167,8 @@ pub struct ConfigSummary {
     pub address: Option<String>,
     /// Whether it has `deep_sleep:`, by the file or by what the last compile loaded.
     pub deep_sleep: bool,
+    /// The durations of `deep_sleep:`, where the file says them literally.
+    pub sleep_plan: Option<SleepPlan>,
 }
 
 /// A configuration file of the config directory.
@@ -174,6 +178,28 @@ pub struct ConfigFile {
     pub id: DeviceId,
     /// What it says, or why it can't be read.
     pub content: Result<ConfigSummary, Problem>,
+    /// What its sources are like.
+    pub sources: SourcesState,
+}
+
+/// What the sources of a configuration are like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourcesState {
+    /// Of all of them together; `None`: they can't be read.
+    pub digest: Option<Sha256>,
+    /// When the newest of them was changed.
+    pub newest: Option<Timestamp>,
+    /// The last build that ESPHome recorded.
+    pub last_build: Option<RecordedBuild>,
+}
+
+/// A build that ESPHome recorded (`build_info.json`), whoever made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordedBuild {
+    /// Its hash.
+    pub config_hash: ConfigHash,
+    /// When it was made.
+    pub at: Timestamp,
 }
 
 /// How a sighting was made.
@@ -247,8 +273,25 @@ pub struct DeviceMemory {
     pub platform: Option<String>,
     /// Its last build or configuration used deep sleep.
     pub deep_sleep: bool,
+    /// How long it sleeps and is awake, by its last build.
+    pub sleep_plan: Option<SleepPlan>,
+    /// When the user was last told that it hasn't woken for long.
+    pub overdue_told: Option<Timestamp>,
     /// The OTA password of the last build that was installed from here.
     pub installed_password: Option<crate::update::Secret>,
+    /// The sources of the last build that was installed from here.
+    pub installed_sources: Option<InstalledSources>,
+    /// Where the user says that it is, as [`crate::address::read`] gives it.
+    pub user_address: Option<String>,
+}
+
+/// The sources of a build that was installed from here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledSources {
+    /// Of all of them together ([`crate::update::sources_digest`]).
+    pub digest: Sha256,
+    /// The build's hash.
+    pub config_hash: Option<ConfigHash>,
 }
 
 impl DeviceMemory {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::device::ConfigHash;
 use crate::error::Problem;
+use crate::schedule::SleepPlan;
 use crate::update::{Encryption, OtaParameters, Secret};
 
 /// `storage/FILE.json`: what the last compile (or `--only-generate`) recorded.
@@ -46,6 +47,8 @@ pub struct Validated {
     pub address: Option<String>,
     /// It has `deep_sleep:`.
     pub deep_sleep: bool,
+    /// The durations of `deep_sleep:`.
+    pub sleep_plan: Option<SleepPlan>,
     /// It has `mdns:`, and not disabled.
     pub mdns: bool,
     /// The ESPHome that validated it.
@@ -59,6 +62,8 @@ pub struct BuildInfo {
     pub config_hash: Option<ConfigHash>,
     /// `esphome_version`.
     pub esphome_version: Option<String>,
+    /// `build_time`, in seconds since 1970.
+    pub build_time: Option<i64>,
 }
 
 /// Reads `storage/FILE.json`.
@@ -94,6 +99,7 @@ pub fn build_info(bytes: &[u8]) -> Result<BuildInfo, Problem> {
     Ok(BuildInfo {
         config_hash: hash.and_then(|hash| u32::try_from(hash).ok()).map(ConfigHash),
         esphome_version: text(root.get("esphome_version")),
+        build_time: root.get("build_time").and_then(Value::as_i64),
     })
 }
 
@@ -117,6 +123,10 @@ pub fn validated(bytes: &[u8], platform: Option<&str>) -> Result<Validated, Prob
         ota: ota_parameters(config, platform)?,
         address,
         deep_sleep: at("/deep_sleep").is_some(),
+        sleep_plan: SleepPlan::read(
+            text(at("/deep_sleep/run_duration")).as_deref(),
+            text(at("/deep_sleep/sleep_duration")).as_deref(),
+        ),
         mdns: at("/mdns").is_some() && at("/mdns/disabled") != Some(&Value::Bool(true)),
         esphome_version: text(root.get("esphome")),
     })
@@ -255,7 +265,7 @@ mod tests {
     fn a_validated_configuration_gives_the_parameters() {
         let v = validated(
             br#"{"esphome":"2026.10.0","config":{"esphome":{"name":"s"},"wifi":{"use_address":"s.local",
-            "manual_ip":{"static_ip":"192.0.2.1"}},"deep_sleep":{"run_duration":"10s"},"mdns":{"disabled":false},
+            "manual_ip":{"static_ip":"192.0.2.1"}},"deep_sleep":{"run_duration":"10s","sleep_duration":"5min"},"mdns":{"disabled":false},
             "ota":[{"platform":"web_server"},{"platform":"esphome","port":13232,"password":"hunter2"}]}}"#,
             Some("esp32"),
         )
@@ -265,6 +275,7 @@ mod tests {
         assert_eq!(v.ota.encryption, Encryption::None);
         assert_eq!(v.address.as_deref(), Some("s.local"));
         assert!(v.deep_sleep && v.mdns);
+        assert_eq!(v.sleep_plan, SleepPlan::read(Some("10s"), Some("5min")));
     }
 
     #[test]

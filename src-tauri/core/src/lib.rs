@@ -3,6 +3,7 @@
 //! Nothing in this crate does I/O or reads a clock. Time is an argument, the network is a value, and
 //! everything that has to be done is returned as an [`dispatch::Effect`] for the engine to carry out.
 
+pub mod address;
 pub mod compile;
 pub mod config;
 pub mod device;
@@ -15,6 +16,8 @@ pub mod knock;
 pub mod mdns;
 pub mod ota;
 pub mod retry;
+pub mod schedule;
+pub mod scrub;
 pub mod settings;
 pub mod time;
 pub mod tray;

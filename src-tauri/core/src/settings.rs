@@ -1,6 +1,7 @@
 //! What the user can choose.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What to do with a waiting update when the files it was built from have changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
@@ -13,6 +14,60 @@ pub enum ChangedSources {
     Rebuild,
     /// Flash what was built.
     Flash,
+}
+
+/// How the window looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub enum Theme {
+    /// As the desktop says.
+    #[default]
+    System,
+    /// Light.
+    Light,
+    /// Dark.
+    Dark,
+}
+
+/// In which language the user is spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub enum Language {
+    /// As the desktop says.
+    #[default]
+    System,
+    /// English.
+    En,
+    /// German.
+    De,
+}
+
+/// What desktop notifications are raised about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NotifyKinds {
+    /// An update is installed.
+    pub installed: bool,
+    /// An update failed, or its device rolled back.
+    pub failed: bool,
+    /// The sources of a waiting update changed.
+    pub held: bool,
+    /// A device that is waited for should have woken long ago.
+    pub overdue: bool,
+}
+
+impl NotifyKinds {
+    /// All of them, or none.
+    #[must_use]
+    pub const fn all(wanted: bool) -> Self {
+        Self { installed: wanted, failed: wanted, held: wanted, overdue: wanted }
+    }
+}
+
+impl Default for NotifyKinds {
+    fn default() -> Self {
+        Self::all(true)
+    }
 }
 
 /// The user's choices, kept in the store.
@@ -29,8 +84,16 @@ pub struct Settings {
     pub max_builds: u8,
     /// How many transfers may run at once, at least 1.
     pub max_flashes: u8,
-    /// Whether to raise desktop notifications.
-    pub notifications: bool,
+    /// What desktop notifications are raised about.
+    pub notify: NotifyKinds,
+    /// How the window looks.
+    pub theme: Theme,
+    /// In which language the user is spoken to.
+    pub language: Language,
+    /// Whether the application starts, without a window, when the user logs in.
+    pub start_at_login: bool,
+    /// Whether no new build and no new flash is begun. What runs goes on.
+    pub paused: bool,
 }
 
 impl Default for Settings {
@@ -41,7 +104,52 @@ impl Default for Settings {
             changed_sources: ChangedSources::Hold,
             max_builds: 1,
             max_flashes: 4,
-            notifications: true,
+            notify: NotifyKinds::default(),
+            theme: Theme::System,
+            language: Language::System,
+            start_at_login: false,
+            paused: false,
         }
+    }
+}
+
+impl Settings {
+    /// Reads settings as any version has stored them.
+    ///
+    /// # Errors
+    /// The text is no JSON, or a value has no meaning.
+    pub fn from_stored(text: &str) -> Result<Self, serde_json::Error> {
+        let mut stored: Value = serde_json::from_str(text)?;
+        if let Value::Object(fields) = &mut stored
+            // Schema 1 knew only all notifications or none.
+            && let Some(Value::Bool(wanted)) = fields.remove("notifications")
+            && !fields.contains_key("notify")
+        {
+            fields.insert("notify".to_owned(), serde_json::to_value(NotifyKinds::all(wanted))?);
+        }
+        serde_json::from_value(stored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_the_first_version_keep_their_meaning() {
+        let old = r#"{"configDir":"/c","changedSources":"rebuild","maxBuilds":2,"maxFlashes":3,"notifications":false}"#;
+        let read = Settings::from_stored(old).unwrap();
+        assert_eq!(read.notify, NotifyKinds::all(false));
+        assert_eq!((read.max_builds, read.changed_sources), (2, ChangedSources::Rebuild));
+        assert!(!read.start_at_login && !read.paused);
+        let written = serde_json::to_string(&read).unwrap();
+        assert_eq!(Settings::from_stored(&written).unwrap(), read);
+    }
+
+    #[test]
+    fn what_a_newer_choice_says_comes_before_the_old_one() {
+        let both = r#"{"notifications":true,"notify":{"installed":false}}"#;
+        let notify = Settings::from_stored(both).unwrap().notify;
+        assert_eq!(notify, NotifyKinds { installed: false, ..NotifyKinds::all(true) });
     }
 }

@@ -44,6 +44,12 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0).try_into().unwrap_or(0))
     }
+
+    /// The time this much earlier.
+    #[must_use]
+    pub fn before(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(earlier.as_millis().try_into().unwrap_or(i64::MAX)))
+    }
 }
 
 impl Add<Duration> for Timestamp {

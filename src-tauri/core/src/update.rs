@@ -3,6 +3,7 @@
 
 mod delivery;
 mod kind;
+mod sources;
 
 use core::fmt;
 use core::net::IpAddr;
@@ -11,10 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::{ConfigHash, DeviceId, MacAddress};
 use crate::error::Problem;
+use crate::schedule::SleepPlan;
 use crate::time::Timestamp;
 
 pub use delivery::{AttemptReport, AvoidedAddress, Delivery, PasswordChoice, SourceTracking};
 pub use kind::StateKind;
+pub use sources::sources_digest;
 
 /// Names an update; a later one has a greater number.
 #[derive(
@@ -142,6 +145,9 @@ pub struct Build {
     pub address: Option<String>,
     /// The build has `deep_sleep:`.
     pub deep_sleep: bool,
+    /// The durations of `deep_sleep:`.
+    #[serde(default)]
+    pub sleep_plan: Option<SleepPlan>,
     /// The build answers on mDNS (no `mdns: disabled: true`).
     pub mdns: bool,
 }
@@ -370,13 +376,56 @@ pub struct Update {
     /// same name doesn't get the image; a new request accepts the board that is there then.
     #[serde(default)]
     pub mac: Option<MacAddress>,
+    /// How many bytes its compressed image has, once that was made.
+    #[serde(default)]
+    pub wire_size: Option<u32>,
+    /// What was known of its delivery when a state without one followed.
+    #[serde(default)]
+    pub ended_delivery: Option<Shipped>,
     /// Where it stands.
     pub state: UpdateState,
     /// What happened so far, oldest first; bounded by [`Update::TIMELINE_LIMIT`].
     pub timeline: Vec<TimelineEntry>,
 }
 
+/// What the history says about a delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shipped {
+    /// The image's size in bytes.
+    pub image_size: u64,
+    /// The hash of the build.
+    pub config_hash: Option<ConfigHash>,
+    /// The ESPHome that built it.
+    pub version: Option<String>,
+    /// Attempts that opened a connection.
+    pub attempts: u32,
+}
+
+impl Shipped {
+    fn of(delivery: &Delivery) -> Self {
+        Self {
+            image_size: delivery.build.size,
+            config_hash: delivery.build.config_hash,
+            version: delivery.build.esphome_version.clone(),
+            attempts: delivery.attempts,
+        }
+    }
+}
+
 impl Update {
+    /// Goes to another state, whatever the table says; what is known of the delivery isn't lost.
+    pub fn become_state(&mut self, state: UpdateState) {
+        let delivered = self.state.delivery().map(Shipped::of);
+        self.ended_delivery = delivered.or(self.ended_delivery.take());
+        self.state = state;
+    }
+
+    /// What is known about what is, or was, delivered.
+    #[must_use]
+    pub fn shipped(&self) -> Option<Shipped> {
+        self.state.delivery().map(Shipped::of).or_else(|| self.ended_delivery.clone())
+    }
+
     /// The hash of the build, when the device can't have announced it before the request: whoever announces
     /// it runs this build.
     #[must_use]
@@ -426,6 +475,8 @@ mod tests {
             requested_at: Timestamp::from_millis(0),
             known_hashes: Vec::new(),
             mac: None,
+            wire_size: None,
+            ended_delivery: None,
             state: UpdateState::Queued,
             timeline: Vec::new(),
         };

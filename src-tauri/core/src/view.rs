@@ -3,13 +3,24 @@
 //! A client asks for one [`Snapshot`], then applies [`Envelope`]s whose revision follows on it; when one is
 //! missing, it asks again.
 
+mod bulk;
+mod history;
+mod version;
+mod wakes;
+
 use serde::{Deserialize, Serialize};
 
 use crate::device::{ConfigHash, DeviceId, MacAddress, Presence};
 use crate::error::Problem;
-use crate::settings::Settings;
+use crate::settings::{NotifyKinds, Settings};
 use crate::time::Timestamp;
+pub use bulk::{InstallPlan, Refusal};
+pub use history::UpdateRecord;
+pub use version::is_older;
+
 use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, UpdateId};
+
+pub use wakes::{WakeRecord, WakeView};
 
 /// Everything there is to see, at one revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
@@ -121,6 +132,14 @@ pub struct DeviceView {
     pub deployed_hash: Option<ConfigHash>,
     /// Known to use deep sleep.
     pub deep_sleep: bool,
+    /// When it wakes. `None`: nothing is known about that, or it doesn't sleep.
+    pub wake: Option<WakeView>,
+    /// Its sources differ from what runs on it.
+    pub modified: bool,
+    /// The ESPHome that is here builds something newer than what runs, or the sources are modified.
+    pub update_available: bool,
+    /// Where the user said that it is: an IP address or a name.
+    pub user_address: Option<String>,
     /// Its active update, or else its last one.
     pub update: Option<UpdateView>,
     /// What its button does.
@@ -213,6 +232,8 @@ pub enum UpdateStateView {
         at: Timestamp,
         /// How it was known.
         how: InstalledHow,
+        /// Whether it is still watched that the device doesn't go back to its old firmware.
+        watched: bool,
     },
     /// It ended without success.
     Failed {
@@ -249,6 +270,10 @@ pub struct Status {
     pub store: Option<Problem>,
     /// Why the network can't be watched, when it can't.
     pub network: Option<Problem>,
+    /// Other tools that are about to update the same devices.
+    pub other_tools: Vec<Problem>,
+    /// Whether no new build and no new flash is begun.
+    pub paused: bool,
     /// How many updates are where.
     pub counts: Counts,
 }
@@ -361,6 +386,21 @@ pub enum NotificationKind {
     RolledBack,
     /// The sources of a waiting update changed.
     Held,
+    /// A device that an update waits for has not woken for long.
+    Overdue,
+}
+
+impl NotificationKind {
+    /// Whether the user wants to hear about it.
+    #[must_use]
+    pub const fn is_wanted(self, kinds: NotifyKinds) -> bool {
+        match self {
+            Self::Installed => kinds.installed,
+            Self::Failed | Self::RolledBack => kinds.failed,
+            Self::Held => kinds.held,
+            Self::Overdue => kinds.overdue,
+        }
+    }
 }
 
 /// Something the user should know though the window is closed.
@@ -369,8 +409,12 @@ pub enum NotificationKind {
 pub struct Notification {
     /// Which device it is about.
     pub device: DeviceId,
+    /// What a person calls the device.
+    pub name: String,
     /// What it is about.
     pub kind: NotificationKind,
+    /// What the body says beside the title: the reason, or the files that changed.
+    pub detail: String,
     /// One line.
     pub title: String,
     /// One or two sentences.
@@ -406,12 +450,56 @@ pub enum Command {
         /// Of which device.
         device: DeviceId,
     },
+    /// Build and flash many devices; those with an update under way are left alone.
+    InstallMany {
+        /// Which.
+        devices: Vec<DeviceId>,
+    },
+    /// End the updates of many devices.
+    CancelMany {
+        /// Of which devices.
+        devices: Vec<DeviceId>,
+    },
+    /// What Install would do with these devices.
+    Plan {
+        /// Which.
+        devices: Vec<DeviceId>,
+    },
+    /// The updates that a device had.
+    History {
+        /// Which.
+        device: DeviceId,
+    },
+    /// Where the user says that a device is.
+    SetAddress {
+        /// Which.
+        device: DeviceId,
+        /// An IP address or a name; null: nothing is said.
+        address: Option<String>,
+    },
+    /// Begin no new build and no new flash, or do so again.
+    SetPaused {
+        /// Which of the two.
+        paused: bool,
+    },
+    /// The log of a build.
+    BuildLog {
+        /// Of which update.
+        update: UpdateId,
+    },
+    /// Diagnostics without secrets.
+    Report,
     /// The devices.
     List,
     /// Everything.
     Snapshot,
     /// A device's update in detail.
     Details {
+        /// Of which device.
+        device: DeviceId,
+    },
+    /// The wakes of a device that were seen.
+    Wakes {
         /// Of which device.
         device: DeviceId,
     },

@@ -5,7 +5,10 @@ use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::update::UpdateId;
-use wakeflash_core::view::{ConfigDirCandidate, Envelope, Notification, Snapshot, UpdateDetails};
+use wakeflash_core::view::{
+    BuildLog, ConfigDirCandidate, Envelope, InstallPlan, Notification, Refusal, Snapshot,
+    UpdateDetails, UpdateRecord, WakeRecord,
+};
 
 /// What the engine needs from whatever shows it.
 pub trait Shell: Send + Sync + 'static {
@@ -24,8 +27,17 @@ pub(crate) enum Request {
     Retry(DeviceId, ReplyTo<UpdateId>),
     Rebuild(DeviceId, ReplyTo<()>),
     FlashAnyway(DeviceId, ReplyTo<()>),
+    InstallMany(Vec<DeviceId>, ReplyTo<Vec<Refusal>>),
+    CancelMany(Vec<DeviceId>, ReplyTo<Vec<Refusal>>),
+    Plan(Vec<DeviceId>, ReplyTo<InstallPlan>),
+    History(DeviceId, ReplyTo<Vec<UpdateRecord>>),
+    SetAddress(DeviceId, Option<String>, ReplyTo<()>),
+    SetPaused(bool, ReplyTo<()>),
+    BuildLog(UpdateId, ReplyTo<BuildLog>),
+    Report(ReplyTo<String>),
     Snapshot(ReplyTo<Snapshot>),
     Details(DeviceId, ReplyTo<UpdateDetails>),
+    Wakes(DeviceId, ReplyTo<Vec<WakeRecord>>),
     SetSettings(Box<Settings>, ReplyTo<()>),
     ConfigDirCandidates(ReplyTo<Vec<ConfigDirCandidate>>),
     FindEsphome(ReplyTo<()>),
@@ -101,6 +113,75 @@ impl Handle {
         self.ask(|reply| Request::FlashAnyway(device, reply)).await
     }
 
+    /// Starts an update of each device that can be built and has none under way; the others are answered
+    /// with the reason.
+    ///
+    /// # Errors
+    /// The store can't be written; nothing has been started then.
+    pub async fn install_many(&self, devices: Vec<DeviceId>) -> Result<Vec<Refusal>, Problem> {
+        self.ask(|reply| Request::InstallMany(devices, reply)).await
+    }
+
+    /// Ends the active updates of many devices; those that have none are answered with that.
+    ///
+    /// # Errors
+    /// The store can't be written; nothing has been ended then.
+    pub async fn cancel_many(&self, devices: Vec<DeviceId>) -> Result<Vec<Refusal>, Problem> {
+        self.ask(|reply| Request::CancelMany(devices, reply)).await
+    }
+
+    /// What [`Self::install_many`] would do.
+    ///
+    /// # Errors
+    /// The engine is shutting down.
+    pub async fn plan(&self, devices: Vec<DeviceId>) -> Result<InstallPlan, Problem> {
+        self.ask(|reply| Request::Plan(devices, reply)).await
+    }
+
+    /// The updates of a device, newest first; at most 50.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub async fn history(&self, device: DeviceId) -> Result<Vec<UpdateRecord>, Problem> {
+        self.ask(|reply| Request::History(device, reply)).await
+    }
+
+    /// Where the user says that a device is; `None`: nothing is said any more.
+    ///
+    /// # Errors
+    /// It is no address, the device is unknown, or the store can't be written.
+    pub async fn set_address(
+        &self,
+        device: DeviceId,
+        address: Option<String>,
+    ) -> Result<(), Problem> {
+        self.ask(|reply| Request::SetAddress(device, address, reply)).await
+    }
+
+    /// Begins no new build and no new flash, or does so again. What runs goes on.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub async fn set_paused(&self, paused: bool) -> Result<(), Problem> {
+        self.ask(|reply| Request::SetPaused(paused, reply)).await
+    }
+
+    /// The log of an update's build; empty when it is gone or there was none.
+    ///
+    /// # Errors
+    /// There is no such update, or the store can't be read.
+    pub async fn build_log(&self, update: UpdateId) -> Result<BuildLog, Problem> {
+        self.ask(|reply| Request::BuildLog(update, reply)).await
+    }
+
+    /// Diagnostics for a bug report, without secrets.
+    ///
+    /// # Errors
+    /// The engine is shutting down.
+    pub async fn report(&self) -> Result<String, Problem> {
+        self.ask(Request::Report).await
+    }
+
     /// Everything there is to see.
     ///
     /// # Errors
@@ -115,6 +196,14 @@ impl Handle {
     /// The device is unknown or never had an update.
     pub async fn details(&self, device: DeviceId) -> Result<UpdateDetails, Problem> {
         self.ask(|reply| Request::Details(device, reply)).await
+    }
+
+    /// The wakes of a device that were seen, oldest first: the last 200. Empty when there is no such device.
+    ///
+    /// # Errors
+    /// The engine is shutting down.
+    pub async fn wakes(&self, device: DeviceId) -> Result<Vec<WakeRecord>, Problem> {
+        self.ask(|reply| Request::Wakes(device, reply)).await
     }
 
     /// Changes the settings; what depends on them follows at once.

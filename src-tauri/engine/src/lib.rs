@@ -8,6 +8,7 @@ pub mod flasher;
 pub mod gate;
 pub mod handle;
 mod process;
+mod report;
 pub mod runtime;
 pub mod store;
 pub mod watch;

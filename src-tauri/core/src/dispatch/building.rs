@@ -22,6 +22,7 @@ impl Dispatch {
     ) -> BTreeMap<DeviceId, ConfigFile> {
         let new = files.into_iter().map(|file| (file.id.clone(), file)).collect();
         let old = core::mem::replace(&mut self.configs, new);
+        self.take_plans();
         for file in old.values().chain(self.configs.values()) {
             // A configuration that comes or goes makes a discovered device of the same name go or come.
             let discovered = DeviceId::discovered(self.name_of(file));
@@ -179,7 +180,7 @@ impl Dispatch {
     }
 
     pub(super) fn fill_build_slots(&mut self, now: Timestamp) {
-        if self.builder != Some(true) {
+        if self.builder != Some(true) || self.settings.paused {
             return;
         }
         while self.count(StateKind::Building) < usize::from(self.settings.max_builds) {
@@ -230,9 +231,11 @@ impl Dispatch {
         }
         match result {
             Ok((build, changes)) => {
-                let deep_sleep = build.deep_sleep;
-                if self.memory(&build.name).map(|memory| memory.deep_sleep) != Some(deep_sleep) {
-                    self.change_memory(&build.name).deep_sleep = deep_sleep;
+                let sleep = (build.deep_sleep, build.sleep_plan);
+                let known = self.memory(&build.name);
+                if known.map(|memory| (memory.deep_sleep, memory.sleep_plan)) != Some(sleep) {
+                    let memory = self.change_memory(&build.name);
+                    (memory.deep_sleep, memory.sleep_plan) = sleep;
                 }
                 let text =
                     format!("Built: {} KiB. Waiting for the device.", build.size.div_ceil(1024));
@@ -269,6 +272,7 @@ impl Dispatch {
             NotificationKind::Installed => (format!("{name} is updated"), detail.to_owned()),
             NotificationKind::Failed => (format!("The update of {name} failed"), detail.to_owned()),
             NotificationKind::RolledBack => (format!("{name} rolled back"), detail.to_owned()),
+            NotificationKind::Overdue => (format!("{name} is overdue"), detail.to_owned()),
             NotificationKind::Held => (
                 format!("The update of {name} is held"),
                 format!(
@@ -277,7 +281,8 @@ impl Dispatch {
             ),
         };
         let device = update.device.clone();
-        self.notify(Notification { device, kind, title, body });
+        let detail = detail.to_owned();
+        self.notify(Notification { device, name, kind, detail, title, body });
     }
 
     /// What a person calls the device.

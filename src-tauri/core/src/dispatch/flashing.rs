@@ -18,7 +18,8 @@ impl Dispatch {
         let flashing = self.count(StateKind::Flashing);
         let ready = match self.updates.get(&id).map(|update| &update.state) {
             Some(UpdateState::Waiting { delivery, retry_at })
-                if pause_is_over(*retry_at, now)
+                if !self.settings.paused
+                    && pause_is_over(*retry_at, now)
                     && !delivery.avoids(peer, now)
                     && flashing < usize::from(self.settings.max_flashes) =>
             {
@@ -197,6 +198,9 @@ impl Dispatch {
             peer,
             returned_at: None,
         };
+        if let Some(name) = self.updates.get(&id).map(|update| update.name.clone()) {
+            self.note_flashed(&name);
+        }
         self.go(id, confirming, now, text);
     }
 
@@ -247,6 +251,7 @@ impl Dispatch {
             self.take_return_for_word(id, now);
         }
         self.settle_doubts(now);
+        self.look_ahead(now);
         if self.first_look_until.is_some_and(|until| until <= now) {
             self.first_look_until = None;
             // What is remembered and has not been heard since the start turns from Unknown to gone.
@@ -298,7 +303,8 @@ impl Dispatch {
             | UpdateState::Superseded { .. } => None,
         });
         let doubts = self.heard.values().filter_map(Heard::doubt_ends_at);
-        of_updates.chain(doubts).chain(self.first_look_until).min()
+        let looks = self.look_again_at(now);
+        of_updates.chain(doubts).chain(self.first_look_until).chain(looks).min()
     }
 }
 

@@ -6,6 +6,7 @@
 //! does not come again by itself (the end of a build or a flash) it must then hand in again, in order.
 
 mod building;
+mod bulk;
 mod flashing;
 mod network;
 mod requests;
@@ -13,6 +14,7 @@ mod rows;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod wakes;
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -21,12 +23,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::device::{ConfigFile, DeviceId, DeviceMemory, Sighting};
 use crate::error::Problem;
 use crate::ota::FailureClass;
+use crate::schedule::{Schedule, SleepPlan, Wake};
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::update::{
     Build, Delivery, PasswordChoice, SourceChange, StateKind, Update, UpdateId, UpdateState,
 };
-use crate::view::Notification;
+use crate::view::{Notification, Refusal};
 
 pub use network::{DOUBT, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
 pub use targets::KNOCK_PERIOD;
@@ -44,6 +47,24 @@ pub enum Input {
     Rebuild(DeviceId),
     /// The user wants a held update flashed as it was built.
     FlashAnyway(DeviceId),
+    /// The user wants many devices built and flashed; those with an update under way are left alone.
+    InstallMany(Vec<DeviceId>),
+    /// The user ends the updates of many devices.
+    CancelMany(Vec<DeviceId>),
+    /// The user says where a device is, or no longer says it.
+    SetAddress {
+        /// Which device.
+        device: DeviceId,
+        /// What was entered.
+        address: Option<String>,
+    },
+    /// The image of a waiting update was compressed.
+    ImageReady {
+        /// Of which update.
+        update: UpdateId,
+        /// How many bytes will be sent.
+        wire_size: u32,
+    },
     /// The user changed the settings.
     Settings(Settings),
     /// The config directory was read; this is all that is in it.
@@ -190,6 +211,8 @@ pub struct Decision {
     pub memories: BTreeMap<String, DeviceMemory>,
     /// The settings before, when they are to be stored.
     pub settings: Option<Settings>,
+    /// The wakes before of the devices whose wakes are to be stored.
+    pub wakes: BTreeMap<String, Vec<Wake>>,
     /// The rows that may look different now.
     pub touched: BTreeSet<DeviceId>,
     /// What to do after the commit.
@@ -198,6 +221,8 @@ pub struct Decision {
     pub refused: Vec<IllegalTransition>,
     /// The update that a request started.
     pub started: Option<UpdateId>,
+    /// The devices that a request for many could not be met for.
+    pub refusals: Vec<Refusal>,
     /// The configurations before, when the settings named another directory.
     configs: Option<BTreeMap<DeviceId, ConfigFile>>,
 }
@@ -206,7 +231,10 @@ impl Decision {
     /// Whether anything must be stored.
     #[must_use]
     pub fn is_durable(&self) -> bool {
-        !self.updates.is_empty() || !self.memories.is_empty() || self.settings.is_some()
+        !self.updates.is_empty()
+            || !self.memories.is_empty()
+            || !self.wakes.is_empty()
+            || self.settings.is_some()
     }
 }
 
@@ -228,6 +256,14 @@ struct Heard {
     liveness: Liveness,
     /// Since when it can't be reached and has said nothing.
     doubted_since: Option<Timestamp>,
+    /// The wakes that were seen, oldest first.
+    wakes: Vec<Wake>,
+    /// The present wake could not be stored: the next evidence begins it.
+    wake_lost: bool,
+    /// What they say.
+    learned: Schedule,
+    /// The next wake, and whether it is late, as they were when it was last looked.
+    outlook: (Option<Timestamp>, bool),
 }
 
 impl Heard {
@@ -249,6 +285,13 @@ pub struct Dispatch {
     builder: Option<bool>,
     /// Until then it is too early to say that a remembered device is gone; `None` after that.
     first_look_until: Option<Timestamp>,
+    /// The names of the devices whose configurations use deep sleep, and what they say about it.
+    sleepers: BTreeSet<String>,
+    plans: BTreeMap<String, SleepPlan>,
+    /// Since when wakes can't have been missed for want of listening.
+    listening_since: Timestamp,
+    /// When it was last looked whose wake is due.
+    looked_at: Timestamp,
     decision: Decision,
 }
 
@@ -256,22 +299,26 @@ impl Dispatch {
     /// How long after the start a remembered device counts as Unknown rather than gone.
     pub const FIRST_LOOK: Duration = Duration::from_secs(10);
 
-    /// Starts from what was stored. `next_id` is greater than that of every update that ever was.
+    /// Starts from what was stored; `wakes` oldest first, by the device's name. `next_id` is greater than that of every update that ever was.
     #[must_use]
     pub fn new(
         settings: Settings,
         updates: Vec<Update>,
         memories: BTreeMap<String, DeviceMemory>,
+        wakes: BTreeMap<String, Vec<Wake>>,
         next_id: u32,
         now: Timestamp,
     ) -> Self {
-        let heard = memories
-            .into_iter()
-            .map(|(name, memory)| {
-                let stored_last_seen = memory.last_seen;
-                (name, Heard { memory, stored_last_seen, ..Heard::default() })
-            })
-            .collect();
+        let mut heard: BTreeMap<String, Heard> = BTreeMap::new();
+        for (name, memory) in memories {
+            let stored_last_seen = memory.last_seen;
+            heard.insert(name, Heard { memory, stored_last_seen, ..Heard::default() });
+        }
+        for (name, wakes) in wakes {
+            let heard = heard.entry(name).or_default();
+            heard.learned = Schedule::learn(&wakes);
+            heard.wakes = wakes;
+        }
         // A number that is given twice would put one update in the place of another.
         let after_loaded =
             updates.iter().map(|update| update.id.0.saturating_add(1)).max().unwrap_or(0);
@@ -284,6 +331,10 @@ impl Dispatch {
             next_id: next_id.max(after_loaded),
             builder: None,
             first_look_until: Some(now + Self::FIRST_LOOK),
+            sleepers: BTreeSet::new(),
+            plans: BTreeMap::new(),
+            listening_since: now,
+            looked_at: now,
             decision: Decision::default(),
         }
     }
@@ -300,6 +351,12 @@ impl Dispatch {
             Input::Retry(device) => self.retry(&device, now)?,
             Input::Rebuild(device) => self.rebuild(&device, now)?,
             Input::FlashAnyway(device) => self.flash_anyway(&device, now)?,
+            Input::InstallMany(devices) => self.install_many(&devices, now),
+            Input::CancelMany(devices) => self.cancel_many(&devices, now),
+            Input::SetAddress { device, address } => {
+                self.set_address(&device, address.as_deref())?;
+            }
+            Input::ImageReady { update, wire_size } => self.image_ready(update, wire_size),
             Input::Settings(settings) => self.change_settings(settings)?,
             Input::Configs(files) => self.take_configs(files),
             Input::SourcesChecked { update, changes } => self.sources_checked(update, changes, now),
@@ -335,11 +392,21 @@ impl Dispatch {
                 heard.stored_last_seen = None;
             }
         }
+        for (name, before) in decision.wakes {
+            if let Some(heard) = self.heard.get_mut(&name) {
+                heard.learned = Schedule::learn(&before);
+                let begun = before.last().map(|wake| wake.number)
+                    != heard.wakes.last().map(|wake| wake.number);
+                heard.wake_lost |= begun;
+                heard.wakes = before;
+            }
+        }
         if let Some(before) = decision.settings {
             self.settings = before;
         }
         if let Some(before) = decision.configs {
             self.configs = before;
+            self.take_plans();
         }
     }
 
@@ -427,7 +494,7 @@ impl Dispatch {
             return false;
         }
         if let Some(update) = self.change(id) {
-            update.state = to;
+            update.become_state(to);
             update.note(now, text);
         }
         true
@@ -455,7 +522,7 @@ impl Dispatch {
     }
 
     fn notify(&mut self, notification: Notification) {
-        if self.settings.notifications {
+        if notification.kind.is_wanted(self.settings.notify) {
             self.decision.effects.push(Effect::Notify(notification));
         }
     }

@@ -34,7 +34,7 @@ pub const DOUBT: Duration = Duration::from_secs(10);
 const ADDRESSES_KEPT: usize = 4;
 
 /// How stale the stored `last_seen` may be.
-const LAST_SEEN_PRECISION: Duration = Duration::from_secs(60);
+const LAST_SEEN_PRECISION: Duration = Duration::from_secs(300);
 
 /// What a sighting says about the firmware that an update is to install.
 enum Word {
@@ -170,6 +170,10 @@ impl Dispatch {
         self.touch(&sighting.name);
         let heard = self.heard.entry(sighting.name.clone()).or_default();
         if sighting.kind == SightingKind::Gone {
+            // Records that run out do so long after the device went.
+            let end = if is_fresh(sighting) { Some(now) } else { heard.memory.last_seen };
+            self.note_asleep(&sighting.name, end.unwrap_or(now));
+            let heard = self.heard.entry(sighting.name.clone()).or_default();
             heard.liveness = Liveness::Gone;
             return false;
         }
@@ -184,6 +188,9 @@ impl Dispatch {
             }
             return false;
         }
+        self.note_awake(&sighting.name, now);
+        let heard = self.heard.entry(sighting.name.clone()).or_default();
+        let old = heard.memory.clone();
         let woke = heard.liveness != Liveness::Alive;
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
@@ -285,6 +292,8 @@ impl Dispatch {
     /// A device answered, without saying anything about itself.
     pub(super) fn alive(&mut self, name: &str, now: Timestamp) {
         self.touch(name);
+        self.heard.entry(name.to_owned()).or_default();
+        self.note_awake(name, now);
         let heard = self.heard.entry(name.to_owned()).or_default();
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
@@ -402,6 +411,8 @@ impl Dispatch {
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
+            let end = self.heard.get(&name).and_then(|heard| heard.doubted_since);
+            self.note_asleep(&name, end.unwrap_or(now));
             if let Some(heard) = self.heard.get_mut(&name) {
                 heard.liveness = Liveness::Gone;
                 heard.doubted_since = None;
@@ -425,7 +436,9 @@ impl Dispatch {
         let build = delivery.build.clone();
         let name = build.name.clone();
         if self.go(id, UpdateState::Installed { delivery, at: now, how }, now, text) {
+            let sources = Self::installed_sources(&build);
             let memory = self.change_memory(&name);
+            memory.installed_sources = Some(sources);
             memory.installed_password = build.ota.password;
             memory.config_hash = build.config_hash;
             if let Some(hash) = build.config_hash {

@@ -34,6 +34,8 @@ impl Dispatch {
                 .unwrap_or_default(),
             name,
             requested_at: now,
+            wire_size: None,
+            ended_delivery: None,
             state: UpdateState::Queued,
             timeline: Vec::new(),
         };
@@ -46,7 +48,7 @@ impl Dispatch {
     }
 
     /// The name of a device that can be built, or why it can't.
-    fn installable(&self, device: &DeviceId) -> Result<String, Problem> {
+    pub(super) fn installable(&self, device: &DeviceId) -> Result<String, Problem> {
         let file = self.configs.get(device).ok_or_else(|| self.no_configuration(device))?;
         let summary = file.content.as_ref().map_err(Clone::clone)?;
         if self.builder == Some(false) {
@@ -59,7 +61,7 @@ impl Dispatch {
         Ok(summary.name.clone())
     }
 
-    fn no_configuration(&self, device: &DeviceId) -> Problem {
+    pub(super) fn no_configuration(&self, device: &DeviceId) -> Problem {
         if device.discovered_name().is_some_and(|name| self.heard.contains_key(name)) {
             Problem::new(
                 "device.not_configured",

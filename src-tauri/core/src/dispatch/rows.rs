@@ -62,6 +62,8 @@ impl Dispatch {
             return Some(match &file.content {
                 Ok(summary) => {
                     let mut row = self.row_of(id, &summary.name, now);
+                    row.modified =
+                        self.memory(&row.name).is_some_and(|memory| self.is_modified(file, memory));
                     row.friendly_name = summary.friendly_name.clone().or(row.friendly_name);
                     row.platform = summary.platform.clone().or(row.platform);
                     if row.addresses.is_empty() {
@@ -103,6 +105,7 @@ impl Dispatch {
             config_hash,
             friendly_name,
             platform,
+            user_address,
             ..
         } = memory;
         let update = self.active(id).or_else(|| self.last(id));
@@ -121,6 +124,10 @@ impl Dispatch {
             deployed_version: version,
             deployed_hash: config_hash,
             deep_sleep: self.sleeps(id, name),
+            wake: self.wake_view(id, name, now),
+            modified: false,
+            update_available: false,
+            user_address,
             update: update.map(|update| self.update_view(update)),
             primary,
             secondary,
@@ -153,7 +160,7 @@ impl Dispatch {
         }
     }
 
-    fn state_view(&self, update: &Update) -> UpdateStateView {
+    pub(super) fn state_view(&self, update: &Update) -> UpdateStateView {
         match &update.state {
             UpdateState::Queued => {
                 UpdateStateView::Queued { ahead: self.builds_ahead_of(update.id) }
@@ -173,7 +180,7 @@ impl Dispatch {
                 acknowledged: *acknowledgement == Acknowledgement::Final,
             },
             UpdateState::Installed { at, how, .. } => {
-                UpdateStateView::Installed { at: *at, how: *how }
+                UpdateStateView::Installed { at: *at, how: *how, watched: false }
             }
             UpdateState::Failed { at, problem, rolled_back } => UpdateStateView::Failed {
                 at: *at,

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::address;
 use crate::knock::{Purpose, Target, TargetAddress};
 use crate::retry::pause_is_over;
 use crate::time::Timestamp;
@@ -22,7 +23,9 @@ impl Dispatch {
 
     fn target(&self, update: &Update, now: Timestamp) -> Option<Target> {
         let (delivery, purpose) = match &update.state {
-            UpdateState::Waiting { delivery, retry_at } if pause_is_over(*retry_at, now) => {
+            UpdateState::Waiting { delivery, retry_at }
+                if pause_is_over(*retry_at, now) && !self.settings.paused =>
+            {
                 (delivery, Purpose::Capture)
             }
             UpdateState::Confirming { delivery, .. } => (delivery, Purpose::Confirm),
@@ -38,9 +41,14 @@ impl Dispatch {
         };
         let build = &delivery.build;
         let memory = self.memory(&update.name);
-        let remembered = memory.map(|memory| memory.addresses.as_slice());
-        let mut addresses: Vec<TargetAddress> =
-            remembered.unwrap_or_default().iter().copied().map(TargetAddress::Ip).collect();
+        let entered = memory.and_then(|memory| memory.user_address.as_deref());
+        let mut addresses: Vec<TargetAddress> = entered.map(address::target).into_iter().collect();
+        let remembered = memory.map(|memory| memory.addresses.as_slice()).unwrap_or_default();
+        for address in remembered.iter().copied().map(TargetAddress::Ip) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
         let configured = match build.address.as_deref() {
             Some(address) => Some(
                 address

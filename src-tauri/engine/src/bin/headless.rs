@@ -291,9 +291,20 @@ async fn execute(handle: &Handle, command: Command) -> Result<Value, Problem> {
         Command::Retry { device } => value(handle.retry(device).await?),
         Command::Rebuild { device } => value(handle.rebuild(device).await?),
         Command::FlashAnyway { device } => value(handle.flash_anyway(device).await?),
+        Command::InstallMany { devices } => value(handle.install_many(devices).await?),
+        Command::CancelMany { devices } => value(handle.cancel_many(devices).await?),
+        Command::Plan { devices } => value(handle.plan(devices).await?),
+        Command::History { device } => value(handle.history(device).await?),
+        Command::SetAddress { device, address } => {
+            value(handle.set_address(device, address).await?)
+        }
+        Command::SetPaused { paused } => value(handle.set_paused(paused).await?),
+        Command::BuildLog { update } => value(handle.build_log(update).await?),
+        Command::Report => value(handle.report().await?),
         Command::List => value(handle.snapshot().await?.devices),
         Command::Snapshot => value(handle.snapshot().await?),
         Command::Details { device } => value(handle.details(device).await?),
+        Command::Wakes { device } => value(handle.wakes(device).await?),
         Command::SetSettings { settings } => value(handle.set_settings(settings).await?),
         Command::ConfigDirCandidates => value(handle.config_dir_candidates().await?),
         Command::FindEsphome => value(handle.find_esphome().await?),

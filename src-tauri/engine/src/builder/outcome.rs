@@ -93,6 +93,7 @@ pub(super) fn collect(
         ota: validated.ota,
         address: validated.address,
         deep_sleep: validated.deep_sleep,
+        sleep_plan: validated.sleep_plan,
         mdns: validated.mdns,
     })
 }

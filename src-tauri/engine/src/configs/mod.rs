@@ -13,9 +13,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use wakeflash_core::config;
-use wakeflash_core::device::{ConfigFile, ConfigSummary, DeviceId};
+use wakeflash_core::device::{ConfigFile, ConfigSummary, DeviceId, RecordedBuild, SourcesState};
 use wakeflash_core::error::Problem;
 use wakeflash_core::esphome_files::{self, Storage};
+use wakeflash_core::time::Timestamp;
 
 pub use candidates::candidates;
 pub use paths::config_path;
@@ -47,14 +48,18 @@ pub(crate) fn scan_with_files(config_dir: &Path) -> Result<Scan, Problem> {
     let mut tree = SourceTree::new(config_dir);
     for name in yaml_files(config_dir).map_err(|error| dir_problem(config_dir, &error))? {
         let (id, content) = match name.to_str() {
-            Some(id) => (id.to_owned(), summary(config_dir, id, &mut tree)),
+            Some(id) => (id.to_owned(), read_config(config_dir, id, &mut tree)),
             None => {
                 let problem = Problem::new("config.file_name", "The file's name isn't UTF-8.")
                     .with_help("Rename the file; its name may consist of any letters in UTF-8.");
                 (name.to_string_lossy().into_owned(), Err(problem))
             }
         };
-        configs.push(ConfigFile { id: DeviceId::of_file(id), content });
+        let (content, sources) = match content {
+            Ok((summary, sources)) => (Ok(summary), sources),
+            Err(problem) => (Err(problem), SourcesState::default()),
+        };
+        configs.push(ConfigFile { id: DeviceId::of_file(id), content, sources });
     }
     let mut stamps = tree.into_stamps();
     stamps.extend(dirs.map(|(stamp, dir)| (dir, stamp)));
@@ -81,11 +86,25 @@ fn yaml_files(dir: &Path) -> io::Result<Vec<std::ffi::OsString>> {
     Ok(names)
 }
 
-fn summary(config_dir: &Path, id: &str, tree: &mut SourceTree) -> Result<ConfigSummary, Problem> {
-    let documents = tree.documents(Path::new(id))?;
+fn read_config(
+    config_dir: &Path,
+    id: &str,
+    tree: &mut SourceTree,
+) -> Result<(ConfigSummary, SourcesState), Problem> {
+    let (documents, paths) = tree.follow(Path::new(id))?;
     let storage = storage(config_dir, id);
     let stem = id.rsplit_once('.').map_or(id, |(stem, _)| stem);
-    Ok(config::summarize(stem, &documents, storage.as_ref()))
+    let last_build = storage.as_ref().and_then(|storage| last_build(config_dir, storage));
+    let sources = SourcesState { last_build, ..tree.state_of(&paths) };
+    Ok((config::summarize(stem, &documents, storage.as_ref()), sources))
+}
+
+/// What ESPHome recorded about its last build; `None` when it recorded nothing that can be read.
+fn last_build(config_dir: &Path, storage: &Storage) -> Option<RecordedBuild> {
+    let path = data_dir(config_dir).join(storage.build_path.as_ref()?).join("build_info.json");
+    let info = esphome_files::build_info(&fs::read(path).ok()?).ok()?;
+    let at = Timestamp::from_millis(info.build_time?.checked_mul(1_000)?);
+    Some(RecordedBuild { config_hash: info.config_hash?, at })
 }
 
 /// What the last compile recorded. Without it the list says a little less, so its failures are only logged.

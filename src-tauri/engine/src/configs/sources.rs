@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use wakeflash_core::config::{self, Document, Reference};
-use wakeflash_core::device::DeviceId;
+use wakeflash_core::device::{DeviceId, SourcesState};
 use wakeflash_core::error::Problem;
-use wakeflash_core::update::{Sha256, SourceChange, SourceChangeKind, SourceFile};
+use wakeflash_core::time::Timestamp;
+use wakeflash_core::update::{Sha256, SourceChange, SourceChangeKind, SourceFile, sources_digest};
 
 use super::{SECRETS, config_path, dir_problem};
 use crate::artifacts::digest;
@@ -93,6 +94,14 @@ impl SourceTree {
 
     /// A configuration and what it includes, itself first.
     pub(crate) fn documents(&mut self, file: &Path) -> Result<Vec<Arc<Document>>, Problem> {
+        self.follow(file).map(|(documents, _)| documents)
+    }
+
+    /// The same, with the paths of everything that it consists of.
+    pub(crate) fn follow(
+        &mut self,
+        file: &Path,
+    ) -> Result<(Vec<Arc<Document>>, BTreeSet<PathBuf>), Problem> {
         let root = self.config_dir.join(file);
         let first = self.document(&root, None)?;
         let mut substitutions = first.substitutions.clone();
@@ -118,7 +127,31 @@ impl SourceTree {
                 }
             }
         }
-        Ok(documents)
+        let paths = seen.into_iter().map(|(path, _)| path);
+        let paths = paths.filter(|path| self.states.contains_key(path)).collect();
+        Ok((documents, paths))
+    }
+
+    /// What these sources, which were read, are like together.
+    pub(crate) fn state_of(&self, paths: &BTreeSet<PathBuf>) -> SourcesState {
+        let sources: Vec<SourceFile> = paths.iter().filter_map(|path| self.source(path)).collect();
+        let times = paths.iter().filter_map(|path| self.stamps.get(path)?.as_ref()?.modified);
+        SourcesState {
+            digest: Some(sources_digest(&sources)),
+            newest: times.max().and_then(|newest| {
+                let since = newest.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+                Some(Timestamp::from_millis(since.as_millis().try_into().ok()?))
+            }),
+            last_build: None,
+        }
+    }
+
+    fn source(&self, path: &Path) -> Option<SourceFile> {
+        let sha256 = match self.states.get(path)? {
+            State::Is(sha256) => Some(sha256.clone()),
+            State::Missing | State::Unreadable => None,
+        };
+        Some(SourceFile { path: self.source_name(path), sha256 })
     }
 
     /// Reads a file; with a place, as one that is included there.
@@ -236,17 +269,7 @@ pub fn hash_sources(config_dir: &Path, device: &DeviceId) -> Result<Vec<SourceFi
     config_path(config_dir, device)?;
     let mut tree = SourceTree::new(config_dir);
     tree.documents(Path::new(device.as_str()))?;
-    let mut sources: Vec<_> = tree
-        .states
-        .iter()
-        .map(|(path, state)| {
-            let sha256 = match state {
-                State::Is(sha256) => Some(sha256.clone()),
-                State::Missing | State::Unreadable => None,
-            };
-            SourceFile { path: tree.source_name(path), sha256 }
-        })
-        .collect();
+    let mut sources: Vec<_> = tree.states.keys().filter_map(|path| tree.source(path)).collect();
     sources.sort();
     Ok(sources)
 }

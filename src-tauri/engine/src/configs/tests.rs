@@ -287,3 +287,37 @@ async fn events_are_enough_for_a_directory_that_stays() {
     let quiet = tokio::time::timeout(Duration::from_millis(500), watch.events.recv()).await;
     assert!(quiet.is_err(), "{quiet:?}");
 }
+
+#[test]
+fn what_a_scan_says_of_the_sources_is_what_a_build_would_record() {
+    let dir = dir();
+    let dir = dir.path();
+    write(
+        dir,
+        "a.yaml",
+        "esphome:\n  name: a\npackages:\n  base: !include base.yaml\nx: !secret y\n",
+    );
+    write(dir, "b.yaml", "esphome:\n  name: b\npackages:\n  base: !include base.yaml\n");
+    write(dir, "base.yaml", "esp32:\n  board: x\n");
+    write(dir, "secrets.yaml", "y: z\n");
+    write(dir, ".esphome/storage/a.yaml.json", r#"{"build_path":"build/a"}"#);
+    let info = r#"{"config_hash":255,"build_time":1700000000,"esphome_version":"2026.10.0"}"#;
+    write(dir, ".esphome/build/a/build_info.json", info);
+    let of = |configs: &[ConfigFile], id: &str| {
+        configs.iter().find(|config| config.id.as_str() == id).unwrap().sources.clone()
+    };
+    let before = scan(dir).unwrap();
+    for id in ["a.yaml", "b.yaml"] {
+        let built = hash_sources(dir, &DeviceId::of_file(id)).unwrap();
+        let digest = wakeflash_core::update::sources_digest(&built);
+        assert_eq!(of(&before, id).digest, Some(digest), "{id}");
+    }
+    let build = of(&before, "a.yaml").last_build.unwrap();
+    assert_eq!((build.config_hash.0, build.at.as_millis()), (255, 1_700_000_000_000));
+    assert_eq!(of(&before, "b.yaml").last_build, None);
+    write(dir, "secrets.yaml", "y: w\n");
+    let after = scan(dir).unwrap();
+    assert_ne!(of(&before, "a.yaml").digest, of(&after, "a.yaml").digest);
+    assert!(of(&after, "a.yaml").newest >= of(&before, "a.yaml").newest);
+    assert_eq!(of(&before, "b.yaml"), of(&after, "b.yaml"), "it has no secrets");
+}

@@ -49,6 +49,8 @@ struct Job {
     password: Option<Secret>,
     peer: IpAddr,
     expectation: Expectation,
+    /// How long the device is usually awake.
+    window: Option<Duration>,
     config_dir: Option<PathBuf>,
     image: Option<Arc<PreparedImage>>,
     artifacts: Artifacts,
@@ -100,6 +102,7 @@ impl Runtime {
             password,
             peer: *peer,
             expectation: self.expectation(update, delivery),
+            window: self.dispatch.window(&update.name),
             config_dir: self.dispatch.settings().config_dir.clone().map(PathBuf::from),
             image: self
                 .work
@@ -212,8 +215,7 @@ impl Job {
             gate::decide_on_network(
                 &self.expectation,
                 evidence,
-                // How long the device stays awake isn't known yet.
-                Limits::for_window(None),
+                Limits::for_window(self.window),
                 heard,
             ),
         );

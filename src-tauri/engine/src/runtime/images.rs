@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wakeflash_core::dispatch::Input;
 use wakeflash_core::error::Problem;
-use wakeflash_core::ota::PreparedImage;
+use wakeflash_core::ota::{Compression, PreparedImage};
 use wakeflash_core::update::{Sha256, StateKind, UpdateId};
 
 use super::Runtime;
@@ -65,7 +65,10 @@ impl Runtime {
         if self.image_of(update) == Some(&name) {
             match result {
                 Ok(image) => {
+                    let wire_size = image.wire_size(Compression::Deflate);
                     self.work.images.insert(update, ReadyImage { name, image });
+                    let wire_size = u32::try_from(wire_size).unwrap_or(u32::MAX);
+                    self.happened(Input::ImageReady { update, wire_size }).await;
                 }
                 Err(LoadError::Lost(problem)) => {
                     self.happened(Input::ImageLost { update, problem }).await;

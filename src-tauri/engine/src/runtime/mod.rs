@@ -27,6 +27,7 @@ use wakeflash_core::dispatch::{Decision, Dispatch, Effect, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{UpdateId, UpdateState};
+use wakeflash_core::view::Refusal;
 
 use crate::artifacts::Artifacts;
 use crate::handle::{Handle, Request, Shell};
@@ -128,7 +129,10 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     let (events, _) = broadcast::channel(EVENTS_KEPT);
     let cancel = CancellationToken::new();
     let publisher = Publisher::new(events.clone(), settings.clone());
-    let dispatch = Dispatch::new(settings, loaded.updates, loaded.memories, loaded.next_id, now());
+    let dispatch = {
+        let (updates, memories, wakes) = (loaded.updates, loaded.memories, loaded.wakes);
+        Dispatch::new(settings, updates, memories, wakes, loaded.next_id, now())
+    };
     let (targets, target_list) = watch::channel(Vec::new());
     let (watch_events, watched) = mpsc::channel(256);
     let (online, online_list) = watch::channel(Vec::new());
@@ -159,6 +163,12 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     };
     let task = tokio::spawn(runtime.run(request_queue, watched, report_queue));
     Ok(Engine { handle: Handle::new(requests, events), log_dir, cancel, task })
+}
+
+/// What a request came to.
+struct Decided {
+    started: Option<UpdateId>,
+    refusals: Vec<Refusal>,
 }
 
 /// The wall-clock time.
@@ -310,7 +320,7 @@ impl Runtime {
     }
 
     /// Decides, commits, tells, and only then acts.
-    async fn decide(&mut self, input: Input) -> Result<Option<UpdateId>, Problem> {
+    async fn decide(&mut self, input: Input) -> Result<Decided, Problem> {
         let now = now();
         let decision = self.dispatch.handle(input, now)?;
         for refused in &decision.refused {
@@ -324,7 +334,7 @@ impl Runtime {
             self.publisher.refresh(&self.dispatch, &touched, now);
             return Err(self.not_stored(&error));
         }
-        let Decision { updates, touched, effects, started, .. } = decision;
+        let Decision { updates, touched, effects, started, refusals, .. } = decision;
         if durable {
             self.stored();
         }
@@ -332,7 +342,7 @@ impl Runtime {
         for effect in effects {
             self.act(effect);
         }
-        Ok(started)
+        Ok(Decided { started, refusals })
     }
 
     fn commit_of(&self, decision: &Decision) -> Commit {
@@ -347,6 +357,7 @@ impl Runtime {
                 .keys()
                 .filter_map(|name| Some((name.clone(), self.dispatch.memory(name)?.clone())))
                 .collect(),
+            wakes: self.dispatch.changed_wakes(decision),
             settings: decision
                 .settings
                 .is_some()
@@ -500,12 +511,16 @@ const fn keeps(input: &Input) -> bool {
         // It is asked again while it is shown as Online.
         | Input::Silent { .. }
         | Input::SourcesChecked { .. }
+        | Input::ImageReady { .. }
         // Whoever asked gets the refusal.
         | Input::Install(_)
         | Input::Cancel(_)
         | Input::Retry(_)
         | Input::Rebuild(_)
         | Input::FlashAnyway(_)
+        | Input::InstallMany(_)
+        | Input::CancelMany(_)
+        | Input::SetAddress { .. }
         | Input::Settings(_)
         | Input::AboutToComplete(_) => false,
     }

@@ -9,7 +9,8 @@ use wakeflash_core::settings::Settings;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{
-    ConfigDirStatus, Counts, DeviceView, Envelope, EsphomeStatus, Event, Progress, Snapshot, Status,
+    ConfigDirStatus, Counts, DeviceView, Envelope, EsphomeStatus, Event, Progress, Snapshot,
+    Status, is_older,
 };
 
 /// The published state.
@@ -30,6 +31,8 @@ impl Publisher {
             esphome: EsphomeStatus::Searching,
             store: None,
             network: None,
+            other_tools: Vec::new(),
+            paused: settings.paused,
             counts: Counts::default(),
         };
         Self {
@@ -69,6 +72,7 @@ impl Publisher {
         for id in touched {
             match dispatch.row(id, now) {
                 Some(mut row) => {
+                    row.update_available = row.modified || self.is_outdated(&row);
                     if let Some(update) = &mut row.update {
                         update.progress = self.progress.get(&update.id).cloned();
                     }
@@ -86,11 +90,30 @@ impl Publisher {
         if self.settings != *dispatch.settings() {
             self.settings = dispatch.settings().clone();
             let settings = self.settings.clone();
+            let paused = settings.paused;
             self.publish(Event::Settings { settings });
+            self.change_status(|status| status.paused = paused);
         }
         if !touched.is_empty() {
             let counts = dispatch.counts();
             self.change_status(|status| status.counts = counts);
+        }
+    }
+
+    /// Whether the ESPHome that is here builds something newer than what runs on a configured device.
+    fn is_outdated(&self, row: &DeviceView) -> bool {
+        match (&self.status.esphome, &row.deployed_version, &row.file) {
+            (EsphomeStatus::Ready { version, .. }, Some(deployed), Some(_)) => {
+                is_older(deployed, version)
+            }
+            (
+                EsphomeStatus::Ready { .. }
+                | EsphomeStatus::Searching
+                | EsphomeStatus::Missing { .. }
+                | EsphomeStatus::Installing { .. },
+                _,
+                _,
+            ) => false,
         }
     }
 

@@ -8,12 +8,13 @@ use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::Input;
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
-use wakeflash_core::update::UpdateId;
-use wakeflash_core::view::{BuildLog, UpdateDetails};
+use wakeflash_core::update::{Update, UpdateId};
+use wakeflash_core::view::{BuildLog, Refusal, UpdateDetails, UpdateRecord};
 
-use super::Runtime;
+use super::work::Report;
+use super::{Decided, Runtime};
 use crate::handle::{ReplyTo, Request};
-use crate::{builder, configs};
+use crate::{builder, configs, report};
 
 /// How many lines of a build log are given at once: the end of it; the file has all.
 const LOG_LINES: usize = 5_000;
@@ -34,8 +35,28 @@ impl Runtime {
             Request::FlashAnyway(device, reply) => {
                 answer(reply, self.done(Input::FlashAnyway(device)).await);
             }
+            Request::InstallMany(devices, reply) => {
+                answer(reply, self.for_many(Input::InstallMany(devices)).await);
+            }
+            Request::CancelMany(devices, reply) => {
+                answer(reply, self.for_many(Input::CancelMany(devices)).await);
+            }
+            Request::Plan(devices, reply) => {
+                answer(reply, Ok(self.dispatch.plan(&devices, super::now())));
+            }
+            Request::History(device, reply) => self.history(device, reply),
+            Request::SetAddress(device, address, reply) => {
+                answer(reply, self.done(Input::SetAddress { device, address }).await);
+            }
+            Request::SetPaused(paused, reply) => {
+                let settings = Settings { paused, ..self.dispatch.settings().clone() };
+                answer(reply, self.done(Input::Settings(settings)).await);
+            }
+            Request::BuildLog(update, reply) => self.build_log(update, reply),
+            Request::Report(reply) => self.report(reply),
             Request::Snapshot(reply) => answer(reply, Ok(self.publisher.snapshot())),
             Request::Details(device, reply) => self.details(&device, reply),
+            Request::Wakes(device, reply) => answer(reply, Ok(self.dispatch.wakes(&device))),
             Request::SetSettings(settings, reply) => {
                 answer(reply, self.set_settings(*settings).await)
             }
@@ -71,7 +92,7 @@ impl Runtime {
     }
 
     /// What happened before and waits to be stored comes first; until then nothing new can be stored either.
-    async fn ask_for(&mut self, input: Input) -> Result<Option<UpdateId>, Problem> {
+    async fn ask_for(&mut self, input: Input) -> Result<Decided, Problem> {
         self.take_pending().await?;
         self.decide(input).await
     }
@@ -79,7 +100,61 @@ impl Runtime {
     async fn start(&mut self, input: Input) -> Result<UpdateId, Problem> {
         self.ask_for(input)
             .await?
+            .started
             .ok_or_else(|| Problem::new("engine.defect", "No update was started."))
+    }
+
+    async fn for_many(&mut self, input: Input) -> Result<Vec<Refusal>, Problem> {
+        self.ask_for(input).await.map(|decided| decided.refusals)
+    }
+
+    /// Reads the history, which is only in the store; how its states are shown, the loop knows.
+    fn history(&mut self, device: DeviceId, reply: ReplyTo<Vec<UpdateRecord>>) {
+        let store = self.store.clone();
+        self.spawn(async move {
+            let updates = store.history(&device).await;
+            Some(Report::History { updates, reply })
+        });
+    }
+
+    pub(super) fn history_read(
+        &self,
+        updates: anyhow::Result<Vec<Update>>,
+        reply: ReplyTo<Vec<UpdateRecord>>,
+    ) {
+        let records = updates.map(|updates| {
+            updates.iter().map(|update| self.dispatch.record(update)).collect::<Vec<_>>()
+        });
+        answer(reply, records.map_err(|error| unreadable_store(&error)));
+    }
+
+    fn build_log(&mut self, update: UpdateId, reply: ReplyTo<BuildLog>) {
+        let store = self.store.clone();
+        let path = builder::log_path(&self.options.state_dir, update);
+        self.spawn(async move {
+            let log = match store.has_update(update).await {
+                Ok(true) => tokio::task::spawn_blocking(move || read_log(&path))
+                    .await
+                    .map_err(|error| unreadable_store(&error.into())),
+                Ok(false) => Err(Problem::new("update.none", "There is no such update.")),
+                Err(error) => Err(unreadable_store(&error)),
+            };
+            answer(reply, log);
+            None
+        });
+    }
+
+    fn report(&mut self, reply: ReplyTo<String>) {
+        let facts = report::Facts {
+            snapshot: self.publisher.snapshot(),
+            state_dir: self.options.state_dir.clone(),
+            known_secrets: self.dispatch.secrets(),
+        };
+        self.spawn(async move {
+            let text = tokio::task::spawn_blocking(move || report::compose(&facts)).await;
+            answer(reply, text.map_err(|error| unreadable_store(&error.into())));
+            None
+        });
     }
 
     async fn set_settings(&mut self, settings: Settings) -> Result<(), Problem> {
@@ -119,6 +194,12 @@ impl Runtime {
             None
         });
     }
+}
+
+fn unreadable_store(error: &anyhow::Error) -> Problem {
+    tracing::error!("what was asked for can't be read: {error:#}");
+    Problem::new("store.unreadable", format!("It can't be read: {}.", error.root_cause()))
+        .with_help("Check the disk of the data directory. The log has the details.")
 }
 
 fn answer<T>(reply: ReplyTo<T>, result: Result<T, Problem>) {

@@ -151,6 +151,9 @@ impl Runtime {
             EsphomeStatus::Searching | EsphomeStatus::Installing { .. } => None,
         };
         self.publisher.change_status(|shown| shown.esphome = status);
+        // Its version decides which devices have an update available.
+        let rows = self.dispatch.rows().into_iter().collect();
+        self.publisher.refresh(&self.dispatch, &rows, super::now());
         if let Some(ready) = ready {
             self.happened(Input::BuilderReady(ready)).await;
         }

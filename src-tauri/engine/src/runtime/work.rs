@@ -13,14 +13,15 @@ use wakeflash_core::device::{DeviceId, Sighting};
 use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::ota::PreparedImage;
-use wakeflash_core::update::{Sha256, SourceChange, StateKind, UpdateId};
-use wakeflash_core::view::{EsphomeStatus, Progress};
+use wakeflash_core::update::{Sha256, SourceChange, StateKind, Update, UpdateId};
+use wakeflash_core::view::{EsphomeStatus, Progress, UpdateRecord};
 
 use super::Runtime;
 pub(super) use super::sources::compare_sources;
 use crate::artifacts::LoadError;
 use crate::builder::{self, BuildFailure, BuildOutcome, BuildRequest, BuilderEvent};
 use crate::configs::ConfigsEvent;
+use crate::handle::ReplyTo;
 use crate::watch::question;
 
 /// How long a device has to answer what it runs.
@@ -68,6 +69,10 @@ pub(super) enum Report {
         outcome: FlashOutcome,
     },
     Answered(Sighting),
+    History {
+        updates: anyhow::Result<Vec<Update>>,
+        reply: ReplyTo<Vec<UpdateRecord>>,
+    },
     Returned {
         update: UpdateId,
         peer: IpAddr,
@@ -188,7 +193,7 @@ impl Runtime {
                 }
             }
             Report::AboutToComplete { update, reply } => {
-                let answer = self.decide(Input::AboutToComplete(update)).await.map(|_| ());
+                let answer = self.decide(Input::AboutToComplete(update)).await.map(drop);
                 // A flasher that no longer waits was stopped; the state says so already.
                 let _ = reply.send(answer);
             }
@@ -199,6 +204,7 @@ impl Runtime {
             Report::Answered(sighting) => {
                 self.happened(Input::Sighted(sighting)).await;
             }
+            Report::History { updates, reply } => self.history_read(updates, reply),
             Report::Returned { update, peer } => {
                 self.happened(Input::Returned { update, peer }).await;
             }
@@ -224,6 +230,7 @@ impl Runtime {
             | Report::PrepareAgain(_)
             | Report::FlashWent { .. }
             | Report::Answered(_)
+            | Report::History { .. }
             | Report::Returned { .. } => {}
         }
     }

@@ -6,8 +6,9 @@ use rusqlite_migration::{M, Migrations};
 
 use super::OpenError;
 
-const STEPS: &[M<'static>] = &[M::up(
-    "CREATE TABLE updates (
+const STEPS: &[M<'static>] = &[
+    M::up(
+        "CREATE TABLE updates (
         id INTEGER PRIMARY KEY,
         device TEXT NOT NULL,
         active INTEGER NOT NULL CHECK (active IN (0, 1)),
@@ -24,7 +25,18 @@ const STEPS: &[M<'static>] = &[M::up(
         only INTEGER PRIMARY KEY CHECK (only = 1),
         body TEXT NOT NULL
     ) STRICT;",
-)];
+    ),
+    M::up(
+        "CREATE TABLE wakes (
+        name TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        awake INTEGER,
+        flashed INTEGER NOT NULL CHECK (flashed IN (0, 1)),
+        PRIMARY KEY (name, number)
+    ) STRICT, WITHOUT ROWID;",
+    ),
+];
 
 /// Brings the schema up to date, as a whole or not at all.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {

@@ -4,9 +4,11 @@
 //! at a time has the store open; the lock ends with the process, however it ends.
 
 mod devices;
+mod history;
 mod migrations;
 mod settings;
 mod updates;
+mod wakes;
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -21,10 +23,11 @@ use anyhow::Context;
 use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::oneshot;
-use wakeflash_core::device::DeviceMemory;
+use wakeflash_core::device::{DeviceId, DeviceMemory};
 use wakeflash_core::error::Problem;
+use wakeflash_core::schedule::Wake;
 use wakeflash_core::settings::Settings;
-use wakeflash_core::update::Update;
+use wakeflash_core::update::{Update, UpdateId};
 
 /// Why the store can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +79,8 @@ pub struct Commit {
     pub updates: Vec<Update>,
     /// Device memories to insert or replace, by name.
     pub memories: Vec<(String, DeviceMemory)>,
+    /// Wakes to insert or replace, by the name of their device.
+    pub wakes: Vec<(String, Vec<Wake>)>,
     /// The settings, when they changed.
     pub settings: Option<Settings>,
 }
@@ -87,6 +92,8 @@ pub struct Loaded {
     pub updates: Vec<Update>,
     /// What is remembered of the devices, by name.
     pub memories: BTreeMap<String, DeviceMemory>,
+    /// The wakes of the devices that were seen, by name, oldest first.
+    pub wakes: BTreeMap<String, Vec<Wake>>,
     /// The settings.
     pub settings: Settings,
     /// A number greater than that of every update that ever was.
@@ -167,6 +174,7 @@ impl Store {
         Ok(Loaded {
             updates: updates::load(&connection)?,
             memories: devices::load(&connection)?,
+            wakes: wakes::load(&connection)?,
             settings: settings::load(&connection)?,
             next_id: updates::next_id(&connection)?,
         })
@@ -181,6 +189,32 @@ impl Store {
         let jobs = self.writer.jobs.as_ref().context("the store is closed")?;
         jobs.send((commit, done)).ok().context("the thread of the store has ended")?;
         outcome.await.context("the thread of the store has ended")?
+    }
+
+    /// The updates of a device, newest first; at most 50.
+    ///
+    /// # Errors
+    /// The database or a row of it can't be read.
+    pub async fn history(&self, device: &DeviceId) -> anyhow::Result<Vec<Update>> {
+        let (store, device) = (self.clone(), device.clone());
+        tokio::task::spawn_blocking(move || {
+            let connection = store.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            history::load(&connection, device.as_str())
+        })
+        .await?
+    }
+
+    /// Whether there is an update of this number.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn has_update(&self, id: UpdateId) -> anyhow::Result<bool> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let connection = store.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            history::has(&connection, id.0)
+        })
+        .await?
     }
 
     /// Whether a change could be written now: writes one that changes nothing.
@@ -209,9 +243,13 @@ fn write(connection: &Mutex<Connection>, commit: &Commit) -> anyhow::Result<()> 
         commit.updates.iter().partition(|update| update.state.kind().is_final());
     for update in ended.into_iter().chain(active) {
         updates::save(&transaction, update)?;
+        history::prune(&transaction, update.device.as_str())?;
     }
     for (name, memory) in &commit.memories {
         devices::save(&transaction, name, memory)?;
+    }
+    for (name, wakes) in &commit.wakes {
+        wakes::save(&transaction, name, wakes)?;
     }
     if let Some(settings) = &commit.settings {
         settings::save(&transaction, settings)?;

@@ -23,6 +23,6 @@ pub(super) fn load(connection: &Connection) -> anyhow::Result<Settings> {
         .context("reading the settings")?;
     body.map_or_else(
         || Ok(Settings::default()),
-        |body| serde_json::from_str(&body).context("reading the settings"),
+        |body| Settings::from_stored(&body).context("reading the settings"),
     )
 }

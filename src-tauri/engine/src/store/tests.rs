@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use wakeflash_core::device::DeviceId;
+use wakeflash_core::schedule::Wake;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{UpdateId, UpdateState};
 
@@ -12,6 +15,8 @@ fn update(id: u32, device: &str, state: UpdateState) -> Update {
         requested_at: Timestamp::from_millis(1),
         known_hashes: Vec::new(),
         mac: None,
+        wire_size: None,
+        ended_delivery: None,
         state,
         timeline: Vec::new(),
     };
@@ -33,6 +38,7 @@ async fn what_was_committed_is_there_after_reopening() {
     let commit = Commit {
         updates: vec![queued.clone()],
         memories: vec![("a".into(), memory.clone())],
+        wakes: Vec::new(),
         settings: Some(settings.clone()),
     };
     store.commit(commit).await.unwrap();
@@ -139,4 +145,55 @@ fn the_migrations_are_sound() {
     let mut connection = Connection::open_in_memory().unwrap();
     migrations::migrate(&mut connection).unwrap();
     migrations::migrate(&mut connection).unwrap();
+}
+
+#[tokio::test]
+async fn the_newest_wakes_of_each_device_are_kept() {
+    let wake = |number: u32| Wake {
+        number,
+        at: Timestamp::from_millis(1_000 * i64::from(number)),
+        awake: (number % 2 == 0).then_some(Duration::from_millis(1_500)),
+        flashed: number % 3 == 0,
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let first: Vec<Wake> = (0..150).map(wake).collect();
+    let wakes = vec![("a".to_owned(), first), ("b".to_owned(), vec![wake(7)])];
+    store.commit(Commit { wakes, ..Commit::default() }).await.unwrap();
+    let mut second: Vec<Wake> = (149..260).map(wake).collect();
+    second[0].awake = Some(Duration::from_secs(9));
+    let wakes = vec![("a".to_owned(), second.clone())];
+    store.commit(Commit { wakes, ..Commit::default() }).await.unwrap();
+    drop(store);
+    let loaded = Store::open(dir.path()).unwrap().load().unwrap().wakes;
+    assert_eq!(loaded["b"], [wake(7)]);
+    assert_eq!(loaded["a"].len(), 200);
+    assert_eq!(loaded["a"][0], wake(60));
+    assert_eq!(loaded["a"][89..], second);
+}
+
+#[tokio::test]
+async fn the_history_is_newest_first_and_bounded_for_each_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let keep = history::KEPT;
+    let other = update(1, "b.yaml", cancelled());
+    store.commit(Commit { updates: vec![other], ..Commit::default() }).await.unwrap();
+    for id in 2..keep + 12 {
+        let update = update(id, "a.yaml", cancelled());
+        store.commit(Commit { updates: vec![update], ..Commit::default() }).await.unwrap();
+    }
+    let ids = async |device: &str| -> Vec<u32> {
+        let updates = store.history(&DeviceId::of_file(device)).await.unwrap();
+        updates.iter().map(|update| update.id.0).collect()
+    };
+    assert_eq!(ids("a.yaml").await, (12..keep + 12).rev().collect::<Vec<_>>());
+    assert_eq!(ids("b.yaml").await, [1]);
+    assert!(ids("c.yaml").await.is_empty());
+    let mut there = Vec::new();
+    for id in [1, 2, 12] {
+        there.push(store.has_update(UpdateId(id)).await.unwrap());
+    }
+    assert_eq!(there, [true, false, true]);
+    assert_eq!(store.load().unwrap().next_id, keep + 12, "numbers are never given twice");
 }

@@ -103,7 +103,7 @@ fn check_limits(before: &View, after: &View) {
 fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &Decision) {
     let to = new.state.kind();
     let Some(old) = old else {
-        assert!(matches!(input, Input::Install(_) | Input::Retry(_)));
+        assert!(matches!(input, Input::Install(_) | Input::InstallMany(_) | Input::Retry(_)));
         assert!(matches!(to, StateKind::Queued | StateKind::Building));
         return;
     };
@@ -160,7 +160,13 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             Input::Cancel(device) => by_user(device) && to == StateKind::Cancelled,
             Input::Install(device) => by_user(device) && to == StateKind::Superseded,
             Input::Sighted(_) => to == StateKind::Installed,
+            Input::CancelMany(devices) => {
+                devices.contains(&old.device) && to == StateKind::Cancelled
+            }
             Input::Retry(_)
+            | Input::InstallMany(_)
+            | Input::SetAddress { .. }
+            | Input::ImageReady { .. }
             | Input::Settings(_)
             | Input::Configs(_)
             | Input::SourcesChecked { .. }
@@ -206,7 +212,10 @@ fn check_word(input: &Input, old: &Update, new: &Update) {
         }
         (UpdateState::Installed { .. }, Input::Sighted(_))
         | (UpdateState::Failed { rolled_back: false, .. }, Input::Tick)
-        | (UpdateState::Cancelled { may_have_arrived: true, .. }, Input::Cancel(_))
+        | (
+            UpdateState::Cancelled { may_have_arrived: true, .. },
+            Input::Cancel(_) | Input::CancelMany(_),
+        )
         | (UpdateState::Superseded { .. }, Input::Install(_)) => {}
         (state, input) => panic!("confirming became {:?} by {input:?}", state.kind()),
     }
@@ -244,7 +253,7 @@ fn check_effect(effect: &Effect, before: &View, after: &View, decision: &Decisio
         Effect::CheckSources(update) => assert!(after.update(*update).is_some()),
         Effect::Nudge(name) => assert!(!name.is_empty()),
         Effect::Notify(told) => {
-            assert!(after.durable.settings.notifications);
+            assert!(told.kind.is_wanted(after.durable.settings.notify));
             assert!(!told.title.is_empty() && !told.body.is_empty());
         }
     }
@@ -328,6 +337,8 @@ pub(super) fn check_ends(dispatch: &mut Dispatch, mut now: Timestamp) {
         dispatch.handle(input, now).map(|decision| decision.effects)
     };
     give(Input::BuilderReady(true), dispatch, 0).expect("it is ready");
+    let resumed = crate::settings::Settings { paused: false, ..dispatch.settings().clone() };
+    give(Input::Settings(resumed), dispatch, 0).expect("it can be resumed");
     for _ in 0..20 {
         for update in active(dispatch) {
             let (id, device) = (update.id, update.device.clone());

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::device::{
     ConfigFile, ConfigHash, ConfigSummary, DeviceId, DeviceMemory, Sighting, SightingKind, Source,
+    SourcesState,
 };
 use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input};
 use crate::error::Problem;
@@ -49,8 +50,9 @@ pub(super) fn config(name: &str) -> ConfigFile {
         platform: Some("esp32".into()),
         address: None,
         deep_sleep: true,
+        sleep_plan: None,
     });
-    ConfigFile { id: yaml(name), content }
+    ConfigFile { id: yaml(name), content, sources: SourcesState::default() }
 }
 
 pub(super) fn mains_powered(name: &str) -> ConfigFile {
@@ -62,7 +64,8 @@ pub(super) fn mains_powered(name: &str) -> ConfigFile {
 }
 
 pub(super) fn broken(name: &str) -> ConfigFile {
-    ConfigFile { id: yaml(name), content: Err(Problem::new("yaml.syntax", "Line 3 is broken.")) }
+    let content = Err(Problem::new("yaml.syntax", "Line 3 is broken."));
+    ConfigFile { id: yaml(name), content, sources: SourcesState::default() }
 }
 
 pub(super) fn build(name: &str) -> Build {
@@ -81,6 +84,7 @@ pub(super) fn build(name: &str) -> Build {
         },
         address: None,
         deep_sleep: true,
+        sleep_plan: None,
         mdns: true,
     }
 }
@@ -153,7 +157,14 @@ impl Lab {
 
     pub(super) fn with(configs: Vec<ConfigFile>) -> Self {
         let now = Timestamp::from_millis(1_000_000);
-        let dispatch = Dispatch::new(Settings::default(), Vec::new(), BTreeMap::new(), 1, now);
+        let dispatch = Dispatch::new(
+            Settings::default(),
+            Vec::new(),
+            BTreeMap::new(),
+            BTreeMap::new(),
+            1,
+            now,
+        );
         let mut lab = Self { dispatch, now, configs, effects: Vec::new(), told: Vec::new() };
         lab.give(Input::Recover);
         lab.give(Input::Configs(lab.configs.clone()));
@@ -301,7 +312,10 @@ impl Lab {
         let memories = serde_json::from_str(&serde_json::to_string(&memories).unwrap()).unwrap();
         let settings = serde_json::to_string(self.dispatch.settings()).unwrap();
         let settings = serde_json::from_str(&settings).unwrap();
-        self.dispatch = Dispatch::new(settings, updates, memories, self.dispatch.next_id, self.now);
+        let heard = self.dispatch.heard.iter();
+        let wakes = heard.map(|(name, heard)| (name.clone(), heard.wakes.clone())).collect();
+        let next_id = self.dispatch.next_id;
+        self.dispatch = Dispatch::new(settings, updates, memories, wakes, next_id, self.now);
         self.give(Input::Recover);
     }
 

@@ -1,6 +1,7 @@
 //! Tests of the queue. [`lab`] has the words that the stories are told in.
 
 mod builds;
+mod bulk;
 mod confirming;
 mod durable;
 mod flashes;
@@ -14,3 +15,4 @@ mod sources;
 mod strangers;
 mod table;
 mod user;
+mod wakes;

@@ -133,6 +133,7 @@ fn settings() -> impl Strategy<Value = Settings> {
         Settings {
             changed_sources,
             config_dir,
+            paused: builds == 2 && flashes == 2,
             max_builds: builds,
             max_flashes: flashes,
             ..Settings::default()
@@ -149,6 +150,12 @@ fn input() -> impl Strategy<Value = Input> {
         1 => device().prop_map(Input::Retry),
         1 => device().prop_map(Input::Rebuild),
         1 => device().prop_map(Input::FlashAnyway),
+        1 => prop::collection::vec(device(), 0..4).prop_map(Input::InstallMany),
+        1 => prop::collection::vec(device(), 0..3).prop_map(Input::CancelMany),
+        1 => (id(), 0..3_u32)
+            .prop_map(|(update, wire_size)| Input::ImageReady { update, wire_size }),
+        1 => (device(), prop::option::of(Just("192.0.2.9".to_owned())))
+            .prop_map(|(device, address)| Input::SetAddress { device, address }),
         1 => settings().prop_map(Input::Settings),
         1 => prop::collection::vec(file(), 0..5).prop_map(Input::Configs),
         1 => (id(), changes()).prop_map(|(update, changes)| Input::SourcesChecked { update, changes }),
@@ -198,7 +205,14 @@ struct Engine {
 impl Engine {
     fn start() -> Self {
         let now = Timestamp::from_millis(1_000_000_000);
-        let dispatch = Dispatch::new(Settings::default(), Vec::new(), BTreeMap::new(), 1, now);
+        let dispatch = Dispatch::new(
+            Settings::default(),
+            Vec::new(),
+            BTreeMap::new(),
+            BTreeMap::new(),
+            1,
+            now,
+        );
         let mut engine = Self { dispatch, now, asked: Vec::new(), disk_full: false };
         engine.happen(Input::Recover);
         engine.come_up();

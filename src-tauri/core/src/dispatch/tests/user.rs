@@ -2,7 +2,7 @@
 
 use crate::device::DeviceId;
 use crate::dispatch::Input;
-use crate::settings::Settings;
+use crate::settings::{NotifyKinds, Settings};
 use crate::update::{StateKind, UpdateState};
 
 use super::lab::*;
@@ -13,6 +13,7 @@ fn before_the_directory_was_read_no_device_is_called_unknown() {
     let mut dispatch = crate::dispatch::Dispatch::new(
         crate::settings::Settings::default(),
         Vec::new(),
+        std::collections::BTreeMap::new(),
         std::collections::BTreeMap::new(),
         1,
         now,
@@ -133,6 +134,7 @@ fn the_numbers_of_updates_never_repeat_whatever_was_loaded() {
         Settings::default(),
         updates,
         std::collections::BTreeMap::new(),
+        std::collections::BTreeMap::new(),
         0,
         lab.now,
     );
@@ -144,7 +146,7 @@ fn the_numbers_of_updates_never_repeat_whatever_was_loaded() {
 #[test]
 fn without_notifications_nobody_is_told() {
     let mut lab = Lab::new();
-    lab.give(Input::Settings(Settings { notifications: false, ..Settings::default() }));
+    lab.give(Input::Settings(Settings { notify: NotifyKinds::all(false), ..Settings::default() }));
     let id = lab.install("sleepy");
     lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
     assert!(matches!(lab.state(id), UpdateState::Failed { .. }));

@@ -18,6 +18,37 @@ export const commands = {
 	rebuild: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("rebuild", { device })),
 	/**  Flashes the held update of a device as it was built. */
 	flashAnyway: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("flash_anyway", { device })),
+	/**
+	 *  Builds and flashes many devices. Those with an update under way are left alone; they and those that
+	 *  can't be built are answered with the reason.
+	 */
+	installMany: (devices: DeviceId[]) => typedError<Refusal[], Problem>(__TAURI_INVOKE("install_many", { devices })),
+	/**  Ends the updates of many devices; those that have none are answered with that. */
+	cancelMany: (devices: DeviceId[]) => typedError<Refusal[], Problem>(__TAURI_INVOKE("cancel_many", { devices })),
+	/**  What [`install_many`] would do. */
+	plan: (devices: DeviceId[]) => typedError<InstallPlan, Problem>(__TAURI_INVOKE("plan", { devices })),
+	/**  The updates of a device, newest first; at most 50. */
+	history: (device: DeviceId) => typedError<UpdateRecord[], Problem>(__TAURI_INVOKE("history", { device })),
+	/**  Where the user says that a device is; null: nothing is said any more. */
+	setAddress: (device: DeviceId, address: string | null) => typedError<null, Problem>(__TAURI_INVOKE("set_address", { device, address })),
+	/**  Begins no new build and no new flash, or does so again. What runs goes on. */
+	setPaused: (paused: boolean) => typedError<null, Problem>(__TAURI_INVOKE("set_paused", { paused })),
+	/**  The log of an update's build, also of one in the history. Empty when it is gone or there was none. */
+	buildLog: (update: UpdateId) => typedError<BuildLog, Problem>(__TAURI_INVOKE("build_log", { update })),
+	/**
+	 *  Lets the user save the log of an update's build, as plain text; the path, or null: they changed their
+	 *  mind.
+	 */
+	saveLog: (update: UpdateId) => typedError<string | null, Problem>(__TAURI_INVOKE("save_log", { update })),
+	/**  Opens a device's YAML file in the desktop's editor. */
+	openYaml: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("open_yaml", { device })),
+	/**
+	 *  Opens the config directory in the desktop's file manager; with a device, at its file where the file
+	 *  manager can do that.
+	 */
+	openFolder: (device: DeviceId | null) => typedError<null, Problem>(__TAURI_INVOKE("open_folder", { device })),
+	/**  Diagnostics for a bug report, as text without secrets. */
+	report: () => typedError<string, Problem>(__TAURI_INVOKE("report")),
 	/**  Everything there is to see. */
 	snapshot: () => typedError<Snapshot, Problem>(__TAURI_INVOKE("snapshot")),
 	/**  The update of a device in detail. */
@@ -49,6 +80,8 @@ export const commands = {
 export const events = {
 	closeRequested: makeEvent<CloseRequested, CloseRequested>("close-requested"),
 	engineEvent: makeEvent<EngineEvent, EngineEvent>("engine-event"),
+	openDevice: makeEvent<OpenDevice, OpenDevice>("open-device"),
+	quitRequested: makeEvent<QuitRequested, QuitRequested>("quit-requested"),
 };
 
 /* Types */
@@ -71,6 +104,10 @@ export type Action =
 export type AppInfo = {
 	/**  The version of Wakeflash. */
 	version: string,
+	/**  Its licence, as an SPDX expression. */
+	license: string,
+	/**  What shows desktop notifications here. */
+	notifications: NotificationServer,
 	/**  Whether there is a tray icon that opens the window again. */
 	tray: boolean,
 	/**  Where the logs are. */
@@ -186,6 +223,12 @@ export type DeviceView = {
 	deployedHash: ConfigHash | null,
 	/**  Known to use deep sleep. */
 	deepSleep: boolean,
+	/**  Its sources differ from what runs on it. */
+	modified: boolean,
+	/**  The ESPHome that is here builds something newer than what runs, or the sources are modified. */
+	updateAvailable: boolean,
+	/**  Where the user said that it is: an IP address or a name. */
+	userAddress: string | null,
 	/**  Its active update, or else its last one. */
 	update: UpdateView | null,
 	/**  What its button does. */
@@ -261,6 +304,20 @@ firstLine: number;
 /**  The lines, with ANSI colours as ESPHome writes them. */
 lines: string[] };
 
+/**  What Install would do with these devices; each of them is in one of the lists. */
+export type InstallPlan = {
+	/**  They are online: built and flashed now. */
+	now: DeviceId[],
+	/**  Built now, flashed when they wake or can be reached. */
+	atWake: DeviceId[],
+	/**  Their update is held: the user decides about each. They are left alone. */
+	held: DeviceId[],
+	/**  Their update is under way already. They are left alone. */
+	active: DeviceId[],
+	/**  They can't be built. */
+	refused: Refusal[],
+};
+
 /**  How an update came to be installed. */
 export type InstalledHow = 
 /**  Flashed; the device announced the new firmware. */
@@ -270,8 +327,48 @@ export type InstalledHow =
 /**  Nothing was sent: the device already ran this build. */
 "alreadyRunning";
 
+/**  In which language the user is spoken to. */
+export type Language = 
+/**  As the desktop says. */
+"system" | 
+/**  English. */
+"en" | 
+/**  German. */
+"de";
+
 /**  A link-layer address. */
 export type MacAddress = string;
+
+/**  What shows desktop notifications. */
+export type NotificationServer = {
+	/**  There is something that shows them. */
+	present: boolean,
+	/**  It shows buttons. */
+	actions: boolean,
+};
+
+/**  What desktop notifications are raised about. */
+export type NotifyKinds = {
+	/**  An update is installed. */
+	installed?: boolean,
+	/**  An update failed, or its device rolled back. */
+	failed?: boolean,
+	/**  The sources of a waiting update changed. */
+	held?: boolean,
+	/**  A device that is waited for should have woken long ago. */
+	overdue?: boolean,
+};
+
+/**
+ *  The user wants to see a device: they clicked on a notification or on a line of the tray's menu. The window
+ *  listens for it before it asks for its first snapshot; it may be told before that is answered.
+ */
+export type OpenDevice = {
+	/**  Which. */
+	device: DeviceId,
+	/**  The log of its build is what they want to see. */
+	showLog: boolean,
+};
 
 /**  Whether a device is thought to be there. It decides what is shown, never whether to connect. */
 export type Presence = 
@@ -302,6 +399,23 @@ export type Progress = {
 	step: string,
 };
 
+/**
+ *  The user wants to quit in the tray's menu while devices are being flashed: the window asks once, and
+ *  `quit` is the answer. A second Quit in the menu ends the application without a question.
+ */
+export type QuitRequested = {
+	/**  How many transfers would be cut short. */
+	flashing: number,
+};
+
+/**  A device that a request for many could not be carried out for. */
+export type Refusal = {
+	/**  Which. */
+	device: DeviceId,
+	/**  Why. */
+	problem: Problem,
+};
+
 /**  The user's choices, kept in the store. */
 export type Settings = {
 	/**  The directory of ESPHome's YAML files; `None` until the user has chosen one. */
@@ -314,8 +428,16 @@ export type Settings = {
 	maxBuilds?: number,
 	/**  How many transfers may run at once, at least 1. */
 	maxFlashes?: number,
-	/**  Whether to raise desktop notifications. */
-	notifications?: boolean,
+	/**  What desktop notifications are raised about. */
+	notify?: NotifyKinds,
+	/**  How the window looks. */
+	theme?: Theme,
+	/**  In which language the user is spoken to. */
+	language?: Language,
+	/**  Whether the application starts, without a window, when the user logs in. */
+	startAtLogin?: boolean,
+	/**  Whether no new build and no new flash is begun. What runs goes on. */
+	paused?: boolean,
 };
 
 /**  Everything there is to see, at one revision. */
@@ -382,9 +504,20 @@ export type Status = {
 	store: Problem | null,
 	/**  Why the network can't be watched, when it can't. */
 	network: Problem | null,
+	/**  Whether no new build and no new flash is begun. */
+	paused: boolean,
 	/**  How many updates are where. */
 	counts: Counts,
 };
+
+/**  How the window looks. */
+export type Theme = 
+/**  As the desktop says. */
+"system" | 
+/**  Light. */
+"light" | 
+/**  Dark. */
+"dark";
 
 /**  A line of an update's history. */
 export type TimelineEntry = {
@@ -416,6 +549,32 @@ export type UpdateDetails = {
 
 /**  Names an update; a later one has a greater number. */
 export type UpdateId = number;
+
+/**  An update in the history of its device. */
+export type UpdateRecord = {
+	/**  Its number. */
+	id: UpdateId,
+	/**  When the user asked for it. */
+	requestedAt: Timestamp,
+	/**  When it ended; `None`: it is under way. */
+	endedAt: Timestamp | null,
+	/**  Where it stands, or how it ended. */
+	state: UpdateStateView,
+	/**  Attempts that opened a connection. */
+	attempts: number,
+	/**  The image's size in bytes. */
+	imageSize: number | null,
+	/**  How many bytes the compressed image has. */
+	wireSize: number | null,
+	/**  Whether the last attempt was encrypted. */
+	encrypted: boolean | null,
+	/**  How long the last transfer took, in whole seconds. */
+	flashSeconds: number | null,
+	/**  The ESPHome that built it. */
+	wantedVersion: string | null,
+	/**  The hash of what was to be installed. */
+	wantedHash: ConfigHash | null,
+};
 
 /**  Where an update stands, as it is shown. */
 export type UpdateStateView = 

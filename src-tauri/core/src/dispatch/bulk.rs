@@ -1,0 +1,175 @@
+//! What the window asks for beside an update's life: many devices at once, addresses, what is modified.
+
+use std::collections::BTreeSet;
+
+use crate::address;
+use crate::device::{ConfigFile, DeviceId, DeviceMemory, InstalledSources, Presence};
+use crate::error::Problem;
+use crate::time::Timestamp;
+use crate::update::{Build, Encryption, Secret, StateKind, Update, UpdateId, sources_digest};
+use crate::view::{InstallPlan, Refusal, UpdateRecord};
+
+use super::Dispatch;
+
+/// What Install does with a device.
+enum Intent {
+    Now,
+    AtWake,
+    Held,
+    Active,
+    Refused(Problem),
+}
+
+impl Dispatch {
+    /// What [`super::Input::InstallMany`] would do.
+    #[must_use]
+    pub fn plan(&self, devices: &[DeviceId], now: Timestamp) -> InstallPlan {
+        let mut plan = InstallPlan::default();
+        for device in unique(devices) {
+            match self.intent(&device, now) {
+                Intent::Now => plan.now.push(device),
+                Intent::AtWake => plan.at_wake.push(device),
+                Intent::Held => plan.held.push(device),
+                Intent::Active => plan.active.push(device),
+                Intent::Refused(problem) => plan.refused.push(Refusal { device, problem }),
+            }
+        }
+        plan
+    }
+
+    fn intent(&self, device: &DeviceId, now: Timestamp) -> Intent {
+        match self.active(device).map(|update| update.state.kind()) {
+            Some(StateKind::Held) => return Intent::Held,
+            Some(_) => return Intent::Active,
+            None => {}
+        }
+        match self.installable(device) {
+            Ok(name) if self.presence(device, &name, now) == Presence::Online => Intent::Now,
+            Ok(_) => Intent::AtWake,
+            Err(problem) => Intent::Refused(problem),
+        }
+    }
+
+    /// Starts an update of each device that has none under way; one that has is left alone, since a wish
+    /// for many must not end a transfer that nobody thought of.
+    pub(super) fn install_many(&mut self, devices: &[DeviceId], now: Timestamp) {
+        for device in unique(devices) {
+            let begun = match self.intent(&device, now) {
+                Intent::Now | Intent::AtWake => self.install(&device, now),
+                Intent::Held => Err(Problem::new(
+                    "update.held",
+                    format!("The update of {device} is held; decide about it first."),
+                )),
+                Intent::Active => Err(Problem::new(
+                    "update.active",
+                    format!("{device} already has an update under way."),
+                )),
+                Intent::Refused(problem) => Err(problem),
+            };
+            self.note_refusal(device, begun);
+        }
+        self.decision.started = None;
+    }
+
+    /// Ends the updates of many devices.
+    pub(super) fn cancel_many(&mut self, devices: &[DeviceId], now: Timestamp) {
+        for device in unique(devices) {
+            let ended = self.cancel(&device, now);
+            self.note_refusal(device, ended);
+        }
+    }
+
+    fn note_refusal(&mut self, device: DeviceId, result: Result<(), Problem>) {
+        if let Err(problem) = result {
+            self.decision.refusals.push(Refusal { device, problem });
+        }
+    }
+
+    /// Remembers where the user says that a device is.
+    pub(super) fn set_address(
+        &mut self,
+        device: &DeviceId,
+        entered: Option<&str>,
+    ) -> Result<(), Problem> {
+        let address = entered.map(address::read).transpose()?;
+        let name = self.known_name(device).ok_or_else(|| self.no_configuration(device))?;
+        if self.memory(&name).and_then(|memory| memory.user_address.clone()) != address {
+            self.change_memory(&name).user_address = address;
+            self.decision.touched.insert(device.clone());
+        }
+        Ok(())
+    }
+
+    /// The name that the device of a row goes by.
+    fn known_name(&self, device: &DeviceId) -> Option<String> {
+        if let Some(file) = self.configs.get(device) {
+            return Some(self.name_of(file).to_owned());
+        }
+        let of_update = self.active(device).map(|update| update.name.as_str());
+        let heard = |name: &&str| self.heard.contains_key(*name);
+        of_update.or_else(|| device.discovered_name().filter(heard)).map(str::to_owned)
+    }
+
+    /// The compressed image of an update is ready to be sent.
+    pub(super) fn image_ready(&mut self, id: UpdateId, wire_size: u32) {
+        let is_news = |update: &Update| {
+            !update.state.kind().is_final() && update.wire_size != Some(wire_size)
+        };
+        if self.updates.get(&id).is_some_and(is_news)
+            && let Some(update) = self.change(id)
+        {
+            update.wire_size = Some(wire_size);
+        }
+    }
+
+    /// The passwords and keys that are kept, so that no report contains them.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Secret> {
+        let of_memory = |heard: &super::Heard| heard.memory.installed_password.clone();
+        let remembered = self.heard.values().filter_map(of_memory);
+        let deliveries = self.updates.values().filter_map(|update| update.state.delivery());
+        let of_builds = deliveries.flat_map(|delivery| {
+            let ota = &delivery.build.ota;
+            let key = match &ota.encryption {
+                Encryption::None => None,
+                Encryption::Offered { key } | Encryption::Required { key, .. } => Some(key.clone()),
+            };
+            ota.password.clone().into_iter().chain(key)
+        });
+        remembered.chain(of_builds).collect()
+    }
+
+    /// An update as its device's history shows it.
+    #[must_use]
+    pub fn record(&self, update: &Update) -> UpdateRecord {
+        UpdateRecord::of(update, self.state_view(update))
+    }
+
+    /// What is remembered of a build that is installed now.
+    pub(super) fn installed_sources(build: &Build) -> InstalledSources {
+        InstalledSources { digest: sources_digest(&build.sources), config_hash: build.config_hash }
+    }
+
+    /// Whether the sources of a configuration differ from what runs on its device, as far as that is known.
+    pub(super) fn is_modified(&self, file: &ConfigFile, memory: &DeviceMemory) -> bool {
+        let sources = &file.sources;
+        let running = memory.config_hash;
+        if let Some(installed) = &memory.installed_sources
+            // Firmware that came by another way is not what was installed from here.
+            && (running.is_none() || installed.config_hash.is_none() || running == installed.config_hash)
+        {
+            return sources.digest.as_ref().is_some_and(|digest| *digest != installed.digest);
+        }
+        match (&sources.last_build, sources.newest, running) {
+            (Some(build), Some(newest), Some(running)) => {
+                build.config_hash == running && newest > build.at
+            }
+            (None, _, _) | (_, None, _) | (_, _, None) => false,
+        }
+    }
+}
+
+fn unique(devices: &[DeviceId]) -> Vec<DeviceId> {
+    let mut seen = BTreeSet::new();
+    devices.iter().filter(|device| seen.insert(*device)).cloned().collect()
+}

@@ -1,0 +1,170 @@
+//! Many devices at once, pausing, addresses of the user, what is modified, the history.
+
+use crate::device::{ConfigHash, DeviceId, RecordedBuild};
+use crate::dispatch::Input;
+use crate::knock::TargetAddress;
+use crate::settings::Settings;
+use crate::time::Timestamp;
+use crate::update::{Sha256, SourceFile, StateKind, sources_digest};
+
+use super::lab::*;
+
+fn ids(names: &[&str]) -> Vec<DeviceId> {
+    names.iter().map(|name| yaml(name)).collect()
+}
+
+fn paused(paused: bool) -> Input {
+    Input::Settings(Settings { paused, ..Settings::default() })
+}
+
+#[test]
+fn the_plan_says_what_installing_many_then_does() {
+    let names = ["awake", "asleep", "held", "busy", "broken"];
+    let mut configs: Vec<_> = names[..4].iter().map(|name| config(name)).collect();
+    configs.push(broken("broken"));
+    let mut lab = Lab::with(configs);
+    lab.seen("awake", Some(OLD));
+    let held = lab.install("held");
+    lab.built(held);
+    lab.changed(held, "held.yaml");
+    let busy = lab.install("busy");
+
+    let all = ids(&["busy", "awake", "held", "nobody", "broken", "asleep", "awake"]);
+    let plan = lab.dispatch.plan(&all, lab.now);
+    assert_eq!(plan.now, ids(&["awake"]));
+    assert_eq!(plan.at_wake, ids(&["asleep"]));
+    assert_eq!((plan.held, plan.active), (ids(&["held"]), ids(&["busy"])));
+    let codes = |refusals: &[crate::view::Refusal]| -> Vec<_> {
+        refusals.iter().map(|r| (r.device.to_string(), r.problem.code.clone())).collect()
+    };
+    let refused = [("nobody.yaml", "device.unknown"), ("broken.yaml", "yaml.syntax")].map(own);
+    assert_eq!(codes(&plan.refused), refused);
+
+    let decision = lab.give(Input::InstallMany(all.clone()));
+    assert_eq!(decision.updates.len(), 2, "one commit for both");
+    let refused = [
+        ("busy.yaml", "update.active"),
+        ("held.yaml", "update.held"),
+        ("nobody.yaml", "device.unknown"),
+        ("broken.yaml", "yaml.syntax"),
+    ]
+    .map(own);
+    assert_eq!(codes(&decision.refusals), refused);
+    assert_eq!(lab.dispatch.plan(&all, lab.now).active.len(), 3);
+
+    let decision = lab.give(Input::CancelMany(all));
+    assert_eq!(decision.refusals.len(), 2, "{:?}", decision.refusals);
+    lab.expect(held, StateKind::Cancelled);
+    lab.expect(busy, StateKind::Cancelled);
+}
+
+fn own((device, code): (&str, &str)) -> (String, String) {
+    (device.to_owned(), code.to_owned())
+}
+
+#[test]
+fn installing_many_can_be_undone() {
+    let mut lab = Lab::with(vec![config("a"), config("b")]);
+    let decision = lab.give(Input::InstallMany(ids(&["a", "b"])));
+    lab.dispatch.undo(decision);
+    assert_eq!(lab.dispatch.updates().count(), 0);
+}
+
+#[test]
+fn while_paused_nothing_begins_and_what_runs_goes_on() {
+    let (mut lab, waiting) = Lab::at(StateKind::Waiting);
+    assert_eq!(lab.dispatch.targets(lab.now).len(), 1);
+    lab.give(paused(true));
+    assert_eq!(lab.dispatch.targets(lab.now), []);
+    lab.connected(waiting);
+    assert!(!lab.starts_flash());
+    lab.expect(waiting, StateKind::Waiting);
+    let later = lab.install("sleepy");
+    lab.expect(later, StateKind::Queued);
+    lab.restart();
+    lab.come_up();
+    lab.expect(later, StateKind::Queued);
+    lab.give(paused(false));
+    lab.expect(later, StateKind::Building);
+
+    lab.give(paused(true));
+    lab.built(later);
+    lab.expect(later, StateKind::Waiting);
+    let (mut lab, confirming) = Lab::at(StateKind::Confirming);
+    lab.give(paused(true));
+    assert_eq!(lab.dispatch.targets(lab.now).len(), 1, "its word is still asked for");
+    lab.after(5).seen("sleepy", Some(NEW));
+    lab.expect(confirming, StateKind::Installed);
+}
+
+#[test]
+fn where_the_user_says_a_device_is_comes_first_and_stays() {
+    let (mut lab, _) = Lab::at(StateKind::Waiting);
+    let set = |address: &str| Input::SetAddress {
+        device: yaml("sleepy"),
+        address: Some(address.to_owned()),
+    };
+    assert_eq!(lab.refuse(set("over there")), "address.unreadable");
+    assert!(lab.give(set("192.0.2.99")).is_durable());
+    lab.restart();
+    lab.come_up();
+    let target = lab.dispatch.targets(lab.now).remove(0);
+    assert_eq!(target.addresses[0], TargetAddress::Ip(address(99)));
+    assert!(target.addresses.len() > 1, "the others are tried too");
+    assert_eq!(lab.row("sleepy").user_address.as_deref(), Some("192.0.2.99"));
+    lab.give(Input::SetAddress { device: yaml("sleepy"), address: None });
+    assert_eq!(lab.row("sleepy").user_address, None);
+    let unknown = Input::SetAddress { device: yaml("nobody"), address: None };
+    assert_eq!(lab.refuse(unknown), "device.unknown");
+}
+
+#[test]
+fn after_an_install_other_sources_are_a_modification() {
+    let (mut lab, id) = Lab::at(StateKind::Confirming);
+    lab.after(5).seen("sleepy", Some(NEW));
+    lab.expect(id, StateKind::Installed);
+    let mut with = |digest: Sha256| {
+        lab.configs[0].sources.digest = Some(digest);
+        lab.give(Input::Configs(lab.configs.clone()));
+        lab.row("sleepy").modified
+    };
+    assert!(!with(sources_digest(&[])));
+    let edited = SourceFile { path: "sleepy.yaml".into(), sha256: None };
+    assert!(with(sources_digest(&[edited])));
+    // Other firmware came by another way: nothing is known of its sources.
+    lab.seen("sleepy", Some(ConfigHash(7)));
+    assert!(!lab.row("sleepy").modified);
+}
+
+#[test]
+fn of_firmware_from_elsewhere_the_recorded_build_tells() {
+    let mut lab = Lab::new();
+    let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+    let mut shown = |hash, newest| {
+        let sources = &mut lab.configs[0].sources;
+        sources.last_build = Some(RecordedBuild { config_hash: hash, at: at(100) });
+        sources.newest = Some(at(newest));
+        lab.give(Input::Configs(lab.configs.clone()));
+        lab.row("sleepy").modified
+    };
+    assert!(!shown(OLD, 99));
+    assert!(shown(OLD, 101));
+    assert!(!shown(NEW, 101), "that build isn't what runs");
+}
+
+#[test]
+fn the_history_keeps_what_was_known_of_a_delivery_that_failed() {
+    let (mut lab, id) = Lab::at(StateKind::Waiting);
+    lab.give(Input::ImageReady { update: id, wire_size: 300_000 });
+    let again = lab.give(Input::ImageReady { update: id, wire_size: 300_000 });
+    assert!(!again.is_durable(), "the same needs no commit");
+    lab.connected(id);
+    lab.give(Input::Cancel(yaml("sleepy")));
+    lab.restart();
+    let record = lab.dispatch.record(lab.update(id));
+    assert_eq!((record.attempts, record.image_size), (1, Some(500_000)));
+    assert_eq!((record.wire_size, record.wanted_hash), (Some(300_000), Some(NEW)));
+    assert_eq!(record.wanted_version.as_deref(), Some(VERSION));
+    assert_eq!(record.ended_at, Some(lab.now));
+    assert_eq!(record.flash_seconds, None, "no transfer reached its end");
+}

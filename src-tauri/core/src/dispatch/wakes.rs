@@ -1,0 +1,244 @@
+//! The wakes of devices: when one begins and ends, and what they say about the next one.
+
+use core::time::Duration;
+
+use crate::device::DeviceId;
+use crate::schedule::{Rhythm, Schedule, SleepPlan, Wake};
+use crate::time::Timestamp;
+use crate::update::UpdateState;
+use crate::view::{WakeRecord, WakeView};
+
+use super::{Decision, Dispatch, Heard, Liveness};
+
+/// A device that sleeps and wasn't heard of for so long has slept in between, whatever was thought of it. A
+/// device that is awake is heard of at least every 120 s: so long the addresses in mDNS are valid.
+const SLEPT_THROUGH: Duration = Duration::from_secs(150);
+
+/// The least silence that is taken for sleep.
+const LEAST_SLEEP: Duration = Duration::from_secs(20);
+
+/// A device that is back within this time hasn't slept.
+const BLINK: Duration = Duration::from_secs(3);
+
+/// How long after a flash the device's return belongs to the same wake.
+const REBOOT: Duration = Duration::from_secs(120);
+
+/// How often it is looked whether another wake is due, for what is shown.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+impl Dispatch {
+    /// There is evidence that a device is awake since this time: a new wake begins, or the last one goes on.
+    /// Call it before what is known of the device changes.
+    pub(super) fn note_awake(&mut self, name: &str, at: Timestamp) {
+        if self.is_rebooting(name, at) {
+            return;
+        }
+        let sleeps = self.is_sleeper(name);
+        let period = self.schedule(name).period;
+        let Some(heard) = self.heard.get(name) else { return };
+        let silence = heard.memory.last_seen.map(|seen| at.since(seen));
+        let asleep =
+            period.map_or(SLEPT_THROUGH, |period| (period / 2).clamp(LEAST_SLEEP, SLEPT_THROUGH));
+        let slept = silence.is_none_or(|silence| silence >= asleep);
+        let ended = heard.wakes.last().and_then(|wake| Some(wake.at + wake.awake?));
+        let begins = match heard.liveness {
+            _ if heard.wake_lost => true,
+            Liveness::Gone => ended.is_none_or(|ended| at.since(ended) >= BLINK),
+            // Nobody knows how long one that doesn't sleep has been there.
+            Liveness::Alive | Liveness::Unheard => sleeps && slept,
+        };
+        let returns = heard.liveness == Liveness::Gone && ended.is_some();
+        if begins {
+            let number = heard.wakes.last().map_or(0, |wake| wake.number.wrapping_add(1));
+            let wakes = self.change_wakes(name);
+            wakes.push(Wake { number, at, awake: None, flashed: false });
+            if wakes.len() > Schedule::WAKES_KEPT {
+                wakes.remove(0);
+            }
+            if let Some(heard) = self.heard.get_mut(name) {
+                heard.wake_lost = false;
+            }
+            self.learn(name);
+        } else if returns && let Some(wake) = self.change_wakes(name).last_mut() {
+            wake.awake = None;
+            self.learn(name);
+        }
+    }
+
+    /// Whether the device comes back from a flash rather than from its sleep.
+    fn is_rebooting(&self, name: &str, now: Timestamp) -> bool {
+        self.updates.values().any(|update| {
+            update.is_for(name)
+                && match &update.state {
+                    UpdateState::Flashing { .. } => true,
+                    UpdateState::Confirming { since: flashed, .. }
+                    | UpdateState::Installed { at: flashed, .. } => {
+                        *flashed <= now && now.since(*flashed) < REBOOT
+                    }
+                    UpdateState::Queued
+                    | UpdateState::Building { .. }
+                    | UpdateState::Waiting { .. }
+                    | UpdateState::Held { .. }
+                    | UpdateState::Failed { .. }
+                    | UpdateState::Cancelled { .. }
+                    | UpdateState::Superseded { .. } => false,
+                }
+        })
+    }
+
+    /// The device of this name went to sleep at this time.
+    pub(super) fn note_asleep(&mut self, name: &str, at: Timestamp) {
+        let Some(heard) = self.heard.get(name) else { return };
+        let awake = heard.liveness == Liveness::Alive;
+        if !awake || heard.wakes.last().is_none_or(|wake| wake.awake.is_some()) {
+            return;
+        }
+        if let Some(wake) = self.change_wakes(name).last_mut() {
+            wake.awake = Some(at.since(wake.at));
+        }
+        self.learn(name);
+    }
+
+    /// The device of this name was flashed in its present wake.
+    pub(super) fn note_flashed(&mut self, name: &str) {
+        let is_new = |heard: &Heard| heard.wakes.last().is_some_and(|wake| !wake.flashed);
+        if self.heard.get(name).is_some_and(is_new)
+            && let Some(wake) = self.change_wakes(name).last_mut()
+        {
+            wake.flashed = true;
+            self.learn(name);
+        }
+    }
+
+    /// The wakes of a device to change; what they were before is kept for the commit.
+    fn change_wakes(&mut self, name: &str) -> &mut Vec<Wake> {
+        self.touch(name);
+        let heard = self.heard.entry(name.to_owned()).or_default();
+        self.decision.wakes.entry(name.to_owned()).or_insert_with(|| heard.wakes.clone());
+        &mut heard.wakes
+    }
+
+    fn learn(&mut self, name: &str) {
+        if let Some(heard) = self.heard.get_mut(name) {
+            heard.learned = Schedule::learn(&heard.wakes);
+        }
+    }
+
+    /// The wakes to store after a decision, by the device's name.
+    #[must_use]
+    pub fn changed_wakes(&self, decision: &Decision) -> Vec<(String, Vec<Wake>)> {
+        let changed = decision.wakes.iter().filter_map(|(name, before)| {
+            let now = self.heard.get(name)?.wakes.iter();
+            let changed: Vec<Wake> = now.filter(|wake| !before.contains(wake)).copied().collect();
+            (!changed.is_empty()).then(|| (name.clone(), changed))
+        });
+        changed.collect()
+    }
+
+    /// What is known about the wakes of the device of this name.
+    pub(super) fn schedule(&self, name: &str) -> Schedule {
+        let learned = self.heard.get(name).map(|heard| heard.learned).unwrap_or_default();
+        learned.or_guess(self.sleep_plan(name).as_ref())
+    }
+
+    fn sleep_plan(&self, name: &str) -> Option<SleepPlan> {
+        self.memory(name)
+            .and_then(|memory| memory.sleep_plan)
+            .or_else(|| self.plans.get(name).copied())
+    }
+
+    /// How long the device of this name is usually awake, as far as it is known.
+    #[must_use]
+    pub fn window(&self, name: &str) -> Option<Duration> {
+        self.schedule(name).window
+    }
+
+    /// Whether the device of this name is known to use deep sleep.
+    pub(super) fn is_sleeper(&self, name: &str) -> bool {
+        self.sleepers.contains(name) || self.memory(name).is_some_and(|memory| memory.deep_sleep)
+    }
+
+    /// Whether nothing that an update waits for has come, though it should have.
+    pub(super) fn is_overdue(&self, name: &str, now: Timestamp) -> bool {
+        let away = self.heard.get(name).is_some_and(|heard| heard.liveness != Liveness::Alive);
+        away && self.schedule(name).missed(now, self.listening_since) > 0
+    }
+
+    pub(super) fn wake_view(
+        &self,
+        device: &DeviceId,
+        name: &str,
+        now: Timestamp,
+    ) -> Option<WakeView> {
+        let schedule = self.schedule(name);
+        let known = match schedule.rhythm {
+            Rhythm::Regular => true,
+            Rhythm::Configured | Rhythm::Irregular => self.sleeps(device, name),
+            Rhythm::Unknown => {
+                let seen = self.heard.get(name).is_some_and(|heard| !heard.wakes.is_empty());
+                self.sleeps(device, name) && (seen || schedule.window.is_some())
+            }
+        };
+        let seconds = |duration: Duration| {
+            u32::try_from((duration + Duration::from_millis(500)).as_secs()).unwrap_or(u32::MAX)
+        };
+        known.then(|| WakeView {
+            rhythm: schedule.rhythm,
+            period_seconds: schedule.period.map(seconds),
+            jitter_seconds: schedule.period.map(|_| seconds(schedule.spread)),
+            next: schedule.next(now),
+            overdue: self.is_overdue(name, now),
+            window_seconds: schedule.window.map(seconds),
+        })
+    }
+
+    /// The wakes of a device that were seen, oldest first.
+    #[must_use]
+    pub fn wakes(&self, device: &DeviceId) -> Vec<WakeRecord> {
+        let name = match (self.configs.get(device), self.active(device)) {
+            (Some(file), _) => Some(self.name_of(file)),
+            (None, Some(update)) => Some(update.name.as_str()),
+            (None, None) => device.discovered_name(),
+        };
+        let wakes = name.and_then(|name| self.heard.get(name)).map(|heard| heard.wakes.as_slice());
+        let record = |wake: &Wake| WakeRecord {
+            at: wake.at,
+            awake_seconds: wake
+                .awake
+                .map(|awake| u32::try_from(awake.as_secs()).unwrap_or(u32::MAX)),
+            flashed: wake.flashed,
+        };
+        wakes.unwrap_or_default().iter().map(record).collect()
+    }
+
+    /// Marks the rows for which another wake is due, or is late, since it was looked last.
+    pub(super) fn look_ahead(&mut self, now: Timestamp) {
+        self.looked_at = now;
+        let names: Vec<String> = self.heard.keys().cloned().collect();
+        for name in names {
+            let outlook = (self.schedule(&name).next(now), self.is_overdue(&name, now));
+            if let Some(heard) = self.heard.get_mut(&name)
+                && heard.outlook != outlook
+            {
+                heard.outlook = outlook;
+                self.touch(&name);
+            }
+        }
+    }
+
+    /// When it is to be looked again.
+    pub(super) fn look_again_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let expected = self.heard.keys().any(|name| self.schedule(name).period.is_some());
+        expected.then(|| self.looked_at.min(now) + LOOK_EVERY)
+    }
+
+    /// Takes over who sleeps, and how long, from the configurations.
+    pub(super) fn take_plans(&mut self) {
+        let summaries = || self.configs.values().filter_map(|file| file.content.as_ref().ok());
+        let sleepers = summaries().filter(|summary| summary.deep_sleep);
+        self.sleepers = sleepers.map(|summary| summary.name.clone()).collect();
+        let plans =
+            summaries().filter_map(|summary| Some((summary.name.clone(), summary.sleep_plan?)));
+        self.plans = plans.collect();
+    }
+}

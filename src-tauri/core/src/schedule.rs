@@ -1,0 +1,184 @@
+//! When a device wakes: what is learned from the wakes that were seen, and what follows for the next one.
+//!
+//! Not every wake is seen (the application was closed, a packet got lost), and not everything that looks
+//! like a wake is one of the schedule (a button was pressed). So an interval counts as some multiple of the
+//! period, one odd wake between two regular ones is passed over, and what is recent wins: the period is
+//! learned from the longest run of wakes up to now that agrees with itself.
+
+mod fit;
+mod plan;
+
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+pub use plan::{SleepPlan, duration};
+
+/// A wake that was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wake {
+    /// Tells the wakes of a device apart and orders them: the clock can be set back between two.
+    pub number: u32,
+    /// When it was first noticed.
+    pub at: Timestamp,
+    /// How long it lasted; `None`: it lasts, or nobody saw its end.
+    pub awake: Option<Duration>,
+    /// It was flashed in this wake, so that its length says nothing about others.
+    pub flashed: bool,
+}
+
+/// What kind of schedule a device has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub enum Rhythm {
+    /// It wakes after about the same time again and again.
+    Regular,
+    /// Its wakes follow no period: a button, a movement.
+    Irregular,
+    /// A first guess: what its configuration says.
+    Configured,
+    /// Too little is known.
+    #[default]
+    Unknown,
+}
+
+/// What is known about a device's wakes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// What kind of schedule it is.
+    pub rhythm: Rhythm,
+    /// The time from one wake to the next.
+    pub period: Option<Duration>,
+    /// Half the width of the time in which a wake is expected.
+    pub spread: Duration,
+    /// How long the device is usually awake.
+    pub window: Option<Duration>,
+    /// A moment of the schedule: wakes are expected whole periods after it.
+    anchor: Option<Timestamp>,
+    /// The last wake that was seen.
+    last: Option<Timestamp>,
+}
+
+/// How many wakes a schedule is learned from.
+const LEARNED_FROM: usize = 25;
+
+/// From so many intervals on, wakes that agree on no period are irregular.
+const IRREGULAR_FROM: usize = 4;
+
+/// How many lengths of wakes are needed before they count for more than the configuration.
+const WINDOWS_NEEDED: usize = 2;
+
+impl Schedule {
+    /// How many wakes of a device are kept.
+    pub const WAKES_KEPT: usize = 200;
+
+    /// Learns from wakes, oldest first.
+    #[must_use]
+    pub fn learn(wakes: &[Wake]) -> Self {
+        let recent = wakes.get(wakes.len().saturating_sub(LEARNED_FROM)..).unwrap_or_default();
+        let times: Vec<i64> = recent.iter().map(|wake| wake.at.as_millis()).collect();
+        let last = recent.last().map(|wake| wake.at);
+        let window = window(recent);
+        let base = Self { window, last, ..Self::default() };
+        if let Some(fit) = fit::fit(&times) {
+            return Self {
+                rhythm: Rhythm::Regular,
+                period: Some(fit.period),
+                spread: fit.spread,
+                anchor: Some(fit.anchor),
+                ..base
+            };
+        }
+        let intervals = times.windows(2).filter(|pair| matches!(pair, [a, b] if b > a)).count();
+        if intervals >= IRREGULAR_FROM { Self { rhythm: Rhythm::Irregular, ..base } } else { base }
+    }
+
+    /// With what the configuration says, where the wakes say nothing yet.
+    #[must_use]
+    pub fn or_guess(self, plan: Option<&SleepPlan>) -> Self {
+        let guessed = Self { window: self.window.or_else(|| plan?.run()), ..self };
+        match (self.rhythm, plan.and_then(SleepPlan::period)) {
+            (Rhythm::Unknown, Some(period)) => Self {
+                rhythm: Rhythm::Configured,
+                period: Some(period),
+                // The clock that counts a device's sleep is wrong by some percent, and joining a network takes
+                // a few seconds.
+                spread: period / 20 + Duration::from_secs(5),
+                anchor: self.last,
+                ..guessed
+            },
+            (Rhythm::Unknown | Rhythm::Regular | Rhythm::Irregular | Rhythm::Configured, _) => {
+                guessed
+            }
+        }
+    }
+
+    /// The middle of the next expected wake that isn't over yet. `None`: nothing tells, or the clock was set
+    /// back behind the last wake.
+    #[must_use]
+    pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.last? > now {
+            return None;
+        }
+        self.expected_after(now.before(self.spread))
+    }
+
+    /// The first moment of the schedule that is later than this one, and at least most of a period later
+    /// than the last wake.
+    fn expected_after(&self, moment: Timestamp) -> Option<Timestamp> {
+        let (anchor, period) = (self.anchor?, self.period?);
+        let step = i64::try_from(period.as_millis()).ok().filter(|step| *step > 0)?;
+        let seen = self.last.map_or(i64::MIN, |last| last.as_millis().saturating_add(step / 2));
+        let from = moment.as_millis().max(seen);
+        let passed = from.saturating_sub(anchor.as_millis()).div_euclid(step).saturating_add(1);
+        Some(Timestamp::from_millis(anchor.as_millis().saturating_add(passed.saturating_mul(step))))
+    }
+
+    /// How many expected wakes have passed since somebody listened, without the device.
+    #[must_use]
+    pub fn missed(&self, now: Timestamp, listening_since: Timestamp) -> u64 {
+        let (Some(last), Some(period)) = (self.last, self.period) else { return 0 };
+        // What was to come while nobody listened may have come.
+        let Some(first) = self.expected_after((listening_since + self.spread).max(last)) else {
+            return 0;
+        };
+        let tolerance = self.tolerance();
+        let Some(late) = now.since(first).checked_sub(tolerance) else { return 0 };
+        let period = period.as_millis().max(1);
+        u64::try_from(late.as_millis() / period).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    /// How much later than expected is late.
+    #[must_use]
+    pub fn tolerance(&self) -> Duration {
+        self.spread * 3
+    }
+
+    /// When it is worth trying most often: until the end of the next time in which a wake is expected, from its
+    /// beginning. `None`: it doesn't concentrate on any time.
+    #[must_use]
+    pub fn rush(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let margin = self.spread.max(Self::LEAST_MARGIN);
+        if self.period? < margin * 4 {
+            return None;
+        }
+        let next = self.next(now)?;
+        Some((next.before(margin), next + margin))
+    }
+
+    /// The least time before and after the expected wake in which it is tried most often.
+    pub const LEAST_MARGIN: Duration = Duration::from_secs(4);
+}
+
+/// How long a device is usually awake: half of its wakes last longer.
+fn window(wakes: &[Wake]) -> Option<Duration> {
+    let undisturbed = wakes.iter().filter(|wake| !wake.flashed).filter_map(|wake| wake.awake);
+    let mut lengths: Vec<Duration> = undisturbed.collect();
+    lengths.sort_unstable();
+    (lengths.len() >= WINDOWS_NEEDED).then(|| lengths.get((lengths.len() - 1) / 2).copied())?
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+//! Settings that are not the engine's alone: the entry for starting at login belongs to the user.
+
+use wakeflash_core::error::Problem;
+use wakeflash_core::settings::Settings;
+use wakeflash_engine::handle::Handle;
+
+use crate::autostart::Autostart;
+
+/// Changes the settings, and the entry for starting at login when that is what changed.
+///
+/// # Errors
+/// The entry can't be written, or as the engine says.
+pub(crate) async fn set(engine: &Handle, mut settings: Settings) -> Result<(), Problem> {
+    let known = engine.snapshot().await?.settings.start_at_login;
+    if settings.start_at_login == known {
+        // An entry that the user removed meanwhile is not written again by another change.
+        settings.start_at_login = known && is_on();
+    } else {
+        match Autostart::of_user() {
+            Some(autostart) => autostart.set(settings.start_at_login)?,
+            None => settings.start_at_login = false,
+        }
+    }
+    engine.set_settings(settings).await
+}
+
+/// Says in the settings what is true: the user may have removed the entry, or switched it off, or on.
+pub(crate) async fn reconcile(engine: &Handle) {
+    let outcome = async {
+        let settings = engine.snapshot().await?.settings;
+        let start_at_login = is_on();
+        if settings.start_at_login == start_at_login {
+            return Ok(());
+        }
+        engine.set_settings(Settings { start_at_login, ..settings }).await
+    };
+    if let Err(problem) = outcome.await {
+        tracing::warn!("whether it starts at login isn't known to the settings: {problem}");
+    }
+}
+
+fn is_on() -> bool {
+    Autostart::of_user().is_some_and(|autostart| autostart.is_on())
+}
