@@ -164,7 +164,10 @@ impl Schedule {
         if self.period? < margin * 4 {
             return None;
         }
-        let next = self.next(now)?;
+        if self.last? > now {
+            return None;
+        }
+        let next = self.expected_after(now.before(margin))?;
         Some((next.before(margin), next + margin))
     }
 

@@ -184,6 +184,17 @@ pub enum InstalledHow {
     AlreadyRunning,
 }
 
+/// Whether the device may still go back to its old firmware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackWatch {
+    /// The new firmware must show itself over the device's next wake.
+    Watched,
+    /// It stayed, or it wasn't this update that brought it.
+    #[default]
+    Over,
+}
+
 /// Where an update stands. A variant carries what that state needs, and nothing else does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -245,6 +256,9 @@ pub enum UpdateState {
         at: Timestamp,
         /// How it was known.
         how: InstalledHow,
+        /// Whether it stays so is still watched.
+        #[serde(default)]
+        watch: RollbackWatch,
     },
     /// It ended without success.
     Failed {

@@ -15,13 +15,14 @@ use super::{Dispatch, Effect, FlashOutcome, Heard, Liveness};
 
 impl Dispatch {
     pub(super) fn connected(&mut self, id: UpdateId, peer: IpAddr, now: Timestamp) {
-        let flashing = self.count(StateKind::Flashing);
-        let ready = match self.updates.get(&id).map(|update| &update.state) {
+        let update = self.updates.get(&id);
+        let wanted = update.is_some_and(|update| self.may_hold(update));
+        let ready = match update.map(|update| &update.state) {
             Some(UpdateState::Waiting { delivery, retry_at })
                 if !self.settings.paused
+                    && wanted
                     && pause_is_over(*retry_at, now)
-                    && !delivery.avoids(peer, now)
-                    && flashing < usize::from(self.settings.max_flashes) =>
+                    && !delivery.avoids(peer, now) =>
             {
                 Some(delivery.clone())
             }
@@ -252,6 +253,7 @@ impl Dispatch {
         }
         self.settle_doubts(now);
         self.look_ahead(now);
+        self.tell_overdue(now);
         if self.first_look_until.is_some_and(|until| until <= now) {
             self.first_look_until = None;
             // What is remembered and has not been heard since the start turns from Unknown to gone.
@@ -284,12 +286,9 @@ impl Dispatch {
         let of_updates = self.updates.values().filter_map(|update| match &update.state {
             UpdateState::Waiting { delivery, retry_at } => {
                 let avoided = delivery.avoided.iter().map(|avoided| avoided.until);
-                retry_at
-                    .iter()
-                    .copied()
-                    .chain(avoided)
-                    .filter(|at| !pause_is_over(Some(*at), now))
-                    .min()
+                let pauses = retry_at.iter().copied().chain(avoided);
+                let pauses = pauses.filter(|at| !pause_is_over(Some(*at), now));
+                pauses.chain(self.pace(&update.name, now).1).min()
             }
             UpdateState::Confirming { .. } if is_from_the_future(update, now) => Some(now),
             UpdateState::Confirming { .. } => self.silence_decides_at(update),

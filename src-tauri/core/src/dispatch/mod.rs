@@ -10,7 +10,9 @@ mod bulk;
 mod flashing;
 mod network;
 mod requests;
+mod rollback;
 mod rows;
+mod slots;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -32,7 +34,9 @@ use crate::update::{
 use crate::view::{Notification, Refusal};
 
 pub use network::{DOUBT, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
+pub use slots::HELD_LONG;
 pub use targets::KNOCK_PERIOD;
+pub use wakes::FAST;
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -118,6 +122,12 @@ pub enum Input {
         /// What the user reads.
         problem: Problem,
     },
+    /// The gate has opened for a flash, and its device is held: it can't sleep until it has its image, or
+    /// until it gives up.
+    Captured {
+        /// Of which update.
+        update: UpdateId,
+    },
     /// The flasher is about to send the last bytes.
     AboutToComplete(UpdateId),
     /// A flash ended.
@@ -178,6 +188,8 @@ pub enum Effect {
         /// With which password.
         password: PasswordChoice,
     },
+    /// Let a flash whose device is held send its image.
+    GrantTransfer(UpdateId),
     /// Close the connection that was just reported; a flash that runs keeps its own.
     DropConnection(UpdateId),
     /// End a running flash; the connection is closed.
@@ -285,6 +297,8 @@ pub struct Dispatch {
     builder: Option<bool>,
     /// Until then it is too early to say that a remembered device is gone; `None` after that.
     first_look_until: Option<Timestamp>,
+    /// The devices that are held, and those that images are being sent to.
+    slots: BTreeMap<UpdateId, slots::Slot>,
     /// The names of the devices whose configurations use deep sleep, and what they say about it.
     sleepers: BTreeSet<String>,
     plans: BTreeMap<String, SleepPlan>,
@@ -331,6 +345,7 @@ impl Dispatch {
             next_id: next_id.max(after_loaded),
             builder: None,
             first_look_until: Some(now + Self::FIRST_LOOK),
+            slots: BTreeMap::new(),
             sleepers: BTreeSet::new(),
             plans: BTreeMap::new(),
             listening_since: now,
@@ -368,17 +383,24 @@ impl Dispatch {
             Input::Unreachable { update } => self.unreachable(update, now),
             Input::Silent { name } => self.silent(&name),
             Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
+            Input::Captured { update } => self.captured(update, now),
             Input::AboutToComplete(update) => self.about_to_complete(update, now)?,
             Input::FlashEnded { update, outcome } => self.flash_ended(update, outcome, now),
             Input::Recover => self.recover(now),
             Input::Tick => self.tick(now),
         }
         self.fill_build_slots(now);
+        self.fill_transfer_slots(now);
         Ok(core::mem::take(&mut self.decision))
     }
 
     /// Takes back what a decision changed, when it could not be stored.
     pub fn undo(&mut self, decision: Decision) {
+        for effect in &decision.effects {
+            if let Effect::GrantTransfer(id) = effect {
+                self.take_back_grant(*id);
+            }
+        }
         for (id, before) in decision.updates {
             match before {
                 Some(update) => drop(self.updates.insert(id, update)),

@@ -13,6 +13,7 @@ use crate::update::{
     UpdateId, UpdateState,
 };
 
+use super::rollback::rollback_watch;
 use super::{Dispatch, Effect, Heard, Liveness};
 
 /// After its final acknowledgement a device reboots about 100 ms later (ESPHome's OTA component); what it
@@ -37,7 +38,7 @@ const ADDRESSES_KEPT: usize = 4;
 const LAST_SEEN_PRECISION: Duration = Duration::from_secs(300);
 
 /// What a sighting says about the firmware that an update is to install.
-enum Word {
+pub(super) enum Word {
     /// It runs.
     Wanted,
     /// Something else runs.
@@ -46,7 +47,7 @@ enum Word {
     Silent,
 }
 
-fn word(build: &Build, sighting: &Sighting) -> Word {
+pub(super) fn word(build: &Build, sighting: &Sighting) -> Word {
     let versions_differ = matches!(
         (&build.esphome_version, &sighting.version),
         (Some(wanted), Some(seen)) if wanted != seen
@@ -72,6 +73,7 @@ impl Dispatch {
         if sighting.kind == SightingKind::Gone {
             return;
         }
+        self.watch_rollback(sighting, now);
         for id in self.active_ids() {
             let Some(update) = self.updates.get(&id) else { continue };
             if !update.is_for(&sighting.name) {
@@ -190,7 +192,6 @@ impl Dispatch {
         }
         self.note_awake(&sighting.name, now);
         let heard = self.heard.entry(sighting.name.clone()).or_default();
-        let old = heard.memory.clone();
         let woke = heard.liveness != Liveness::Alive;
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
@@ -435,7 +436,8 @@ impl Dispatch {
         };
         let build = delivery.build.clone();
         let name = build.name.clone();
-        if self.go(id, UpdateState::Installed { delivery, at: now, how }, now, text) {
+        let watch = rollback_watch(how, &delivery);
+        if self.go(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text) {
             let sources = Self::installed_sources(&build);
             let memory = self.change_memory(&name);
             memory.installed_sources = Some(sources);
@@ -467,7 +469,7 @@ impl Dispatch {
 }
 
 /// Whether a sighting is what the device says now.
-fn is_fresh(sighting: &Sighting) -> bool {
+pub(super) fn is_fresh(sighting: &Sighting) -> bool {
     match sighting.source {
         Source::Packet | Source::Answer => true,
         Source::Browse => false,
@@ -499,7 +501,7 @@ fn updated(old: &DeviceMemory, sighting: &Sighting, now: Timestamp) -> DeviceMem
     new
 }
 
-fn rolled_back(build: &Build, sighting: &Sighting) -> Problem {
+pub(super) fn rolled_back(build: &Build, sighting: &Sighting) -> Problem {
     let seen =
         sighting.config_hash.map_or_else(|| "no config hash".to_owned(), |hash| hash.to_string());
     let wanted = build.config_hash.map_or_else(|| "none".to_owned(), |hash| hash.to_string());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::device::{ConfigFile, DeviceId, DeviceMemory};
 use crate::time::Timestamp;
-use crate::update::{Acknowledgement, StateKind, Update, UpdateId, UpdateState};
+use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
 use crate::view::{Action, Counts, DeviceView, UpdateStateView, UpdateView};
 
 use super::{Dispatch, Liveness};
@@ -179,9 +179,11 @@ impl Dispatch {
                 since: *since,
                 acknowledged: *acknowledgement == Acknowledgement::Final,
             },
-            UpdateState::Installed { at, how, .. } => {
-                UpdateStateView::Installed { at: *at, how: *how, watched: false }
-            }
+            UpdateState::Installed { at, how, watch, .. } => UpdateStateView::Installed {
+                at: *at,
+                how: *how,
+                watched: *watch == RollbackWatch::Watched,
+            },
             UpdateState::Failed { at, problem, rolled_back } => UpdateStateView::Failed {
                 at: *at,
                 problem: problem.clone(),

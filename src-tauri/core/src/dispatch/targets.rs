@@ -11,7 +11,7 @@ use crate::update::{Update, UpdateState};
 
 use super::Dispatch;
 
-/// How often a device that is waited for is tried to reach.
+/// How often a device that is waited for is tried to reach when nothing tells when it wakes.
 pub const KNOCK_PERIOD: Duration = Duration::from_secs(2);
 
 impl Dispatch {
@@ -24,7 +24,9 @@ impl Dispatch {
     fn target(&self, update: &Update, now: Timestamp) -> Option<Target> {
         let (delivery, purpose) = match &update.state {
             UpdateState::Waiting { delivery, retry_at }
-                if pause_is_over(*retry_at, now) && !self.settings.paused =>
+                if pause_is_over(*retry_at, now)
+                    && !self.settings.paused
+                    && self.may_hold(update) =>
             {
                 (delivery, Purpose::Capture)
             }
@@ -78,7 +80,10 @@ impl Dispatch {
             avoid,
             port: build.ota.port,
             purpose,
-            period: KNOCK_PERIOD,
+            period: match purpose {
+                Purpose::Capture => self.pace(&update.name, now).0,
+                Purpose::Confirm => KNOCK_PERIOD,
+            },
         })
     }
 }

@@ -5,10 +5,10 @@ use core::time::Duration;
 use crate::device::DeviceId;
 use crate::schedule::{Rhythm, Schedule, SleepPlan, Wake};
 use crate::time::Timestamp;
-use crate::update::UpdateState;
-use crate::view::{WakeRecord, WakeView};
+use crate::update::{StateKind, UpdateState};
+use crate::view::{NotificationKind, WakeRecord, WakeView};
 
-use super::{Decision, Dispatch, Heard, Liveness};
+use super::{Decision, Dispatch, Heard, KNOCK_PERIOD, Liveness};
 
 /// A device that sleeps and wasn't heard of for so long has slept in between, whatever was thought of it. A
 /// device that is awake is heard of at least every 120 s: so long the addresses in mDNS are valid.
@@ -26,13 +26,32 @@ const REBOOT: Duration = Duration::from_secs(120);
 /// How often it is looked whether another wake is due, for what is shown.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(30);
 
+/// How many wakes must have been missed before the user is told.
+const MISSED_FOR_LONG: u64 = 3;
+
+/// How long the user isn't told again of the same device.
+const TELL_AGAIN: Duration = Duration::from_secs(24 * 3_600);
+
+/// How often a device is tried when it is expected, and when it was just heard of.
+pub const FAST: Duration = Duration::from_millis(250);
+
+/// How long after evidence that is.
+const AFTER_EVIDENCE: Duration = Duration::from_secs(10);
+
+/// How often a device is tried at least within its usual time awake.
+const KNOCKS_PER_WINDOW: u32 = 4;
+
 impl Dispatch {
     /// There is evidence that a device is awake since this time: a new wake begins, or the last one goes on.
     /// Call it before what is known of the device changes.
     pub(super) fn note_awake(&mut self, name: &str, at: Timestamp) {
-        if self.is_rebooting(name, at) {
-            return;
+        if !self.is_rebooting(name, at) {
+            self.begin_wake(name, at);
         }
+    }
+
+    /// The same, when it is known that it doesn't come back from a flash.
+    pub(super) fn begin_wake(&mut self, name: &str, at: Timestamp) {
         let sleeps = self.is_sleeper(name);
         let period = self.schedule(name).period;
         let Some(heard) = self.heard.get(name) else { return };
@@ -223,6 +242,53 @@ impl Dispatch {
                 heard.outlook = outlook;
                 self.touch(&name);
             }
+        }
+    }
+
+    /// Tells the user of devices that updates wait for and that have not woken for long.
+    pub(super) fn tell_overdue(&mut self, now: Timestamp) {
+        for id in self.active_ids() {
+            let Some(update) = self.updates.get(&id) else { continue };
+            if update.state.kind() != StateKind::Waiting || !self.is_overdue(&update.name, now) {
+                continue;
+            }
+            let name = update.name.clone();
+            let schedule = self.schedule(&name);
+            let missed = schedule.missed(now, self.listening_since);
+            let told = self.memory(&name).and_then(|memory| memory.overdue_told);
+            if told.is_some_and(|told| told > now) {
+                // The clock was set back.
+                self.change_memory(&name).overdue_told = Some(now);
+            }
+            if missed < MISSED_FOR_LONG || told.is_some_and(|told| now.since(told) < TELL_AGAIN) {
+                continue;
+            }
+            self.change_memory(&name).overdue_told = Some(now);
+            let text = format!(
+                "It has missed {missed} wakes. Check its battery and its network; the update goes on waiting."
+            );
+            self.notify_about(id, NotificationKind::Overdue, &text);
+        }
+    }
+
+    /// How often to try a device that is waited for, and until when that holds.
+    pub(super) fn pace(&self, name: &str, now: Timestamp) -> (Duration, Option<Timestamp>) {
+        let heard_until = self.heard.get(name).and_then(|heard| {
+            let seen = heard.memory.last_seen.filter(|seen| *seen <= now)?;
+            (heard.liveness == Liveness::Alive).then_some(seen + AFTER_EVIDENCE)
+        });
+        let schedule = self.schedule(name);
+        let rush = schedule.rush(now);
+        if let Some(until) = heard_until.filter(|until| *until > now) {
+            return (FAST, Some(until));
+        }
+        let usual = schedule
+            .window
+            .map_or(KNOCK_PERIOD, |window| (window / KNOCKS_PER_WINDOW).clamp(FAST, KNOCK_PERIOD));
+        match rush {
+            Some((from, until)) if from <= now => (FAST, Some(until)),
+            Some((from, _)) => (usual, Some(from)),
+            None => (usual, None),
         }
     }
 

@@ -235,7 +235,7 @@ fn anchor(runs: &[Vec<(f64, f64)>]) -> Option<(f64, f64)> {
 fn multiple(interval: f64, period: f64, tolerance: f64) -> Option<f64> {
     let multiple = (interval / period).round();
     let off = (interval - multiple * period).abs();
-    (multiple >= 1.0 && multiple <= GAP && off <= tolerance * period).then_some(multiple)
+    ((1.0..=GAP).contains(&multiple) && off <= tolerance * period).then_some(multiple)
 }
 
 /// The middle of the values, or the lower one of two.

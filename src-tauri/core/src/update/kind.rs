@@ -45,7 +45,7 @@ impl StateKind {
         Self::Superseded,
     ];
 
-    /// Whether nothing follows.
+    /// Whether nothing is left to do for it. An installed update can still turn out to have been rolled back.
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
@@ -94,7 +94,9 @@ impl StateKind {
             S::Confirming => {
                 matches!(next, S::Waiting | S::Installed | S::Failed | S::Cancelled | S::Superseded)
             }
-            S::Installed | S::Failed | S::Cancelled | S::Superseded => false,
+            // The device went back to its old firmware.
+            S::Installed => matches!(next, S::Failed),
+            S::Failed | S::Cancelled | S::Superseded => false,
         }
     }
 }
@@ -109,7 +111,10 @@ mod tests {
             assert_eq!(from.may_become(StateKind::Cancelled), !from.is_final(), "{from:?}");
             assert_eq!(from.may_become(StateKind::Superseded), !from.is_final(), "{from:?}");
             if from.is_final() {
-                assert!(StateKind::ALL.iter().all(|to| !from.may_become(*to)), "{from:?}");
+                let follows = |to: &StateKind| from.may_become(*to);
+                let expected = (from == StateKind::Installed).then_some(StateKind::Failed);
+                assert_eq!(StateKind::ALL.into_iter().find(follows), expected, "{from:?}");
+                assert!(StateKind::ALL.into_iter().filter(follows).count() < 2);
             }
         }
     }

@@ -13,8 +13,8 @@ pub struct Deadlines {
     /// For the whole handshake: 40 s, as a connection may wait 20 s behind another one before
     /// the device's clock starts for it.
     pub handshake: Duration,
-    /// For the gate's verdict once the device waits for it: 60 s. The device would wait 105 s,
-    /// and its own work stands still meanwhile.
+    /// For the gate's verdict once the device waits for it, which includes the wait for a transfer
+    /// slot: 100 s. The device waits 105 s.
     pub gate: Duration,
     /// For any sign of progress from the sizes to the final confirmation: 110 s. A device gives
     /// up a silent transfer after 105 s; giving up later finds it free for the next attempt.
@@ -32,7 +32,7 @@ impl Default for Deadlines {
         Self {
             step: Duration::from_secs(20),
             handshake: Duration::from_secs(40),
-            gate: Duration::from_secs(60),
+            gate: Duration::from_secs(100),
             answer: Duration::from_secs(110),
             whole: Duration::from_secs(20 * 60),
             farewell: Duration::from_secs(1),

@@ -32,6 +32,12 @@ use crate::watch::Hearing;
 /// How often the window hears how far a transfer is.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(200);
 
+/// How long a device is held at most until its image is sent: it gives up itself after 105 s.
+const TURN_PATIENCE: Duration = Duration::from_secs(95);
+
+/// Why a device was let go again.
+const TOO_MANY: &str = "too many other devices were taking their updates at the same time";
+
 /// What the gate has found.
 #[derive(Clone, Copy)]
 enum Pass {
@@ -164,17 +170,22 @@ impl Job {
         let hooks = FlashHooks {
             gate: async {
                 let word = self.gate().await;
+                let open = matches!(word, Ok(Pass::Open));
                 let verdict = match &word {
                     Ok(Pass::Open) => GateVerdict::Open,
                     Ok(Pass::AlreadyRunning) => GateVerdict::AlreadyRunning,
                     Err(_) => GateVerdict::Refuse("refused at the gate".to_owned()),
                 };
                 let _ = said.set(word);
+                if open && !self.turn(shown.clone()).await {
+                    return GateVerdict::Refuse(TOO_MANY.to_owned());
+                }
                 verdict
             },
             before_completion: || self.record_completion(),
             progress,
         };
+        let shown = shown.clone();
         let flash = flasher::flash(stream, request, hooks, cancel);
         let error = match self.while_showing(flash, shown).await {
             Ok(report) => {
@@ -237,6 +248,28 @@ impl Job {
                 problem: core_gate::unidentified(&self.expectation, self.peer),
             }),
         }
+    }
+
+    /// Waits until the device is held, and then for the turn of its image. Returns whether it came in time.
+    async fn turn(&self, mut shown: watch::Receiver<ota::Progress>) -> bool {
+        // The session outlives this, since it drives it.
+        if shown.wait_for(|progress| progress.step >= Step::Gate).await.is_err() {
+            return false;
+        }
+        let (grant, granted) = oneshot::channel();
+        let report = Report::Captured { update: self.update, grant };
+        if self.reports.send(report).await.is_err() {
+            return false;
+        }
+        let mut granted = std::pin::pin!(tokio::time::timeout(TURN_PATIENCE, granted));
+        tokio::select! {
+            biased;
+            turn = &mut granted => return matches!(turn, Ok(Ok(()))),
+            () = tokio::time::sleep(PROGRESS_PERIOD) => {}
+        }
+        let progress = Progress { percent: None, step: "Waiting for its turn".to_owned() };
+        let _ = self.reports.send(Report::FlashWent { update: self.update, progress }).await;
+        matches!(granted.await, Ok(Ok(())))
     }
 
     /// What the device answered is worth remembering.

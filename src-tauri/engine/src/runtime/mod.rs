@@ -432,6 +432,7 @@ impl Runtime {
             Effect::StartBuild { update, device } => self.start_build(update, device),
             Effect::StopBuild(update) => self.work.stop_build(update),
             Effect::StartFlash { update, password } => self.start_flash(update, password),
+            Effect::GrantTransfer(update) => self.work.grant(update),
             Effect::DropConnection(update) => drop(self.connections.remove(&update)),
             Effect::StopFlash(update) => self.work.stop_flash(update),
             Effect::CheckSources(update) => self.check_sources(update),
@@ -506,6 +507,8 @@ const fn keeps(input: &Input) -> bool {
         Input::Sighted(_)
         | Input::Tick
         | Input::Connected { .. }
+        // The flash gives up waiting by itself, and is tried again.
+        | Input::Captured { .. }
         | Input::Returned { .. }
         | Input::Unreachable { .. }
         // It is asked again while it is shown as Online.

@@ -60,6 +60,11 @@ pub(super) enum Report {
         update: UpdateId,
         progress: Progress,
     },
+    /// The device is held; `grant` tells when its image may be sent.
+    Captured {
+        update: UpdateId,
+        grant: oneshot::Sender<()>,
+    },
     AboutToComplete {
         update: UpdateId,
         reply: oneshot::Sender<Result<(), Problem>>,
@@ -91,6 +96,8 @@ pub(super) struct ReadyImage {
 pub(super) struct Work {
     builds: BTreeMap<UpdateId, CancellationToken>,
     pub(super) flashes: BTreeMap<UpdateId, CancellationToken>,
+    /// Flashes whose devices are held, until they may send.
+    held: BTreeMap<UpdateId, oneshot::Sender<()>>,
     /// Two builds never run in the same device's build folder, not even while the first one is ending.
     building: BTreeMap<DeviceId, Arc<Mutex<()>>>,
     /// Images ready to be sent.
@@ -112,7 +119,16 @@ impl Work {
         }
     }
 
+    /// Lets a flash whose device is held send its image.
+    pub(super) fn grant(&mut self, update: UpdateId) {
+        if let Some(grant) = self.held.remove(&update) {
+            // A flash that has ended says so in a report of its own, which frees its place.
+            let _ = grant.send(());
+        }
+    }
+
     pub(super) fn stop_flash(&mut self, update: UpdateId) {
+        self.held.remove(&update);
         if let Some(token) = self.flashes.remove(&update) {
             token.cancel();
         }
@@ -192,6 +208,10 @@ impl Runtime {
                     self.publisher.progress(device, update, progress);
                 }
             }
+            Report::Captured { update, grant } => {
+                self.work.held.insert(update, grant);
+                self.happened(Input::Captured { update }).await;
+            }
             Report::AboutToComplete { update, reply } => {
                 let answer = self.decide(Input::AboutToComplete(update)).await.map(drop);
                 // A flasher that no longer waits was stopped; the state says so already.
@@ -199,6 +219,7 @@ impl Runtime {
             }
             Report::FlashEnded { update, outcome } => {
                 self.work.flashes.remove(&update);
+                self.work.held.remove(&update);
                 self.happened(Input::FlashEnded { update, outcome }).await;
             }
             Report::Answered(sighting) => {
@@ -229,6 +250,7 @@ impl Runtime {
             | Report::ImagePrepared { .. }
             | Report::PrepareAgain(_)
             | Report::FlashWent { .. }
+            | Report::Captured { .. }
             | Report::Answered(_)
             | Report::History { .. }
             | Report::Returned { .. } => {}

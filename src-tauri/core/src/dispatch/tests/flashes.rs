@@ -155,22 +155,25 @@ fn a_refused_gate_says_why_and_is_no_failure() {
 }
 
 #[test]
-fn as_many_flashes_as_the_settings_allow() {
+fn as_many_transfers_as_the_settings_allow() {
     let mut lab = Lab::with(["a", "b", "c"].map(config).into());
     lab.give(Input::Settings(Settings { max_flashes: 2, ..Settings::default() }));
-    let [a, b, c] = ["a", "b", "c"].map(|name| {
+    let ids = ["a", "b", "c"].map(|name| {
         let id = lab.install(name);
         lab.built(id);
         id
     });
-    lab.connected(a);
-    lab.connected(b);
-    lab.connected(c);
-    assert_eq!(lab.effects, [Effect::DropConnection(c)]);
-    lab.expect(c, StateKind::Waiting);
-    lab.acknowledged(a);
-    lab.connected(c);
-    assert!(lab.starts_flash(), "a device that only reboots takes no place");
+    for (id, granted) in ids.iter().zip([true, true, false]) {
+        lab.connected(*id);
+        assert!(lab.starts_flash(), "every sleeper is captured");
+        lab.give(Input::Captured { update: *id });
+        assert_eq!(lab.effects.contains(&Effect::GrantTransfer(*id)), granted);
+    }
+    lab.acknowledged(ids[0]);
+    assert!(
+        lab.effects.contains(&Effect::GrantTransfer(ids[2])),
+        "what only reboots takes no place"
+    );
 }
 
 #[test]

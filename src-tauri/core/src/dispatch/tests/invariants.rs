@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::device::{DeviceId, Source};
 use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input};
 use crate::time::Timestamp;
-use crate::update::{Acknowledgement, StateKind, Update, UpdateId, UpdateState};
+use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
 use crate::view::{Counts, DeviceView, UpdateStateView};
 
 use super::durable::{Durable, durable};
@@ -15,6 +15,8 @@ use super::durable::{Durable, durable};
 pub(super) struct View {
     pub(super) durable: Durable,
     rows: BTreeMap<DeviceId, DeviceView>,
+    /// How many images are being sent.
+    granted: usize,
 }
 
 impl View {
@@ -29,7 +31,11 @@ impl View {
             }
             (id, row)
         };
-        Self { durable: durable(dispatch), rows: dispatch.rows().into_iter().map(row).collect() }
+        Self {
+            durable: durable(dispatch),
+            rows: dispatch.rows().into_iter().map(row).collect(),
+            granted: dispatch.granted(),
+        }
     }
 
     fn update(&self, id: UpdateId) -> Option<&Update> {
@@ -87,13 +93,11 @@ fn check_record(before: &View, after: &View, decision: &Decision) {
 
 fn check_limits(before: &View, after: &View) {
     let settings = &after.durable.settings;
-    for (kind, limit) in
-        [(StateKind::Building, settings.max_builds), (StateKind::Flashing, settings.max_flashes)]
-    {
-        let count = after.count(kind);
-        // Nothing that runs is ended by a lower limit.
-        assert!(count <= usize::from(limit).max(before.count(kind)), "{count} are {kind:?}");
-    }
+    let count = after.count(StateKind::Building);
+    // Nothing that runs is ended by a lower limit.
+    let most = usize::from(settings.max_builds).max(before.count(StateKind::Building));
+    assert!(count <= most, "{count} are building");
+    assert!(after.granted <= usize::from(settings.max_flashes).max(before.granted));
     let mut active = BTreeSet::new();
     for update in after.durable.updates.values().filter(|update| !update.state.kind().is_final()) {
         assert!(active.insert(&update.device), "{} has two active updates", update.device);
@@ -108,7 +112,11 @@ fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &De
         return;
     };
     let from = old.state.kind();
-    assert!(!from.is_final(), "{} was over and changed", old.id);
+    if from == StateKind::Installed {
+        check_watch(input, old, new);
+    } else {
+        assert!(!from.is_final(), "{} was over and changed", old.id);
+    }
     assert_eq!(
         (old.id, &old.device, &old.name, old.requested_at, &old.known_hashes),
         (new.id, &new.device, &new.name, new.requested_at, &new.known_hashes)
@@ -121,7 +129,7 @@ fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &De
     if from == StateKind::Confirming && to != StateKind::Confirming {
         check_word(input, old, new);
     }
-    if to == StateKind::Installed {
+    if to == StateKind::Installed && from != to {
         assert!(
             matches!(
                 (from, input),
@@ -147,6 +155,20 @@ fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &De
     let news =
         from != to && matches!(to, StateKind::Installed | StateKind::Failed | StateKind::Held);
     assert_eq!(told.count(), usize::from(news), "{from:?} to {to:?}: one notification per outcome");
+}
+
+/// An installed update changes by what the device itself says, and nothing is sent for it again.
+fn check_watch(input: &Input, old: &Update, new: &Update) {
+    let UpdateState::Installed { watch, .. } = &old.state else { return };
+    assert_eq!(*watch, RollbackWatch::Watched, "{} was over and changed", old.id);
+    let Input::Sighted(sighting) = input else { panic!("{input:?} is no word of the device") };
+    assert!(matches!(sighting.source, Source::Packet | Source::Answer));
+    if let UpdateState::Failed { rolled_back: true, .. } = &new.state {
+        let back = sighting.config_hash;
+        assert!(back.is_none_or(|back| old.known_hashes.contains(&back)));
+    } else {
+        assert!(matches!(new.state, UpdateState::Installed { watch: RollbackWatch::Over, .. }));
+    }
 }
 
 /// A held update moves by the user's answer, or because the device runs it already.
@@ -177,6 +199,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Unreachable { .. }
             | Input::Silent { .. }
             | Input::ImageLost { .. }
+            | Input::Captured { .. }
             | Input::AboutToComplete(_)
             | Input::FlashEnded { .. }
             | Input::Recover
@@ -248,6 +271,10 @@ fn check_effect(effect: &Effect, before: &View, after: &View, decision: &Decisio
             let (from, to) = kinds(update);
             assert_eq!(from, Some(StateKind::Flashing));
             assert!(matches!(to, Some(StateKind::Cancelled | StateKind::Superseded)));
+        }
+        Effect::GrantTransfer(update) => {
+            assert_eq!(kinds(update).1, Some(StateKind::Flashing));
+            assert!(once);
         }
         Effect::DropConnection(update) => assert_eq!(kinds(update).0, kinds(update).1),
         Effect::CheckSources(update) => assert!(after.update(*update).is_some()),

@@ -53,8 +53,8 @@ fn the_timeline_tells_the_whole_story_in_order() {
 fn nothing_is_flashed_again_after_the_confirmation() {
     let (mut lab, id) = Lab::at(StateKind::Confirming);
     lab.after(5).seen("sleepy", Some(NEW));
-    for hash in [Some(OLD), Some(NEW), None] {
-        lab.after(60).seen("sleepy", hash);
+    for hash in [Some(NEW), Some(OLD), None] {
+        lab.after(100).seen("sleepy", hash);
         assert_eq!(lab.effects, [], "no effect of a later wake");
         lab.connected(id);
         assert_eq!(lab.effects, [Effect::DropConnection(id)]);

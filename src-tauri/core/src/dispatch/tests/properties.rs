@@ -41,6 +41,7 @@ enum Step {
 struct Ending {
     build: Result<Build, ()>,
     changes: Vec<SourceChange>,
+    captured: bool,
     announced: bool,
     outcome: FlashOutcome,
 }
@@ -167,6 +168,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => id().prop_map(|update| Input::Unreachable { update }),
         1 => name().prop_map(|name| Input::Silent { name: name.to_owned() }),
         1 => id().prop_map(|update| Input::ImageLost { update, problem: problem() }),
+        1 => id().prop_map(|update| Input::Captured { update }),
         1 => id().prop_map(Input::AboutToComplete),
         1 => (id(), outcome()).prop_map(|(update, outcome)| Input::FlashEnded { update, outcome }),
         5 => Just(Input::Tick),
@@ -175,8 +177,14 @@ fn input() -> impl Strategy<Value = Input> {
 
 fn ending() -> impl Strategy<Value = Ending> {
     let result = prop_oneof![6 => build().prop_map(Ok), 1 => Just(Err(()))];
-    (result, changes(), any::<bool>(), outcome()).prop_map(
-        |(build, changes, announced, outcome)| Ending { build, changes, announced, outcome },
+    (result, changes(), any::<bool>(), any::<bool>(), outcome()).prop_map(
+        |(build, changes, captured, announced, outcome)| Ending {
+            build,
+            changes,
+            captured,
+            announced,
+            outcome,
+        },
     )
 }
 
@@ -267,7 +275,11 @@ impl Engine {
                 };
                 self.happen(Input::BuildEnded { update, result });
             }
+            Effect::GrantTransfer(_) => {}
             Effect::StartFlash { update, .. } => {
+                if how.captured {
+                    self.happen(Input::Captured { update });
+                }
                 if how.announced {
                     self.happen(Input::AboutToComplete(update));
                 }

@@ -223,6 +223,8 @@ export type DeviceView = {
 	deployedHash: ConfigHash | null,
 	/**  Known to use deep sleep. */
 	deepSleep: boolean,
+	/**  When it wakes. `None`: nothing is known about that, or it doesn't sleep. */
+	wake: WakeView | null,
 	/**  Its sources differ from what runs on it. */
 	modified: boolean,
 	/**  The ESPHome that is here builds something newer than what runs, or the sources are modified. */
@@ -416,6 +418,17 @@ export type Refusal = {
 	problem: Problem,
 };
 
+/**  What kind of schedule a device has. */
+export type Rhythm = 
+/**  It wakes after about the same time again and again. */
+"regular" | 
+/**  Its wakes follow no period: a button, a movement. */
+"irregular" | 
+/**  A first guess: what its configuration says. */
+"configured" | 
+/**  Too little is known. */
+"unknown";
+
 /**  The user's choices, kept in the store. */
 export type Settings = {
 	/**  The directory of ESPHome's YAML files; `None` until the user has chosen one. */
@@ -504,6 +517,8 @@ export type Status = {
 	store: Problem | null,
 	/**  Why the network can't be watched, when it can't. */
 	network: Problem | null,
+	/**  Other tools that are about to update the same devices. */
+	otherTools: Problem[],
 	/**  Whether no new build and no new flash is begun. */
 	paused: boolean,
 	/**  How many updates are where. */
@@ -611,7 +626,9 @@ acknowledged: boolean } |
 /**  When it was known. */
 at: Timestamp; 
 /**  How it was known. */
-how: InstalledHow } | 
+how: InstalledHow; 
+/**  Whether it is still watched that the device doesn't go back to its old firmware. */
+watched: boolean } | 
 /**  It ended without success. */
 { kind: "failed"; 
 /**  When. */
@@ -649,6 +666,22 @@ export type UpdateView = {
 	wantedHash: ConfigHash | null,
 	/**  The ESPHome that built it. */
 	wantedVersion: string | null,
+};
+
+/**  When a device wakes, as far as it is known. */
+export type WakeView = {
+	/**  What kind of schedule it has. */
+	rhythm: Rhythm,
+	/**  The usual time between two wakes. */
+	periodSeconds: number | null,
+	/**  How much earlier or later than expected it may be. */
+	jitterSeconds: number | null,
+	/**  The middle of the next expected wake. `None`: nothing tells. */
+	next: Timestamp | null,
+	/**  It should have woken, and hasn't. */
+	overdue: boolean,
+	/**  How long it is usually awake. */
+	windowSeconds: number | null,
 };
 
 /* Tauri Specta runtime */

@@ -1,0 +1,97 @@
+//! After the installation: whether the new firmware stays.
+//!
+//! A bootloader with rollback goes back to the old firmware when the new one ends before it was marked as good,
+//! and firmware before ESPHome 2026.8 is marked only after it has run for a minute. A device that sleeps sooner
+//! runs its old firmware in its next wake.
+
+use core::time::Duration;
+
+use crate::device::Sighting;
+use crate::time::Timestamp;
+use crate::update::{Delivery, InstalledHow, RollbackWatch, UpdateId, UpdateState};
+
+use super::Dispatch;
+use super::network::{Word, is_fresh, rolled_back, word};
+
+/// A device that runs the new firmware for so long without sleeping keeps it (ESPHome marks it after 60 s).
+const STAYS_AFTER: Duration = Duration::from_secs(90);
+
+/// Whether the firmware of an update that is installed now has to show that it stays.
+pub(super) fn rollback_watch(how: InstalledHow, delivery: &Delivery) -> RollbackWatch {
+    match how {
+        InstalledHow::Confirmed | InstalledHow::Returned => RollbackWatch::Watched,
+        // An attempt whose end nobody saw may have brought it.
+        InstalledHow::AlreadyRunning if delivery.attempts > 0 => RollbackWatch::Watched,
+        InstalledHow::AlreadyRunning => RollbackWatch::Over,
+    }
+}
+
+impl Dispatch {
+    /// What a device says for which an update was installed.
+    pub(super) fn watch_rollback(&mut self, sighting: &Sighting, now: Timestamp) {
+        if !is_fresh(sighting) {
+            return;
+        }
+        for id in self.watched_ids(&sighting.name) {
+            let Some(update) = self.updates.get(&id) else { continue };
+            let UpdateState::Installed { delivery, at, .. } = &update.state else { continue };
+            let at = *at;
+            match word(&delivery.build, sighting) {
+                // Whatever else it runs now, somebody has installed.
+                Word::Other if !self.ran_before(id, sighting) => {
+                    self.end_watch(id, now, "The device runs another firmware now.");
+                }
+                Word::Other => {
+                    let problem = rolled_back(&delivery.build, sighting);
+                    self.fail(id, problem, true, now);
+                }
+                Word::Wanted if self.has_stayed(&sighting.name, at, now) => {
+                    self.end_watch(id, now, "The new firmware has stayed on the device.");
+                }
+                Word::Silent if self.has_woken_since(&sighting.name, at) => {
+                    self.end_watch(id, now, "The device woke again; it doesn't say what it runs.");
+                }
+                Word::Wanted | Word::Silent => {}
+            }
+        }
+    }
+
+    /// The updates of a device whose firmware is watched, and that no newer one has replaced.
+    fn watched_ids(&self, name: &str) -> Vec<UpdateId> {
+        let watched = self.updates.values().filter(|update| {
+            let watched = matches!(
+                update.state,
+                UpdateState::Installed { watch: RollbackWatch::Watched, .. }
+            );
+            watched && update.is_for(name)
+        });
+        let newest = |update: &&crate::update::Update| {
+            self.shown_update(&update.device).is_some_and(|shown| shown.id == update.id)
+        };
+        watched.filter(newest).map(|update| update.id).collect()
+    }
+
+    /// Whether the device says that it runs what it ran before the update.
+    fn ran_before(&self, id: UpdateId, sighting: &Sighting) -> bool {
+        let known = self.updates.get(&id).map(|update| update.known_hashes.as_slice());
+        sighting.config_hash.is_none_or(|seen| known.unwrap_or_default().contains(&seen))
+    }
+
+    fn has_stayed(&self, name: &str, installed: Timestamp, now: Timestamp) -> bool {
+        self.has_woken_since(name, installed) || now.since(installed) >= STAYS_AFTER
+    }
+
+    fn has_woken_since(&self, name: &str, installed: Timestamp) -> bool {
+        let last = self.heard.get(name).and_then(|heard| heard.wakes.last());
+        last.is_some_and(|wake| wake.at > installed)
+    }
+
+    fn end_watch(&mut self, id: UpdateId, now: Timestamp, text: &str) {
+        if let Some(update) = self.change(id) {
+            if let UpdateState::Installed { watch, .. } = &mut update.state {
+                *watch = RollbackWatch::Over;
+            }
+            update.note(now, text);
+        }
+    }
+}

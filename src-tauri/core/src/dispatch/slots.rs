@@ -1,0 +1,91 @@
+//! Who may transfer. Connections to sleepers are opened without limit, since a device that has been
+//! authenticated can't sleep any more; their images are sent a few at a time.
+
+use core::cmp::Reverse;
+use core::time::Duration;
+
+use crate::time::Timestamp;
+use crate::update::{StateKind, Update, UpdateId, UpdateState};
+
+use super::{Dispatch, Effect};
+
+/// A device that is held gives up after 105 s (ESPHome's data timeout). One that has been held for this long
+/// comes before all others.
+pub const HELD_LONG: Duration = Duration::from_secs(60);
+
+/// A device that is held, or to which an image is being sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    /// Since when it is held.
+    since: Timestamp,
+    /// Its image is being sent.
+    granted: bool,
+}
+
+impl Dispatch {
+    /// The gate has opened and the device is held: it waits for its image.
+    pub(super) fn captured(&mut self, id: UpdateId, now: Timestamp) {
+        let Some(update) = self.updates.get(&id) else { return };
+        let UpdateState::Flashing { started_at, .. } = &update.state else { return };
+        let (name, since) = (update.name.clone(), *started_at);
+        self.slots.entry(id).or_insert(Slot { since: now, granted: false });
+        self.heard.entry(name.clone()).or_default();
+        self.begin_wake(&name, since);
+        self.alive(&name, now);
+    }
+
+    /// Whether a connection to the device of this update is wanted now. A device that doesn't sleep is still
+    /// there later, and holding it would only keep it from its work.
+    pub(super) fn may_hold(&self, update: &Update) -> bool {
+        self.sleeps(&update.device, &update.name)
+            || self.count(StateKind::Flashing) < usize::from(self.settings.max_flashes)
+    }
+
+    /// Lets the most urgent devices that are held have their images, as far as the limit allows.
+    pub(super) fn fill_transfer_slots(&mut self, now: Timestamp) {
+        let updates = &self.updates;
+        self.slots.retain(|id, _| {
+            updates.get(id).is_some_and(|update| update.state.kind() == StateKind::Flashing)
+        });
+        let free = usize::from(self.settings.max_flashes).saturating_sub(self.granted());
+        let held = self.slots.iter().filter(|(_, slot)| !slot.granted);
+        let mut held: Vec<_> =
+            held.map(|(id, slot)| (self.transfer_rank(*id, slot.since, now), *id)).collect();
+        held.sort_unstable();
+        for (_, id) in held.into_iter().take(free) {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.granted = true;
+                self.decision.effects.push(Effect::GrantTransfer(id));
+            }
+        }
+    }
+
+    /// How many images are being sent.
+    pub(super) fn granted(&self) -> usize {
+        self.slots.values().filter(|slot| slot.granted).count()
+    }
+
+    /// The least comes first: who has been held for long, then the shortest windows, then who sleeps, then who
+    /// has been held longest.
+    fn transfer_rank(
+        &self,
+        id: UpdateId,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> (Reverse<bool>, Duration, Reverse<bool>, Timestamp) {
+        let long = now.since(since) >= HELD_LONG;
+        let update = self.updates.get(&id);
+        let window = update.and_then(|update| self.window(&update.name));
+        let sleeps = update.is_some_and(|update| self.sleeps(&update.device, &update.name));
+        // Among those that have been held for long, only that counts.
+        let window = if long { Duration::ZERO } else { window.unwrap_or(Duration::MAX) };
+        (Reverse(long), window, Reverse(sleeps || long), since)
+    }
+
+    /// Takes back a grant that could not be given.
+    pub(super) fn take_back_grant(&mut self, id: UpdateId) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.granted = false;
+        }
+    }
+}
