@@ -242,6 +242,8 @@ impl Supervisor {
         }
         radio(&lan::link_script(&self.options.interface, false)).await?;
         self.device.power_off().await?;
+        // The kernel would go on repeating the last words of a device that is gone.
+        radio("ss --kill --tcp --all >/dev/null").await?;
         self.awake = false;
         Ok(())
     }

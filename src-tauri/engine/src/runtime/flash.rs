@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::device::{DeviceId, Source};
+use wakeflash_core::device::{DeviceId, SightingKind, Source};
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::{
-    self as core_gate, Evidence, Expectation, Judgement, LiteralAddress, Session,
+    self as core_gate, Evidence, Expectation, Heard, Judgement, LiteralAddress, Session,
 };
 use wakeflash_core::ota::{self, FailureClass, PreparedImage, Step};
 use wakeflash_core::update::{
@@ -37,6 +38,11 @@ const TURN_PATIENCE: Duration = Duration::from_secs(95);
 
 /// Why a device was let go again.
 const TOO_MANY: &str = "too many other devices were taking their updates at the same time";
+
+/// A device that speaks after its transfer stood still for so long has restarted: its connection died with its
+/// power, and TCP might take a minute to find out. A device that is only hard to reach would have to be heard and
+/// take nothing meanwhile; to begin its transfer again does no harm.
+const STANDSTILL: Duration = Duration::from_secs(2);
 
 /// What the gate has found.
 #[derive(Clone, Copy)]
@@ -186,8 +192,9 @@ impl Job {
             progress,
         };
         let shown = shown.clone();
-        let flash = flasher::flash(stream, request, hooks, cancel);
-        let error = match self.while_showing(flash, shown).await {
+        let restarted = cancel.child_token();
+        let flash = flasher::flash(stream, request, hooks, restarted.clone());
+        let error = match self.while_showing(flash, shown, &restarted).await {
             Ok(report) => {
                 tracing::info!("update {} of {}: {report:?}", self.update, self.device);
                 return Some(FlashOutcome::Acknowledged);
@@ -204,6 +211,9 @@ impl Job {
         match word {
             Err(refused) => Some(refused),
             Ok(Pass::AlreadyRunning) => Some(FlashOutcome::AlreadyRunning),
+            Ok(Pass::Open) if restarted.is_cancelled() && !cancel.is_cancelled() => {
+                Some(cut_by_restart(&error))
+            }
             Ok(Pass::Open) => failed(&error),
         }
     }
@@ -304,26 +314,59 @@ impl Job {
         recorded.await.map_err(|_| ended())?
     }
 
+    /// Tells of the progress; cancels `restarted` when the device has lost the transfer.
     async fn while_showing<T>(
         &self,
         flash: impl Future<Output = T>,
         mut shown: watch::Receiver<ota::Progress>,
+        restarted: &CancellationToken,
     ) -> T {
         let mut period = tokio::time::interval(PROGRESS_PERIOD);
         let mut flash = std::pin::pin!(flash);
+        let (_, mut heard) = self.hearing.listen(self.peer);
+        let mut moved = Instant::now();
         loop {
             tokio::select! {
                 result = &mut flash => return result,
                 _ = period.tick() => {
                     if shown.has_changed().unwrap_or(false) {
+                        moved = Instant::now();
                         let progress = shown_progress(&shown.borrow_and_update());
                         // A full channel means that the loop has more important things to do.
                         let _ = self.reports.try_send(Report::FlashWent { update: self.update, progress });
                     }
                 }
+                // Missed packets are no harm: the next one comes soon.
+                Ok(packet) = heard.recv() => {
+                    let sending = shown.borrow().step >= Step::Transfer;
+                    let wanted = self.expectation.wanted_hash;
+                    let installed = wanted.is_some() && packet.sighting.config_hash == wanted;
+                    let stands = installed || moved.elapsed() >= STANDSTILL;
+                    if sending && stands && self.is_of_the_device(&packet) {
+                        tracing::info!("{} has restarted in its transfer", self.device);
+                        restarted.cancel();
+                    }
+                }
             }
         }
     }
+
+    fn is_of_the_device(&self, packet: &Heard) -> bool {
+        let sighting = &packet.sighting;
+        let here = packet.sender == self.peer || sighting.addresses.contains(&self.peer);
+        let names = [Some(&self.expectation.name), self.expectation.other_name.as_ref()];
+        let named =
+            names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(&sighting.name));
+        here && named && sighting.kind == SightingKind::Alive && sighting.source == Source::Packet
+    }
+}
+
+/// What came of a flash whose device has restarted in the middle.
+fn cut_by_restart(error: &FlashError) -> FlashOutcome {
+    let unknown = matches!(error, FlashError::Ota(ota) if ota.outcome_unknown());
+    let class = if unknown { FailureClass::OutcomeUnknown } else { FailureClass::RetryNow };
+    let message = "The device has restarted in the middle of the transfer.";
+    FlashOutcome::Failed { class, problem: Problem::new("flash.restarted", message) }
 }
 
 fn shown_progress(progress: &ota::Progress) -> Progress {
