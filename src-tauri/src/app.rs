@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tauri::{AppHandle, Manager, RunEvent, WindowEvent};
 use wakeflash_core::error::Problem;
-use wakeflash_core::tray::{TrayIcon, TrayView};
+use wakeflash_core::settings::Language;
+use wakeflash_core::tray::TrayView;
 use wakeflash_engine::runtime::{self, Engine, EngineOptions};
 
 use crate::cli::Cli;
@@ -14,7 +15,7 @@ use crate::notify::Notifier;
 use crate::paths::Paths;
 use crate::state::AppState;
 use crate::tasks::Tasks;
-use crate::{commands, events, logging, notify, signals, tray, tray_host, window};
+use crate::{commands, events, language, logging, notify, signals, tray, tray_host, window};
 
 /// How long the engine has to end builds and transfers.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
@@ -102,8 +103,9 @@ fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, ru
     match handle {
         Ok(handle) => {
             tasks.spawn(events::forward(app.clone(), handle.clone()));
-            tasks.spawn(notify::deliver(app.clone(), notifications));
-            if let Some(icon) = tray::build(app, TrayView::empty(TrayIcon::Idle, "Starting")) {
+            tasks.spawn(notify::deliver(app.clone(), handle.clone(), notifications));
+            if let Some(icon) = tray::build(app, TrayView::starting(language::of(Language::System)))
+            {
                 app.state::<AppState>().set_tray(icon);
                 tasks.spawn(tray_host::watch(app.clone()));
                 tasks.spawn(tray::follow(app.clone(), handle));
@@ -144,7 +146,9 @@ fn handle(app: &AppHandle, event: RunEvent, running: &Running) {
             window::close_requested(app, &api);
         }
         RunEvent::WindowEvent { event: WindowEvent::Destroyed, .. } => {
-            app.state::<AppState>().page.gone();
+            let state = app.state::<AppState>();
+            state.page.gone();
+            state.quit.settled();
         }
         RunEvent::Exit => tauri::async_runtime::block_on(end(running)),
         _ => {}

@@ -9,6 +9,7 @@ use wakeflash_core::settings::Settings;
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{
     BuildLog, ConfigDirCandidate, InstallPlan, Refusal, Snapshot, UpdateDetails, UpdateRecord,
+    WakeRecord,
 };
 
 use crate::events::{CloseRequested, EngineEvent, OpenDevice, QuitRequested};
@@ -57,6 +58,7 @@ pub(crate) fn api() -> Builder<Wry> {
             cancel_many,
             plan,
             history,
+            wakes,
             set_address,
             set_paused,
             build_log,
@@ -160,6 +162,13 @@ async fn plan(app: State<'_, AppState>, devices: Vec<DeviceId>) -> Result<Instal
 #[specta::specta]
 async fn history(app: State<'_, AppState>, device: DeviceId) -> Result<Vec<UpdateRecord>, Problem> {
     app.engine()?.history(device).await
+}
+
+/// The wakes of a device that were seen, newest last; at most 200.
+#[tauri::command]
+#[specta::specta]
+async fn wakes(app: State<'_, AppState>, device: DeviceId) -> Result<Vec<WakeRecord>, Problem> {
+    app.engine()?.wakes(device).await
 }
 
 /// Where the user says that a device is; null: nothing is said any more.

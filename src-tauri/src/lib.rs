@@ -3,16 +3,16 @@
 mod app;
 mod autostart;
 pub mod cli;
-#[cfg(target_os = "linux")]
-mod clicks;
 mod commands;
 mod desktop;
 mod events;
+mod language;
 mod logging;
 mod notify;
 mod page;
 mod paths;
 mod preferences;
+mod quit;
 mod signals;
 mod state;
 mod tasks;

@@ -1,22 +1,40 @@
-//! Desktop notifications, and the window that a click on one opens.
+//! Desktop notifications: what the engine tells is gathered, shown in the user's language, and answered by
+//! the buttons.
 
-use notify_rust::Notification as Desktop;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod other;
+
+use std::time::Duration;
+
 use tauri::AppHandle;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
+use wakeflash_core::device::DeviceId;
+use wakeflash_core::notification::{Button, Gatherer, Showing, Shown};
+use wakeflash_core::settings::Language;
 use wakeflash_core::view::Notification;
-use wakeflash_engine::handle::Shell;
+use wakeflash_core::words::Lang;
+use wakeflash_engine::handle::{Handle, Shell};
+
+use crate::events::OpenDevice;
+use crate::{language, page, window};
 
 #[cfg(target_os = "linux")]
-use crate::clicks::{Clicks, listen};
-use crate::commands::NotificationServer;
-use crate::window;
+use linux::Daemon;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::server;
+#[cfg(not(target_os = "linux"))]
+use other::Daemon;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use other::server;
 
 /// How many notifications may wait for a slow daemon.
-const WAITING: usize = 64;
+const WAITING: usize = 1_024;
 const APP_NAME: &str = "Wakeflash";
-/// How long the notification daemon has to say what it can.
-#[cfg(target_os = "linux")]
-const ASKING: std::time::Duration = std::time::Duration::from_secs(1);
+/// Longer than anything waits.
+const FAR: Duration = Duration::from_secs(3_600);
 
 /// What the engine hands its notifications to.
 pub(crate) struct Notifier {
@@ -40,100 +58,83 @@ impl Shell for Notifier {
     }
 }
 
+/// A button that was clicked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Click {
+    button: Button,
+    /// `None`: the notification was about many.
+    device: Option<DeviceId>,
+    /// The device's update ended badly: what its log says is of interest.
+    failed: bool,
+}
+
 /// Shows what arrives, until the engine is gone.
-#[cfg(target_os = "linux")]
-pub(crate) async fn deliver(app: AppHandle, mut waiting: mpsc::Receiver<Notification>) {
-    let mut failures = Failures::default();
-    let mut clicks = Clicks::default();
-    let mut signals = listen().await;
+pub(crate) async fn deliver(
+    app: AppHandle,
+    engine: Handle,
+    mut waiting: mpsc::Receiver<Notification>,
+) {
+    let mut gatherer = Gatherer::default();
+    let mut daemon = Daemon::connect().await;
+    let began = Instant::now();
     loop {
+        let due = gatherer.deadline().map_or(Instant::now() + FAR, |deadline| began + deadline);
         tokio::select! {
             notification = waiting.recv() => {
                 let Some(notification) = notification else { return };
-                tracing::info!("notification: {}", notification.title);
-                match desktop(&notification).show_async().await {
-                    Ok(handle) => {
-                        failures.over();
-                        if clicks.shown(handle) {
-                            window::show(&app);
-                        }
-                    }
-                    Err(error) => failures.log(&error),
+                gatherer.add(notification, began.elapsed());
+            }
+            () = tokio::time::sleep_until(due) => {
+                let showing = gatherer.due(began.elapsed());
+                if !showing.is_empty() {
+                    show(&mut daemon, &engine, showing).await;
                 }
             }
-            signal = signals.next() => {
-                if clicks.signal(signal) {
-                    window::show(&app);
-                }
+            click = daemon.clicked() => answer(&app, &engine, click).await,
+        }
+    }
+}
+
+async fn show(daemon: &mut Daemon, engine: &Handle, showing: Vec<Showing>) {
+    let lang = match engine.snapshot().await {
+        Ok(snapshot) => language::of(snapshot.settings.language),
+        // It is ending; what is to be said is said.
+        Err(_) => language::of(Language::System),
+    };
+    for step in showing {
+        match step {
+            Showing::Show(shown) => {
+                log(&shown, lang);
+                daemon.show(&shown, lang).await;
             }
+            Showing::Close(device) => daemon.close(&device).await,
+            Showing::Forget => daemon.forget_group(),
         }
     }
 }
 
-/// Shows what arrives, until the engine is gone.
-#[cfg(not(target_os = "linux"))]
-pub(crate) async fn deliver(_app: AppHandle, mut waiting: mpsc::Receiver<Notification>) {
-    let mut failures = Failures::default();
-    while let Some(notification) = waiting.recv().await {
-        tracing::info!("notification: {}", notification.title);
-        let shown = tokio::task::spawn_blocking(move || desktop(&notification).show()).await;
-        match shown {
-            Ok(Ok(_)) => failures.over(),
-            Ok(Err(error)) => failures.log(&error),
-            Err(error) => failures.log(&error),
-        }
+fn log(shown: &Shown, lang: Lang) {
+    let text = shown.text(lang, true);
+    tracing::info!("notification: {}", text.title);
+}
+
+async fn answer(app: &AppHandle, engine: &Handle, click: Click) {
+    let Some(device) = click.device else { return window::show(app) };
+    let done = match click.button {
+        Button::Open => return open(app, device, click.failed),
+        Button::ShowLog => return open(app, device, true),
+        Button::Retry => engine.retry(device.clone()).await.map(drop),
+        Button::Rebuild => engine.rebuild(device.clone()).await,
+    };
+    if let Err(problem) = done {
+        tracing::warn!("{:?} of {device} by a notification: {problem}", click.button);
+        // The window shows how it stands.
+        open(app, device, false);
     }
 }
 
-/// What shows notifications here.
-#[cfg(target_os = "linux")]
-pub(crate) async fn server() -> NotificationServer {
-    let asked = tokio::time::timeout(ASKING, capabilities()).await;
-    match asked.unwrap_or_else(|_| Err(zbus::Error::Failure("no answer".to_owned()))) {
-        Ok(capabilities) => NotificationServer {
-            present: true,
-            actions: capabilities.iter().any(|capability| capability == "actions"),
-        },
-        Err(error) => {
-            tracing::debug!("nothing shows notifications: {error}");
-            NotificationServer::default()
-        }
-    }
-}
-
-#[cfg(target_os = "linux")]
-async fn capabilities() -> zbus::Result<Vec<String>> {
-    const NAME: &str = "org.freedesktop.Notifications";
-    let connection = zbus::Connection::session().await?;
-    let path = "/org/freedesktop/Notifications";
-    let reply =
-        connection.call_method(Some(NAME), path, Some(NAME), "GetCapabilities", &()).await?;
-    reply.body().deserialize()
-}
-
-/// What shows notifications here.
-#[cfg(not(target_os = "linux"))]
-pub(crate) async fn server() -> NotificationServer {
-    NotificationServer { present: true, actions: false }
-}
-
-fn desktop(notification: &Notification) -> Desktop {
-    let mut shown = Desktop::new();
-    shown
-        .appname(APP_NAME)
-        .summary(&notification.title)
-        .body(&plain(&notification.body))
-        .icon("wakeflash");
-    #[cfg(target_os = "linux")]
-    shown
-        .action("default", "Open Wakeflash")
-        .hint(notify_rust::Hint::DesktopEntry(APP_NAME.to_owned()));
-    shown
-}
-
-/// The body as it is meant: daemons read it as markup, and names of devices can hold anything.
-fn plain(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+fn open(app: &AppHandle, device: DeviceId, show_log: bool) {
+    page::tell(app, page::Message::Open(OpenDevice { device, show_log }));
 }
 
 /// Says once that there are no notifications, not at each of them.

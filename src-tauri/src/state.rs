@@ -7,6 +7,7 @@ use wakeflash_engine::handle::Handle;
 
 use crate::page::Page;
 use crate::paths::Paths;
+use crate::quit::Question;
 use crate::tray::Tray;
 
 /// What Tauri keeps for the commands.
@@ -17,6 +18,8 @@ pub(crate) struct AppState {
     engine: Result<Handle, Problem>,
     /// What the window is told.
     pub(crate) page: Page,
+    /// Whether to quit is being asked.
+    pub(crate) quit: Question,
     tray: OnceLock<Tray>,
 }
 
@@ -24,7 +27,13 @@ impl AppState {
     /// With an engine, or with the reason why there is none.
     #[must_use]
     pub(crate) fn new(paths: Paths, engine: Result<Handle, Problem>) -> Self {
-        Self { paths, engine, page: Page::default(), tray: OnceLock::new() }
+        Self {
+            paths,
+            engine,
+            page: Page::default(),
+            quit: Question::default(),
+            tray: OnceLock::new(),
+        }
     }
 
     /// The engine.

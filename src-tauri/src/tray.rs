@@ -2,23 +2,30 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tauri::image::Image;
 use tauri::menu::{Menu, MenuBuilder, MenuEvent, MenuItemBuilder};
 use tauri::tray::{TrayIcon, TrayIconBuilder, TrayIconEvent};
 use tauri::{AppHandle, Manager, Wry};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use wakeflash_core::tray::{TrayIcon as Picture, TrayView, concerns_tray, tray_view};
+use wakeflash_core::time::Timestamp;
+use wakeflash_core::tray::{
+    TrayAction, TrayIcon as Picture, TrayItem, TrayView, concerns_tray, tray_view,
+};
+use wakeflash_core::view::Envelope;
 use wakeflash_engine::handle::Handle;
 
+use crate::events::OpenDevice;
 use crate::state::AppState;
-use crate::{tray_host, window};
+use crate::{language, page, quit, tray_host, window};
 
-const OPEN: &str = "open";
-const QUIT: &str = "quit";
 /// How long changes are gathered before the tray is drawn again.
 const GATHER: Duration = Duration::from_millis(200);
+
+/// How old the times till the next wakes may be.
+const PERIOD: Duration = Duration::from_secs(30);
 
 /// The tray icon.
 pub(crate) struct Tray {
@@ -51,14 +58,26 @@ impl Tray {
             // The label stands beside the icon, where the desktop shows labels at all.
             self.icon.set_title(Some(view.title.as_deref().unwrap_or_default()))?;
         }
-        if (&view.summary, &view.waiting) != (&shown.summary, &shown.waiting) {
+        if view.menu != shown.menu {
             self.icon.set_menu(Some(menu(app, &view)?))?;
         }
-        if view != *shown {
-            self.icon.set_tooltip(Some(format!("Wakeflash: {}", view.summary)))?;
+        if view.tooltip != shown.tooltip {
+            self.icon.set_tooltip(Some(&view.tooltip))?;
         }
         *shown = view;
         Ok(())
+    }
+
+    /// What a line of the menu that is shown does.
+    fn action(&self, line: &str) -> Option<TrayAction> {
+        let shown = match self.shown.lock() {
+            Ok(shown) => shown,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        shown.menu.iter().find_map(|item| match item {
+            TrayItem::Line(_, action) if key(action) == line => Some(action.clone()),
+            TrayItem::Line(..) | TrayItem::Text(_) | TrayItem::Separator => None,
+        })
     }
 }
 
@@ -100,29 +119,76 @@ fn try_build(app: &AppHandle, view: &TrayView) -> tauri::Result<TrayIcon<Wry>> {
 }
 
 fn chosen(app: &AppHandle, event: MenuEvent) {
-    match event.id().as_ref() {
-        OPEN => window::show(app),
-        QUIT => app.exit(0),
-        other => tracing::warn!("the tray menu has no item {other:?}"),
+    let state = app.state::<AppState>();
+    let action = state.tray().and_then(|tray| tray.action(event.id().as_ref()));
+    match action {
+        Some(TrayAction::Open) => window::show(app),
+        Some(TrayAction::Quit) => quit::asked(app),
+        Some(TrayAction::OpenDevice(device)) => {
+            let open = OpenDevice { device, show_log: false };
+            page::tell(app, page::Message::Open(open));
+        }
+        Some(TrayAction::Pause) => set_paused(app, true),
+        Some(TrayAction::Resume) => set_paused(app, false),
+        // The line was there a moment ago.
+        None => tracing::debug!("the tray menu has no line {:?} any more", event.id().as_ref()),
+    }
+}
+
+fn set_paused(app: &AppHandle, paused: bool) {
+    let Ok(engine) = app.state::<AppState>().engine().cloned() else { return };
+    tauri::async_runtime::spawn(async move {
+        if let Err(problem) = engine.set_paused(paused).await {
+            tracing::error!("pausing by the tray's menu: {problem}");
+        }
+    });
+}
+
+/// Names a line of the menu; a menu that was opened before a change still means what it said.
+fn key(action: &TrayAction) -> String {
+    match action {
+        TrayAction::Open => "open".to_owned(),
+        TrayAction::Quit => "quit".to_owned(),
+        TrayAction::Pause => "pause".to_owned(),
+        TrayAction::Resume => "resume".to_owned(),
+        TrayAction::OpenDevice(device) => format!("device:{device}"),
     }
 }
 
 fn menu(app: &AppHandle, view: &TrayView) -> tauri::Result<Menu<Wry>> {
     let mut menu = MenuBuilder::new(app);
-    for line in std::iter::once(&view.summary).chain(&view.waiting) {
-        // An ampersand would mark the next letter as the item's shortcut.
-        let line = line.replace('&', "&&");
-        menu = menu.item(&MenuItemBuilder::new(line).enabled(false).build(app)?);
+    // An ampersand would mark the next letter as the item's shortcut.
+    let plain = |text: &str| text.replace('&', "&&");
+    for item in &view.menu {
+        menu = match item {
+            TrayItem::Text(text) => {
+                menu.item(&MenuItemBuilder::new(plain(text)).enabled(false).build(app)?)
+            }
+            // Two lines may lead to the same place; Tauri wants other names for them, which nobody reads.
+            TrayItem::Line(text, action) => menu.text(key(action), plain(text)),
+            TrayItem::Separator => menu.separator(),
+        };
     }
-    menu.separator().text(OPEN, "Open Wakeflash").text(QUIT, "Quit").build()
+    menu.build()
 }
 
 fn picture(which: Picture) -> tauri::Result<Image<'static>> {
     Image::from_bytes(match which {
-        Picture::Idle => include_bytes!("../../icons/tray-idle.png"),
-        Picture::Waiting => include_bytes!("../../icons/tray-waiting.png"),
-        Picture::Working => include_bytes!("../../icons/tray-working.png"),
-        Picture::Attention => include_bytes!("../../icons/tray-attention.png"),
+        Picture::Idle => include_bytes!("../../icons/tray/idle.png"),
+        Picture::Waiting(count) => match count {
+            0 | 1 => include_bytes!("../../icons/tray/waiting-1.png"),
+            2 => include_bytes!("../../icons/tray/waiting-2.png"),
+            3 => include_bytes!("../../icons/tray/waiting-3.png"),
+            4 => include_bytes!("../../icons/tray/waiting-4.png"),
+            5 => include_bytes!("../../icons/tray/waiting-5.png"),
+            6 => include_bytes!("../../icons/tray/waiting-6.png"),
+            7 => include_bytes!("../../icons/tray/waiting-7.png"),
+            8 => include_bytes!("../../icons/tray/waiting-8.png"),
+            9 => include_bytes!("../../icons/tray/waiting-9.png"),
+            10.. => include_bytes!("../../icons/tray/waiting-more.png"),
+        },
+        Picture::Working => include_bytes!("../../icons/tray/working.png"),
+        Picture::Attention => include_bytes!("../../icons/tray/attention.png"),
     })
 }
 
@@ -131,20 +197,40 @@ pub(crate) async fn follow(app: AppHandle, engine: Handle) {
     let mut events = engine.subscribe();
     loop {
         match engine.snapshot().await {
-            Ok(snapshot) => draw(&app, tray_view(&snapshot)),
+            Ok(snapshot) => {
+                let lang = language::of(snapshot.settings.language);
+                draw(&app, tray_view(&snapshot, lang, now()));
+            }
             Err(problem) => return tracing::debug!("the tray icon stays as it is: {problem}"),
         }
-        loop {
-            match events.recv().await {
-                Ok(envelope) if !concerns_tray(&envelope.event) => {}
-                Ok(_) | Err(RecvError::Lagged(_)) => break,
-                Err(RecvError::Closed) => return,
-            }
+        if !changed(&mut events).await {
+            return;
         }
         tokio::time::sleep(GATHER).await;
         // What happened meanwhile is in the snapshot that is asked for next.
         events = engine.subscribe();
     }
+}
+
+/// Waits for a reason to draw again: something changed, or the next wakes came nearer. `false`: it is over.
+async fn changed(events: &mut Receiver<Envelope>) -> bool {
+    let later = tokio::time::sleep(PERIOD);
+    tokio::pin!(later);
+    loop {
+        tokio::select! {
+            () = &mut later => return true,
+            event = events.recv() => match event {
+                Ok(envelope) if !concerns_tray(&envelope.event) => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => return true,
+                Err(RecvError::Closed) => return false,
+            },
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(passed.as_millis().try_into().unwrap_or(i64::MAX))
 }
 
 fn draw(app: &AppHandle, view: TrayView) {

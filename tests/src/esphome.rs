@@ -84,6 +84,18 @@ impl Esphome {
         &self.program
     }
 
+    /// The Python that ESPHome runs in: it has ESPHome's modules and those that ESPHome depends on.
+    ///
+    /// # Errors
+    /// When there is none beside ESPHome.
+    pub fn python(&self) -> Result<PathBuf> {
+        let python = self.program.with_file_name("python");
+        if !python.is_file() {
+            bail!("no Python beside ESPHome: {}", python.display());
+        }
+        Ok(python)
+    }
+
     /// A PATH on which the tools that came with ESPHome (`ninja`) are found first.
     ///
     /// # Errors

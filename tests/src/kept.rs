@@ -63,6 +63,8 @@ const SCRIPT: &str = r#"#!/bin/sh
 set -eu
 real='@REAL@' cache='@CACHE@' version='@VERSION@'
 if [ "$1" = version ]; then echo "Version: $version"; exit 0; fi
+# Nothing to remember.
+if [ "$2" = upload ]; then exec "$real" "$@"; fi
 file=$3
 number=${file#@STEM@-} number=${number%.yaml}
 if [ "$file" = "@STEM@-$number.yaml" ] && [ "$number" != "@FIRST@" ]; then

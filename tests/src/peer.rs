@@ -19,7 +19,9 @@
 //! device would run. It reads its input in order and never more than it needs, like a device, and
 //! acknowledges every 8,192 bytes that came over the wire.
 
+mod noise;
 mod serve;
+mod web;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +33,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+pub use web::{WebFault, WebPeer, WebScript, play_web};
 
 /// How the device checks the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +80,8 @@ pub enum Stage {
     Greeting,
     /// After the features.
     Features,
+    /// The device's half of the Noise handshake. Skipped without a key.
+    Encryption,
     /// The request for a password, with its nonce. Skipped without a password.
     AuthRequest,
     /// The verdict on the password.
@@ -103,8 +109,11 @@ pub enum Fault {
     Reset,
     /// Says nothing more and takes nothing more, until the client goes away.
     Stall,
-    /// Sends these bytes and goes on as if they were its answer.
+    /// Sends these bytes and goes on as if they were its answer; each in a frame of its own, when the
+    /// connection is encrypted.
     Say(Vec<u8>),
+    /// Sends these bytes as they are, encrypted connection or not, and goes on.
+    Raw(Vec<u8>),
     /// Sends this byte for ever.
     Endless(u8),
     /// Goes on without an answer.
@@ -125,6 +134,12 @@ pub struct Script {
     pub password: String,
     /// What the device can do.
     pub features: Features,
+    /// The key, in base64, with which it offers Noise. It asks for no password then, like a device.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Whether it refuses clients without Noise.
+    #[serde(default)]
+    pub requires_key: bool,
     /// The length of the nonce; `None` is what the hash wants.
     pub nonce_length: Option<usize>,
     /// Block acknowledgements sent in excess, after the first one.
@@ -140,6 +155,8 @@ impl Default for Script {
             auth: Auth::Sha256,
             password: "hunter2".to_owned(),
             features: Features::DEFLATE,
+            key: None,
+            requires_key: false,
             nonce_length: None,
             extra_blocks: 0,
             faults: Vec::new(),
@@ -159,6 +176,8 @@ impl Script {
 /// What the device has seen.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
+    /// Whether the connection was encrypted.
+    pub encrypted: bool,
     /// The client's feature bits.
     pub client_features: Option<u8>,
     /// The type of the update, with the extended protocol.

@@ -58,6 +58,38 @@ async def to_code(config):
     cg.add_define("USE_LAB_ETHERNET")
 "#;
 
+/// `web_server:` doesn't validate for the host platform either. These have what an upload takes from the
+/// configuration and no code: a scripted device plays the web server.
+const WEB_SERVER_COMPONENT: &str = r#""""Lets firmware for the host platform say that it has a web server."""
+
+import esphome.config_validation as cv
+
+CONFIG_SCHEMA = cv.Schema(
+    {
+        cv.Optional("port", default=80): cv.port,
+        cv.Optional("auth"): {
+            cv.Required("username"): cv.string_strict,
+            cv.Required("password"): cv.string_strict,
+        },
+    }
+)
+
+
+async def to_code(config):
+    pass
+"#;
+
+const WEB_SERVER_OTA_COMPONENT: &str = r#""""Lets that web server take updates."""
+
+import esphome.config_validation as cv
+
+CONFIG_SCHEMA = cv.Schema({})
+
+
+async def to_code(config):
+    pass
+"#;
+
 /// The durations of a `deep_sleep:` block, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeepSleep {
@@ -80,6 +112,9 @@ pub struct DeviceYaml {
     pub api_port: Option<u16>,
     /// The OTA password; none leaves it out.
     pub password: Option<String>,
+    /// The port of `web_server:`, which then takes the firmware in place of `ota: platform: esphome` (see
+    /// [`COMPONENTS_DIR`]).
+    pub web_server: Option<u16>,
     /// Writes a `deep_sleep:` block (see [`COMPONENTS_DIR`]).
     pub deep_sleep: Option<DeepSleep>,
     /// `use_address`: where its uploads go (see [`COMPONENTS_DIR`]).
@@ -98,6 +133,7 @@ impl DeviceYaml {
             ota_port: 13_232,
             api_port: Some(6053),
             password: Some("hunter2".to_owned()),
+            web_server: None,
             deep_sleep: None,
             address: None,
             extra: String::new(),
@@ -115,6 +151,13 @@ impl DeviceYaml {
     #[must_use]
     pub fn with_password(mut self, password: Option<&str>) -> Self {
         self.password = password.map(ToOwned::to_owned);
+        self
+    }
+
+    /// The same device, which takes its firmware by HTTP only.
+    #[must_use]
+    pub fn with_web_server(mut self, port: u16) -> Self {
+        self.web_server = Some(port);
         self
     }
 
@@ -164,12 +207,16 @@ impl DeviceYaml {
         if let Some(port) = self.api_port {
             let _ = writeln!(text, "api:\n  port: {port}");
         }
-        let _ = writeln!(text, "ota:\n  - platform: esphome\n    port: {}", self.ota_port);
-        if let Some(password) = &self.password {
-            let _ = writeln!(text, "    password: {}", quoted(password));
+        if let Some(port) = self.web_server {
+            let _ = writeln!(text, "web_server:\n  port: {port}\nota:\n  - platform: web_server");
+        } else {
+            let _ = writeln!(text, "ota:\n  - platform: esphome\n    port: {}", self.ota_port);
+            if let Some(password) = &self.password {
+                let _ = writeln!(text, "    password: {}", quoted(password));
+            }
         }
         text.push_str("logger:\nmdns:\n");
-        if self.deep_sleep.is_some() || self.address.is_some() {
+        if self.deep_sleep.is_some() || self.address.is_some() || self.web_server.is_some() {
             let _ = writeln!(
                 text,
                 "external_components:\n  - source: {{type: local, path: {COMPONENTS_DIR}}}"
@@ -234,15 +281,21 @@ interval:
     pub fn write_to(&self, directory: &Path, file_name: &str) -> Result<()> {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
-        let components = [
-            (self.deep_sleep.is_some(), "deep_sleep", DEEP_SLEEP_COMPONENT),
-            (self.address.is_some(), "ethernet", ETHERNET_COMPONENT),
-        ];
-        for (_, name, code) in components.iter().filter(|(used, _, _)| *used) {
+        let component = |name: &str, text: &str| {
             let component = directory.join(COMPONENTS_DIR).join(name);
             std::fs::create_dir_all(&component)
                 .with_context(|| format!("cannot create {}", component.display()))?;
-            write(&component.join("__init__.py"), code)?;
+            write(&component.join("__init__.py"), text)
+        };
+        if self.deep_sleep.is_some() {
+            component("deep_sleep", DEEP_SLEEP_COMPONENT)?;
+        }
+        if self.address.is_some() {
+            component("ethernet", ETHERNET_COMPONENT)?;
+        }
+        if self.web_server.is_some() {
+            component("web_server", WEB_SERVER_COMPONENT)?;
+            component("web_server/ota", WEB_SERVER_OTA_COMPONENT)?;
         }
         write(&directory.join(file_name), &self.render())
     }

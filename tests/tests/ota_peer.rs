@@ -1,89 +1,30 @@
 //! The flasher against a scripted device: every variant of the protocol, every failure.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
+mod flashing;
+
 use std::future::{pending, ready};
-use std::sync::{Arc, LazyLock};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use flashing::{
+    class_of_a_loss, failure, firmware, flash_at, in_memory, open_gate, over_tcp, request,
+};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::ota::{
-    Compression, DeviceError, Encryption, FailureClass, HELD_TAIL, OtaError, Password,
-    PreparedImage, Progress, Step,
+    Compression, DeviceError, FailureClass, HELD_TAIL, OtaError, Password, PreparedImage, Progress,
+    Step,
 };
+use wakeflash_core::retry::{NextStep, next_step};
 use wakeflash_engine::flasher::{
-    FlashError, FlashHooks, FlashReport, FlashRequest, GateVerdict, flash, no_progress,
+    FlashError, FlashHooks, FlashRequest, GateVerdict, flash, no_progress,
 };
 use wakeflash_tests::peer::{Auth, Fault, Features, LiveReport, Peer, Report, Script, Stage, play};
-
-/// 300 KB of which about half is noise, so that every form has many blocks.
-fn firmware() -> Vec<u8> {
-    let mut seed = 1u32;
-    let noise = (0..300_000u32).map(|i| {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        if i % 64 < 32 { (seed >> 24) as u8 } else { (i % 64) as u8 }
-    });
-    noise.collect()
-}
-
-fn request() -> FlashRequest {
-    // Compressed once for all tests, as the application does it once for all wakes.
-    static IMAGE: LazyLock<Arc<PreparedImage>> =
-        LazyLock::new(|| Arc::new(PreparedImage::new(firmware()).unwrap()));
-    FlashRequest::new(Arc::clone(&IMAGE), Some(Password::new("hunter2")))
-}
-
-type Outcome = Result<FlashReport, FlashError>;
-
-fn open_gate() -> FlashHooks<
-    impl Future<Output = GateVerdict>,
-    impl FnOnce() -> std::future::Ready<Result<(), String>>,
-> {
-    FlashHooks {
-        gate: ready(GateVerdict::Open),
-        before_completion: || ready(Ok(())),
-        progress: watch::channel(no_progress()).0,
-    }
-}
-
-/// Flashes a scripted device over TCP.
-async fn over_tcp(script: Script, request: FlashRequest) -> (Outcome, Report) {
-    let peer = Peer::start(script).await.unwrap();
-    let stream = TcpStream::connect(peer.address()).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    // On a task of its own, as the application runs it.
-    let flashing = tokio::spawn(flash(stream, request, open_gate(), CancellationToken::new()));
-    let outcome = flashing.await.unwrap();
-    (outcome, peer.finish().await.unwrap())
-}
-
-/// Flashes a scripted device in memory; with a paused clock no wait takes any time.
-async fn in_memory<G, B, F>(
-    script: Script,
-    hooks: FlashHooks<G, B>,
-    cancel: CancellationToken,
-) -> (Outcome, Report)
-where
-    G: Future<Output = GateVerdict>,
-    B: FnOnce() -> F,
-    F: Future<Output = Result<(), String>>,
-{
-    let (near, far) = tokio::io::duplex(8192);
-    let report = LiveReport::default();
-    let device = tokio::spawn(play(far, script, report.clone()));
-    let outcome = flash(near, request(), hooks, cancel).await;
-    device.await.unwrap();
-    (outcome, report.now())
-}
-
-fn failure(outcome: Outcome) -> OtaError {
-    match outcome {
-        Err(FlashError::Ota(error)) => error,
-        other => panic!("expected a failed session, got {other:?}"),
-    }
-}
 
 /// Every stage at which a device with a password answers, and the step of the client then.
 const STAGES: [(Stage, Step); 11] = [
@@ -99,21 +40,6 @@ const STAGES: [(Stage, Step); 11] = [
     (Stage::Received, Step::Commit),
     (Stage::UpdateEnd, Step::Commit),
 ];
-
-fn class_of_a_loss(step: Step) -> FailureClass {
-    match step {
-        Step::Greeting => FailureClass::Busy,
-        Step::Commit => FailureClass::OutcomeUnknown,
-        Step::Version
-        | Step::Features
-        | Step::Auth
-        | Step::AuthResult
-        | Step::Gate
-        | Step::Prepare
-        | Step::Checksum
-        | Step::Transfer => FailureClass::RetryNow,
-    }
-}
 
 #[tokio::test]
 async fn every_variant_of_the_protocol_installs_the_image() {
@@ -183,7 +109,7 @@ async fn every_error_byte_is_told_apart_at_its_step() {
         (0x91, Stage::UpdateEnd, Step::Commit, Permanent),
         (0x92, Stage::UpdateEnd, Step::Commit, Permanent),
         (0x93, Stage::UpdateEnd, Step::Commit, Permanent),
-        (0x94, Stage::Features, Step::Features, Permanent),
+        (0x94, Stage::Features, Step::Features, WrongPassword),
         (0xA0, Stage::Prepare, Step::Prepare, NextWake),
         (0xFF, Stage::Checksum, Step::Checksum, NextWake),
         (0xFF, Stage::Received, Step::Commit, NextWake),
@@ -219,7 +145,8 @@ async fn a_device_that_falls_silent_is_given_up_in_time() {
     for (stage, step) in STAGES {
         let start = Instant::now();
         let script = Script::default().fault(stage, Fault::Stall);
-        let (outcome, seen) = in_memory(script, open_gate(), CancellationToken::new()).await;
+        let (outcome, seen) =
+            in_memory(script, request(), open_gate(), CancellationToken::new()).await;
         assert!(seen.faulted);
         let error = failure(outcome);
         assert_eq!(error, OtaError::Timeout { step }, "{stage:?}");
@@ -237,7 +164,7 @@ async fn a_device_that_trickles_its_handshake_is_given_up() {
         .fault(Stage::Features, late)
         .fault(Stage::AuthRequest, Fault::Stall);
     let start = Instant::now();
-    let (outcome, _) = in_memory(script, open_gate(), CancellationToken::new()).await;
+    let (outcome, _) = in_memory(script, request(), open_gate(), CancellationToken::new()).await;
     assert_eq!(failure(outcome), OtaError::Timeout { step: Step::Auth });
     assert_eq!(start.elapsed().as_secs(), 40);
 }
@@ -284,13 +211,13 @@ async fn nonsense_is_a_protocol_violation() {
 #[tokio::test(start_paused = true)]
 async fn acknowledgements_are_counted() {
     let script = Script { extra_blocks: 40, ..Script::default() };
-    let (outcome, _) = in_memory(script, open_gate(), CancellationToken::new()).await;
+    let (outcome, _) = in_memory(script, request(), open_gate(), CancellationToken::new()).await;
     let error = failure(outcome);
     assert!(matches!(error, OtaError::Protocol { step: Step::Transfer, .. }), "{error}");
 
     // One missing, and everything else in order: the device may well have taken the update.
     let script = Script::default().fault(Stage::Block(2), Fault::Skip);
-    let (outcome, _) = in_memory(script, open_gate(), CancellationToken::new()).await;
+    let (outcome, _) = in_memory(script, request(), open_gate(), CancellationToken::new()).await;
     let error = failure(outcome);
     assert!(matches!(error, OtaError::Protocol { step: Step::Commit, .. }), "{error}");
     assert!(error.outcome_unknown());
@@ -299,11 +226,12 @@ async fn acknowledgements_are_counted() {
 #[tokio::test(start_paused = true)]
 async fn a_nonce_of_the_wrong_length_ends_the_session() {
     let short = Script { nonce_length: Some(63), ..Script::default() };
-    let (outcome, _) = in_memory(short, open_gate(), CancellationToken::new()).await;
+    let (outcome, _) = in_memory(short, request(), open_gate(), CancellationToken::new()).await;
     assert_eq!(failure(outcome), OtaError::Timeout { step: Step::Auth });
     for length in [65, 128, 4000] {
         let long = Script { nonce_length: Some(length), ..Script::default() };
-        let (outcome, seen) = in_memory(long, open_gate(), CancellationToken::new()).await;
+        let (outcome, seen) =
+            in_memory(long, request(), open_gate(), CancellationToken::new()).await;
         let error = failure(outcome);
         assert!(matches!(error, OtaError::Protocol { step: Step::AuthResult, .. }), "{error}");
         assert!(seen.wire_size.is_none());
@@ -325,12 +253,6 @@ async fn passwords_and_versions_that_do_not_fit_are_named() {
     let script = Script { version: 3, ..Script::default() };
     let (outcome, _) = over_tcp(script, request()).await;
     assert_eq!(failure(outcome), OtaError::UnsupportedVersion { version: 3 });
-
-    let mut encrypted = request();
-    encrypted.encryption = Encryption::Required;
-    let (outcome, seen) = over_tcp(Script::default(), encrypted).await;
-    assert_eq!(failure(outcome), OtaError::EncryptionUnavailable);
-    assert!(seen.client_features.is_none(), "nothing was sent");
 }
 
 #[tokio::test(start_paused = true)]
@@ -351,7 +273,8 @@ async fn nothing_of_the_update_passes_a_shut_gate() {
             before_completion: || ready(Err("too early".to_owned())),
             progress: watch::channel(no_progress()).0,
         };
-        let (outcome, seen) = in_memory(Script::default(), hooks, CancellationToken::new()).await;
+        let (outcome, seen) =
+            in_memory(Script::default(), request(), hooks, CancellationToken::new()).await;
         assert_eq!(outcome.unwrap_err(), expected);
         assert!(seen.client_features.is_some() && seen.update_type.is_none());
     }
@@ -365,7 +288,8 @@ async fn a_gate_without_a_verdict_is_a_refusal_in_the_end() {
         progress: watch::channel(no_progress()).0,
     };
     let start = Instant::now();
-    let (outcome, seen) = in_memory(Script::default(), hooks, CancellationToken::new()).await;
+    let (outcome, seen) =
+        in_memory(Script::default(), request(), hooks, CancellationToken::new()).await;
     assert!(matches!(outcome, Err(FlashError::Refused { .. })), "{outcome:?}");
     assert_eq!(start.elapsed().as_secs(), 60);
     assert!(seen.update_type.is_none());
@@ -401,7 +325,8 @@ async fn without_a_record_the_image_is_not_completed() {
         before_completion: || ready(Err("disk full".to_owned())),
         progress: watch::channel(no_progress()).0,
     };
-    let (outcome, seen) = in_memory(Script::default(), hooks, CancellationToken::new()).await;
+    let (outcome, seen) =
+        in_memory(Script::default(), request(), hooks, CancellationToken::new()).await;
     let error = outcome.unwrap_err();
     assert_eq!(error, FlashError::NotRecorded { reason: "disk full".to_owned() });
     assert!(!error.outcome_unknown());
@@ -419,7 +344,7 @@ async fn cancelling_closes_the_connection_at_once() {
             trigger.cancel();
         });
         let script = Script::default().fault(stage, Fault::Stall);
-        let (outcome, _) = in_memory(script, open_gate(), cancel).await;
+        let (outcome, _) = in_memory(script, request(), open_gate(), cancel).await;
         let error = outcome.unwrap_err();
         assert_eq!(error, FlashError::Ota(OtaError::Cancelled { step }));
         assert!(error.cancelled());
@@ -447,7 +372,8 @@ async fn progress_only_grows_and_ends_complete() {
         before_completion: || ready(Ok(())),
         progress,
     };
-    let (outcome, _) = in_memory(Script::default(), hooks, CancellationToken::new()).await;
+    let (outcome, _) =
+        in_memory(Script::default(), request(), hooks, CancellationToken::new()).await;
     let report = outcome.unwrap();
     let (last, seen) = watcher.await.unwrap();
     assert_eq!((last.sent, last.acknowledged), (last.total, last.total));
@@ -458,4 +384,51 @@ async fn progress_only_grows_and_ends_complete() {
 #[tokio::test]
 async fn a_password_never_shows_in_debug_output() {
     assert!(!format!("{:?}", request()).contains("hunter2"));
+}
+
+/// A device whose client has vanished in the middle of a transfer. It notices that after `busy`, serves nobody
+/// until then, and everybody afterwards. The system takes connections for it all the while, as a device's does.
+async fn half_open_device(busy: Duration) -> (SocketAddr, JoinHandle<Report>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let (first, _) = listener.accept().await.unwrap();
+        let cut = Script::default().fault(Stage::Block(3), Fault::Close);
+        play(first, cut, LiveReport::default()).await;
+        sleep(busy).await;
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let report = LiveReport::default();
+            play(stream, Script::default(), report.clone()).await;
+            if report.now().image.is_some() {
+                return report.now();
+            }
+        }
+    });
+    (address, task)
+}
+
+#[tokio::test]
+async fn a_session_left_half_open_is_waited_out_without_being_counted() {
+    let (address, device) = half_open_device(Duration::from_millis(1500)).await;
+    let mut request = request();
+    request.deadlines.step = Duration::from_millis(300);
+    let (mut classes, mut device_errors) = (Vec::new(), 0);
+    loop {
+        let class = match flash_at(address, request.clone()).await {
+            Ok(_) => break,
+            Err(error) => error.class().unwrap(),
+        };
+        classes.push(class);
+        device_errors += u32::from(class == FailureClass::NextWake);
+        let next = next_step(class, device_errors, false);
+        // The pauses are shortened; that there is one is what counts.
+        assert!(matches!(next, NextStep::RetryIn(_)), "{classes:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(device_errors, 0);
+    let (cut, busy) = classes.split_first().unwrap();
+    assert_eq!(*cut, FailureClass::RetryNow);
+    assert!(!busy.is_empty() && busy.iter().all(|class| *class == FailureClass::Busy), "{busy:?}");
+    assert!(device.await.unwrap().image.is_some());
 }

@@ -4,7 +4,7 @@ import { mount } from 'svelte';
 import Root from './Root.svelte';
 import type { Backend } from './lib/backend';
 import { insideTauri, tauriBackend } from './lib/backend/tauri';
-import { texts } from './lib/shared/texts';
+import { texts } from './lib/i18n/index.svelte';
 
 async function chooseBackend(): Promise<Backend | null> {
   if (insideTauri()) return tauriBackend();

@@ -32,6 +32,8 @@ describe('the list', () => {
         'Install',
       ],
       ['window-blind.yaml', 'none', /^No update yet/, 'Install'],
+      ['coffee-machine.yaml', 'none', /^Up to date/, 'Install'],
+      ['hallway-thermostat.yaml', 'none', /^Its files have changed/, 'Install'],
       ['old-pump.yaml', 'broken', /can’t be read.+Line 14/, null],
       ['mdns/living-room-plug', 'none', /^No configuration/, null],
     ];
@@ -44,7 +46,7 @@ describe('the list', () => {
     }
     expect(screen.getByTestId('discovered-section')).toBeInTheDocument();
     expect(screen.getByTestId('summary')).toHaveTextContent(
-      /3 waiting.*5 in progress.*3 need attention/,
+      /Waiting 4.*Working 5.*Needs attention 3/,
     );
     await expectAccessible();
   });
@@ -146,7 +148,12 @@ describe('the drawer', () => {
     expect(drawer).toHaveTextContent('It will install when the device wakes.');
     expect(screen.getByTestId('last-attempt')).toHaveTextContent(/2 attempts.*38 %/);
     expect(screen.getByTestId('build-log')).toHaveTextContent('Successfully compiled program.');
+    await expectAccessible();
+    await user.click(screen.getByTestId('tab-device'));
     expect(screen.getByTestId('facts')).toHaveTextContent('98:35:69:AB:F6:79');
+    expect(await screen.findByTestId('wake-words')).toHaveTextContent(
+      /^Woke 36 times in the last \d+ h, about every 24 min, awake for about \d+ s. Next expected at /,
+    );
     await expectAccessible();
     await user.keyboard('{Escape}');
     expect(screen.queryByTestId('drawer')).toBeNull();
@@ -156,7 +163,7 @@ describe('the drawer', () => {
   it('says what to do about a failure', async () => {
     await show('demo');
     await user.click(inside(row('pond-level.yaml'), 'open-details'));
-    expect(screen.getByTestId('help')).toHaveTextContent('What to do: Put the password');
+    expect(screen.getByTestId('help')).toHaveTextContent('Put the password');
   });
 
   it('follows the log line by line, and starts anew with a new update', async () => {
@@ -185,7 +192,8 @@ describe('settings', () => {
     expect(screen.getByTestId('esphome-state')).toHaveTextContent('ESPHome 2026.10.0');
     await expectAccessible();
     await user.click(screen.getByTestId('settings-changed-rebuild'));
-    await user.click(screen.getByTestId('settings-notifications'));
+    await user.click(screen.getByTestId('settings-notify-installed'));
+    await user.click(screen.getByTestId('settings-start-at-login'));
     const sent = backend.calls.map((call) => JSON.parse(call.replace('setSettings ', '')));
     expect(sent.at(-1)).toEqual({
       configDir: '/home/sam/esphome',
@@ -193,7 +201,11 @@ describe('settings', () => {
       changedSources: 'rebuild',
       maxBuilds: 1,
       maxFlashes: 4,
-      notifications: false,
+      notify: { installed: false, failed: true, held: true, overdue: true },
+      theme: 'system',
+      language: 'system',
+      startAtLogin: true,
+      paused: false,
     });
     await user.click(screen.getByTestId('settings-back'));
     expect(screen.getByTestId('summary')).toBeInTheDocument();

@@ -283,6 +283,8 @@ pub struct DeviceMemory {
     pub installed_sources: Option<InstalledSources>,
     /// Where the user says that it is, as [`crate::address::read`] gives it.
     pub user_address: Option<String>,
+    /// What that build said about encryption; `None`: nothing was installed from here.
+    pub installed_encryption: Option<crate::update::Encryption>,
 }
 
 /// The sources of a build that was installed from here.

@@ -1,21 +1,52 @@
 //! What the tray icon shows, as data.
 
+use crate::device::DeviceId;
+use crate::time::Timestamp;
 use crate::view::{DeviceView, Event, Snapshot, UpdateStateView};
+use crate::words::Lang;
 
 /// How many devices the menu lists; a menu with hundreds of lines can't be used.
 const LISTED: usize = 12;
+/// The greatest number that the icon shows; more are this many and a plus.
+const SHOWN_AT_MOST: u32 = 9;
 
 /// Which picture the icon is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TrayIcon {
     /// Nothing is to be done.
     Idle,
-    /// Updates wait for their devices.
-    Waiting,
+    /// Updates wait for their devices: 1 to 9, or 10 for more than that.
+    Waiting(u8),
     /// Something is built or flashed.
     Working,
     /// The user has to decide or to look at a failure.
     Attention,
+}
+
+/// What a line of the menu does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrayAction {
+    /// Open the window at a device.
+    OpenDevice(DeviceId),
+    /// Begin no new build and no new flash.
+    Pause,
+    /// Begin them again.
+    Resume,
+    /// Open the window.
+    Open,
+    /// End the application.
+    Quit,
+}
+
+/// A part of the menu.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrayItem {
+    /// A text that can't be clicked.
+    Text(String),
+    /// A line that can.
+    Line(String, TrayAction),
+    /// A line between the parts.
+    Separator,
 }
 
 /// What the tray icon shows.
@@ -25,39 +56,69 @@ pub struct TrayView {
     pub icon: TrayIcon,
     /// The label beside the icon; `None` when there is nothing to say.
     pub title: Option<String>,
-    /// The first line of the menu.
-    pub summary: String,
-    /// The lines after it: the waiting devices.
-    pub waiting: Vec<String>,
+    /// What it says when the pointer rests on it.
+    pub tooltip: String,
+    /// The menu.
+    pub menu: Vec<TrayItem>,
 }
 
 impl TrayView {
-    /// What is shown before anything is known, and when the engine didn't start.
+    /// What is shown before anything is known.
     #[must_use]
-    pub fn empty(icon: TrayIcon, summary: &str) -> Self {
-        Self { icon, title: None, summary: summary.to_owned(), waiting: Vec::new() }
+    pub fn starting(lang: Lang) -> Self {
+        let text = lang.pick("Starting", "Startet").to_owned();
+        let menu = [TrayItem::Text(text.clone()), TrayItem::Separator];
+        let menu = menu.into_iter().chain(ways_out(lang)).collect();
+        Self { icon: TrayIcon::Idle, title: None, tooltip: format!("Wakeflash: {text}"), menu }
     }
 }
 
 /// Computes what the tray icon shows.
 #[must_use]
-pub fn tray_view(snapshot: &Snapshot) -> TrayView {
+pub fn tray_view(snapshot: &Snapshot, lang: Lang, now: Timestamp) -> TrayView {
     let counts = snapshot.status.counts;
     let icon = if counts.attention > 0 {
         TrayIcon::Attention
     } else if counts.working > 0 {
         TrayIcon::Working
     } else if counts.waiting > 0 {
-        TrayIcon::Waiting
+        let shown = counts.waiting.min(SHOWN_AT_MOST + 1);
+        TrayIcon::Waiting(u8::try_from(shown).unwrap_or(u8::MAX))
     } else {
         TrayIcon::Idle
     };
+    let mut summary = summary(counts.waiting, counts.working, counts.attention, lang);
+    let paused = snapshot.status.paused;
+    if paused {
+        summary = format!("{}: {summary}", lang.pick("Paused", "Angehalten"));
+    }
+    let waiting = format!("{} {}", counts.waiting, lang.pick("waiting", "warten"));
+    let mut menu = vec![TrayItem::Text(summary.clone())];
+    menu.extend(waiting_lines(&snapshot.devices, lang, now));
+    menu.push(TrayItem::Separator);
+    let pause = if paused {
+        TrayItem::Line(lang.pick("Resume", "Fortsetzen").to_owned(), TrayAction::Resume)
+    } else {
+        TrayItem::Line(lang.pick("Pause", "Anhalten").to_owned(), TrayAction::Pause)
+    };
+    menu.push(pause);
+    menu.extend(ways_out(lang));
     TrayView {
         icon,
-        title: (counts.waiting > 0).then(|| format!("{} waiting", counts.waiting)),
-        summary: summary(counts.waiting, counts.working, counts.attention),
-        waiting: waiting_lines(&snapshot.devices),
+        title: (counts.waiting > 0).then_some(waiting),
+        tooltip: format!("Wakeflash: {summary}"),
+        menu,
     }
+}
+
+fn ways_out(lang: Lang) -> [TrayItem; 2] {
+    [
+        TrayItem::Line(
+            lang.pick("Open Wakeflash", "Wakeflash öffnen").to_owned(),
+            TrayAction::Open,
+        ),
+        TrayItem::Line(lang.pick("Quit", "Beenden").to_owned(), TrayAction::Quit),
+    ]
 }
 
 /// Whether an event can change what [`tray_view`] says.
@@ -65,31 +126,77 @@ pub fn tray_view(snapshot: &Snapshot) -> TrayView {
 pub fn concerns_tray(event: &Event) -> bool {
     match event {
         Event::Device { device } => device.update.is_some(),
-        Event::DeviceRemoved { .. } | Event::Status { .. } => true,
-        Event::Settings { .. } | Event::Progress { .. } | Event::BuildOutput { .. } => false,
+        Event::DeviceRemoved { .. } | Event::Status { .. } | Event::Settings { .. } => true,
+        Event::Progress { .. } | Event::BuildOutput { .. } => false,
     }
 }
 
-fn summary(waiting: u32, working: u32, attention: u32) -> String {
-    let parts: Vec<String> =
-        [(waiting, "waiting"), (working, "in progress"), (attention, "need attention")]
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| match (count, what) {
-                (1, "need attention") => "1 needs attention".to_owned(),
-                (count, what) => format!("{count} {what}"),
-            })
-            .collect();
-    if parts.is_empty() { "No updates waiting".to_owned() } else { parts.join(", ") }
+fn summary(waiting: u32, working: u32, attention: u32, lang: Lang) -> String {
+    let needs = |count| match count {
+        1 => lang.pick("needs attention", "braucht Aufmerksamkeit"),
+        _ => lang.pick("need attention", "brauchen Aufmerksamkeit"),
+    };
+    let waits = |count| match count {
+        1 => lang.pick("waiting", "wartet"),
+        _ => lang.pick("waiting", "warten"),
+    };
+    let parts: Vec<String> = [
+        (waiting, waits(waiting)),
+        (working, lang.pick("in progress", "in Arbeit")),
+        (attention, needs(attention)),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    if parts.is_empty() {
+        lang.pick("No updates waiting", "Keine Updates warten").to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
-fn waiting_lines(devices: &[DeviceView]) -> Vec<String> {
-    let names: Vec<&str> = devices.iter().filter(|device| waits(device)).map(shown_name).collect();
-    let mut lines: Vec<String> = names.iter().take(LISTED).map(|name| (*name).to_owned()).collect();
-    if names.len() > LISTED {
-        lines.push(format!("and {} more", names.len() - LISTED));
+fn waiting_lines(devices: &[DeviceView], lang: Lang, now: Timestamp) -> Vec<TrayItem> {
+    let mut waiting: Vec<&DeviceView> = devices.iter().filter(|device| waits(device)).collect();
+    // The next to wake come first; of the others nothing is known, or they are late.
+    waiting.sort_by_key(|device| {
+        let next = device.wake.and_then(|wake| wake.next.filter(|_| !wake.overdue));
+        (next.is_none(), next)
+    });
+    let mut lines: Vec<TrayItem> = waiting
+        .iter()
+        .take(LISTED)
+        .map(|device| {
+            let line = match next_wake(device, lang, now) {
+                Some(wake) => format!("{} ({wake})", shown_name(device)),
+                None => shown_name(device).to_owned(),
+            };
+            TrayItem::Line(line, TrayAction::OpenDevice(device.id.clone()))
+        })
+        .collect();
+    if let Some(more) = waiting.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        let text = match lang {
+            Lang::En => format!("and {more} more"),
+            Lang::De => format!("und {more} weitere"),
+        };
+        lines.push(TrayItem::Line(text, TrayAction::Open));
     }
     lines
+}
+
+/// When a device is expected, in a few words.
+fn next_wake(device: &DeviceView, lang: Lang, now: Timestamp) -> Option<String> {
+    let wake = device.wake?;
+    if wake.overdue {
+        return Some(lang.pick("overdue", "überfällig").to_owned());
+    }
+    let minutes = wake.next?.since(now).as_secs().div_ceil(60).max(1);
+    let (count, unit) = match minutes {
+        0..60 => (minutes, "min"),
+        60..1_440 => ((minutes + 30) / 60, "h"),
+        1_440.. => ((minutes + 720) / 1_440, lang.pick("d", "Tg.")),
+    };
+    Some(format!("in ~{count} {unit}"))
 }
 
 fn waits(device: &DeviceView) -> bool {
@@ -107,11 +214,11 @@ fn shown_name(device: &DeviceView) -> &str {
 mod tests {
     use super::*;
     use crate::device::{DeviceId, Presence};
+    use crate::schedule::Rhythm;
     use crate::settings::Settings;
-    use crate::time::Timestamp;
     use crate::update::UpdateId;
     use crate::view::{
-        Action, ConfigDirStatus, Counts, EsphomeStatus, Progress, Status, UpdateView,
+        Action, ConfigDirStatus, Counts, EsphomeStatus, Progress, Status, UpdateView, WakeView,
     };
 
     fn snapshot(counts: Counts, devices: Vec<DeviceView>) -> Snapshot {
@@ -161,6 +268,8 @@ mod tests {
                 progress: None,
                 attempts: 0,
                 last_attempt: None,
+                warning: None,
+                encrypted: None,
                 wanted_hash: None,
                 wanted_version: None,
             }),
@@ -173,51 +282,110 @@ mod tests {
         Some(UpdateStateView::Waiting { since: Timestamp::from_millis(0) })
     }
 
+    const NOW: Timestamp = Timestamp::from_millis(0);
+
     #[test]
-    fn nothing_to_do_is_idle_and_has_no_label() {
-        let view = tray_view(&snapshot(Counts::default(), vec![device("a", None, None)]));
-        assert_eq!(view, TrayView::empty(TrayIcon::Idle, "No updates waiting"));
+    fn the_next_to_wake_come_first_with_the_time_till_then() {
+        let expected = |name: &str, minutes: Option<i64>, overdue| {
+            let mut device = device(name, None, waiting());
+            device.wake = Some(WakeView {
+                rhythm: Rhythm::Regular,
+                period_seconds: None,
+                jitter_seconds: None,
+                next: minutes.map(|minutes| Timestamp::from_millis(minutes * 60_000)),
+                overdue,
+                window_seconds: None,
+            });
+            device
+        };
+        let devices = vec![
+            expected("late", Some(1), true),
+            expected("days", Some(3_000), false),
+            expected("hours", Some(100), false),
+            expected("never", None, false),
+            expected("soon", Some(12), false),
+            expected("now", Some(-1), false),
+        ];
+        let snapshot = snapshot(Counts { waiting: 6, working: 0, attention: 0 }, devices);
+        let view = tray_view(&snapshot, Lang::En, NOW);
+        let wanted = [
+            "now (in ~1 min)",
+            "soon (in ~12 min)",
+            "hours (in ~2 h)",
+            "days (in ~2 d)",
+            "late (overdue)",
+            "never",
+        ];
+        assert_eq!(lines(&view)[1..7], wanted);
+    }
+
+    fn lines(view: &TrayView) -> Vec<&str> {
+        let text = |item| match item {
+            &TrayItem::Text(ref text) | &TrayItem::Line(ref text, _) => text.as_str(),
+            &TrayItem::Separator => "-",
+        };
+        view.menu.iter().map(text).collect()
     }
 
     #[test]
-    fn waiting_devices_are_counted_and_named() {
+    fn nothing_to_do_is_idle_and_has_no_label() {
+        let view =
+            tray_view(&snapshot(Counts::default(), vec![device("a", None, None)]), Lang::En, NOW);
+        assert_eq!((view.icon, view.title.as_deref()), (TrayIcon::Idle, None));
+        assert_eq!(view.tooltip, "Wakeflash: No updates waiting");
+        assert_eq!(lines(&view), ["No updates waiting", "-", "Pause", "Open Wakeflash", "Quit"]);
+    }
+
+    #[test]
+    fn waiting_devices_are_counted_and_lead_to_their_details() {
         let counts = Counts { waiting: 2, working: 0, attention: 0 };
         let queued = Some(UpdateStateView::Queued { ahead: 0 });
-        let view = tray_view(&snapshot(
+        let mut snapshot = snapshot(
             counts,
             vec![
                 device("mailbox", Some("Mail box"), waiting()),
                 device("cellar", Some(" "), waiting()),
                 device("attic", None, queued),
             ],
-        ));
-        assert_eq!(view.icon, TrayIcon::Waiting);
+        );
+        let view = tray_view(&snapshot, Lang::En, NOW);
+        assert_eq!(view.icon, TrayIcon::Waiting(2));
         assert_eq!(view.title.as_deref(), Some("2 waiting"));
-        assert_eq!(view.waiting, ["Mail box", "cellar"]);
+        let opens = TrayAction::OpenDevice(DeviceId::of_file("mailbox.yaml"));
+        assert_eq!(view.menu[1], TrayItem::Line("Mail box".into(), opens));
+        assert_eq!(lines(&view)[2], "cellar");
+
+        snapshot.status.paused = true;
+        let view = tray_view(&snapshot, Lang::De, NOW);
+        let german = ["Angehalten: 2 warten", "Mail box", "cellar", "-", "Fortsetzen"];
+        assert_eq!(lines(&view)[..5], german);
+        assert_eq!(lines(&view)[5..], ["Wakeflash öffnen", "Beenden"]);
+        assert!(view.menu.contains(&TrayItem::Line("Fortsetzen".into(), TrayAction::Resume)));
     }
 
     #[test]
     fn what_needs_the_user_comes_before_what_works_before_what_waits() {
         let icon = |waiting, working, attention| {
             let counts = Counts { waiting, working, attention };
-            let view = tray_view(&snapshot(counts, Vec::new()));
-            (view.icon, view.summary)
+            let view = tray_view(&snapshot(counts, Vec::new()), Lang::En, NOW);
+            (view.icon, view.tooltip)
         };
-        assert_eq!(icon(1, 0, 0), (TrayIcon::Waiting, "1 waiting".to_owned()));
-        assert_eq!(icon(1, 2, 0), (TrayIcon::Working, "1 waiting, 2 in progress".to_owned()));
-        assert_eq!(
-            icon(0, 2, 1),
-            (TrayIcon::Attention, "2 in progress, 1 needs attention".to_owned())
-        );
-        assert_eq!(icon(0, 0, 3), (TrayIcon::Attention, "3 need attention".to_owned()));
+        let says = |text: &str| format!("Wakeflash: {text}");
+        assert_eq!(icon(1, 0, 0), (TrayIcon::Waiting(1), says("1 waiting")));
+        assert_eq!(icon(12, 0, 0).0, TrayIcon::Waiting(10), "more than the icon can show");
+        assert_eq!(icon(1, 2, 0), (TrayIcon::Working, says("1 waiting, 2 in progress")));
+        assert_eq!(icon(0, 2, 1), (TrayIcon::Attention, says("2 in progress, 1 needs attention")));
+        assert_eq!(icon(0, 0, 3), (TrayIcon::Attention, says("3 need attention")));
     }
 
     #[test]
     fn a_long_list_is_cut_with_a_word_about_it() {
         let devices = (0..20).map(|n| device(&format!("d{n}"), None, waiting())).collect();
-        let view = tray_view(&snapshot(Counts { waiting: 20, working: 0, attention: 0 }, devices));
-        assert_eq!(view.waiting.len(), LISTED + 1);
-        assert_eq!(view.waiting.last().map(String::as_str), Some("and 8 more"));
+        let snapshot = snapshot(Counts { waiting: 20, working: 0, attention: 0 }, devices);
+        let view = tray_view(&snapshot, Lang::En, NOW);
+        let last = TrayItem::Line("and 8 more".into(), TrayAction::Open);
+        assert_eq!(view.menu[LISTED + 1], last);
+        assert_eq!(view.menu[LISTED + 2], TrayItem::Separator);
     }
 
     #[test]

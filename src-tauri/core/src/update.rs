@@ -91,10 +91,25 @@ pub enum SourceChangeKind {
     Unreadable,
 }
 
+/// By which protocol a device takes its firmware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OtaMethod {
+    /// ESPHome's own (`ota: platform: esphome`).
+    #[default]
+    Native,
+    /// HTTP (`ota: platform: web_server` and no other), which `esphome upload` speaks: in the clear, with the
+    /// login of the configuration. So there is no OTA password and no encryption.
+    WebServer,
+}
+
 /// How the device of a build takes its firmware.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtaParameters {
-    /// The port of `ota: platform: esphome`.
+    /// By which protocol.
+    #[serde(default)]
+    pub method: OtaMethod,
+    /// The port of `ota: platform: esphome`, or of `web_server:`.
     pub port: u16,
     /// Its password; `None`: no authentication.
     pub password: Option<Secret>,
@@ -141,6 +156,9 @@ pub struct Build {
     pub sources: Vec<SourceFile>,
     /// How to flash it.
     pub ota: OtaParameters,
+    /// The password or the key is another one than that of the compile before.
+    #[serde(default)]
+    pub credentials_changed: bool,
     /// `wifi`/`ethernet` `use_address` or static IP, of the validated configuration.
     pub address: Option<String>,
     /// The build has `deep_sleep:`.
@@ -413,6 +431,9 @@ pub struct Shipped {
     pub version: Option<String>,
     /// Attempts that opened a connection.
     pub attempts: u32,
+    /// Whether the last attempt that got through the handshake was encrypted.
+    #[serde(default)]
+    pub encrypted: Option<bool>,
 }
 
 impl Shipped {
@@ -422,6 +443,7 @@ impl Shipped {
             config_hash: delivery.build.config_hash,
             version: delivery.build.esphome_version.clone(),
             attempts: delivery.attempts,
+            encrypted: delivery.encrypted,
         }
     }
 }

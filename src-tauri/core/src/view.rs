@@ -14,12 +14,11 @@ use crate::device::{ConfigHash, DeviceId, MacAddress, Presence};
 use crate::error::Problem;
 use crate::settings::{NotifyKinds, Settings};
 use crate::time::Timestamp;
+use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, UpdateId};
+
 pub use bulk::{InstallPlan, Refusal};
 pub use history::UpdateRecord;
 pub use version::is_older;
-
-use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, UpdateId};
-
 pub use wakes::{WakeRecord, WakeView};
 
 /// Everything there is to see, at one revision.
@@ -182,6 +181,10 @@ pub struct UpdateView {
     pub attempts: u32,
     /// The last attempt, when it failed.
     pub last_attempt: Option<AttemptReport>,
+    /// Why the device may not take it, known before it has been tried.
+    pub warning: Option<Problem>,
+    /// Whether the firmware travelled encrypted; `None`: it was not sent yet.
+    pub encrypted: Option<bool>,
     /// The hash of what is to be installed.
     pub wanted_hash: Option<ConfigHash>,
     /// The ESPHome that built it.

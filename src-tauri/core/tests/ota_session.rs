@@ -1,12 +1,15 @@
 //! The OTA session, byte by byte.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
+#[path = "../../../tests/src/peer/noise.rs"]
+mod noise;
+
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 use wakeflash_core::ota::{
-    ACK_BLOCK, ClientNonce, Compression, Encryption, HELD_TAIL, MAGIC, OtaError, Password,
-    PreparedImage, Session, SessionEvent, SessionRequest, Step, WINDOW,
+    ACK_BLOCK, Compression, Encryption, EncryptionKey, HELD_TAIL, MAGIC, OtaError, Password,
+    PreparedImage, Randomness, Session, SessionEvent, SessionRequest, Step, Violation, WINDOW,
 };
 
 /// Noise, so that it has several blocks and more than a window in every form.
@@ -19,13 +22,25 @@ static IMAGE: LazyLock<Arc<PreparedImage>> = LazyLock::new(|| {
     Arc::new(PreparedImage::new(noise.collect()).unwrap())
 });
 
+/// 32 times the letter "k".
+const KEY: &str = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
+const KEY_BYTES: [u8; 32] = [b'k'; 32];
+
 fn session() -> Session {
+    session_with(Encryption::None)
+}
+
+fn key() -> EncryptionKey {
+    EncryptionKey::from_base64(KEY).unwrap()
+}
+
+fn session_with(encryption: Encryption) -> Session {
     let request = SessionRequest {
         image: Arc::clone(&IMAGE),
         password: Some(Password::new("hunter2")),
-        encryption: Encryption::NotRequired,
+        encryption,
     };
-    Session::new(request, ClientNonce([0x5A; 32]))
+    Session::new(request, Randomness::new([0x5A; 64]))
 }
 
 /// Takes everything that the session wants to send for now.
@@ -38,17 +53,29 @@ fn drain(session: &mut Session) -> Vec<u8> {
     sent
 }
 
+/// The device's end of an encrypted connection.
+enum Secure {
+    Off,
+    Expected(Box<noise::Responder>),
+    On(noise::Connection),
+}
+
 /// A device in memory that looks at how much has come and says what it has to say to it.
 struct Device {
     /// What it answers once so many bytes have come in all.
     script: Vec<(usize, Vec<u8>)>,
     came: usize,
     answered: usize,
+    secure: Secure,
+    /// Bytes of a frame that isn't complete.
+    frame: Vec<u8>,
+    /// The plaintext of each frame.
+    fields: Vec<Vec<u8>>,
 }
 
 impl Device {
     fn new(version: u8, auth: usize, flags: u8) -> Self {
-        let (form, sizes) = match flags {
+        let (form, sizes) = match flags & !0x04 {
             0x08 => (Compression::Deflate, 8),
             0x01 => (Compression::Gzip, 4),
             _ => (Compression::Raw, 4),
@@ -73,17 +100,73 @@ impl Device {
             }
         }
         script.push((came + total, vec![0x44, 0x45]));
-        Self { script, came: 0, answered: 0 }
+        let secure = if flags & 0x04 == 0 {
+            Secure::Off
+        } else {
+            let prologue = noise::prologue(version, 0x1F, flags);
+            Secure::Expected(Box::new(noise::Responder::new(&KEY_BYTES, &prologue).unwrap()))
+        };
+        Self { script, came: 0, answered: 0, secure, frame: Vec::new(), fields: Vec::new() }
     }
 
-    fn take(&mut self, count: usize) -> Vec<u8> {
-        self.came += count;
+    /// The greeting and the features; then frames, when the device has Noise.
+    fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
+        if matches!(self.secure, Secure::Off) {
+            self.came += bytes.len();
+            return self.answers();
+        }
+        let mut words = Vec::new();
+        for byte in bytes {
+            if self.came < 6 {
+                self.came += 1;
+                words.extend(self.answers());
+                continue;
+            }
+            self.frame.push(*byte);
+            if let [1, high, low, payload @ ..] = self.frame.as_slice()
+                && payload.len() == usize::from(u16::from_be_bytes([*high, *low]))
+            {
+                let payload = payload.to_vec();
+                self.frame.clear();
+                words.extend(self.take_frame(&payload));
+            }
+        }
+        words
+    }
+
+    fn take_frame(&mut self, payload: &[u8]) -> Vec<u8> {
+        match std::mem::replace(&mut self.secure, Secure::Off) {
+            Secure::Off => panic!("a frame in the clear"),
+            Secure::Expected(responder) => {
+                let (answer, connection) = responder.answer(payload).unwrap();
+                self.secure = Secure::On(connection.unwrap());
+                [noise::frame(&answer), self.answers()].concat()
+            }
+            Secure::On(mut connection) => {
+                assert!(payload.len() <= noise::MAX_CIPHERTEXT, "{}", payload.len());
+                let field = connection.open(payload).unwrap();
+                self.secure = Secure::On(connection);
+                self.came += field.len();
+                self.fields.push(field);
+                self.answers()
+            }
+        }
+    }
+
+    fn answers(&mut self) -> Vec<u8> {
         let mut words = Vec::new();
         while let Some((at, answer)) = self.script.get(self.answered) {
-            if *at > self.came {
+            let early = matches!(self.secure, Secure::Expected(_)) && self.answered >= 2;
+            if *at > self.came || early {
                 break;
             }
-            words.extend_from_slice(answer);
+            match &mut self.secure {
+                // One byte a frame, as devices do.
+                Secure::On(connection) => {
+                    words.extend(answer.iter().flat_map(|byte| connection.seal(&[*byte]).unwrap()));
+                }
+                Secure::Off | Secure::Expected(_) => words.extend_from_slice(answer),
+            }
             self.answered += 1;
         }
         words
@@ -92,18 +175,19 @@ impl Device {
 
 /// Runs a whole update with the device's bytes cut as `cut` says and the client's taken in
 /// pieces of `piece`. Returns everything that the client has sent.
-fn run(mut device: Device, mut cut: impl FnMut(usize) -> usize, piece: usize) -> Vec<u8> {
-    let mut session = session();
+fn run(device: &mut Device, mut cut: impl FnMut(usize) -> usize, piece: usize) -> Vec<u8> {
+    let encrypted = !matches!(device.secure, Secure::Off);
+    let mut session = if encrypted { session_with(Encryption::Required(key())) } else { session() };
     let mut sent = Vec::new();
     let mut words: Vec<u8> = Vec::new();
     let mut gate = 0;
     let mut hold = 0;
     for _ in 0..1_000_000 {
         let output = &session.transmit()[..session.transmit().len().min(piece)];
-        sent.extend_from_slice(output);
         let count = output.len();
+        words.extend(device.take(output));
+        sent.extend_from_slice(output);
         session.transmitted(count);
-        words.extend(device.take(count));
         let length = cut(words.len()).min(words.len());
         let rest = words.split_off(length);
         session.receive(&words).unwrap();
@@ -115,6 +199,7 @@ fn run(mut device: Device, mut cut: impl FnMut(usize) -> usize, piece: usize) ->
                 SessionEvent::Accepted => {
                     assert_eq!((gate, hold), (1, 1));
                     assert_eq!(session.progress().acknowledged, session.progress().total);
+                    assert_eq!(session.encrypted(), encrypted);
                     sent.extend(drain(&mut session));
                     return sent;
                 }
@@ -136,11 +221,11 @@ fn converse(session: &mut Session, words: usize) {
     let mut device = Device::new(2, 64, 0x08);
     let mut said = Vec::new();
     while said.len() < words {
-        let count = drain(session).len();
-        if count == 0 && !said.is_empty() {
+        let sent = drain(session);
+        if sent.is_empty() && !said.is_empty() {
             return;
         }
-        let next = device.take(count);
+        let next = device.take(&sent);
         let next = &next[..next.len().min(words - said.len())];
         session.receive(next).unwrap();
         said.extend_from_slice(next);
@@ -149,18 +234,26 @@ fn converse(session: &mut Session, words: usize) {
 
 #[test]
 fn the_conversation_is_the_same_at_every_split() {
-    for (version, auth, flags) in [(2, 64, 0x08), (1, 32, 0x01), (2, 0, 0x00)] {
-        let whole = run(Device::new(version, auth, flags), |waiting| waiting, usize::MAX);
+    for (version, auth, flags) in
+        [(2, 64, 0x08), (1, 32, 0x01), (2, 0, 0x00), (2, 0, 0x0C), (1, 0, 0x04), (2, 64, 0x0D)]
+    {
+        let whole = run(&mut Device::new(version, auth, flags), |waiting| waiting, usize::MAX);
         assert!(whole.starts_with(&MAGIC));
-        assert_eq!(whole.last(), Some(&0x00));
-        let single = run(Device::new(version, auth, flags), |_| 1, usize::MAX);
+        if flags & 0x04 == 0 {
+            assert_eq!(whole.last(), Some(&0x00));
+        }
+        let single = run(&mut Device::new(version, auth, flags), |_| 1, usize::MAX);
         assert_eq!(single, whole);
-        for split in 1..140 {
+        for split in 1..260 {
             let mut first = true;
             let cut = |waiting: usize| {
                 if std::mem::take(&mut first) || waiting > split { split } else { waiting }
             };
-            assert_eq!(run(Device::new(version, auth, flags), cut, 4096), whole, "split {split}");
+            assert_eq!(
+                run(&mut Device::new(version, auth, flags), cut, 4096),
+                whole,
+                "split {split}"
+            );
         }
     }
 }
@@ -254,6 +347,178 @@ fn the_outcome_is_unknown_from_the_last_byte_to_the_confirmation() {
     assert!(!session.closed("").outcome_unknown(), "what the device has said stays");
 }
 
+/// A session that has said hello to a device with Noise, and the device's end.
+fn greeted(flags: u8) -> (Session, Device) {
+    let mut session = session_with(Encryption::Required(key()));
+    let mut device = Device::new(2, 0, flags);
+    let words = device.take(&drain(&mut session));
+    session.receive(&words).unwrap();
+    (session, device)
+}
+
+#[test]
+fn every_field_has_a_frame_of_its_own() {
+    let mut device = Device::new(2, 0, 0x0C);
+    let wire = run(&mut device, |waiting| waiting, usize::MAX);
+    let total = IMAGE.wire_size(Compression::Deflate);
+    let lengths: Vec<usize> = device.fields.iter().map(Vec::len).collect();
+    assert_eq!(lengths[..4], [1, 4, 4, 32]);
+    let image = &lengths[4..];
+    assert_eq!(image.iter().sum::<usize>(), total);
+    let (last, full) = image.split_last().unwrap();
+    assert!(full.iter().all(|length| *length == 1024) && (1..=1024).contains(last));
+    assert_eq!(device.fields[3], IMAGE.md5().as_bytes());
+    // The goodbye has a frame as well.
+    let frames = device.fields.len() + 1;
+    assert_eq!(wire.len(), 6 + (3 + 49) + 19 * frames + 41 + total + 1);
+}
+
+#[test]
+fn noise_is_offered_only_with_a_key_and_used_only_when_both_have_it() {
+    let cases = [
+        (Encryption::None, 0x17, 0x0C, false),
+        (Encryption::WhenOffered(key()), 0x1F, 0x08, false),
+        (Encryption::WhenOffered(key()), 0x1F, 0x0C, true),
+        (Encryption::Required(key()), 0x1F, 0x0C, true),
+    ];
+    for (encryption, features, flags, noise) in cases {
+        let mut session = session_with(encryption);
+        assert_eq!(drain(&mut session).last(), Some(&features));
+        session.receive(&[0, 2, 0x48, flags]).unwrap();
+        assert_eq!(session.step(), if noise { Step::Encryption } else { Step::Auth });
+        assert_eq!(!session.transmit().is_empty(), noise);
+    }
+}
+
+#[test]
+fn required_encryption_never_gives_way() {
+    for answer in [&[0, 2, 0x48, 0x08][..], &[0, 2, 0x40], &[0, 1, 0x46]] {
+        let mut session = session_with(Encryption::Required(key()));
+        session.open_gate();
+        session.allow_completion();
+        let _ = drain(&mut session);
+        assert_eq!(session.receive(answer), Err(OtaError::EncryptionNotOffered));
+        assert!(session.transmit().is_empty());
+        assert!(session.receive(&[0x41, 0x42, 0x43]).is_err() && session.transmit().is_empty());
+    }
+}
+
+#[test]
+fn a_wrong_key_is_told_by_the_device_or_by_its_answer() {
+    let (mut session, _) = greeted(0x0C);
+    let frame = drain(&mut session);
+    let prologue = noise::prologue(2, 0x1F, 0x0C);
+    let responder = noise::Responder::new(&[b'x'; 32], &prologue).unwrap();
+    let (reject, connection) = responder.answer(&frame[3..]).unwrap();
+    assert!(connection.is_none());
+    assert_eq!(session.receive(&noise::frame(&reject)), Err(OtaError::WrongKey));
+
+    // What isn't the answer to the client's message is no better.
+    let (mut session, _) = greeted(0x0C);
+    let _ = drain(&mut session);
+    let forged = [&[0][..], &[9; 48]].concat();
+    assert_eq!(session.receive(&noise::frame(&forged)), Err(OtaError::WrongKey));
+    assert!(session.transmit().is_empty() && !session.encrypted());
+}
+
+#[test]
+fn a_negotiation_that_somebody_has_changed_ends_in_the_handshake() {
+    for (version, features, flags) in [(1, 0x1F, 0x0C), (2, 0x0F, 0x0C), (2, 0x1F, 0x0D)] {
+        let (mut session, _) = greeted(0x0C);
+        let frame = drain(&mut session);
+        let prologue = noise::prologue(version, features, flags);
+        let responder = noise::Responder::new(&KEY_BYTES, &prologue).unwrap();
+        let (reject, _) = responder.answer(&frame[3..]).unwrap();
+        assert_eq!(session.receive(&noise::frame(&reject)), Err(OtaError::WrongKey));
+    }
+}
+
+#[test]
+fn other_refusals_keep_their_reason() {
+    let (mut session, _) = greeted(0x0C);
+    let _ = drain(&mut session);
+    let error = session.receive(&noise::frame(b"\x01Handshake error")).unwrap_err();
+    assert_eq!(error, OtaError::HandshakeRefused { reason: "Handshake error".to_owned() });
+    assert!(error.sentence().contains("“Handshake error”"));
+}
+
+#[test]
+fn frames_that_are_wrong_end_the_session() {
+    let cases = [
+        (vec![0x41], Violation::NotAFrame(0x41)),
+        (vec![1, 0, 0], Violation::EmptyFrame),
+        (vec![1, 0xFF, 0xFF], Violation::FrameTooLong(65_535)),
+        (noise::frame(&[0x41; 17]), Violation::NotAuthentic),
+        (noise::frame(&[0x41; 3]), Violation::NotAuthentic),
+    ];
+    for (words, violation) in cases {
+        let (mut session, mut device) = greeted(0x0C);
+        let answer = device.take(&drain(&mut session));
+        // The device's half of the handshake, without the answer that follows it.
+        session.receive(&answer[..52]).unwrap();
+        assert!(session.encrypted());
+        let error = session.receive(&words).unwrap_err();
+        assert_eq!(error, OtaError::Protocol { violation, step: Step::Auth });
+    }
+    // Authentic, and empty.
+    let (mut session, mut device) = greeted(0x0C);
+    let answer = device.take(&drain(&mut session));
+    session.receive(&answer).unwrap();
+    let Secure::On(connection) = &mut device.secure else { panic!("no connection") };
+    let empty = connection.seal(&[]).unwrap();
+    let error = session.receive(&empty).unwrap_err();
+    assert_eq!(error, OtaError::Protocol { violation: Violation::EmptyFrame, step: Step::Gate });
+}
+
+#[test]
+fn the_answer_to_a_handshake_that_has_not_left_is_a_violation() {
+    let (mut session, _) = greeted(0x0C);
+    let error = session.receive(&[1]).unwrap_err();
+    assert!(matches!(error, OtaError::Protocol { step: Step::Encryption, .. }), "{error}");
+}
+
+#[test]
+fn an_encrypted_image_is_complete_with_the_last_byte_of_its_last_frame() {
+    let (mut session, mut device) = greeted(0x0C);
+    session.open_gate();
+    session.allow_completion();
+    let total = IMAGE.wire_size(Compression::Deflate);
+    let mut sealed_at_most = 0;
+    loop {
+        let output = session.transmit();
+        sealed_at_most = sealed_at_most.max(output.len());
+        // One byte at a time, where it matters.
+        let count =
+            if session.progress().sent as usize + 20 * 1024 > total { 1 } else { output.len() };
+        let count = count.min(output.len());
+        let piece = output[..count].to_vec();
+        session.transmitted(count);
+        let complete = device.fields.iter().skip(4).map(Vec::len).sum::<usize>() == total;
+        let words = device.take(&piece);
+        let arrived = device.fields.iter().skip(4).map(Vec::len).sum::<usize>() == total;
+        assert_eq!(session.closed("").outcome_unknown(), arrived, "{:?}", session.progress());
+        assert!(!complete);
+        if arrived {
+            break;
+        }
+        session.receive(&words).unwrap();
+    }
+    assert!(sealed_at_most <= 16 * (1024 + 19), "{sealed_at_most}");
+}
+
+#[test]
+fn an_error_of_an_encrypted_device_comes_in_a_frame() {
+    let (mut session, mut device) = greeted(0x0C);
+    let answer = device.take(&drain(&mut session));
+    session.receive(&answer).unwrap();
+    let Secure::On(connection) = &mut device.secure else { panic!("no connection") };
+    session.open_gate();
+    let _ = drain(&mut session);
+    let error = session.receive(&connection.seal(&[0x89]).unwrap()).unwrap_err();
+    assert_eq!(error.code(), "ota.esp32_not_enough_space");
+    assert_eq!(error.step(), Step::Prepare);
+}
+
 proptest! {
     #[test]
     fn any_splits_lead_to_the_same_end(
@@ -261,12 +526,12 @@ proptest! {
         piece in 1usize..20_000,
         version in 1u8..=2,
         auth in prop_oneof![Just(0usize), Just(32), Just(64)],
-        flags in prop_oneof![Just(0u8), Just(0x01), Just(0x08)],
+        flags in prop_oneof![Just(0u8), Just(0x01), Just(0x08), Just(0x04), Just(0x0C)],
     ) {
         let mut cuts = cuts.into_iter().cycle();
         let piece = piece.max(50);
-        let sent = run(Device::new(version, auth, flags), |_| cuts.next().unwrap_or(1), piece);
-        let whole = run(Device::new(version, auth, flags), |waiting| waiting, usize::MAX);
+        let sent = run(&mut Device::new(version, auth, flags), |_| cuts.next().unwrap_or(1), piece);
+        let whole = run(&mut Device::new(version, auth, flags), |waiting| waiting, usize::MAX);
         prop_assert_eq!(sent, whole);
     }
 
@@ -336,8 +601,8 @@ proptest! {
         let mut previous = usize::MAX;
         while !session.accepted() && session.failure().is_none() {
             let count = session.transmit().len();
+            let words = device.take(session.transmit());
             session.transmitted(count);
-            let words = device.take(count);
             if words.is_empty() && count == 0 && previous == 0 {
                 break;
             }

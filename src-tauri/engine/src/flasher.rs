@@ -6,10 +6,52 @@
 //!
 //! The stream should be unbuffered. On a TCP socket the caller sets `TCP_NODELAY`: the handshake
 //! consists of small messages, each of which would otherwise wait for an acknowledgement.
+//! [`connect`] opens such a socket to the first of a device's addresses that answers.
+//!
+//! A session that fails leaves one of three things behind: the device has its old firmware, the
+//! device has said so itself, or [`FlashError::outcome_unknown`]: the last byte had left, and the
+//! device may run either. Then nothing may be sent again before the device has said what it runs.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use tokio::sync::watch;
+//! use tokio_util::sync::CancellationToken;
+//! use wakeflash_core::ota::{Encryption, EncryptionKey, Password, PreparedImage};
+//! use wakeflash_engine::flasher::{
+//!     FlashHooks, FlashRequest, GateVerdict, connect, flash, no_progress,
+//! };
+//!
+//! # async fn install(firmware: Vec<u8>, key: &str) -> anyhow::Result<()> {
+//! // Long before the device is there: compressed and hashed.
+//! let image = Arc::new(PreparedImage::new(firmware)?);
+//! let mut request = FlashRequest::new(image, Some(Password::new("hunter2")));
+//! if let Some(key) = EncryptionKey::from_base64(key) {
+//!     request.encryption = Encryption::Required(key);
+//! }
+//!
+//! let addresses = ["[2001:db8::7]:3232".parse()?, "192.0.2.7:3232".parse()?];
+//! let stream = connect(&addresses, Duration::from_secs(10)).await?;
+//! let hooks = FlashHooks {
+//!     // Whoever knows another way to tell devices apart looks here before anything is sent.
+//!     gate: async { GateVerdict::Open },
+//!     before_completion: || async { Ok::<(), std::io::Error>(()) },
+//!     progress: watch::channel(no_progress()).0,
+//! };
+//! match flash(stream, request, hooks, CancellationToken::new()).await {
+//!     Ok(report) => println!("installed in {:?}", report.duration),
+//!     Err(error) if error.outcome_unknown() => println!("ask the device: {error}"),
+//!     Err(error) => println!("{}", error.problem()),
+//! }
+//! # Ok(()) }
+//! ```
 
+mod connect;
 mod deadlines;
 mod driver;
 mod outcome;
+mod web_server;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -19,11 +61,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::ota::{
-    ClientNonce, Encryption, Password, PreparedImage, Progress, Session, SessionRequest, Step,
+    Encryption, Password, PreparedImage, Progress, Randomness, Session, SessionRequest, Step,
 };
 
+pub use connect::{ConnectError, STAGGER, connect};
 pub use deadlines::Deadlines;
 pub use outcome::{FlashError, FlashReport};
+pub use web_server::{UPLOAD_LIMITS, UploadEnd, UploadRequest, upload};
 
 /// What to install, and with which credentials.
 #[derive(Debug, Clone)]
@@ -32,19 +76,19 @@ pub struct FlashRequest {
     pub image: Arc<PreparedImage>,
     /// The OTA password of the firmware that runs on the device, if one is known.
     pub password: Option<Password>,
-    /// Whether the image may travel in the clear.
+    /// Which key to use, and whether the image may travel in the clear.
     pub encryption: Encryption,
     /// How long to wait for what.
     pub deadlines: Deadlines,
 }
 
 impl FlashRequest {
-    /// A request with the usual deadlines, for a device whose configuration requires no
-    /// encryption.
+    /// A request with the usual deadlines, for a device whose configuration has no encryption
+    /// key.
     #[must_use]
     pub fn new(image: Arc<PreparedImage>, password: Option<Password>) -> Self {
         let deadlines = Deadlines::default();
-        Self { image, password, encryption: Encryption::NotRequired, deadlines }
+        Self { image, password, encryption: Encryption::None, deadlines }
     }
 }
 
@@ -77,7 +121,7 @@ pub struct FlashHooks<G, B> {
 /// The progress of a session that hasn't begun, for the channel in [`FlashHooks`].
 #[must_use]
 pub fn no_progress() -> Progress {
-    Progress { step: Step::Greeting, sent: 0, acknowledged: 0, total: 0 }
+    Progress { step: Step::Greeting, encrypted: false, sent: 0, acknowledged: 0, total: 0 }
 }
 
 /// Installs an image over a connection that was just opened.
@@ -100,9 +144,10 @@ where
     F: Future<Output = Result<(), E>>,
     E: Display,
 {
-    let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce).map_err(|error| FlashError::Random(error.to_string()))?;
+    let mut random = [0; Randomness::LENGTH];
+    getrandom::fill(&mut random).map_err(|error| FlashError::Random(error.to_string()))?;
     let FlashRequest { image, password, encryption, deadlines } = request;
-    let session = Session::new(SessionRequest { image, password, encryption }, ClientNonce(nonce));
+    let session =
+        Session::new(SessionRequest { image, password, encryption }, Randomness::new(random));
     driver::Driver::new(stream, session, deadlines).run(hooks, cancel).await
 }

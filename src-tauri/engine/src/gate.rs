@@ -48,6 +48,7 @@ pub struct Decision {
 ///   ([`link_address`](crate::watch::neighbours::link_address)).
 /// - `ask`: the direct question ([`ask`](crate::watch::question::ask)); it is dropped when it isn't needed any
 ///   more, and its failure leaves only the other proofs.
+/// - `session`: what the session with the peer has proved, once its handshake is over; it is dropped like `ask`.
 ///
 /// A contradiction ends it at once, and so does the news that the wanted build runs already. When the
 /// identity is known, the hash is waited for as long as [`Limits::hash`], counted from when the identity was
@@ -59,12 +60,13 @@ pub async fn decide(
     heard: broadcast::Receiver<Heard>,
     neighbour: impl Fn(IpAddr) -> Option<MacAddress>,
     ask: impl Future<Output = io::Result<Option<Sighting>>>,
+    session: impl Future<Output = Session>,
 ) -> Decision {
     let start = Instant::now();
     let mut identified = None;
     let mut heard = Some(heard);
-    tokio::pin!(ask);
-    let mut asking = true;
+    tokio::pin!(ask, session);
+    let (mut asking, mut in_handshake) = (true, true);
     let judgement = loop {
         if evidence.neighbour.is_none() {
             evidence.neighbour = neighbour(evidence.peer);
@@ -87,6 +89,10 @@ pub async fn decide(
                 asking = false;
                 note_answer(&mut evidence, answer);
             }
+            proved = &mut session, if in_handshake => {
+                in_handshake = false;
+                evidence.session = proved;
+            }
             packet = next(&mut heard) => evidence.heard.push(packet),
             () = sleep_until(deadline) => break judgement,
         }
@@ -100,17 +106,11 @@ pub async fn decide_on_network(
     evidence: Evidence,
     limits: Limits,
     heard: broadcast::Receiver<Heard>,
+    session: impl Future<Output = Session>,
 ) -> Decision {
     use crate::watch::{neighbours::link_address, question};
     let ask = question::ask(&expected.name, evidence.peer, limits.identity.max(limits.hash));
-    decide(expected, evidence, limits, heard, link_address, ask).await
-}
-
-/// A session that has proved something only after the gate was entered: judges again without waiting.
-#[must_use]
-pub fn with_session(expected: &Expectation, decision: Decision, session: Session) -> Decision {
-    let evidence = Evidence { session, ..decision.evidence };
-    Decision { judgement: judge(expected, &evidence), evidence, ..decision }
+    decide(expected, evidence, limits, heard, link_address, ask, session).await
 }
 
 fn note_answer(evidence: &mut Evidence, answer: io::Result<Option<Sighting>>) {

@@ -50,7 +50,7 @@ async fn decided(
 ) -> (Judgement, u128) {
     let (_open, heard) = broadcast::channel(4);
     let evidence = Evidence::about(peer(), Session::ProvesNothing);
-    let decision = decide(&expectation(), evidence, LIMITS, heard, |_| link, ask).await;
+    let decision = decide(&expectation(), evidence, LIMITS, heard, |_| link, ask, pending()).await;
     (decision.judgement, decision.took.as_millis())
 }
 
@@ -113,16 +113,32 @@ async fn packets_that_arrive_meanwhile_count() {
     }
     drop(packets);
     let expected = expectation();
-    let decision = decide(&expected, evidence, LIMITS, heard, |_| None, pending()).await;
+    let decision = decide(&expected, evidence, LIMITS, heard, |_| None, pending(), pending()).await;
     assert_eq!((decision.judgement, decision.evidence.heard.len()), (Judgement::Pass, 2));
 }
 
 #[tokio::test]
-async fn a_key_of_its_own_opens_a_gate_that_was_undecided() {
-    let (_open, heard) = broadcast::channel(4);
-    let evidence = Evidence::about(peer(), Session::ProvesNothing);
-    let expected = expectation();
-    let decision = decide(&expected, evidence, LIMITS, heard, |_| None, pending()).await;
-    let decision = with_session(&expected, decision, Session::OwnKey);
+async fn a_key_of_its_own_opens_the_gate_as_soon_as_the_handshake_is_over() {
+    let decided = async |proved: Session, ask: Option<Sighting>| {
+        let (_open, heard) = broadcast::channel(4);
+        let evidence = Evidence::about(peer(), Session::ProvesNothing);
+        let session = async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            proved
+        };
+        let ask = after(60, ask);
+        decide(&expectation(), evidence, LIMITS, heard, |_| None, ask, session).await
+    };
+    let decision = decided(Session::OwnKey, None).await;
     assert_eq!(decision.judgement, Judgement::Pass);
+    // The hash is waited for like after any other proof.
+    let took = decision.took.as_millis();
+    assert!((130..190).contains(&took), "{took}");
+    let decision = decided(Session::ProvesNothing, None).await;
+    assert_eq!(decision.judgement, Judgement::Undecided);
+    // What the peer says about itself weighs more.
+    let decision = decided(Session::OwnKey, Some(says("kitchen", None))).await;
+    assert!(matches!(decision.judgement, Judgement::Contradicted(_)));
+    let decision = decided(Session::OwnKey, Some(says("sleepy", Some(WANTED)))).await;
+    assert_eq!(decision.judgement, Judgement::AlreadyRunning);
 }

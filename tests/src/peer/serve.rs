@@ -6,6 +6,9 @@ use md5::{Digest, Md5};
 use sha2::Sha256;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use base64::Engine as _;
+
+use super::noise::{self, Connection, Responder};
 use super::{Auth, Fault, Features, LiveReport, Script, Stage};
 
 const BLOCK: usize = 8192;
@@ -37,6 +40,7 @@ struct Device<'a, S> {
     stream: &'a mut S,
     script: &'a Script,
     report: &'a LiveReport,
+    noise: Option<Connection>,
 }
 
 /// Serves one client to its end, whatever that is.
@@ -45,14 +49,14 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     script: &Script,
     report: &LiveReport,
 ) -> End {
-    let mut device = Device { stream, script, report };
+    let mut device = Device { stream, script, report, noise: None };
     let (end, words) = match device.update().await {
         Ok(()) => (End::Close, None),
         Err(Stop::Io(error)) => (End::Close, Some(error.to_string())),
         Err(Stop::Fault(end)) => (end, Some("as scripted".to_owned())),
         Err(Stop::Reported(code)) => {
             // Like a device: one attempt, then it closes, whatever is still unread.
-            let _ = device.stream.write_all(&[code]).await;
+            let _ = device.say(&[code]).await;
             (End::Close, Some(format!("error {code:02X}")))
         }
     };
@@ -70,7 +74,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<'_, S> {
     async fn update(&mut self) -> Result<(), Stop> {
         self.answer(Stage::Connect, &[]).await?;
         let terms = self.handshake().await?;
-        self.authenticate().await?;
+        if self.noise.is_some() {
+            self.answer(Stage::AuthResult, &[0x41]).await?;
+        } else {
+            self.authenticate().await?;
+        }
         if terms.extended {
             let [update_type] = self.take::<1>().await?;
             self.report.note(|report| report.update_type = Some(update_type));
@@ -109,12 +117,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<'_, S> {
         self.answer(Stage::Greeting, &[0x00, self.script.version]).await?;
         let [client] = self.take::<1>().await?;
         self.report.note(|report| report.client_features = Some(client));
+        if self.script.requires_key && client & 0x0C != 0x0C {
+            return Err(Stop::Reported(0x94));
+        }
         match self.script.features {
             Features::Extended { flags } if client & 0x04 != 0 => {
                 let gzip = if client & 0x01 != 0 { flags & 0x01 } else { 0 };
                 let deflate = if client & 0x10 != 0 { flags & 0x08 } else { 0 };
-                let flags = (flags & !0x09) | gzip | deflate;
+                let noise = if self.script.key.is_some() { 0x04 } else { 0 };
+                let flags = (flags & !0x09) | gzip | deflate | noise;
                 self.answer(Stage::Features, &[0x48, flags]).await?;
+                if let (Some(key), true) = (&self.script.key, client & 0x08 != 0) {
+                    let prologue = noise::prologue(self.script.version, client, flags);
+                    self.agree_on(&decoded(key)?, &prologue).await?;
+                }
                 Ok(Terms { extended: true, deflate: deflate != 0 })
             }
             Features::Extended { .. } | Features::Legacy { .. } => {
@@ -160,12 +176,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<'_, S> {
         let mut piece = [0; PIECE];
         while wire.len() < size {
             let wanted = PIECE.min(size - wire.len());
-            let count = self.stream.read(&mut piece[..wanted]).await?;
-            if count == 0 {
+            let came = if self.noise.is_some() {
+                self.field(1, wanted).await?
+            } else {
+                let count = self.stream.read(&mut piece[..wanted]).await?;
+                piece[..count].to_vec()
+            };
+            if came.is_empty() {
                 return Err(Error::from(ErrorKind::UnexpectedEof).into());
             }
-            wire.extend_from_slice(&piece[..count]);
-            self.report.note(|report| report.wire.extend_from_slice(&piece[..count]));
+            wire.extend_from_slice(&came);
+            self.report.note(|report| report.wire.extend_from_slice(&came));
             while self.script.version >= 2
                 && (wire.len() >= (blocks + 1) * BLOCK
                     || (wire.len() == size && blocks * BLOCK < size))
@@ -182,15 +203,63 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<'_, S> {
 
     async fn take<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
         let mut bytes = [0; N];
-        self.stream.read_exact(&mut bytes).await?;
+        if self.noise.is_some() {
+            bytes.copy_from_slice(&self.field(N, N).await?);
+        } else {
+            self.stream.read_exact(&mut bytes).await?;
+        }
         Ok(bytes)
+    }
+
+    /// The Noise handshake.
+    async fn agree_on(&mut self, key: &[u8; 32], prologue: &[u8]) -> Result<(), Stop> {
+        let responder = Responder::new(key, prologue).map_err(invalid)?;
+        let message = self.frame(1, 129).await?;
+        let (answer, connection) = responder.answer(&message).map_err(invalid)?;
+        self.answer(Stage::Encryption, &noise::frame(&answer)).await?;
+        let Some(connection) = connection else {
+            return Err(Error::new(ErrorKind::PermissionDenied, "another key").into());
+        };
+        self.noise = Some(connection);
+        self.report.note(|report| report.encrypted = true);
+        Ok(())
+    }
+
+    /// The payload of a frame, whose length is between the two.
+    async fn frame(&mut self, least: usize, most: usize) -> Result<Vec<u8>, Stop> {
+        let mut header = [0; 3];
+        self.stream.read_exact(&mut header).await?;
+        let length = usize::from(u16::from_be_bytes([header[1], header[2]]));
+        if header[0] != 1 || length < least || length > most {
+            return Err(invalid(format!("frame {header:02X?}")));
+        }
+        let mut payload = vec![0; length];
+        self.stream.read_exact(&mut payload).await?;
+        Ok(payload)
+    }
+
+    /// A protocol field out of a frame of its own.
+    async fn field(&mut self, least: usize, most: usize) -> Result<Vec<u8>, Stop> {
+        let most = noise::MAX_CIPHERTEXT.min(most + 16);
+        let sealed = self.frame(least + 16, most).await?;
+        let noise = self.noise.as_mut().ok_or_else(|| invalid("not encrypted"))?;
+        noise.open(&sealed).map_err(invalid)
+    }
+
+    /// Says something, one byte in a frame when the connection is encrypted.
+    async fn say(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let Some(noise) = &mut self.noise else { return self.stream.write_all(bytes).await };
+        let mut frames = Vec::new();
+        for byte in bytes {
+            frames.extend(noise.seal(&[*byte]).map_err(Error::other)?);
+        }
+        self.stream.write_all(&frames).await
     }
 
     /// Gives an answer, or what the script says instead.
     async fn answer(&mut self, stage: Stage, bytes: &[u8]) -> Result<(), Stop> {
         let Some((_, fault)) = self.script.faults.iter().find(|(at, _)| *at == stage) else {
-            self.stream.write_all(bytes).await?;
-            return Ok(());
+            return Ok(self.say(bytes).await?);
         };
         self.report.note(|report| report.faulted = true);
         match fault {
@@ -201,14 +270,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<'_, S> {
                 self.stall().await;
                 Err(Stop::Fault(End::Close))
             }
-            Fault::Say(words) => Ok(self.stream.write_all(words).await?),
+            Fault::Say(words) => Ok(self.say(words).await?),
+            Fault::Raw(words) => Ok(self.stream.write_all(words).await?),
             Fault::Endless(byte) => loop {
-                self.stream.write_all(&[*byte; 4096]).await?;
+                self.say(&[*byte; 4096]).await?;
             },
             Fault::Skip => Ok(()),
             Fault::Late(time) => {
                 tokio::time::sleep(*time).await;
-                Ok(self.stream.write_all(bytes).await?)
+                Ok(self.say(bytes).await?)
             }
         }
     }
@@ -218,6 +288,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<'_, S> {
         let mut sink = [0; PIECE];
         while matches!(self.stream.read(&mut sink).await, Ok(count) if count > 0) {}
     }
+}
+
+fn decoded(key: &str) -> Result<[u8; 32], Stop> {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(key).map_err(invalid)?;
+    bytes.try_into().map_err(|_| invalid("no key"))
+}
+
+fn invalid(error: impl ToString) -> Stop {
+    Error::new(ErrorKind::InvalidData, error.to_string()).into()
 }
 
 /// The image in what came over the wire, and the MD5 that the device compares.

@@ -239,8 +239,12 @@ impl Dispatch {
                 }
                 let text =
                     format!("Built: {} KiB. Waiting for the device.", build.size.div_ceil(1024));
-                let delivery = Self::delivery(build);
+                let mut delivery = Self::delivery(build);
+                delivery.warning = self.credential_warning(id, &delivery.build);
                 self.wait(id, delivery.clone(), None, now, &text);
+                if let (Some(warning), Some(update)) = (&delivery.warning, self.change(id)) {
+                    update.note(now, warning.message.clone());
+                }
                 if !changes.is_empty() {
                     self.sources_changed(id, delivery, changes, now);
                 }

@@ -23,7 +23,7 @@ enum Intent {
 impl Dispatch {
     /// What [`super::Input::InstallMany`] would do.
     #[must_use]
-    pub fn plan(&self, devices: &[DeviceId], now: Timestamp) -> InstallPlan {
+    pub fn install_plan(&self, devices: &[DeviceId], now: Timestamp) -> InstallPlan {
         let mut plan = InstallPlan::default();
         for device in unique(devices) {
             match self.intent(&device, now) {

@@ -7,7 +7,7 @@ use crate::ota::FailureClass;
 use crate::retry::{AFTER_REFUSED_GATE, AT_ANOTHER_DEVICE, NextStep, next_step, pause_is_over};
 use crate::time::Timestamp;
 use crate::update::{
-    Acknowledgement, AttemptReport, AvoidedAddress, Delivery, FlashStage, InstalledHow,
+    Acknowledgement, AttemptReport, AvoidedAddress, Delivery, FlashStage, InstalledHow, OtaMethod,
     PasswordChoice, StateKind, Update, UpdateId, UpdateState,
 };
 
@@ -85,8 +85,18 @@ impl Dispatch {
         if let UpdateState::Flashing { stage, .. } = &mut update.state {
             *stage = FlashStage::MayBeComplete;
         }
-        update.note(now, "Almost the whole image is sent; from here on the device may install it.");
-        let hash = update.state.delivery().and_then(|delivery| delivery.build.config_hash);
+        let build = update.state.delivery().map(|delivery| &delivery.build);
+        let hash = build.and_then(|build| build.config_hash);
+        let text = match build.map(|build| build.ota.method) {
+            // ESPHome can't be held up before the end.
+            Some(OtaMethod::WebServer) => {
+                "ESPHome sends the image; from here on the device may install it."
+            }
+            Some(OtaMethod::Native) | None => {
+                "Almost the whole image is sent; from here on the device may install it."
+            }
+        };
+        update.note(now, text);
         let name = update.name.clone();
         if let Some(hash) = hash {
             self.change_memory(&name).note_hash(hash);
@@ -150,7 +160,8 @@ impl Dispatch {
         if class == FailureClass::NextWake {
             delivery.device_errors = delivery.device_errors.saturating_add(1);
         }
-        let step = next_step(class, delivery.device_errors, self.has_other_password(id, &delivery));
+        let step =
+            next_step(class, delivery.device_errors, self.has_other_credentials(id, &delivery));
         let text = problem.message.clone();
         match step {
             NextStep::RetryIn(pause) => {
@@ -160,23 +171,12 @@ impl Dispatch {
             NextStep::TryLastPassword => {
                 let mut delivery = reported(delivery, problem, now);
                 delivery.password = PasswordChoice::LastInstalled;
-                let text = "The device has another OTA password: trying the one of its last installed build.";
+                let text = "The device has another OTA password or key: trying those of its last installed build.";
                 self.wait(id, delivery, None, now, text);
             }
             NextStep::GiveUp => self.fail(id, problem, false, now),
             NextStep::Confirm => self.await_word(id, Acknowledgement::Unknown, now, &text),
         }
-    }
-
-    fn has_other_password(&self, id: UpdateId, delivery: &Delivery) -> bool {
-        let last = self
-            .updates
-            .get(&id)
-            .and_then(|update| self.memory(&update.name))
-            .and_then(|memory| memory.installed_password.as_ref());
-        delivery.password == PasswordChoice::OfBuild
-            && last.is_some()
-            && last != delivery.build.ota.password.as_ref()
     }
 
     fn await_word(

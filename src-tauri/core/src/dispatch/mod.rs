@@ -7,6 +7,7 @@
 
 mod building;
 mod bulk;
+mod credentials;
 mod flashing;
 mod network;
 mod requests;
@@ -127,6 +128,13 @@ pub enum Input {
     Captured {
         /// Of which update.
         update: UpdateId,
+    },
+    /// The handshake of a flash is over, and the device may have the image.
+    HandshakeEnded {
+        /// Of which update.
+        update: UpdateId,
+        /// Whether the connection is encrypted.
+        encrypted: bool,
     },
     /// The flasher is about to send the last bytes.
     AboutToComplete(UpdateId),
@@ -384,6 +392,9 @@ impl Dispatch {
             Input::Silent { name } => self.silent(&name),
             Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
             Input::Captured { update } => self.captured(update, now),
+            Input::HandshakeEnded { update, encrypted } => {
+                self.handshake_ended(update, encrypted, now);
+            }
             Input::AboutToComplete(update) => self.about_to_complete(update, now)?,
             Input::FlashEnded { update, outcome } => self.flash_ended(update, outcome, now),
             Input::Recover => self.recover(now),
@@ -539,6 +550,8 @@ impl Dispatch {
             device_errors: 0,
             repeated_blindly: false,
             last_attempt: None,
+            warning: None,
+            encrypted: None,
             avoided: Vec::new(),
         }
     }

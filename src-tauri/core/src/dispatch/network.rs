@@ -442,6 +442,7 @@ impl Dispatch {
             let memory = self.change_memory(&name);
             memory.installed_sources = Some(sources);
             memory.installed_password = build.ota.password;
+            memory.installed_encryption = Some(build.ota.encryption);
             memory.config_hash = build.config_hash;
             if let Some(hash) = build.config_hash {
                 memory.note_hash(hash);

@@ -155,6 +155,10 @@ impl Dispatch {
             progress: None,
             attempts: delivery.map_or(0, |delivery| delivery.attempts),
             last_attempt: delivery.and_then(|delivery| delivery.last_attempt.clone()),
+            warning: delivery
+                .filter(|_| !update.state.kind().is_final())
+                .and_then(|delivery| delivery.warning.clone()),
+            encrypted: delivery.and_then(|delivery| delivery.encrypted),
             wanted_hash: delivery.and_then(|delivery| delivery.build.config_hash),
             wanted_version: delivery.and_then(|delivery| delivery.build.esphome_version.clone()),
         }

@@ -21,14 +21,41 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// The random bytes behind the client's nonce: fresh for each session, from a generator that is
-/// fit for cryptography. The core makes no randomness of its own.
+/// The random bytes of one session: 32 for the client's nonce in the password check, 32 for its
+/// ephemeral key in the Noise handshake. They are fresh for each session, from a generator that is
+/// fit for cryptography: the core makes no randomness of its own.
 #[derive(Clone, Copy)]
-pub struct ClientNonce(pub [u8; 32]);
+pub struct Randomness {
+    nonce: [u8; 32],
+    ephemeral: [u8; 32],
+}
 
-impl std::fmt::Debug for ClientNonce {
+impl Randomness {
+    /// How many bytes a session needs.
+    pub const LENGTH: usize = 64;
+
+    /// Takes over random bytes.
+    #[must_use]
+    pub fn new(bytes: [u8; Self::LENGTH]) -> Self {
+        let (mut nonce, mut ephemeral) = ([0; 32], [0; 32]);
+        let (first, second) = bytes.split_at(32);
+        nonce.copy_from_slice(first);
+        ephemeral.copy_from_slice(second);
+        Self { nonce, ephemeral }
+    }
+
+    pub(super) fn nonce(&self) -> [u8; 32] {
+        self.nonce
+    }
+
+    pub(super) fn ephemeral(&self) -> [u8; 32] {
+        self.ephemeral
+    }
+}
+
+impl std::fmt::Debug for Randomness {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ClientNonce(***)")
+        f.write_str("Randomness(***)")
     }
 }
 
@@ -50,8 +77,8 @@ impl Scheme {
     }
 
     /// The client's nonce and then hex(H(password, device nonce, client nonce)).
-    pub(super) fn reply(self, password: &Password, nonce: &[u8], client: ClientNonce) -> Vec<u8> {
-        let own: String = hex::encode(client.0).chars().take(self.hex_len()).collect();
+    pub(super) fn reply(self, password: &Password, nonce: &[u8], client: [u8; 32]) -> Vec<u8> {
+        let own: String = hex::encode(client).chars().take(self.hex_len()).collect();
         let proof = match self {
             Self::Md5 => hex::encode(digest::<Md5>(password, nonce, &own)),
             Self::Sha256 => hex::encode(digest::<Sha256>(password, nonce, &own)),
@@ -79,7 +106,7 @@ mod tests {
         let password = Password::new("hunter2");
         for scheme in [Scheme::Md5, Scheme::Sha256] {
             let nonce = vec![b'a'; scheme.hex_len()];
-            let reply = scheme.reply(&password, &nonce, ClientNonce([0xAB; 32]));
+            let reply = scheme.reply(&password, &nonce, [0xAB; 32]);
             assert_eq!(reply.len(), 2 * scheme.hex_len());
             assert!(reply.starts_with(b"abab"));
         }
@@ -94,7 +121,7 @@ mod tests {
         ];
         for (scheme, expected) in known {
             let nonce = vec![b'a'; scheme.hex_len()];
-            let reply = scheme.reply(&Password::new("hunter2"), &nonce, ClientNonce([0; 32]));
+            let reply = scheme.reply(&Password::new("hunter2"), &nonce, [0; 32]);
             assert_eq!(&reply[scheme.hex_len()..], expected.as_bytes());
         }
     }
@@ -102,6 +129,6 @@ mod tests {
     #[test]
     fn secrets_stay_out_of_debug_output() {
         assert!(!format!("{:?}", Password::new("hunter2")).contains("hunter2"));
-        assert!(!format!("{:?}", ClientNonce([7; 32])).contains('7'));
+        assert!(!format!("{:?}", Randomness::new([7; 64])).contains('7'));
     }
 }

@@ -1,43 +1,50 @@
 //! What lies between the session and the wire.
 //!
 //! The session produces protocol fields and reads protocol bytes; a channel turns fields into
-//! wire bytes and back. In the clear both are the same. An encrypted channel would be another
-//! variant of [`Channel`]: it seals each field into a frame of its own and opens whole frames,
-//! and the exhaustive matches show every place that has to care.
+//! wire bytes and back.
 
-use std::borrow::Cow;
+use super::noise::{EncryptionKey, Handshake, Transport};
 
-/// Whether an update may travel in the clear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether an update may travel in the clear. Nothing that a device says changes this: what
+/// isn't allowed here is never sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Encryption {
-    /// The configuration asks for no encryption of updates.
-    NotRequired,
-    /// The configuration requires encryption (`ota: encryption: key`): the image, which holds
-    /// Wi-Fi credentials, must never be sent in the clear.
-    ///
-    /// This client can't encrypt yet, so a session with this policy fails before its first byte.
-    Required,
+    /// No key is known: in the clear.
+    None,
+    /// Encrypted with this key when the device offers it, else in the clear.
+    WhenOffered(EncryptionKey),
+    /// Encrypted with this key or not at all: an image holds Wi-Fi credentials.
+    Required(EncryptionKey),
+}
+
+impl Encryption {
+    /// The key, when there is one.
+    #[must_use]
+    pub fn key(&self) -> Option<&EncryptionKey> {
+        match self {
+            Self::None => None,
+            Self::WhenOffered(key) | Self::Required(key) => Some(key),
+        }
+    }
 }
 
 /// How fields travel.
-#[derive(Debug)]
 pub(super) enum Channel {
     /// Fields are bytes on the wire.
     Plain,
+    /// The device's part of the Noise handshake is awaited; nothing else can be sent.
+    Handshake(Box<Handshake>),
+    /// Each field in an encrypted frame of its own.
+    Noise(Box<Transport>),
 }
 
-impl Channel {
-    /// Appends one protocol field to the wire bytes.
-    pub(super) fn seal(&mut self, field: &[u8], wire: &mut Vec<u8>) {
-        match self {
-            Self::Plain => wire.extend_from_slice(field),
-        }
-    }
-
-    /// The protocol bytes in what came over the wire.
-    pub(super) fn open<'a>(&mut self, wire: &'a [u8]) -> Cow<'a, [u8]> {
-        match self {
-            Self::Plain => Cow::Borrowed(wire),
-        }
+impl std::fmt::Debug for Channel {
+    /// Its kind only: the rest is keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "Plain",
+            Self::Handshake(_) => "Handshake",
+            Self::Noise(_) => "Noise",
+        })
     }
 }

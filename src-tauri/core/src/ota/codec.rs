@@ -22,16 +22,16 @@ pub(super) mod client {
     pub(crate) const GZIP: u8 = 0x01;
     pub(crate) const SHA256: u8 = 0x02;
     pub(crate) const EXTENDED: u8 = 0x04;
-    // 0x08 offers Noise. It is offered once the channel can carry it: a device that sees the
-    // bit begins a Noise handshake at once.
+    pub(crate) const NOISE: u8 = 0x08;
     pub(crate) const DEFLATE: u8 = 0x10;
-    /// All that this client offers.
+    /// What this client always offers.
     pub(crate) const OFFERED: u8 = GZIP | SHA256 | EXTENDED | DEFLATE;
 }
 
 /// What a device offers in the extended feature answer.
 pub(super) mod server {
     pub(crate) const GZIP: u8 = 0x01;
+    pub(crate) const NOISE: u8 = 0x04;
     /// Binding once offered: the device then expects two sizes and a deflate stream.
     pub(crate) const DEFLATE: u8 = 0x08;
 }

@@ -123,7 +123,8 @@ impl DeviceError {
             // During the transfer an ESP32 says so about the image, which stays what it is. As an
             // answer to the greeting it comes from something that is not our device.
             Self::Magic if step >= Step::Prepare => FailureClass::Permanent,
-            Self::AuthInvalid => FailureClass::WrongPassword,
+            // It wants a password, or a key, of another build: that of its own firmware.
+            Self::AuthInvalid | Self::EncryptionRequired => FailureClass::WrongPassword,
             // A sleeping device starts afresh at its wake, with all its memory free; that is also the
             // reset which an ESP8266 asks for after it was flashed over its serial port.
             Self::Magic | Self::Prepare | Self::WritingFlash | Self::InvalidBootstrapping => {
@@ -145,8 +146,7 @@ impl DeviceError {
             | Self::PartitionTableUpdate
             | Self::BootloaderVerify
             | Self::BootloaderUpdate
-            | Self::VersionDowngrade
-            | Self::EncryptionRequired => FailureClass::Permanent,
+            | Self::VersionDowngrade => FailureClass::Permanent,
         }
     }
 
@@ -282,8 +282,8 @@ mod text {
         The device accepts only firmware newer than its own. Raise the project version in \
         the configuration and build again.";
     pub(super) const ENCRYPTION_REQUIRED: &str = "\
-        The device takes encrypted updates only, and this connection was not encrypted. \
-        Flash it with ESPHome's own uploader and its encryption key.";
+        The device takes encrypted updates only, and the configuration has no key. Put the \
+        encryption key of the firmware that runs on it now into the configuration.";
     pub(super) const UNKNOWN: &str = "\
         The device reported an error without saying which. It will be tried again when the \
         device wakes; its own log may say more.";

@@ -44,6 +44,18 @@ pub enum Violation {
     /// "Received" before the last byte was sent.
     #[error("reception confirmed before the image was sent")]
     EndedEarly,
+    /// A byte where a frame of an encrypted connection should begin.
+    #[error("byte 0x{0:02X} where a frame should begin")]
+    NotAFrame(u8),
+    /// A frame without content.
+    #[error("an empty frame")]
+    EmptyFrame,
+    /// A frame longer than any that a device sends.
+    #[error("a frame of {0} bytes")]
+    FrameTooLong(usize),
+    /// A frame that was damaged or forged.
+    #[error("a frame that was changed on its way")]
+    NotAuthentic,
 }
 
 /// Why a session failed.
@@ -66,9 +78,24 @@ pub enum OtaError {
         /// The version it announced.
         version: u8,
     },
-    /// The configuration requires encryption, which this client can't do yet.
-    #[error("encryption is required and not available")]
-    EncryptionUnavailable,
+    /// The configuration requires encryption, and the device offers none. Nothing was sent.
+    #[error("encryption is required and the device offers none")]
+    EncryptionNotOffered,
+    /// The device has another encryption key, or somebody has changed the negotiation.
+    #[error("the device has another encryption key")]
+    WrongKey,
+    /// The device refused the Noise handshake for another reason.
+    #[error("the device refused the Noise handshake: {reason}")]
+    HandshakeRefused {
+        /// What it said; without control characters, and cut.
+        reason: String,
+    },
+    /// The encryption failed on this side.
+    #[error("encryption failed: {reason}")]
+    Encryption {
+        /// What went wrong.
+        reason: String,
+    },
     /// What answers doesn't keep to the protocol.
     #[error("protocol violation in step {step:?}: {violation}")]
     Protocol {
@@ -109,10 +136,9 @@ impl OtaError {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Device { error, step } => error.class(*step),
-            Self::PasswordNeeded => FailureClass::WrongPassword,
-            Self::UnsupportedVersion { .. } | Self::EncryptionUnavailable => {
-                FailureClass::Permanent
-            }
+            Self::PasswordNeeded | Self::WrongKey => FailureClass::WrongPassword,
+            Self::UnsupportedVersion { .. } | Self::EncryptionNotOffered => FailureClass::Permanent,
+            Self::HandshakeRefused { .. } | Self::Encryption { .. } => FailureClass::NextWake,
             Self::Protocol { step: Step::Commit, .. }
             | Self::Closed { step: Step::Commit, .. }
             | Self::Timeout { step: Step::Commit }
@@ -146,7 +172,10 @@ impl OtaError {
             | Self::Cancelled { step } => *step,
             Self::PasswordNeeded => Step::Auth,
             Self::UnsupportedVersion { .. } => Step::Version,
-            Self::EncryptionUnavailable => Step::Greeting,
+            Self::EncryptionNotOffered => Step::Features,
+            Self::WrongKey | Self::HandshakeRefused { .. } | Self::Encryption { .. } => {
+                Step::Encryption
+            }
         }
     }
 
@@ -157,7 +186,10 @@ impl OtaError {
             Self::Device { error, .. } => error.code(),
             Self::PasswordNeeded => "ota.password_needed",
             Self::UnsupportedVersion { .. } => "ota.unsupported_version",
-            Self::EncryptionUnavailable => "ota.encryption_unavailable",
+            Self::EncryptionNotOffered => "ota.encryption_not_offered",
+            Self::WrongKey => "ota.wrong_key",
+            Self::HandshakeRefused { .. } => "ota.handshake_refused",
+            Self::Encryption { .. } => "ota.encryption",
             Self::Protocol { .. } => "ota.protocol",
             Self::Closed { .. } => "ota.closed",
             Self::Timeout { .. } => "ota.timeout",
@@ -183,12 +215,16 @@ impl OtaError {
                      version of Wakeflash doesn't know. Update Wakeflash."
                 );
             }
-            Self::EncryptionUnavailable => {
-                return "The configuration requires encrypted updates, which this version of \
-                        Wakeflash can't send; nothing was sent in the clear. Use ESPHome's own \
-                        uploader for this device."
-                    .to_owned();
-            }
+            Self::EncryptionNotOffered => return NOT_OFFERED.to_owned(),
+            Self::WrongKey => return WRONG_KEY.to_owned(),
+            Self::HandshakeRefused { reason } => (
+                format!("The device refused the encrypted connection: “{reason}”."),
+                "It will be tried again when the device wakes; its own log may say more.",
+            ),
+            Self::Encryption { reason } => (
+                format!("The connection could not be encrypted ({reason})."),
+                "Nothing was sent in the clear; it will be tried again.",
+            ),
             Self::Protocol { step, .. } => (
                 format!("The device gave an answer that makes no sense {}.", step.phrase()),
                 "Check that the address and port belong to this device; it will be tried again \
@@ -216,6 +252,15 @@ impl OtaError {
         format!("{what} {}", if self.outcome_unknown() { CHECKING } else { then })
     }
 }
+
+const NOT_OFFERED: &str = "\
+    The configuration requires encrypted updates, and the firmware on the device offers none: it \
+    is older than ESPHome 2026.9 or was built without a key. Nothing was sent. Set \
+    `allow_plaintext_upload: true` below `ota: encryption:` for this one update, or flash it once \
+    over USB.";
+const WRONG_KEY: &str = "\
+    The device has another encryption key, so nothing was sent. Put the key of the firmware that \
+    runs on it now into the configuration, or flash it once over USB.";
 
 #[cfg(test)]
 mod tests {

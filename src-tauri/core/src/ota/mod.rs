@@ -1,9 +1,9 @@
 //! A client for ESPHome's over-the-air protocol that does no I/O.
 //!
 //! The protocol is that of ESPHome's `ota: platform: esphome`, versions 1 and 2, with MD5 and
-//! SHA-256 password checks, the legacy and the extended feature answer, and images sent as raw
-//! deflate, gzip or as they are. Noise encryption is not spoken yet; [`Encryption::Required`]
-//! makes a session refuse to run rather than send an image in the clear.
+//! SHA-256 password checks, the legacy and the extended feature answer, Noise encryption, and images
+//! sent as raw deflate, gzip or as they are. [`Encryption`] says what may travel in the clear;
+//! nothing that a device says, and no fault of the network, changes that.
 //!
 //! # How to use it
 //!
@@ -18,7 +18,34 @@
 //!    device, then call [`Session::allow_completion`]. Until then the end of the image is held.
 //! 5. [`SessionEvent::Accepted`] says that the device has confirmed the update. When the
 //!    connection dies first, [`Session::closed`], [`Session::timed_out`] or
-//!    [`Session::cancelled`] say what that means.
+//!    [`Session::cancelled`] say what that means. One of these meanings is
+//!    [`FailureClass::OutcomeUnknown`]: the device may have the whole image, or not.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use wakeflash_core::ota::{
+//!     Encryption, PreparedImage, Randomness, Session, SessionEvent, SessionRequest,
+//! };
+//!
+//! let image = Arc::new(PreparedImage::new(b"firmware".to_vec())?);
+//! let request = SessionRequest { image, password: None, encryption: Encryption::None };
+//! // These come from the system's generator.
+//! let mut session = Session::new(request, Randomness::new([7; Randomness::LENGTH]));
+//! session.open_gate();
+//! session.allow_completion();
+//!
+//! // A device that has no password, takes the image as it is, and finds it right.
+//! let answers: [&[u8]; 5] = [&[0, 2, 0x48, 0], &[0x41], &[0x42], &[0x43], &[0x47, 0x44, 0x45]];
+//! for answer in answers {
+//!     while !session.transmit().is_empty() {
+//!         let written = session.transmit().len();
+//!         session.transmitted(written);
+//!     }
+//!     session.receive(answer)?;
+//! }
+//! assert!(session.accepted());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # Round trips
 //!
@@ -27,11 +54,23 @@
 //! the image without waiting for the answer to the MD5 (there is no way for it to fail). The
 //! sizes are the one thing that is waited for: a device that has no room closes the connection
 //! right after its error byte, and input that it had not read would turn that close into a
-//! reset that can overtake the byte. Image bytes start three round trips after the connection
-//! opened with a password, two without.
+//! reset that can overtake the byte.
 //!
-//! A device that has accepted the password enters its blocking data phase before it says so.
-//! From the password's acceptance on it can't fall asleep, even while the gate is still shut.
+//! | waits for the device      | no password | password | Noise |
+//! |---------------------------|-------------|----------|-------|
+//! | greeting and features     | 1           | 1        | 1     |
+//! | nonce, or Noise handshake |             | 1        | 1     |
+//! | sizes                     | 1           | 1        | 1     |
+//! | until the first image byte| 2           | 3        | 3     |
+//!
+//! The opening of the connection is one more. Nothing can be sent together with the client's
+//! Noise message, nor that message earlier: its prologue holds the flags that the device answers
+//! to the features, and the keys of everything after it need the device's ephemeral key. The
+//! device's first encrypted answer comes right behind its handshake message; it asks for no
+//! password then.
+//!
+//! A device that has accepted the password or the key enters its blocking data phase before it
+//! says so. From then on it can't fall asleep, even while the gate is still shut.
 
 mod auth;
 mod channel;
@@ -39,16 +78,18 @@ mod codec;
 mod device_error;
 mod error;
 mod image;
+mod noise;
 mod session;
 mod step;
 mod transfer;
 
-pub use auth::{ClientNonce, Password};
+pub use auth::{Password, Randomness};
 pub use channel::Encryption;
 pub use codec::{ACK_BLOCK, Compression, DEFLATE_WINDOW_BITS, MAGIC};
 pub use device_error::DeviceError;
 pub use error::{FailureClass, OtaError, Violation};
 pub use image::{ImageError, MAX_IMAGE_SIZE, PreparedImage};
+pub use noise::{EncryptionKey, MAX_PLAINTEXT};
 pub use session::{Session, SessionEvent, SessionRequest};
 pub use step::{Progress, Step};
 pub use transfer::{COMPLETION_NOTICE, HELD_TAIL, WINDOW};

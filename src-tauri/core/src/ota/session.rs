@@ -1,13 +1,14 @@
 //! The state machine of one connection.
 
+mod answers;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::auth::{ClientNonce, Password, Scheme};
+use super::auth::{Password, Randomness, Scheme};
 use super::channel::{Channel, Encryption};
-use super::codec::{Compression, MAGIC, TYPE_APP, answer, client, server, size_field};
-use super::device_error::DeviceError;
-use super::error::{OtaError, Violation};
+use super::codec::{Compression, MAGIC, client};
+use super::error::OtaError;
 use super::image::PreparedImage;
 use super::step::{Progress, Step};
 use super::transfer::Transfer;
@@ -42,8 +43,13 @@ enum State {
     Version,
     Features,
     FeatureFlags,
+    /// The device's half of the Noise handshake is awaited.
+    KeyExchange,
     AuthRequest,
-    Nonce { scheme: Scheme, nonce: Vec<u8> },
+    Nonce {
+        scheme: Scheme,
+        nonce: Vec<u8>,
+    },
     AuthResult,
     Gate,
     Prepare,
@@ -57,13 +63,16 @@ enum State {
 /// One connection to a device, from its greeting to the confirmed update, without any I/O.
 ///
 /// Its memory is bounded whatever the device sends: input is consumed byte by byte, and nothing
-/// longer than a nonce is kept.
+/// longer than a nonce or an encrypted frame is kept. An encrypted image is sealed 16 KiB at a
+/// time, as the transport takes it.
 #[derive(Debug)]
 pub struct Session {
     request: SessionRequest,
-    nonce: ClientNonce,
+    random: Randomness,
     state: State,
     channel: Channel,
+    /// Why nothing more can be encrypted.
+    fault: Option<OtaError>,
     wire: Vec<u8>,
     wire_taken: usize,
     version: u8,
@@ -77,14 +86,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts a session on a fresh connection. `nonce` must be random and used only once.
+    /// Starts a session on a fresh connection. `random` must be drawn for it and used only once.
     #[must_use]
-    pub fn new(request: SessionRequest, nonce: ClientNonce) -> Self {
+    pub fn new(request: SessionRequest, random: Randomness) -> Self {
         let mut session = Self {
             request,
-            nonce,
+            random,
             state: State::Greeting,
             channel: Channel::Plain,
+            fault: None,
             wire: Vec::new(),
             wire_taken: 0,
             version: 0,
@@ -94,33 +104,32 @@ impl Session {
             completion_allowed: false,
             transfer: None,
             events: VecDeque::new(),
-            round_trips: 0,
+            round_trips: 1,
         };
-        match session.request.encryption {
-            Encryption::Required => session.state = State::Failed(OtaError::EncryptionUnavailable),
-            Encryption::NotRequired => {
-                session.round_trips += 1;
-                session.send(&MAGIC);
-                session.send(&[client::OFFERED]);
-            }
-        }
+        let features = session.client_features();
+        session.send(&MAGIC);
+        session.send(&[features]);
         session
     }
 
     /// The bytes to write next; empty when there is nothing to write for now.
     #[must_use]
     pub fn transmit(&self) -> &[u8] {
+        if self.fault.is_some() {
+            return &[];
+        }
         let pending = self.wire.get(self.wire_taken..).unwrap_or_default();
-        if !pending.is_empty() {
+        if !pending.is_empty() || !self.sends_image() {
             return pending;
         }
         match (&self.channel, &self.transfer) {
             // In the clear the image goes out as it lies there, without a copy.
-            (Channel::Plain, Some(transfer)) if self.sends_image() => {
+            (Channel::Plain, Some(transfer)) => {
                 let bytes = self.request.image.form(self.compression).bytes;
                 bytes.get(transfer.sendable(self.completion_allowed)).unwrap_or_default()
             }
-            (Channel::Plain, _) => &[],
+            (Channel::Noise(noise), _) => noise.sealed_image(),
+            (Channel::Plain | Channel::Handshake(_), _) => &[],
         }
     }
 
@@ -136,12 +145,18 @@ impl Session {
             self.wire.clear();
             self.wire_taken = 0;
         }
-        if self.sends_image()
-            && let Some(transfer) = &mut self.transfer
-        {
-            transfer.on_sent(count - from_wire);
+        if self.sends_image() {
+            let image = match &mut self.channel {
+                Channel::Plain => count - from_wire,
+                Channel::Noise(noise) => noise.image_taken(count - from_wire),
+                Channel::Handshake(_) => 0,
+            };
+            if let Some(transfer) = &mut self.transfer {
+                transfer.on_sent(image);
+            }
         }
         self.announce_completion();
+        self.seal_more();
     }
 
     /// Takes bytes from the device, split in any way.
@@ -150,15 +165,20 @@ impl Session {
     /// When the device reports an error or breaks the protocol. The session has then ended and
     /// returns the same error for any further input.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), OtaError> {
-        for byte in self.channel.open(bytes).iter().copied() {
-            if let Err(error) = self.on_byte(byte) {
+        for byte in bytes {
+            let taken = match self.failure() {
+                Some(error) => Err(error),
+                None => self.on_wire_byte(*byte),
+            };
+            if let Err(error) = taken {
                 self.state = State::Failed(error.clone());
                 self.wire.clear();
                 self.wire_taken = 0;
                 return Err(error);
             }
         }
-        Ok(())
+        self.seal_more();
+        self.fault.clone().map_or(Ok(()), Err)
     }
 
     /// The next thing that the application should know.
@@ -177,6 +197,13 @@ impl Session {
     /// Lets the end of the image go out.
     pub fn allow_completion(&mut self) {
         self.completion_allowed = true;
+        self.seal_more();
+    }
+
+    /// Whether the connection is encrypted: from the end of the Noise handshake on.
+    #[must_use]
+    pub fn encrypted(&self) -> bool {
+        matches!(self.channel, Channel::Noise(_))
     }
 
     /// The step that is under way.
@@ -190,6 +217,7 @@ impl Session {
             State::Greeting => Step::Greeting,
             State::Version => Step::Version,
             State::Features | State::FeatureFlags => Step::Features,
+            State::KeyExchange => Step::Encryption,
             State::AuthRequest | State::Nonce { .. } => Step::Auth,
             State::AuthResult => Step::AuthResult,
             State::Gate => Step::Gate,
@@ -205,14 +233,15 @@ impl Session {
     #[must_use]
     pub fn progress(&self) -> Progress {
         let number = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
-        let step = self.step();
+        let (step, encrypted) = (self.step(), self.encrypted());
         let Some(transfer) = &self.transfer else {
-            return Progress { step, sent: 0, acknowledged: 0, total: 0 };
+            return Progress { step, encrypted, sent: 0, acknowledged: 0, total: 0 };
         };
         let received = matches!(self.state, State::Received | State::Accepted);
         let acknowledged = if received { transfer.total() } else { transfer.acknowledged() };
         Progress {
             step,
+            encrypted,
             sent: number(transfer.sent()),
             acknowledged: number(acknowledged),
             total: number(transfer.total()),
@@ -260,7 +289,8 @@ impl Session {
     /// Why the session has failed, if it has.
     #[must_use]
     pub fn failure(&self) -> Option<OtaError> {
-        if let State::Failed(error) = &self.state { Some(error.clone()) } else { None }
+        let failed = if let State::Failed(error) = &self.state { Some(error) } else { None };
+        failed.or(self.fault.as_ref()).cloned()
     }
 
     /// Whether image bytes may be on their way: from the answer to the sizes on.
@@ -271,6 +301,7 @@ impl Session {
             | State::Version
             | State::Features
             | State::FeatureFlags
+            | State::KeyExchange
             | State::AuthRequest
             | State::Nonce { .. }
             | State::AuthResult
@@ -280,206 +311,44 @@ impl Session {
         }
     }
 
+    /// Everything that this client can do. A device that sees the bit for Noise, and can do it
+    /// as well, goes on with the Noise handshake, so it is offered only with a key.
+    fn client_features(&self) -> u8 {
+        let noise = if self.request.encryption.key().is_some() { client::NOISE } else { 0 };
+        client::OFFERED | noise
+    }
+
     fn send(&mut self, field: &[u8]) {
-        self.channel.seal(field, &mut self.wire);
-    }
-
-    fn on_byte(&mut self, byte: u8) -> Result<(), OtaError> {
-        if let State::Failed(error) = &self.state {
-            return Err(error.clone());
-        }
-        // Flags are not an answer: their highest bit is no error.
-        if !matches!(self.state, State::FeatureFlags | State::Accepted)
-            && let Some(error) = DeviceError::from_byte(byte)
-        {
-            return Err(OtaError::Device { error, step: self.step() });
-        }
-        let outcome = match &self.state {
-            State::Greeting => self.on_greeting(byte),
-            State::Version => return self.on_version(byte),
-            State::Features => self.on_features(byte),
-            State::FeatureFlags => self.on_flags(byte),
-            State::AuthRequest => return self.on_auth_request(byte),
-            State::Nonce { .. } => self.on_nonce(byte),
-            State::AuthResult => self.on_auth_result(byte),
-            State::Prepare => self.on_prepare(byte),
-            State::Checksum => self.on_checksum(byte),
-            State::Transfer => self.on_transfer(byte),
-            State::Received => self.on_received(byte),
-            State::Gate => Err(Violation::UnexpectedByte(byte)),
-            // The update is done; nothing that follows can change that.
-            State::Accepted | State::Failed(_) => Ok(()),
-        };
-        outcome.map_err(|violation| OtaError::Protocol { violation, step: self.step() })
-    }
-
-    fn on_greeting(&mut self, byte: u8) -> Result<(), Violation> {
-        self.expect(byte, answer::OK)?;
-        self.state = State::Version;
-        Ok(())
-    }
-
-    fn on_version(&mut self, version: u8) -> Result<(), OtaError> {
-        if !matches!(version, 1 | 2) {
-            return Err(OtaError::UnsupportedVersion { version });
-        }
-        self.version = version;
-        self.state = State::Features;
-        Ok(())
-    }
-
-    fn on_features(&mut self, byte: u8) -> Result<(), Violation> {
-        self.after_question(byte)?;
-        match byte {
-            answer::FEATURE_FLAGS => {
-                self.extended = true;
-                self.state = State::FeatureFlags;
-                return Ok(());
+        match &mut self.channel {
+            Channel::Plain => self.wire.extend_from_slice(field),
+            Channel::Noise(noise) => {
+                if let Err(error) = noise.seal(field, &mut self.wire) {
+                    self.fault = Some(error);
+                }
             }
-            answer::SUPPORTS_GZIP => self.compression = Compression::Gzip,
-            answer::HEADER_OK => self.compression = Compression::Raw,
-            other => return Err(Violation::UnexpectedByte(other)),
+            // Every field waits for an answer that only the finished handshake can bring.
+            Channel::Handshake(_) => {}
         }
-        self.state = State::AuthRequest;
-        Ok(())
     }
 
-    fn on_flags(&mut self, flags: u8) -> Result<(), Violation> {
-        self.compression = if flags & server::DEFLATE != 0 {
-            Compression::Deflate
-        } else if flags & server::GZIP != 0 {
-            Compression::Gzip
-        } else {
-            Compression::Raw
+    /// Seals what may be sent of the image, when everything before it has been taken.
+    fn seal_more(&mut self) {
+        if !self.sends_image() {
+            return;
+        }
+        let (Channel::Noise(noise), Some(transfer)) = (&mut self.channel, &self.transfer) else {
+            return;
         };
-        self.state = State::AuthRequest;
-        Ok(())
-    }
-
-    fn on_auth_request(&mut self, byte: u8) -> Result<(), OtaError> {
-        let scheme = match byte {
-            answer::AUTH_OK => {
-                self.authenticated();
-                return Ok(());
-            }
-            answer::REQUEST_MD5 => Scheme::Md5,
-            answer::REQUEST_SHA256 => Scheme::Sha256,
-            other => {
-                let violation = Violation::UnexpectedByte(other);
-                return Err(OtaError::Protocol { violation, step: Step::Auth });
-            }
-        };
-        if self.request.password.is_none() {
-            return Err(OtaError::PasswordNeeded);
+        let bytes = self.request.image.form(self.compression).bytes;
+        let sendable = transfer.sendable(self.completion_allowed);
+        if let Err(error) = noise.seal_image(bytes, sendable) {
+            self.fault = Some(error);
         }
-        self.state = State::Nonce { scheme, nonce: Vec::with_capacity(scheme.hex_len()) };
-        Ok(())
-    }
-
-    fn on_nonce(&mut self, byte: u8) -> Result<(), Violation> {
-        let State::Nonce { scheme, nonce } = &mut self.state else {
-            return Err(Violation::UnexpectedByte(byte));
-        };
-        if !byte.is_ascii_hexdigit() {
-            return Err(Violation::BadNonce(byte));
-        }
-        nonce.push(byte);
-        if nonce.len() < scheme.hex_len() {
-            return Ok(());
-        }
-        let Some(password) = &self.request.password else {
-            return Err(Violation::UnexpectedByte(byte));
-        };
-        let reply = scheme.reply(password, nonce, self.nonce);
-        self.round_trips += 1;
-        self.send(&reply);
-        self.state = State::AuthResult;
-        Ok(())
-    }
-
-    fn on_auth_result(&mut self, byte: u8) -> Result<(), Violation> {
-        self.after_question(byte)?;
-        self.expect(byte, answer::AUTH_OK)?;
-        self.authenticated();
-        Ok(())
-    }
-
-    fn authenticated(&mut self) {
-        let total = self.request.image.wire_size(self.compression);
-        self.transfer = Some(Transfer::new(total, self.version >= 2));
-        self.state = State::Gate;
-        self.events.push_back(SessionEvent::Authenticated);
-        if self.gate_open {
-            self.begin_update();
-        }
-    }
-
-    fn begin_update(&mut self) {
-        if self.extended {
-            self.send(&[TYPE_APP]);
-        }
-        self.send(&size_field(self.request.image.wire_size(self.compression)));
-        if self.compression == Compression::Deflate {
-            self.send(&size_field(self.request.image.size()));
-        }
-        self.state = State::Prepare;
-    }
-
-    fn on_prepare(&mut self, byte: u8) -> Result<(), Violation> {
-        self.after_question(byte)?;
-        self.expect(byte, answer::PREPARE_OK)?;
-        let image = Arc::clone(&self.request.image);
-        self.send(image.form(self.compression).md5.as_bytes());
-        self.state = State::Checksum;
-        self.announce_completion();
-        Ok(())
-    }
-
-    fn on_checksum(&mut self, byte: u8) -> Result<(), Violation> {
-        self.after_question(byte)?;
-        self.expect(byte, answer::MD5_OK)?;
-        self.state = State::Transfer;
-        Ok(())
-    }
-
-    fn on_transfer(&mut self, byte: u8) -> Result<(), Violation> {
-        let Some(transfer) = &mut self.transfer else {
-            return Err(Violation::UnexpectedByte(byte));
-        };
-        match byte {
-            answer::BLOCK_OK => transfer.on_block(),
-            answer::RECEIVED => {
-                transfer.on_received()?;
-                self.state = State::Received;
-                Ok(())
-            }
-            other => Err(Violation::UnexpectedByte(other)),
-        }
-    }
-
-    fn on_received(&mut self, byte: u8) -> Result<(), Violation> {
-        if byte == answer::BLOCK_OK {
-            return Err(Violation::TooManyBlocks);
-        }
-        self.expect(byte, answer::UPDATE_END)?;
-        self.send(&[answer::OK]);
-        self.state = State::Accepted;
-        self.events.push_back(SessionEvent::Accepted);
-        Ok(())
     }
 
     fn announce_completion(&mut self) {
         if self.sends_image() && self.transfer.as_mut().is_some_and(Transfer::take_notice) {
             self.events.push_back(SessionEvent::AboutToComplete);
         }
-    }
-
-    fn expect(&self, byte: u8, wanted: u8) -> Result<(), Violation> {
-        if byte == wanted { Ok(()) } else { Err(Violation::UnexpectedByte(byte)) }
-    }
-
-    /// An answer can't come before its question has left.
-    fn after_question(&self, byte: u8) -> Result<(), Violation> {
-        if self.wire.is_empty() { Ok(()) } else { Err(Violation::UnexpectedByte(byte)) }
     }
 }

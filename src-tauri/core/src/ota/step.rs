@@ -14,6 +14,8 @@ pub enum Step {
     Version,
     /// Which features the device has.
     Features,
+    /// Whether the device has the same encryption key.
+    Encryption,
     /// Whether the device wants a password, and its nonce.
     Auth,
     /// Whether the password was right.
@@ -37,6 +39,7 @@ impl Step {
         match self {
             Self::Greeting => "before the device answered",
             Self::Version | Self::Features => "while agreeing on the protocol",
+            Self::Encryption => "while agreeing on the encryption",
             Self::Auth | Self::AuthResult => "during the password check",
             Self::Gate => "before the transfer was cleared to begin",
             Self::Prepare => "while the device made room for the firmware",
@@ -52,6 +55,8 @@ impl Step {
 pub struct Progress {
     /// The step that is under way.
     pub step: Step,
+    /// Whether the connection is encrypted by now.
+    pub encrypted: bool,
     /// Bytes of the image, as it travels, handed to the transport.
     pub sent: u32,
     /// Bytes of the image, as it travels, that the device has acknowledged. Devices with

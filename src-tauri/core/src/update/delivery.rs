@@ -19,13 +19,13 @@ pub enum SourceTracking {
     Waived,
 }
 
-/// Which OTA password to use for the next attempt.
+/// Which OTA password and which key to use for the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PasswordChoice {
-    /// The one of the build.
+    /// Those of the build.
     OfBuild,
-    /// The one of the last build that was installed on the device from here.
+    /// Those of the last build that was installed on the device from here.
     LastInstalled,
 }
 
@@ -46,7 +46,7 @@ pub struct Delivery {
     pub build: Build,
     /// Whether changed sources hold it.
     pub tracking: SourceTracking,
-    /// The password to use next.
+    /// The password and the key to use next.
     pub password: PasswordChoice,
     /// Attempts that opened a connection.
     pub attempts: u32,
@@ -56,6 +56,12 @@ pub struct Delivery {
     pub repeated_blindly: bool,
     /// The last attempt, when it failed.
     pub last_attempt: Option<AttemptReport>,
+    /// Why the device may not take it, known before it has been tried.
+    #[serde(default)]
+    pub warning: Option<Problem>,
+    /// Whether it travelled encrypted, the last time that almost all of it was sent.
+    #[serde(default)]
+    pub encrypted: Option<bool>,
     /// Addresses where something else answered, or nobody could tell what.
     #[serde(default)]
     pub avoided: Vec<AvoidedAddress>,

@@ -49,7 +49,7 @@ impl UpdateRecord {
             attempts: known.as_ref().map_or(0, |known| known.attempts),
             image_size: known.as_ref().and_then(|known| u32::try_from(known.image_size).ok()),
             wire_size: update.wire_size,
-            encrypted: None,
+            encrypted: known.as_ref().and_then(|known| known.encrypted),
             flash_seconds: flash_seconds(&update.timeline),
             wanted_version: known.as_ref().and_then(|known| known.version.clone()),
             wanted_hash: known.and_then(|known| known.config_hash),

@@ -5,12 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use wakeflash_core::credentials;
 use wakeflash_core::device::ConfigHash;
 use wakeflash_core::error::Problem;
 use wakeflash_core::esphome_files::{self, BuildInfo};
 use wakeflash_core::image;
 use wakeflash_core::time::Timestamp;
-use wakeflash_core::update::{Build, Encryption, SourceFile};
+use wakeflash_core::update::{Build, OtaParameters, SourceFile};
 
 use super::BuildRequest;
 use crate::artifacts::Artifacts;
@@ -26,18 +27,36 @@ pub(super) struct Before {
     validated: Option<SystemTime>,
     /// Where the image lay, and its time.
     image: Option<(PathBuf, Option<SystemTime>)>,
+    /// How the firmware of the last compile takes updates.
+    ota: Option<OtaParameters>,
 }
 
 impl Before {
     pub(super) fn look(request: &BuildRequest) -> Self {
         let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
         let id = request.device.as_str();
-        let storage = fs::read(storage_path(&request.config_dir, id, "json")).ok();
+        let storage = fs::read(storage_path(&request.config_dir, id, "json"))
+            .ok()
+            .and_then(|bytes| esphome_files::storage(&bytes).ok())
+            .unwrap_or_default();
+        let validated = storage_path(&request.config_dir, id, "validated.json");
+        let ota = fs::read(&validated)
+            .ok()
+            .and_then(|bytes| esphome_files::validated(&bytes, storage.platform.as_deref()).ok())
+            .map(|validated| validated.ota);
         let image = storage
-            .and_then(|bytes| esphome_files::storage(&bytes).ok()?.firmware)
+            .firmware
             .map(|path| data_dir(&request.config_dir).join(path))
             .map(|path| (path.clone(), time(&path)));
-        Self { validated: time(&storage_path(&request.config_dir, id, "validated.json")), image }
+        Self { validated: time(&validated), image, ota }
+    }
+
+    /// Whether the password or the key is another one than that of the last compile.
+    fn credentials_differ(&self, ota: &OtaParameters) -> bool {
+        let key = |ota: &OtaParameters| credentials::key_of(&ota.encryption).cloned();
+        self.ota
+            .as_ref()
+            .is_some_and(|before| before.password != ota.password || key(before) != key(ota))
     }
 
     /// Whether the image was written since. `validated` is when this compile began to write.
@@ -67,7 +86,8 @@ pub(super) fn collect(
         return Err(incomplete("ESPHome didn't write down the validated configuration."));
     }
     let validated = esphome_files::validated(&read(&validated_path)?, platform)?;
-    possible(&validated.ota.encryption)?;
+    // Better said now than at the one wake that everybody waits for.
+    credentials::encryption(&validated.ota.encryption, validated.esphome_version.as_deref())?;
     let below_data = |path: &str| data_dir(&request.config_dir).join(path);
     let Some(firmware) = storage.firmware.as_deref().map(below_data) else {
         return Err(incomplete("ESPHome doesn't say where the firmware is."));
@@ -90,6 +110,7 @@ pub(super) fn collect(
             .or(storage.name)
             .ok_or_else(|| incomplete("ESPHome doesn't say the device's name."))?,
         sources,
+        credentials_changed: before.credentials_differ(&validated.ota),
         ota: validated.ota,
         address: validated.address,
         deep_sleep: validated.deep_sleep,
@@ -127,18 +148,6 @@ fn matching_hash(
         Ok(said.or(info.config_hash))
     } else {
         Err(incomplete("The firmware is from an earlier build."))
-    }
-}
-
-/// Better said now than at the one wake that everybody waits for.
-fn possible(encryption: &Encryption) -> Result<(), Problem> {
-    match encryption {
-        Encryption::Required { allow_plaintext: false, .. } => Err(Problem::new(
-            "build.encryption",
-            "The configuration requires encrypted OTA updates, and this version of Wakeflash can't encrypt yet.",
-        )
-        .with_help("Set `allow_plaintext_upload: true` below `ota: encryption:`, or update this device with ESPHome.")),
-        Encryption::None | Encryption::Offered { .. } | Encryption::Required { .. } => Ok(()),
     }
 }
 

@@ -2,6 +2,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Instant;
 
+use wakeflash_core::update::{Encryption, Secret};
+
 use super::*;
 
 /// A fake `esphome`, with what a successful compile of `a.yaml` leaves.
@@ -121,14 +123,34 @@ async fn the_clock_of_a_share_does_not_matter() {
 }
 
 #[tokio::test]
-async fn encryption_that_is_required_is_refused_with_words() {
-    let key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
-    let with = |more: &str| {
-        let ota = format!(r#""port":1234,"encryption":{{"key":"{key}"{more}}}"#);
+async fn a_key_is_taken_over_when_it_is_one() {
+    let with = |key: &str| {
+        let ota = format!(r#""port":1234,"encryption":{{"key":"{key}"}}"#);
         Lab::new(&format!("{IMAGE}{}", COMPILED.replace(r#""port":1234"#, &ota)))
     };
-    assert_eq!(with("").code().await, "build.encryption");
-    assert!(with(r#","allow_plaintext_upload":true"#).build().await.is_ok());
+    let key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+    let built = with(key).build().await.unwrap().build;
+    let required = Encryption::Required { key: Secret(key.to_owned()), allow_plaintext: false };
+    assert_eq!(built.ota.encryption, required);
+    assert_eq!(with("too short").code().await, "ota.key");
+}
+
+#[tokio::test]
+async fn a_build_knows_that_its_password_is_another_one_than_before() {
+    let script = |password: &str| {
+        let ota = format!(r#""port":1234,"password":"{password}""#);
+        format!("{IMAGE}{}", COMPILED.replace(r#""port":1234"#, &ota))
+    };
+    let lab = Lab::new(&script("first"));
+    let changed = async |password: &str| {
+        let program = lab.dir.path().join("esphome");
+        fs::write(program, format!("#!/bin/sh\n{}", script(password))).unwrap();
+        lab.build().await.unwrap().build.credentials_changed
+    };
+    assert!(!changed("first").await, "there is nothing to compare with");
+    assert!(!changed("first").await);
+    assert!(changed("second").await);
+    assert!(!changed("second").await);
 }
 
 #[tokio::test]

@@ -45,9 +45,12 @@ impl Deadlines {
     /// anywhere at `moved`.
     pub(super) fn expiry(&self, step: Step, start: Instant, moved: Instant) -> Instant {
         match step {
-            Step::Greeting | Step::Version | Step::Features | Step::Auth | Step::AuthResult => {
-                (moved + self.step).min(start + self.handshake)
-            }
+            Step::Greeting
+            | Step::Version
+            | Step::Features
+            | Step::Encryption
+            | Step::Auth
+            | Step::AuthResult => (moved + self.step).min(start + self.handshake),
             Step::Gate => moved + self.gate,
             Step::Prepare | Step::Checksum | Step::Transfer | Step::Commit => {
                 (moved + self.answer).min(start + self.whole)

@@ -12,7 +12,8 @@ use wakeflash_core::ota::{OtaError, Progress, Session, SessionEvent, Step};
 
 use super::{Deadlines, FlashError, FlashHooks, FlashReport, GateVerdict};
 
-/// Answers are single bytes, and the longest is a nonce: there is never much to read.
+/// Answers are single bytes, encrypted ones 20, and the longest is a nonce: there is never much to
+/// read.
 const READ_BUFFER: usize = 256;
 
 pub(super) struct Driver<S> {
@@ -186,7 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         // Two waits are for the application itself, and the device is not to blame for them.
         if step == Step::Gate {
             let reason = "Wakeflash could not make sure in time that this is the right device, so \
-                          nothing was sent. It will be tried again at the next wake.";
+                          nothing was sent. It will be tried again.";
             return FlashError::Refused { reason: reason.to_owned() };
         }
         if recording && step < Step::Commit {
@@ -205,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             bytes: u64::from(self.session.progress().total),
             duration: end - self.start,
             handshake: self.handshake_end.unwrap_or(end) - self.start,
-            encrypted: false,
+            encrypted: self.session.encrypted(),
             compression: self.session.compression(),
             handshake_round_trips: self.session.handshake_round_trips(),
         }

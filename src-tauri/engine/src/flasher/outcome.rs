@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use wakeflash_core::error::Problem;
 use wakeflash_core::ota::{Compression, FailureClass, OtaError};
 
 /// A session that ended with the device's confirmation.
@@ -73,42 +74,36 @@ impl FlashError {
         match self {
             Self::Ota(error) => Some(error.class()),
             Self::AlreadyRunning => None,
+            // Nothing of this is the device's fault.
             Self::Refused { .. } | Self::NotRecorded { .. } | Self::Random(_) => {
-                Some(FailureClass::NextWake)
+                Some(FailureClass::RetryNow)
             }
         }
     }
 
-    /// A stable identifier.
+    /// What happened and what to do, for the user, with a stable identifier.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn problem(&self) -> Problem {
         match self {
-            Self::Ota(error) => error.code(),
-            Self::AlreadyRunning => "flash.already_running",
-            Self::Refused { .. } => "flash.refused",
-            Self::NotRecorded { .. } => "flash.not_recorded",
-            Self::Random(_) => "flash.random",
-        }
-    }
-
-    /// What happened and what to do, for the user.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        match self {
-            Self::Ota(error) => error.sentence(),
-            Self::AlreadyRunning => {
-                "The device runs this firmware already; there is nothing to do.".to_owned()
-            }
-            Self::Refused { reason } => reason.clone(),
-            Self::NotRecorded { reason } => format!(
-                "The update was stopped before its end because its state could not be saved \
-                 ({reason}). Check that the disk is not full; it will be tried again at the next \
-                 wake."
+            Self::Ota(error) => Problem::new(error.code(), error.sentence()),
+            Self::AlreadyRunning => Problem::new(
+                "flash.already_running",
+                "The device runs this firmware already; there is nothing to do.",
             ),
-            Self::Random(reason) => format!(
-                "The system gave no random numbers, which the password check needs ({reason}). \
-                 Restart the computer; the update stays in the queue."
-            ),
+            Self::Refused { reason } => Problem::new("flash.refused", reason.clone()),
+            Self::NotRecorded { reason } => Problem::new(
+                "flash.not_recorded",
+                format!(
+                    "The transfer was stopped before its end because its state could not be \
+                     saved: {reason}"
+                ),
+            )
+            .with_help("Check that the disk is not full. It will be tried again."),
+            Self::Random(reason) => Problem::new(
+                "flash.random",
+                format!("The system gave no random numbers, which a connection needs: {reason}"),
+            )
+            .with_help("Restart the computer. The update stays in the queue."),
         }
     }
 }

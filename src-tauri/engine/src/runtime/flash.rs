@@ -7,24 +7,27 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::device::{DeviceId, SightingKind, Source};
+use wakeflash_core::credentials::Credentials;
+use wakeflash_core::device::{DeviceId, Source};
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::{
-    self as core_gate, Evidence, Expectation, Heard, Judgement, LiteralAddress, Session,
+    self as core_gate, Evidence, Expectation, Judgement, LiteralAddress, Session,
 };
 use wakeflash_core::ota::{self, FailureClass, PreparedImage, Step};
 use wakeflash_core::update::{
-    Delivery, Encryption, PasswordChoice, Secret, SourceChange, SourceTracking, Update, UpdateId,
+    Delivery, OtaMethod, PasswordChoice, SourceChange, SourceTracking, Update, UpdateId,
     UpdateState,
 };
 use wakeflash_core::view::Progress;
 
 use super::Runtime;
+use super::flash_web::Uploader;
 use super::images::load_image;
-use super::work::{Report, compare_sources};
+use super::keys::{KeyElsewhere, proof_of_key};
+use super::restart;
+use super::work::{Report, build_marker, compare_sources};
 use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
 use crate::gate::{self, Limits};
@@ -37,16 +40,12 @@ const PROGRESS_PERIOD: Duration = Duration::from_millis(200);
 const TURN_PATIENCE: Duration = Duration::from_secs(95);
 
 /// Why a device was let go again.
-const TOO_MANY: &str = "too many other devices were taking their updates at the same time";
-
-/// A device that speaks after its transfer stood still for so long has restarted: its connection died with its
-/// power, and TCP might take a minute to find out. A device that is only hard to reach would have to be heard and
-/// take nothing meanwhile; to begin its transfer again does no harm.
-const STANDSTILL: Duration = Duration::from_secs(2);
+pub(super) const TOO_MANY: &str =
+    "too many other devices were taking their updates at the same time";
 
 /// What the gate has found.
 #[derive(Clone, Copy)]
-enum Pass {
+pub(super) enum Pass {
     /// It is the device, and it needs the image.
     Open,
     /// It is the device, and it runs the image's firmware.
@@ -54,35 +53,45 @@ enum Pass {
 }
 
 /// Everything a flash needs to know; it has no other access to the state.
-struct Job {
-    update: UpdateId,
-    device: DeviceId,
-    delivery: Delivery,
-    password: Option<Secret>,
-    peer: IpAddr,
-    expectation: Expectation,
+pub(super) struct Job {
+    pub(super) update: UpdateId,
+    pub(super) device: DeviceId,
+    pub(super) delivery: Delivery,
+    credentials: Credentials,
+    key_elsewhere: KeyElsewhere,
+    pub(super) peer: IpAddr,
+    pub(super) expectation: Expectation,
     /// How long the device is usually awake.
     window: Option<Duration>,
-    config_dir: Option<PathBuf>,
+    pub(super) config_dir: Option<PathBuf>,
     image: Option<Arc<PreparedImage>>,
-    artifacts: Artifacts,
-    hearing: Hearing,
+    pub(super) artifacts: Artifacts,
+    pub(super) uploader: Uploader,
+    pub(super) hearing: Hearing,
     reports: mpsc::Sender<Report>,
 }
 
 impl Runtime {
     /// Uses the open connection of an update for its flash.
     pub(super) fn start_flash(&mut self, id: UpdateId, password: PasswordChoice) {
-        let Some((job, stream)) = self.flash_job(id, password) else {
-            let outcome = FlashOutcome::Failed {
-                class: FailureClass::RetryNow,
-                problem: Problem::new(
-                    "flash.no_connection",
-                    "The connection was closed before it could be used.",
-                ),
-            };
-            self.spawn(async move { Some(Report::FlashEnded { update: id, outcome }) });
-            return;
+        let stream = self.connections.remove(&id);
+        let closed = || FlashOutcome::Failed {
+            class: FailureClass::RetryNow,
+            problem: Problem::new(
+                "flash.no_connection",
+                "The connection was closed before it could be used.",
+            ),
+        };
+        let started = stream.ok_or_else(closed).and_then(|stream| {
+            let job = self.flash_job(id, password);
+            Ok((job.unwrap_or_else(|| Err(closed()))?, stream))
+        });
+        let (job, stream) = match started {
+            Ok(started) => started,
+            Err(outcome) => {
+                self.spawn(async move { Some(Report::FlashEnded { update: id, outcome }) });
+                return;
+            }
         };
         let cancel = self.cancel.child_token();
         self.work.flashes.insert(id, cancel.clone());
@@ -97,25 +106,33 @@ impl Runtime {
         });
     }
 
-    fn flash_job(&mut self, id: UpdateId, password: PasswordChoice) -> Option<(Job, TcpStream)> {
-        let stream = self.connections.remove(&id)?;
+    /// `None`: the update isn't flashed any more.
+    fn flash_job(
+        &mut self,
+        id: UpdateId,
+        password: PasswordChoice,
+    ) -> Option<Result<Job, FlashOutcome>> {
+        let uploader = self.uploader(id)?;
         let update = self.dispatch.update(id)?;
         let UpdateState::Flashing { delivery, peer, .. } = &update.state else { return None };
-        let password = match password {
-            PasswordChoice::OfBuild => delivery.build.ota.password.clone(),
-            PasswordChoice::LastInstalled => {
-                self.dispatch.memory(&update.name)?.installed_password.clone()
+        let credentials = match self.dispatch.credentials(update, delivery, password) {
+            Ok(credentials) => credentials,
+            Err(problem) => {
+                let class = FailureClass::Permanent;
+                return Some(Err(FlashOutcome::Failed { class, problem }));
             }
         };
-        let job = Job {
+        let config_dir = self.dispatch.settings().config_dir.clone().map(PathBuf::from);
+        Some(Ok(Job {
             update: id,
             device: update.device.clone(),
             delivery: delivery.clone(),
-            password,
+            key_elsewhere: self.key_elsewhere(update, &credentials, config_dir.clone()),
+            credentials,
             peer: *peer,
             expectation: self.expectation(update, delivery),
             window: self.dispatch.window(&update.name),
-            config_dir: self.dispatch.settings().config_dir.clone().map(PathBuf::from),
+            config_dir,
             image: self
                 .work
                 .images
@@ -124,10 +141,19 @@ impl Runtime {
                 .filter(|ready| ready.name == delivery.build.image)
                 .map(|ready| Arc::clone(&ready.image)),
             artifacts: self.artifacts.clone(),
+            uploader,
             hearing: self.watch.hearing().clone(),
             reports: self.reports.clone(),
-        };
-        Some((job, stream))
+        }))
+    }
+
+    fn uploader(&mut self, id: UpdateId) -> Option<Uploader> {
+        let device = self.dispatch.update(id)?.device.clone();
+        Some(Uploader {
+            esphome: self.surroundings.esphome.clone(),
+            marker: build_marker(&self.options.state_dir),
+            folder: self.work.build_folder(device),
+        })
     }
 
     fn expectation(&self, update: &Update, delivery: &Delivery) -> Expectation {
@@ -150,32 +176,42 @@ impl Runtime {
 impl Job {
     /// Flashes; `None` when it was cancelled, since whoever did that has settled the state.
     async fn run(self, stream: TcpStream, cancel: CancellationToken) -> Option<FlashOutcome> {
+        match self.delivery.build.ota.method {
+            OtaMethod::Native => self.run_native(stream, cancel).await,
+            OtaMethod::WebServer => {
+                // ESPHome opens its own.
+                drop(stream);
+                self.run_upload(cancel).await
+            }
+        }
+    }
+
+    async fn run_native(
+        self,
+        stream: TcpStream,
+        cancel: CancellationToken,
+    ) -> Option<FlashOutcome> {
         let image = match self.ready_image().await {
             Ok(image) => image,
-            Err(error) => {
-                let class = match &error {
-                    LoadError::Lost(_) => FailureClass::Permanent,
-                    LoadError::Unreadable(_) => FailureClass::RetryNow,
-                };
-                return Some(FlashOutcome::Failed { class, problem: error.into_problem() });
-            }
+            Err(error) => return Some(lost_image(error)),
         };
         let request = FlashRequest {
             image,
-            password: self.password.as_ref().map(|secret| ota::Password::new(secret.0.clone())),
-            encryption: match &self.delivery.build.ota.encryption {
-                Encryption::Required { allow_plaintext: false, .. } => ota::Encryption::Required,
-                Encryption::None | Encryption::Offered { .. } | Encryption::Required { .. } => {
-                    ota::Encryption::NotRequired
-                }
-            },
+            password: self
+                .credentials
+                .password
+                .as_ref()
+                .map(|secret| ota::Password::new(secret.0.clone())),
+            encryption: self.credentials.encryption.clone(),
             deadlines: Deadlines::default(),
         };
         let said = OnceLock::new();
         let (progress, shown) = watch::channel(flasher::no_progress());
+        let went = shown.clone();
         let hooks = FlashHooks {
             gate: async {
-                let word = self.gate().await;
+                let proof = proof_of_key(shown.clone(), &self.key_elsewhere);
+                let word = self.gate(proof).await;
                 let open = matches!(word, Ok(Pass::Open));
                 let verdict = match &word {
                     Ok(Pass::Open) => GateVerdict::Open,
@@ -188,13 +224,15 @@ impl Job {
                 }
                 verdict
             },
-            before_completion: || self.record_completion(),
+            before_completion: || self.record_completion(went.borrow().encrypted),
             progress,
         };
         let shown = shown.clone();
         let restarted = cancel.child_token();
         let flash = flasher::flash(stream, request, hooks, restarted.clone());
-        let error = match self.while_showing(flash, shown, &restarted).await {
+        let flash = self.until_restart(flash, shown.clone(), &restarted);
+        let shown_progress = |now: &ota::Progress| Some(shown_progress(now));
+        let error = match self.while_showing(flash, shown.clone(), shown_progress).await {
             Ok(report) => {
                 tracing::info!("update {} of {}: {report:?}", self.update, self.device);
                 return Some(FlashOutcome::Acknowledged);
@@ -204,7 +242,7 @@ impl Job {
         tracing::info!("update {} of {}: {error}", self.update, self.device);
         let word = match said.into_inner() {
             // What something at this address says counts for the update only if it is the device.
-            None if is_word_of_the_peer(&error) => self.gate().await,
+            None if is_word_of_the_peer(&error) => self.gate(std::future::pending()).await,
             None => Ok(Pass::Open),
             Some(word) => word,
         };
@@ -212,7 +250,7 @@ impl Job {
             Err(refused) => Some(refused),
             Ok(Pass::AlreadyRunning) => Some(FlashOutcome::AlreadyRunning),
             Ok(Pass::Open) if restarted.is_cancelled() && !cancel.is_cancelled() => {
-                Some(cut_by_restart(&error))
+                Some(restart::outcome(&error))
             }
             Ok(Pass::Open) => failed(&error),
         }
@@ -227,7 +265,11 @@ impl Job {
 
     /// Whether this device gets this image: the sources are still those of the build, it is the right
     /// device, and it doesn't run the build already. Otherwise, what comes of the flash.
-    async fn gate(&self) -> Result<Pass, FlashOutcome> {
+    /// `session` is what the connection itself proves, once that is known.
+    pub(super) async fn gate(
+        &self,
+        session: impl Future<Output = Session>,
+    ) -> Result<Pass, FlashOutcome> {
         let (lately, heard) = self.hearing.listen(self.peer);
         let evidence =
             Evidence { heard: lately, ..Evidence::about(self.peer, Session::ProvesNothing) };
@@ -238,6 +280,7 @@ impl Job {
                 evidence,
                 Limits::for_window(self.window),
                 heard,
+                session,
             ),
         );
         let (judgement, took) = (decision.judgement, decision.took);
@@ -266,6 +309,11 @@ impl Job {
         if shown.wait_for(|progress| progress.step >= Step::Gate).await.is_err() {
             return false;
         }
+        self.turn_of_held().await
+    }
+
+    /// The same for a device that nothing needs to be waited for.
+    pub(super) async fn turn_of_held(&self) -> bool {
         let (grant, granted) = oneshot::channel();
         let report = Report::Captured { update: self.update, grant };
         if self.reports.send(report).await.is_err() {
@@ -306,67 +354,45 @@ impl Job {
         }
     }
 
-    async fn record_completion(&self) -> Result<(), Problem> {
+    pub(super) async fn record_completion(&self, encrypted: bool) -> Result<(), Problem> {
         let ended = || Problem::new("engine.ended", "Wakeflash is shutting down.");
         let (reply, recorded) = oneshot::channel();
-        let report = Report::AboutToComplete { update: self.update, reply };
+        let report = Report::AboutToComplete { update: self.update, encrypted, reply };
         self.reports.send(report).await.map_err(|_| ended())?;
         recorded.await.map_err(|_| ended())?
     }
 
-    /// Tells of the progress; cancels `restarted` when the device has lost the transfer.
-    async fn while_showing<T>(
+    pub(super) async fn while_showing<T, P>(
         &self,
         flash: impl Future<Output = T>,
-        mut shown: watch::Receiver<ota::Progress>,
-        restarted: &CancellationToken,
+        mut shown: watch::Receiver<P>,
+        show: impl Fn(&P) -> Option<Progress>,
     ) -> T {
         let mut period = tokio::time::interval(PROGRESS_PERIOD);
         let mut flash = std::pin::pin!(flash);
-        let (_, mut heard) = self.hearing.listen(self.peer);
-        let mut moved = Instant::now();
         loop {
             tokio::select! {
                 result = &mut flash => return result,
                 _ = period.tick() => {
-                    if shown.has_changed().unwrap_or(false) {
-                        moved = Instant::now();
-                        let progress = shown_progress(&shown.borrow_and_update());
+                    if shown.has_changed().unwrap_or(false)
+                        && let Some(progress) = show(&shown.borrow_and_update())
+                    {
                         // A full channel means that the loop has more important things to do.
                         let _ = self.reports.try_send(Report::FlashWent { update: self.update, progress });
-                    }
-                }
-                // Missed packets are no harm: the next one comes soon.
-                Ok(packet) = heard.recv() => {
-                    let sending = shown.borrow().step >= Step::Transfer;
-                    let wanted = self.expectation.wanted_hash;
-                    let installed = wanted.is_some() && packet.sighting.config_hash == wanted;
-                    let stands = installed || moved.elapsed() >= STANDSTILL;
-                    if sending && stands && self.is_of_the_device(&packet) {
-                        tracing::info!("{} has restarted in its transfer", self.device);
-                        restarted.cancel();
                     }
                 }
             }
         }
     }
-
-    fn is_of_the_device(&self, packet: &Heard) -> bool {
-        let sighting = &packet.sighting;
-        let here = packet.sender == self.peer || sighting.addresses.contains(&self.peer);
-        let names = [Some(&self.expectation.name), self.expectation.other_name.as_ref()];
-        let named =
-            names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(&sighting.name));
-        here && named && sighting.kind == SightingKind::Alive && sighting.source == Source::Packet
-    }
 }
 
-/// What came of a flash whose device has restarted in the middle.
-fn cut_by_restart(error: &FlashError) -> FlashOutcome {
-    let unknown = matches!(error, FlashError::Ota(ota) if ota.outcome_unknown());
-    let class = if unknown { FailureClass::OutcomeUnknown } else { FailureClass::RetryNow };
-    let message = "The device has restarted in the middle of the transfer.";
-    FlashOutcome::Failed { class, problem: Problem::new("flash.restarted", message) }
+/// What comes of a flash whose image can't be had.
+pub(super) fn lost_image(error: LoadError) -> FlashOutcome {
+    let class = match &error {
+        LoadError::Lost(_) => FailureClass::Permanent,
+        LoadError::Unreadable(_) => FailureClass::RetryNow,
+    };
+    FlashOutcome::Failed { class, problem: error.into_problem() }
 }
 
 fn shown_progress(progress: &ota::Progress) -> Progress {
@@ -378,6 +404,7 @@ fn shown_progress(progress: &ota::Progress) -> Progress {
     });
     let step = match progress.step {
         Step::Greeting | Step::Version | Step::Features => "Connecting",
+        Step::Encryption => "Agreeing on the encryption",
         Step::Auth | Step::AuthResult => "Checking the password",
         Step::Gate => "Checking the device",
         Step::Prepare | Step::Checksum => "Preparing the device",
@@ -403,28 +430,11 @@ fn is_word_of_the_peer(error: &FlashError) -> bool {
     }
 }
 
-/// What came of a flash that failed; `None` when it was cancelled, or the gate has said it all.
+/// What came of a flash that failed; `None` when it was cancelled: whoever did that has settled it.
 fn failed(error: &FlashError) -> Option<FlashOutcome> {
-    let again = |code: &str, message: String| {
-        let problem = Problem::new(code, message);
-        Some(FlashOutcome::Failed { class: FailureClass::RetryNow, problem })
-    };
-    match error {
-        FlashError::AlreadyRunning => Some(FlashOutcome::AlreadyRunning),
-        FlashError::Ota(ota) if error.cancelled() && !ota.outcome_unknown() => None,
-        FlashError::Ota(ota) => {
-            let problem = Problem::new(ota.code(), ota.sentence());
-            Some(FlashOutcome::Failed { class: ota.class(), problem })
-        }
-        FlashError::Refused { reason } => {
-            again("gate.refused", format!("Nothing was sent: {reason}."))
-        }
-        FlashError::NotRecorded { reason } => again(
-            "flash.not_recorded",
-            format!("The transfer was stopped before its end: {reason}"),
-        ),
-        FlashError::Random(reason) => {
-            again("flash.random", format!("The system gave no random numbers: {reason}"))
-        }
+    match error.class() {
+        None => Some(FlashOutcome::AlreadyRunning),
+        Some(_) if error.cancelled() && !error.outcome_unknown() => None,
+        Some(class) => Some(FlashOutcome::Failed { class, problem: error.problem() }),
     }
 }

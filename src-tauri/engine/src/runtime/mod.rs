@@ -3,10 +3,13 @@
 //! back over one bounded channel.
 
 mod flash;
+mod flash_web;
 mod images;
+mod keys;
 mod overrides;
 mod publish;
 mod requests;
+mod restart;
 mod sources;
 mod surroundings;
 mod work;
@@ -525,6 +528,7 @@ const fn keeps(input: &Input) -> bool {
         | Input::CancelMany(_)
         | Input::SetAddress { .. }
         | Input::Settings(_)
+        | Input::HandshakeEnded { .. }
         | Input::AboutToComplete(_) => false,
     }
 }

@@ -67,6 +67,7 @@ pub(super) enum Report {
     },
     AboutToComplete {
         update: UpdateId,
+        encrypted: bool,
         reply: oneshot::Sender<Result<(), Problem>>,
     },
     FlashEnded {
@@ -113,6 +114,11 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// Held by whoever lets ESPHome write into a device's build folder.
+    pub(super) fn build_folder(&mut self, device: DeviceId) -> Arc<Mutex<()>> {
+        Arc::clone(self.building.entry(device).or_default())
+    }
+
     pub(super) fn stop_build(&mut self, update: UpdateId) {
         if let Some(token) = self.builds.remove(&update) {
             token.cancel();
@@ -145,7 +151,7 @@ pub(super) async fn end_leftover_builds(state_dir: &Path) {
     }
 }
 
-fn build_marker(state_dir: &Path) -> String {
+pub(super) fn build_marker(state_dir: &Path) -> String {
     state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned()).to_string_lossy().into_owned()
 }
 
@@ -212,7 +218,8 @@ impl Runtime {
                 self.work.held.insert(update, grant);
                 self.happened(Input::Captured { update }).await;
             }
-            Report::AboutToComplete { update, reply } => {
+            Report::AboutToComplete { update, encrypted, reply } => {
+                self.happened(Input::HandshakeEnded { update, encrypted }).await;
                 let answer = self.decide(Input::AboutToComplete(update)).await.map(drop);
                 // A flasher that no longer waits was stopped; the state says so already.
                 let _ = reply.send(answer);
@@ -272,7 +279,7 @@ impl Runtime {
         };
         let token = self.cancel.child_token();
         self.work.builds.insert(update, token.clone());
-        let folder = Arc::clone(self.work.building.entry(device.clone()).or_default());
+        let folder = self.work.build_folder(device.clone());
         let request = BuildRequest {
             esphome,
             config_dir: dir,

@@ -1,14 +1,21 @@
 /** What the window needs from the application behind it. Components know this interface only. */
 import type {
   AppInfo,
+  BuildLog,
   ConfigDirCandidate,
   DeviceId,
   Envelope,
+  InstallPlan,
+  NotifyKinds as LooseNotifyKinds,
+  OpenDevice,
   Problem,
+  Refusal,
   Settings as LooseSettings,
   Snapshot as LooseSnapshot,
   UpdateDetails,
   UpdateId,
+  UpdateRecord,
+  WakeRecord,
 } from './generated/bindings';
 
 export type {
@@ -25,22 +32,31 @@ export type {
   Envelope,
   EsphomeStatus,
   Event,
+  InstallPlan,
+  Language,
+  OpenDevice,
   Presence,
   Problem,
   Progress,
+  Refusal,
   SourceChange,
   StateKind,
   Status,
+  Theme,
   TimelineEntry,
   Timestamp,
   UpdateDetails,
   UpdateId,
+  UpdateRecord,
   UpdateStateView,
   UpdateView,
+  WakeRecord,
+  WakeView,
 } from './generated/bindings';
 
 /** The settings as they are sent: complete. The generated type lets every field be missing. */
-export type Settings = Required<LooseSettings>;
+export type Settings = Required<LooseSettings> & { notify: NotifyKinds };
+export type NotifyKinds = Required<LooseNotifyKinds>;
 
 /** Everything there is to see, at one revision. */
 export type Snapshot = Omit<LooseSnapshot, 'settings'> & { settings: LooseSettings };
@@ -56,6 +72,10 @@ export interface Backend {
   listen(onEvent: (envelope: Envelope) => void): Promise<Unlisten>;
   /** The user wants to close the window where it couldn't be opened again with a click. */
   onCloseRequested(onRequest: () => void): Promise<Unlisten>;
+  /** The user chose Quit in the tray's menu while devices are being flashed. */
+  onQuitRequested(onRequest: () => void): Promise<Unlisten>;
+  /** A notification of a device, or its line in the tray's menu, was clicked. */
+  onOpenDevice(onOpen: (request: OpenDevice) => void): Promise<Unlisten>;
 
   snapshot(): Promise<Answer<Snapshot>>;
   details(device: DeviceId): Promise<Answer<UpdateDetails>>;
@@ -67,6 +87,22 @@ export interface Backend {
   rebuild(device: DeviceId): Promise<Answer<null>>;
   flashAnyway(device: DeviceId): Promise<Answer<null>>;
 
+  installMany(devices: DeviceId[]): Promise<Answer<Refusal[]>>;
+  cancelMany(devices: DeviceId[]): Promise<Answer<Refusal[]>>;
+  /** What installing on these would do; changes nothing. */
+  plan(devices: DeviceId[]): Promise<Answer<InstallPlan>>;
+  setPaused(paused: boolean): Promise<Answer<null>>;
+  /** An address to try beside the device's own; `null` removes it. */
+  setAddress(device: DeviceId, address: string | null): Promise<Answer<null>>;
+
+  /** Newest first. */
+  history(device: DeviceId): Promise<Answer<UpdateRecord[]>>;
+  /** Newest last. */
+  wakes(device: DeviceId): Promise<Answer<WakeRecord[]>>;
+  buildLog(update: UpdateId): Promise<Answer<BuildLog>>;
+  /** A native dialog; `null`: the user changed their mind. */
+  saveLog(update: UpdateId): Promise<Answer<string | null>>;
+
   setSettings(settings: Settings): Promise<Answer<null>>;
   configDirCandidates(): Promise<Answer<ConfigDirCandidate[]>>;
   findEsphome(): Promise<Answer<null>>;
@@ -76,6 +112,11 @@ export interface Backend {
   chooseDirectory(title: string): Promise<Answer<string | null>>;
   /** Opens a log or configuration file, or their directory, with the desktop's program for it. */
   openPath(path: string): Promise<Answer<null>>;
+  openYaml(device: DeviceId): Promise<Answer<null>>;
+  /** The folder of a device's file; `null`: the config directory. */
+  openFolder(device: DeviceId | null): Promise<Answer<null>>;
+  /** For diagnosis, without secrets. */
+  report(): Promise<Answer<string>>;
   /** Closes the window; the application goes on without it. */
   closeWindow(): Promise<Answer<null>>;
   /** Ends the application. */
@@ -90,6 +131,10 @@ export function completeSettings(settings: LooseSettings): Settings {
     changedSources: settings.changedSources ?? 'hold',
     maxBuilds: settings.maxBuilds ?? 1,
     maxFlashes: settings.maxFlashes ?? 4,
-    notifications: settings.notifications ?? true,
+    notify: { installed: true, failed: true, held: true, overdue: true, ...settings.notify },
+    theme: settings.theme ?? 'system',
+    language: settings.language ?? 'system',
+    startAtLogin: settings.startAtLogin ?? false,
+    paused: settings.paused ?? false,
   };
 }

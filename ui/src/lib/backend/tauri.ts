@@ -12,5 +12,7 @@ export function tauriBackend(): Backend {
     ...commands,
     listen: (onEvent) => events.engineEvent.listen((event) => onEvent(event.payload)),
     onCloseRequested: (onRequest) => events.closeRequested.listen(() => onRequest()),
+    onQuitRequested: (onRequest) => events.quitRequested.listen(() => onRequest()),
+    onOpenDevice: (onOpen) => events.openDevice.listen((event) => onOpen(event.payload)),
   };
 }

@@ -1,24 +1,114 @@
-/** Which devices the list shows. */
-import type { DeviceView } from '../backend';
-import { displayName, groupOf, type Group } from '../updates/words';
+/** Which devices the list shows, and in which order. */
+import type { DeviceView, Presence, StateKind } from '../backend';
+import { assertNever } from '../shared/assert';
+import { displayName, groupOf } from '../updates/words';
+
+export const FILTERS = [
+  'waiting',
+  'working',
+  'attention',
+  'available',
+  'asleep',
+  'offline',
+  'discovered',
+] as const;
+export type Filter = (typeof FILTERS)[number];
+
+export const SORTS = ['name', 'wake', 'update', 'version'] as const;
+export type Sort = (typeof SORTS)[number];
+
+export function passes(device: DeviceView, filter: Filter): boolean {
+  switch (filter) {
+    case 'waiting':
+    case 'working':
+    case 'attention':
+      return groupOf(device) === filter;
+    case 'available':
+      return device.updateAvailable;
+    case 'asleep':
+    case 'offline':
+      return device.file !== null && device.presence === filter;
+    case 'discovered':
+      return device.file === null;
+    default:
+      return assertNever(filter);
+  }
+}
+
+export function countAll(devices: readonly DeviceView[]): Record<Filter, number> {
+  const counts = Object.fromEntries(FILTERS.map((filter) => [filter, 0])) as Record<Filter, number>;
+  for (const device of devices) {
+    for (const filter of FILTERS) if (passes(device, filter)) counts[filter] += 1;
+  }
+  return counts;
+}
+
+/** What is searched. A view never changes, so it is put together once. */
+const searchable = new WeakMap<DeviceView, string>();
+
+function searchText(device: DeviceView): string {
+  let text = searchable.get(device);
+  if (text === undefined) {
+    const { name, file, mac, addresses, userAddress } = device;
+    const parts = [displayName(device), name, file, mac, userAddress, ...addresses];
+    text = parts.filter(Boolean).join('\n').toLocaleLowerCase();
+    searchable.set(device, text);
+  }
+  return text;
+}
 
 /** Whether every word of the query occurs in something that names the device. */
 export function matches(device: DeviceView, words: readonly string[]): boolean {
   if (words.length === 0) return true;
-  const text = [
-    displayName(device),
-    device.name,
-    device.file ?? '',
-    device.mac ?? '',
-    ...device.addresses,
-  ]
-    .join('\n')
-    .toLocaleLowerCase();
+  const text = searchText(device);
   return words.every((word) => text.includes(word));
 }
 
 export function queryWords(query: string): string[] {
   return query.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+}
+
+const PRESENCES: readonly Presence[] = ['online', 'asleep', 'offline', 'unknown'];
+/** What needs eyes first comes first. */
+const STATES: readonly (StateKind | undefined)[] = [
+  'held',
+  'failed',
+  'flashing',
+  'confirming',
+  'building',
+  'queued',
+  'waiting',
+  'installed',
+  'cancelled',
+  'superseded',
+  undefined,
+];
+
+/** A number that sorts; equal ones stay in the order of their names. */
+function sortKey(device: DeviceView, sort: Sort): number {
+  switch (sort) {
+    case 'name':
+      return 0;
+    case 'wake': {
+      if (device.presence === 'online') return 0;
+      if (device.wake?.overdue) return 1;
+      return device.wake?.next ?? Number.MAX_VALUE / 8 + PRESENCES.indexOf(device.presence);
+    }
+    case 'update':
+      return STATES.indexOf(device.update?.state.kind) - (device.problem ? STATES.length : 0);
+    case 'version': {
+      const parts = (device.deployedVersion ?? '9999').split(/[^0-9]+/).map(Number);
+      return (parts[0] ?? 0) * 1e6 + (parts[1] ?? 0) * 1e3 + (parts[2] ?? 0);
+    }
+    default:
+      return assertNever(sort);
+  }
+}
+
+export function sorted(devices: readonly DeviceView[], sort: Sort): readonly DeviceView[] {
+  if (sort === 'name') return devices;
+  const keyed = devices.map((device) => ({ device, key: sortKey(device, sort) }));
+  return keyed.sort((a, b) => a.key - b.key).map(({ device }) => device);
 }
 
 export type Item =
@@ -29,11 +119,15 @@ export type Item =
 export function itemsOf(
   devices: readonly DeviceView[],
   query: string,
-  group: Group | null,
+  filter: Filter | null,
+  sort: Sort = 'name',
 ): Item[] {
   const words = queryWords(query);
-  const shown = devices.filter(
-    (device) => (group === null || groupOf(device) === group) && matches(device, words),
+  const shown = sorted(
+    devices.filter(
+      (device) => (filter === null || passes(device, filter)) && matches(device, words),
+    ),
+    sort,
   );
   const configured = shown.filter((device) => device.file !== null);
   const discovered = shown.filter((device) => device.file === null);

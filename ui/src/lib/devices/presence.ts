@@ -1,12 +1,14 @@
 /** A device's presence in words. */
-import type { DeviceView, Presence } from '../backend';
+import type { DeviceView, Presence, WakeView } from '../backend';
+import { texts } from '../i18n/index.svelte';
 import { assertNever } from '../shared/assert';
-import { texts } from '../shared/texts';
-import { ago, span } from '../shared/time';
+import { ago, inAbout, span } from '../shared/time';
 
 export interface PresenceWords {
   title: string;
   detail: string;
+  /** It should have woken by now. */
+  overdue: boolean;
 }
 
 /** How presence is drawn: a device without configuration has a shape of its own. */
@@ -16,29 +18,49 @@ export function shapeOf(device: DeviceView): Shape {
   return device.file === null ? 'discovered' : device.presence;
 }
 
+/** "next wake in ~12 min"; `null`: nothing is known. */
+export function wakeWords(wake: WakeView | null, now: number): string | null {
+  if (wake?.next == null) return null;
+  if (wake.overdue) return texts.presence.overdue(span(now - wake.next));
+  return texts.presence.nextWake(inAbout(wake.next, now));
+}
+
+function asleepDetail(device: DeviceView, seen: string, now: number): string {
+  const words = wakeWords(device.wake, now);
+  if (words) return words;
+  const { lastSeen } = device;
+  if (device.wake?.rhythm === 'irregular' && lastSeen !== null) {
+    return texts.presence.irregular(ago(lastSeen, now));
+  }
+  return seen || texts.presence.neverSeen;
+}
+
 export function presenceWords(device: DeviceView, now: number): PresenceWords {
   const { lastSeen } = device;
   const seen = lastSeen === null ? '' : texts.presence.seen(ago(lastSeen, now));
+  const address = device.addresses[0] ?? device.userAddress ?? '';
+  const overdue = device.presence !== 'online' && (device.wake?.overdue ?? false);
   switch (device.presence) {
     case 'online':
-      return { title: texts.presence.online, detail: device.addresses[0] ?? '' };
+      return { title: texts.presence.online, detail: address, overdue };
     case 'asleep':
-      return { title: texts.presence.asleep, detail: seen };
+      return { title: texts.presence.asleep, detail: asleepDetail(device, seen, now), overdue };
     case 'offline':
       return lastSeen === null
-        ? { title: texts.presence.offline, detail: texts.presence.neverSeen }
-        : {
-            title: texts.presence.offlineFor(span(now - lastSeen)),
-            detail: device.addresses[0] ?? '',
-          };
+        ? { title: texts.presence.offline, detail: texts.presence.neverSeen, overdue }
+        : { title: texts.presence.offlineFor(span(now - lastSeen)), detail: address, overdue };
     case 'unknown':
-      return { title: texts.presence.unknown, detail: seen || texts.presence.neverSeen };
+      return {
+        title: texts.presence.unknown,
+        detail: seen || (device.deepSleep ? texts.presence.sleeps : texts.presence.neverSeen),
+        overdue,
+      };
     default:
       return assertNever(device.presence);
   }
 }
 
-/** Presence in one line: "Asleep, seen 12 min ago". */
+/** Presence in one line: "Asleep, next wake in ~12 min". */
 export function presenceLine(device: DeviceView, now: number): string {
   const { title, detail } = presenceWords(device, now);
   return device.presence === 'asleep' && detail ? `${title}, ${detail}` : title;

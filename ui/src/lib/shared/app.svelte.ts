@@ -1,57 +1,38 @@
 /** What every component can reach: the backend, the state, and where the user is. */
 import { createContext } from 'svelte';
 import type { Answer, AppInfo, Backend, DeviceId, Problem, Settings } from '../backend';
-import type { Group } from '../updates/words';
+import type { Filter, Sort } from '../devices/filter';
+import { Selection } from '../devices/selection.svelte';
 import { Clock } from './clock.svelte';
+import { Dialogs } from './dialogs.svelte';
 import { Store } from './store.svelte';
 
-export interface Question {
-  title: string;
-  body: string;
-  yes: string;
-  no: string;
-  /** A third answer. */
-  other?: string;
-}
-
-export type Reply = 'yes' | 'no' | 'other';
-
-/** Asks the user one thing at a time. */
-export class Dialogs {
-  current: Question | null = $state.raw(null);
-  #resolve: ((reply: Reply) => void) | null = null;
-
-  ask(question: Question): Promise<Reply> {
-    this.answer('no');
-    this.current = question;
-    return new Promise((resolve) => (this.#resolve = resolve));
-  }
-
-  answer(reply: Reply): void {
-    const resolve = this.#resolve;
-    this.#resolve = null;
-    this.current = null;
-    resolve?.(reply);
-  }
-}
-
-export type Page = 'devices' | 'settings';
+export type Page = 'devices' | 'waiting' | 'settings';
+export type DrawerTab = 'update' | 'history' | 'device';
+export type SettingsField = 'configDir' | 'esphome' | 'language' | 'about';
 
 export class App {
   readonly backend: Backend;
   readonly store: Store;
   readonly clock = new Clock();
   readonly dialogs = new Dialogs();
+  readonly selection = new Selection();
   info: AppInfo | null = $state.raw(null);
   page: Page = $state('devices');
   selected: DeviceId | null = $state(null);
+  /** Which part of the drawer is open; `null`: the one that fits. */
+  tab: DrawerTab | null = $state(null);
   query = $state('');
-  group: Group | null = $state(null);
+  filter: Filter | null = $state(null);
+  sort: Sort = $state('name');
   /** Commands that failed, newest last. */
   problems: { key: number; problem: Problem }[] = $state.raw([]);
+  /** What was done, said in passing. */
+  notice = $state('');
   /** Which setting to put the focus on when the page opens. */
-  settingsFocus: 'configDir' | 'esphome' | null = $state(null);
+  settingsFocus: SettingsField | null = $state(null);
   #nextKey = 0;
+  #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(backend: Backend) {
     this.backend = backend;
@@ -73,6 +54,23 @@ export class App {
     this.problems = this.problems.filter((shown) => shown.key !== key);
   }
 
+  /** Says that something was done; it goes away by itself. */
+  tell(notice: string): void {
+    clearTimeout(this.#noticeTimer);
+    this.notice = notice;
+    this.#noticeTimer = setTimeout(() => (this.notice = ''), 5_000);
+  }
+
+  /** Puts a text into the clipboard and says so. */
+  async copy(text: string, notice: string): Promise<void> {
+    try {
+      await navigator.clipboard.writeText(text);
+      this.tell(notice);
+    } catch (error) {
+      this.show({ code: 'window.copy', message: String(error), help: null });
+    }
+  }
+
   /** Changes some settings; answers why they weren't taken. */
   changeSettings(change: Partial<Settings>): Promise<Problem | null> {
     const now = this.store.settings;
@@ -80,9 +78,25 @@ export class App {
     return failure(this.backend.setSettings({ ...now, ...change }));
   }
 
-  openSettings(focus: 'configDir' | 'esphome' | null = null): void {
+  go(page: Page): void {
+    this.page = page;
+  }
+
+  openSettings(focus: SettingsField | null = null): void {
     this.settingsFocus = focus;
     this.page = 'settings';
+  }
+
+  openDevice(id: DeviceId, tab: DrawerTab | null = null): void {
+    if (this.page === 'settings') this.page = 'devices';
+    this.tab = tab;
+    this.selected = id;
+  }
+
+  /** Shows one kind of devices, or all. */
+  showOnly(filter: Filter | null): void {
+    this.page = 'devices';
+    this.filter = filter;
   }
 }
 

@@ -13,10 +13,10 @@ import type {
 import { completeSettings } from '../backend';
 import { displayName, stateWords } from '../updates/words';
 import { Projection } from './projection';
-import { texts } from './texts';
+import { texts } from '../i18n/index.svelte';
 
-/** Changes are published at most this often, so that a storm of events costs one rendering per frame. */
-const FRAME_MS = 16;
+/** Changes are published at most this often, so that a storm of events costs few renderings; the first is shown at once. */
+const FRAME_MS = 50;
 /** More changes at once than these are announced as a number. */
 const ANNOUNCED_ONE_BY_ONE = 3;
 

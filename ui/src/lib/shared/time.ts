@@ -1,14 +1,15 @@
-/** Times in words. The clock is always an argument. */
-import { texts } from './texts';
+/** Times, spans and sizes in words. The clock is always an argument. */
+import { currentLocale, texts } from '../i18n/index.svelte';
 
-const MINUTE = 60_000;
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 /** "12 min ago". A time in the future (the system's clock was set back) counts as now. */
 export function ago(at: number, now: number): string {
   const passed = now - at;
-  if (passed < 50_000) return texts.time.justNow;
+  if (passed < 50 * SECOND) return texts.time.justNow;
   if (passed < HOUR) return texts.time.minutesAgo(Math.max(1, Math.floor(passed / MINUTE)));
   if (passed < DAY) return texts.time.hoursAgo(Math.floor(passed / HOUR));
   return texts.time.daysAgo(Math.floor(passed / DAY));
@@ -17,15 +18,45 @@ export function ago(at: number, now: number): string {
 /** "3 days". */
 export function span(passed: number): string {
   if (passed < MINUTE) return texts.time.moments;
+  return longSpan(passed);
+}
+
+/** As `span`, to the second: "12 s". */
+export function exactSpan(passed: number): string {
+  if (passed < 2 * MINUTE) return texts.time.seconds(Math.max(1, Math.round(passed / SECOND)));
+  return longSpan(passed);
+}
+
+function longSpan(passed: number): string {
   if (passed < HOUR) return texts.time.minutes(Math.floor(passed / MINUTE));
   if (passed < DAY) return texts.time.hours(Math.floor(passed / HOUR));
   return texts.time.days(Math.floor(passed / DAY));
 }
 
-const clockTime = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
-const clockSeconds = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
-const dayOnly = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' });
-const everything = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+/** "in ~12 min". What is past but not given up is any moment. */
+export function inAbout(at: number, now: number): string {
+  const left = at - now;
+  if (left < 30 * SECOND) return texts.time.anyMoment;
+  return texts.time.inAbout(longSpan(Math.max(MINUTE, left + 30 * SECOND)));
+}
+
+const STYLES = {
+  clock: { timeStyle: 'short' },
+  seconds: { timeStyle: 'medium' },
+  day: { month: 'short', day: 'numeric' },
+  dayAndClock: { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' },
+  everything: { dateStyle: 'medium', timeStyle: 'medium' },
+} satisfies Record<string, Intl.DateTimeFormatOptions>;
+
+/** Making a formatter costs more than using it. */
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+function format(style: keyof typeof STYLES, at: number): string {
+  const key = `${currentLocale()} ${style}`;
+  let made = formats.get(key);
+  if (!made) formats.set(key, (made = new Intl.DateTimeFormat(currentLocale(), STYLES[style])));
+  return made.format(at);
+}
 
 function sameDay(a: number, b: number): boolean {
   return new Date(a).toDateString() === new Date(b).toDateString();
@@ -33,19 +64,35 @@ function sameDay(a: number, b: number): boolean {
 
 /** "10:32", or the day when it isn't today's. */
 export function timeOfDay(at: number, now: number): string {
-  return (sameDay(at, now) ? clockTime : dayOnly).format(at);
+  return format(sameDay(at, now) ? 'clock' : 'day', at);
+}
+
+/** "10:32", or "23 Nov, 10:32". */
+export function dayAndTime(at: number, now: number): string {
+  return format(sameDay(at, now) ? 'clock' : 'dayAndClock', at);
 }
 
 /** "10:32:07", with the date when it isn't today's. */
 export function exactTime(at: number, now: number): string {
-  return (sameDay(at, now) ? clockSeconds : everything).format(at);
+  return format(sameDay(at, now) ? 'seconds' : 'everything', at);
 }
 
-/** The full date and time, for tooltips and `datetime`. */
+/** The full date and time, for tooltips. */
 export function fullTime(at: number): string {
-  return everything.format(at);
+  return format('everything', at);
 }
 
+/** For `datetime`. */
 export function machineTime(at: number): string {
   return new Date(at).toISOString();
+}
+
+/** "859 kB". */
+export function size(bytes: number): string {
+  const big = bytes >= 1_000_000;
+  return new Intl.NumberFormat(currentLocale(), {
+    style: 'unit',
+    unit: big ? 'megabyte' : 'kilobyte',
+    maximumFractionDigits: big ? 1 : 0,
+  }).format(bytes / (big ? 1_000_000 : 1_000));
 }

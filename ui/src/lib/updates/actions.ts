@@ -1,8 +1,9 @@
 /** What a click on an action does: asks where it is unsafe, sends the command, and says what went wrong. */
-import type { Action, DeviceView } from '../backend';
+import type { Action, Answer, DeviceId, DeviceView, Refusal } from '../backend';
 import type { App } from '../shared/app.svelte';
 import { assertNever } from '../shared/assert';
-import { texts } from '../shared/texts';
+import { texts } from '../i18n/index.svelte';
+import { say } from '../i18n/problems';
 import { changeWords, displayName } from './words';
 
 export async function perform(app: App, device: DeviceView, action: Action): Promise<void> {
@@ -23,6 +24,36 @@ export async function perform(app: App, device: DeviceView, action: Action): Pro
       return;
     default:
       assertNever(action);
+  }
+}
+
+/** Ends some updates: asks once, for all of them. */
+export async function cancelMany(app: App, devices: readonly DeviceView[]): Promise<void> {
+  if (devices.length === 0) return;
+  const t = texts.confirm.cancelMany;
+  const running = devices.filter(({ update }) => update?.state.kind === 'flashing').length;
+  const body = running > 0 ? `${t.running(running)} ${t.body}` : t.body;
+  const question = { title: t.title(devices.length), body, yes: t.yes, no: t.no };
+  if ((await app.dialogs.ask(question)) !== 'yes') return;
+  await reportRefusals(app, app.backend.cancelMany(devices.map(({ id }) => id)));
+}
+
+/** Starts updates, and says which ones were refused. */
+export async function installMany(app: App, ids: DeviceId[]): Promise<void> {
+  await reportRefusals(app, app.backend.installMany(ids));
+}
+
+async function reportRefusals(app: App, pending: Promise<Answer<Refusal[]>>): Promise<void> {
+  const answer = await pending;
+  if (answer.status === 'error') {
+    app.show(answer.error);
+    return;
+  }
+  for (const { device: id, problem } of answer.data) {
+    const device = app.store.devices.find((one) => one.id === id);
+    const name = device ? displayName(device) : id;
+    const { message, help } = say(problem);
+    app.show({ code: problem.code, message: texts.plan.refusedAfter(name, message), help });
   }
 }
 

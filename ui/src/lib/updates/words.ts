@@ -1,7 +1,8 @@
 /** An update's state in words: one place for the list, the drawer and the announcements. */
 import type { Action, DeviceView, SourceChange, StateKind, UpdateView } from '../backend';
 import { assertNever } from '../shared/assert';
-import { texts } from '../shared/texts';
+import { texts } from '../i18n/index.svelte';
+import { say, translateSentence } from '../i18n/problems';
 import { ago, timeOfDay } from '../shared/time';
 
 /** How a state is drawn: which colour and which weight. */
@@ -39,8 +40,16 @@ function withPercent(state: string, update: UpdateView): string {
 
 function attemptsDetail(update: UpdateView): string {
   if (!update.lastAttempt) return '';
-  const last = texts.update.lastAttempt(update.lastAttempt.problem.message);
+  const last = texts.update.lastAttempt(say(update.lastAttempt.problem).message);
   return update.attempts > 0 ? `${texts.update.attempts(update.attempts)} · ${last}` : last;
+}
+
+function withoutUpdate(device: DeviceView): string {
+  if (device.problem) return texts.update.configBroken;
+  if (device.file === null) return texts.list.noConfiguration;
+  if (device.modified) return texts.update.modified;
+  if (device.updateAvailable) return texts.update.available;
+  return device.deployedVersion === null ? texts.update.none : texts.update.upToDate;
 }
 
 export function stateWords(device: DeviceView, now: number): StateWords {
@@ -50,12 +59,8 @@ export function stateWords(device: DeviceView, now: number): StateWords {
     const discovered = device.file === null;
     return {
       tone: broken ? 'bad' : 'idle',
-      title: broken
-        ? texts.update.configBroken
-        : discovered
-          ? texts.list.noConfiguration
-          : texts.update.none,
-      detail: device.problem?.message ?? '',
+      title: withoutUpdate(device),
+      detail: device.problem ? (say(device.problem).details ?? say(device.problem).message) : '',
       meaning: broken ? '' : discovered ? texts.meaning.noneDiscovered : texts.meaning.none,
     };
   }
@@ -72,7 +77,7 @@ export function stateWords(device: DeviceView, now: number): StateWords {
       return {
         tone: 'working',
         title: withPercent(texts.update.building, update),
-        detail: update.progress?.step ?? '',
+        detail: translateSentence(update.progress?.step ?? ''),
         meaning: texts.meaning.building,
       };
     case 'waiting': {
@@ -101,7 +106,7 @@ export function stateWords(device: DeviceView, now: number): StateWords {
       return {
         tone: 'working',
         title: withPercent(texts.update.flashing, update),
-        detail: update.progress?.step ?? '',
+        detail: translateSentence(update.progress?.step ?? ''),
         meaning: texts.meaning.flashing(state.address),
       };
     case 'confirming':
@@ -115,22 +120,24 @@ export function stateWords(device: DeviceView, now: number): StateWords {
       return {
         tone: 'good',
         title: texts.update.installed(ago(state.at, now)),
-        detail: texts.meaning[state.how],
-        meaning: texts.meaning[state.how],
+        detail: state.watched ? texts.update.watched : texts.meaning[state.how],
+        meaning: state.watched
+          ? `${texts.meaning[state.how]} ${texts.meaning.watched}`
+          : texts.meaning[state.how],
       };
-    case 'failed':
+    case 'failed': {
+      const said = say(state.problem);
       return {
         tone: 'bad',
-        title: state.rolledBack
-          ? texts.update.rolledBack
-          : texts.update.failed(state.problem.message),
-        detail: state.rolledBack ? state.problem.message : (state.problem.help ?? ''),
+        title: state.rolledBack ? texts.update.rolledBack : texts.update.failed(said.message),
+        detail: state.rolledBack ? said.message : (said.help ?? ''),
         meaning: state.rolledBack ? texts.meaning.rolledBack : texts.meaning.failed,
       };
+    }
     case 'cancelled':
       return {
         tone: 'idle',
-        title: `${texts.update.cancelled} ${ago(state.at, now)}`,
+        title: texts.update.cancelled(ago(state.at, now)),
         detail: state.mayHaveArrived ? texts.update.mayHaveArrived : '',
         meaning: state.mayHaveArrived ? texts.meaning.cancelledLate : texts.meaning.cancelled,
       };
@@ -165,6 +172,26 @@ export function toneOf(kind: StateKind): Tone {
     case 'cancelled':
     case 'superseded':
       return 'idle';
+    default:
+      return assertNever(kind);
+  }
+}
+
+/** Whether the update isn't over yet. */
+export function isActive(kind: StateKind): boolean {
+  switch (kind) {
+    case 'queued':
+    case 'building':
+    case 'waiting':
+    case 'held':
+    case 'flashing':
+    case 'confirming':
+      return true;
+    case 'installed':
+    case 'failed':
+    case 'cancelled':
+    case 'superseded':
+      return false;
     default:
       return assertNever(kind);
   }

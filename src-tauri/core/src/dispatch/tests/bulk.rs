@@ -30,7 +30,7 @@ fn the_plan_says_what_installing_many_then_does() {
     let busy = lab.install("busy");
 
     let all = ids(&["busy", "awake", "held", "nobody", "broken", "asleep", "awake"]);
-    let plan = lab.dispatch.plan(&all, lab.now);
+    let plan = lab.dispatch.install_plan(&all, lab.now);
     assert_eq!(plan.now, ids(&["awake"]));
     assert_eq!(plan.at_wake, ids(&["asleep"]));
     assert_eq!((plan.held, plan.active), (ids(&["held"]), ids(&["busy"])));
@@ -50,7 +50,7 @@ fn the_plan_says_what_installing_many_then_does() {
     ]
     .map(own);
     assert_eq!(codes(&decision.refusals), refused);
-    assert_eq!(lab.dispatch.plan(&all, lab.now).active.len(), 3);
+    assert_eq!(lab.dispatch.install_plan(&all, lab.now).active.len(), 3);
 
     let decision = lab.give(Input::CancelMany(all));
     assert_eq!(decision.refusals.len(), 2, "{:?}", decision.refusals);

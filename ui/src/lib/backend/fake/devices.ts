@@ -1,5 +1,5 @@
 /** Devices for the stories: one for every state. */
-import type { DeviceView, Progress, UpdateStateView, UpdateView } from '..';
+import type { DeviceView, Progress, UpdateStateView, UpdateView, WakeView } from '..';
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -7,6 +7,19 @@ export const DAY = 24 * HOUR;
 
 export function ago(ms: number): number {
   return Date.now() - ms;
+}
+
+/** A device that wakes every `period` minutes and did so `since` minutes ago. */
+export function wakes(period: number, since: number, part: Partial<WakeView> = {}): WakeView {
+  return {
+    rhythm: 'regular',
+    periodSeconds: period * 60,
+    jitterSeconds: Math.round(period * 2),
+    next: ago((since - period) * MINUTE),
+    overdue: false,
+    windowSeconds: 14,
+    ...part,
+  };
 }
 
 export function device(name: string, part: Partial<DeviceView> = {}): DeviceView {
@@ -25,6 +38,10 @@ export function device(name: string, part: Partial<DeviceView> = {}): DeviceView
     deployedVersion: '2026.9.2',
     deployedHash: '06b5fb73',
     deepSleep: true,
+    wake: wakes(24, 12),
+    modified: false,
+    updateAvailable: true,
+    userAddress: null,
     update: null,
     primary: 'install',
     secondary: [],
@@ -66,6 +83,8 @@ export function update(state: UpdateStateView, part: Partial<UpdateView> = {}): 
     lastAttempt: null,
     wantedHash: '8d1f02ac',
     wantedVersion: '2026.10.0',
+    encrypted: null,
+    warning: null,
     ...part,
   };
 }
@@ -82,7 +101,28 @@ const lost = {
 
 /** Every state of an update, a broken file and what was only discovered. */
 export function everyState(): DeviceView[] {
-  const online = { presence: 'online', deepSleep: false, lastSeen: ago(4_000) } as const;
+  const online = {
+    presence: 'online',
+    deepSleep: false,
+    wake: null,
+    lastSeen: ago(4_000),
+  } as const;
+  const current = {
+    deployedVersion: '2026.10.0',
+    deployedHash: '8d1f02ac',
+    updateAvailable: false,
+  } as const;
+  const unheard = {
+    presence: 'unknown' as const,
+    lastSeen: null,
+    addresses: [],
+    mac: null,
+    deployedVersion: null,
+    deployedHash: null,
+    deepSleep: false,
+    wake: null,
+    updateAvailable: false,
+  };
   const fresh = { wantedHash: null, wantedVersion: null };
   return [
     device('Garden Soil Sensor', {
@@ -94,11 +134,36 @@ export function everyState(): DeviceView[] {
     device('Mailbox', {
       lastSeen: ago(5 * HOUR),
       addresses: ['192.168.7.51'],
-      update: update({ kind: 'waiting', since: ago(20 * MINUTE) }),
+      modified: true,
+      userAddress: 'mailbox.lan',
+      wake: wakes(0, 0, {
+        rhythm: 'irregular',
+        next: null,
+        periodSeconds: null,
+        jitterSeconds: null,
+      }),
+      update: update(
+        { kind: 'waiting', since: ago(20 * MINUTE) },
+        {
+          warning: {
+            code: 'ota.password_changed',
+            message:
+              'The OTA password in its YAML is not the one that the device was flashed with.',
+            help: 'Put the old password back for this update, or flash it once by cable.',
+          },
+        },
+      ),
+    }),
+    device('Cellar Leak Sensor', {
+      lastSeen: ago(31 * HOUR),
+      addresses: ['192.168.7.77'],
+      wake: wakes(720, 1860, { overdue: true }),
+      update: update({ kind: 'waiting', since: ago(30 * HOUR) }, { requestedAt: ago(30 * HOUR) }),
     }),
     device('Attic Lights', {
       presence: 'offline',
       deepSleep: false,
+      wake: null,
       lastSeen: ago(3 * DAY + HOUR),
       platform: 'esp8266',
       addresses: ['192.168.7.19'],
@@ -114,6 +179,7 @@ export function everyState(): DeviceView[] {
     }),
     device('Beehive Scale', {
       lastSeen: ago(31 * MINUTE),
+      wake: wakes(60, 31, { rhythm: 'configured', jitterSeconds: null }),
       update: update({ kind: 'queued', ahead: 2 }, fresh),
     }),
     device('Rain Gauge', {
@@ -128,7 +194,7 @@ export function everyState(): DeviceView[] {
       addresses: ['192.168.7.33', 'fe80::9a35:69ff:feab:f679'],
       update: update(
         { kind: 'flashing', since: ago(6_000), address: '192.168.7.33' },
-        { attempts: 1, progress: progress(62, 'Sending the image') },
+        { attempts: 1, encrypted: true, progress: progress(62, 'Sending the image') },
       ),
     }),
     device('Doorbell', {
@@ -148,9 +214,11 @@ export function everyState(): DeviceView[] {
     }),
     device('Kitchen Display', {
       ...online,
-      deployedVersion: '2026.10.0',
-      deployedHash: '8d1f02ac',
-      update: update({ kind: 'installed', at: ago(2 * MINUTE), how: 'confirmed' }, { attempts: 1 }),
+      ...current,
+      update: update(
+        { kind: 'installed', at: ago(2 * MINUTE), how: 'confirmed', watched: true },
+        { attempts: 1, encrypted: true },
+      ),
     }),
     device('Pond Level', {
       update: update(
@@ -186,26 +254,16 @@ export function everyState(): DeviceView[] {
     device('Stairs Motion', {
       update: update({ kind: 'cancelled', at: ago(45 * MINUTE), mayHaveArrived: true }),
     }),
-    device('Window Blind', {
-      presence: 'unknown',
-      deepSleep: false,
-      lastSeen: null,
-      mac: null,
-      addresses: [],
-      deployedVersion: null,
-      deployedHash: null,
+    device('Window Blind', { ...unheard }),
+    device('Hallway Thermostat', { ...online, modified: true, addresses: ['192.168.7.60'] }),
+    device('Coffee Machine', { ...online, ...current, addresses: ['192.168.7.61'] }),
+    device('Balcony Weather Station with a rather long name', {
+      lastSeen: ago(48 * MINUTE),
+      wake: wakes(60, 48),
     }),
-    device('Hallway Thermostat', { ...online, addresses: ['192.168.7.60'] }),
-    device('Balcony Weather Station with a rather long name', { lastSeen: ago(48 * MINUTE) }),
     device('old-pump', {
       friendlyName: null,
-      presence: 'unknown',
-      lastSeen: null,
-      addresses: [],
-      mac: null,
-      deployedVersion: null,
-      deployedHash: null,
-      deepSleep: false,
+      ...unheard,
       platform: null,
       problem: {
         code: 'config.yaml',
@@ -218,6 +276,7 @@ export function everyState(): DeviceView[] {
       friendlyName: 'Living Room Plug',
       file: null,
       ...online,
+      updateAvailable: false,
       platform: 'bk72xx',
       addresses: ['192.168.7.88'],
     }),
@@ -227,6 +286,8 @@ export function everyState(): DeviceView[] {
       file: null,
       presence: 'offline',
       deepSleep: false,
+      wake: null,
+      updateAvailable: false,
       lastSeen: ago(2 * HOUR),
       platform: 'esp8266',
       addresses: ['192.168.7.97'],

@@ -6,14 +6,17 @@ import type {
   DeviceView,
   Envelope,
   Event,
-  StateKind,
-  TimelineEntry,
+  InstallPlan,
+  OpenDevice,
+  Refusal,
+  UpdateRecord,
   UpdateStateView,
   UpdateView,
 } from '..';
-import { assertNever } from '../../shared/assert';
+import { isActive } from '../../updates/words';
 import { progress, update, withActions } from './devices';
 import { buildOutput } from './output';
+import { earlierOf, pastOf, recordOf, wakesOf, type Past } from './past';
 import { countsOf, stories, type Story } from './stories';
 
 export { stories } from './stories';
@@ -28,11 +31,6 @@ function no<T>(code: string, message: string, help: string | null = null): Answe
   return { status: 'error', error: { code, message, help } };
 }
 
-interface Past {
-  timeline: TimelineEntry[];
-  lines: string[];
-}
-
 export class FakeBackend implements Backend {
   /** The commands that were given, for the tests. */
   readonly calls: string[] = [];
@@ -42,12 +40,17 @@ export class FakeBackend implements Backend {
   #revision = 1;
   #listeners = new Set<(envelope: Envelope) => void>();
   #closing = new Set<() => void>();
+  #opening = new Set<(request: OpenDevice) => void>();
+  #earlier = new Map<DeviceId, UpdateRecord[]>();
   #lives = new Map<DeviceId, number>();
 
   constructor(story: Story) {
     this.#story = story;
     this.#devices = new Map(story.devices.map((device) => [device.id, device]));
-    for (const device of story.devices) this.#past.set(device.id, pastOf(device));
+    for (const device of story.devices) {
+      this.#past.set(device.id, pastOf(device));
+      this.#earlier.set(device.id, earlierOf(device));
+    }
   }
 
   /** Sends an event as the application would; tests call it too. */
@@ -62,8 +65,20 @@ export class FakeBackend implements Backend {
     for (const listener of this.#closing) listener();
   }
 
+  requestOpen(request: OpenDevice): void {
+    for (const listener of this.#opening) listener(request);
+  }
+
+  onQuitRequested: Backend['onQuitRequested'] = async () => () => undefined;
+
+  async onOpenDevice(onOpen: (request: OpenDevice) => void): Promise<() => void> {
+    this.#opening.add(onOpen);
+    return () => this.#opening.delete(onOpen);
+  }
+
   async listen(onEvent: (envelope: Envelope) => void): Promise<() => void> {
     this.#listeners.add(onEvent);
+    if (this.#story.changesPerSecond > 0) this.#storm(this.#story.changesPerSecond);
     return () => this.#listeners.delete(onEvent);
   }
 
@@ -122,6 +137,72 @@ export class FakeBackend implements Backend {
     return ok(null);
   };
 
+  installMany: Backend['installMany'] = (ids) => this.#each(ids, (id) => this.install(id));
+  cancelMany: Backend['cancelMany'] = (ids) => this.#each(ids, (id) => this.cancel(id));
+
+  plan: Backend['plan'] = async (ids) => {
+    const plan: InstallPlan = { now: [], atWake: [], held: [], active: [], refused: [] };
+    for (const device of ids.flatMap((id) => this.#devices.get(id) ?? [])) {
+      const kind = device.update?.state.kind;
+      if (device.file === null || device.problem) {
+        const problem = device.problem ?? {
+          code: 'device.not_configured',
+          message: `${device.name} was only seen on the network; there is no configuration to build.`,
+          help: null,
+        };
+        plan.refused.push({ device: device.id, problem });
+      } else if (kind === 'held') plan.held.push(device.id);
+      else if (kind && isActive(kind)) plan.active.push(device.id);
+      else if (device.presence === 'online') plan.now.push(device.id);
+      else plan.atWake.push(device.id);
+    }
+    return ok(plan);
+  };
+
+  setPaused: Backend['setPaused'] = async (paused) => {
+    this.calls.push(`setPaused ${paused}`);
+    this.#story = { ...this.#story, settings: { ...this.#story.settings, paused } };
+    this.emit({ kind: 'settings', settings: this.#story.settings });
+    this.#setStatus({ paused });
+    return ok(null);
+  };
+
+  setAddress: Backend['setAddress'] = async (id, address) => {
+    this.calls.push(`setAddress ${id} ${address}`);
+    const device = this.#devices.get(id);
+    if (!device) return no('device.unknown', 'There is no such device any more.');
+    if (address !== null && !/^[\w.:-]+$/.test(address)) {
+      return no(
+        'address.invalid',
+        'This is neither an IP address nor a name.',
+        'Such as 10.0.0.7.',
+      );
+    }
+    this.emit({ kind: 'device', device: { ...device, userAddress: address } });
+    return ok(null);
+  };
+
+  history: Backend['history'] = async (id) => {
+    const { update } = this.#devices.get(id) ?? {};
+    const earlier = this.#earlier.get(id) ?? [];
+    return ok([...earlier, ...(update ? [recordOf(update)] : [])].reverse());
+  };
+
+  wakes: Backend['wakes'] = async (id) => {
+    const device = this.#devices.get(id);
+    return ok(device ? wakesOf(device) : []);
+  };
+
+  buildLog: Backend['buildLog'] = async (update) => {
+    const path = `${this.#story.info.logDir}/update-${update}.log`;
+    return ok({ firstLine: 0, lines: buildOutput(`update-${update}`), path });
+  };
+
+  saveLog: Backend['saveLog'] = async (update) => {
+    this.calls.push(`saveLog ${update}`);
+    return ok(`/home/sam/update-${update}.log`);
+  };
+
   setSettings: Backend['setSettings'] = async (settings) => {
     this.calls.push(`setSettings ${JSON.stringify(settings)}`);
     const { configDir } = settings;
@@ -130,6 +211,7 @@ export class FakeBackend implements Backend {
     }
     this.#story = { ...this.#story, settings };
     this.emit({ kind: 'settings', settings });
+    if (settings.paused !== this.#story.status.paused) this.#setStatus({ paused: settings.paused });
     if (configDir !== null && this.#story.status.configDir.kind !== 'ready') {
       this.#setStatus({ configDir: { kind: 'ready', path: configDir } });
       for (const device of stories.quiet?.().devices ?? []) this.emit({ kind: 'device', device });
@@ -157,6 +239,21 @@ export class FakeBackend implements Backend {
     return no('open.failed', `There is no desktop here that could open ${path}.`);
   };
 
+  openYaml: Backend['openYaml'] = async (id) => {
+    this.calls.push(`openYaml ${id}`);
+    return no('open.failed', 'The desktop has no program that opens this.');
+  };
+
+  openFolder: Backend['openFolder'] = async (id) => {
+    this.calls.push(`openFolder ${id}`);
+    return no('open.failed', 'The desktop has no program that opens this.');
+  };
+
+  report: Backend['report'] = async () => {
+    this.calls.push('report');
+    return ok(`Wakeflash ${this.#story.info.version}\nESPHome 2026.10.0\n`);
+  };
+
   closeWindow: Backend['closeWindow'] = async () => {
     this.calls.push('closeWindow');
     return ok(null);
@@ -166,6 +263,36 @@ export class FakeBackend implements Backend {
     this.calls.push('quit');
     return ok(null);
   };
+
+  async #each(
+    ids: DeviceId[],
+    command: (id: DeviceId) => Promise<Answer<unknown>>,
+  ): Promise<Answer<Refusal[]>> {
+    const refused: Refusal[] = [];
+    for (const id of ids) {
+      const answer = await command(id);
+      if (answer.status === 'error') refused.push({ device: id, problem: answer.error });
+    }
+    return ok(refused);
+  }
+
+  /** Some devices change their state all the time: for measurements. */
+  #storm(perSecond: number): void {
+    let next = 0;
+    setInterval(() => {
+      const ids = [...this.#devices.keys()];
+      for (let n = 0; n < perSecond / 20; n += 1) {
+        const device = this.#devices.get(ids[next++ % ids.length] ?? '');
+        if (device?.file == null) continue;
+        const since = Date.now();
+        const flashing = device.update?.state.kind === 'flashing';
+        const state: UpdateStateView = flashing
+          ? { kind: 'waiting', since }
+          : { kind: 'flashing', since, address: '192.168.7.42' };
+        this.#put({ ...device, update: { ...(device.update ?? update(state)), state } });
+      }
+    }, 50);
+  }
 
   #status() {
     return { ...this.#story.status, counts: countsOf(this.#devices.values()) };
@@ -233,6 +360,7 @@ export class FakeBackend implements Backend {
       { requestedAt: Date.now(), wantedHash: null, wantedVersion: null },
     );
     this.#past.set(id, { timeline: [], lines: [] });
+    if (device.update) this.#earlier.get(id)?.push(recordOf(device.update));
     this.#put({ ...device, update: fresh });
     this.#pastOf(id).timeline.push({ at: Date.now(), state: 'queued', text: 'You asked for it.' });
     void this.#build(id, this.#newLife(id));
@@ -280,8 +408,9 @@ export class FakeBackend implements Backend {
     await sleep(15 * STEP_MS);
     const back = this.#devices.get(id);
     if (!this.#alive(id, life) || !back) return;
-    this.#devices.set(id, { ...back, deployedVersion: '2026.10.0', deployedHash: '8d1f02ac' });
-    const done = { kind: 'installed', at: Date.now(), how: 'confirmed' } as const;
+    const runs = { deployedVersion: '2026.10.0', deployedHash: '8d1f02ac' };
+    this.#devices.set(id, { ...back, ...runs, modified: false, updateAvailable: false });
+    const done = { kind: 'installed', at: Date.now(), how: 'confirmed', watched: true } as const;
     this.#move(id, done, 'The device announced the new firmware.');
   }
 
@@ -297,66 +426,6 @@ export class FakeBackend implements Backend {
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** What must have happened before, so that the drawer of a story has something to show. */
-function pastOf(device: DeviceView): Past {
-  const { update } = device;
-  if (!update) return { timeline: [], lines: [] };
-  const lines = buildOutput(device.name);
-  const words: [StateKind, string][] = [
-    ['queued', 'You asked for it.'],
-    ['building', 'ESPHome started to compile.'],
-    ['waiting', 'Built: 858 KiB, config hash 8d1f02ac.'],
-    ['flashing', 'The device woke: connected to 192.168.7.42.'],
-    ['waiting', 'The connection ended after 38 % of the image.'],
-    ['flashing', 'The device woke: connected to 192.168.7.42.'],
-    ['confirming', 'The device acknowledged the whole image.'],
-  ];
-  const { timeline, seen } = until(update, words);
-  const log = seen < 2 ? [] : update.state.kind === 'building' ? lines.slice(0, 18) : lines;
-  return { timeline, lines: log };
-}
-
-function until(update: UpdateView, words: [StateKind, string][]) {
-  const { state } = update;
-  const count = (): number => {
-    switch (state.kind) {
-      case 'queued':
-        return 1;
-      case 'building':
-        return 2;
-      case 'waiting':
-        return update.attempts > 0 ? 5 : 3;
-      case 'held':
-        return 3;
-      case 'flashing':
-        return 6;
-      case 'confirming':
-      case 'installed':
-      case 'failed':
-        return 7;
-      case 'cancelled':
-      case 'superseded':
-        return 3;
-      default:
-        return assertNever(state);
-    }
-  };
-  const seen = count();
-  const gap = (Date.now() - update.requestedAt) / (seen + 1);
-  const timeline: TimelineEntry[] = words
-    .slice(0, seen)
-    .map(([state, text], n) => ({ at: Math.round(update.requestedAt + n * gap), state, text }));
-  const last: Partial<Record<StateKind, string>> = {
-    held: 'Held: its sources changed.',
-    installed: 'The device announced the new firmware.',
-    failed: state.kind === 'failed' ? state.problem.message : '',
-    cancelled: 'You cancelled it.',
-  };
-  const text = last[state.kind];
-  if (text) timeline.push({ at: Date.now() - 60_000, state: state.kind, text });
-  return { timeline, seen };
 }
 
 export function fakeBackend(name: string): FakeBackend {

@@ -13,6 +13,8 @@ export interface Story {
   refuses: boolean;
   /** The window is asked to close at the start. */
   asksToClose: boolean;
+  /** How many devices change their state every second. */
+  changesPerSecond: number;
 }
 
 export function countsOf(devices: Iterable<DeviceView>): Counts {
@@ -34,6 +36,8 @@ function base(): Story {
       esphome: { kind: 'ready', path: '/usr/local/bin/esphome', version: '2026.10.0' },
       store: null,
       network: null,
+      paused: false,
+      otherTools: [],
     },
     settings: {
       configDir: DIR,
@@ -41,12 +45,18 @@ function base(): Story {
       changedSources: 'hold',
       maxBuilds: 1,
       maxFlashes: 4,
-      notifications: true,
+      notify: { installed: true, failed: true, held: true, overdue: true },
+      theme: 'system',
+      language: 'system',
+      startAtLogin: false,
+      paused: false,
     },
     info: {
       version: '0.1.0',
       tray: true,
       logDir: '/home/sam/.local/state/wakeflash/logs',
+      license: 'MIT',
+      notifications: { present: true, actions: true },
       startProblem: null,
     },
     candidates: [
@@ -55,6 +65,7 @@ function base(): Story {
     ],
     refuses: false,
     asksToClose: false,
+    changesPerSecond: 0,
   };
 }
 
@@ -111,6 +122,14 @@ export const stories: Record<string, () => Story> = {
     ...base(),
     refuses: true,
     status: {
+      paused: false,
+      otherTools: [
+        {
+          code: 'other_tool.queued',
+          message: 'Device Builder has an update of its own queued for garden-soil-sensor.yaml.',
+          help: 'Clear it there, or both will flash the device.',
+        },
+      ],
       configDir: {
         kind: 'unreadable',
         path: DIR,
@@ -146,5 +165,16 @@ export const stories: Record<string, () => Story> = {
     },
   }),
   closing: () => ({ ...base(), asksToClose: true }),
+  paused: () => ({
+    ...base(),
+    settings: { ...base().settings, paused: true },
+    status: { ...base().status, paused: true },
+  }),
+  german: () => ({ ...base(), settings: { ...base().settings, language: 'de' } }),
+  storm: () => ({
+    ...base(),
+    changesPerSecond: 100,
+    devices: [...manyDevices(1_000), ...everyState().slice(-2)],
+  }),
   many: () => ({ ...base(), devices: [...manyDevices(1_000), ...everyState().slice(-2)] }),
 };

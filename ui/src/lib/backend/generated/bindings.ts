@@ -29,6 +29,8 @@ export const commands = {
 	plan: (devices: DeviceId[]) => typedError<InstallPlan, Problem>(__TAURI_INVOKE("plan", { devices })),
 	/**  The updates of a device, newest first; at most 50. */
 	history: (device: DeviceId) => typedError<UpdateRecord[], Problem>(__TAURI_INVOKE("history", { device })),
+	/**  The wakes of a device that were seen, newest last; at most 200. */
+	wakes: (device: DeviceId) => typedError<WakeRecord[], Problem>(__TAURI_INVOKE("wakes", { device })),
 	/**  Where the user says that a device is; null: nothing is said any more. */
 	setAddress: (device: DeviceId, address: string | null) => typedError<null, Problem>(__TAURI_INVOKE("set_address", { device, address })),
 	/**  Begins no new build and no new flash, or does so again. What runs goes on. */
@@ -231,6 +233,8 @@ export type DeviceView = {
 	updateAvailable: boolean,
 	/**  Where the user said that it is: an IP address or a name. */
 	userAddress: string | null,
+	/**  When it wakes. `None`: nothing is known about that, or it doesn't sleep. */
+	wake: WakeView | null,
 	/**  Its active update, or else its last one. */
 	update: UpdateView | null,
 	/**  What its button does. */
@@ -521,6 +525,8 @@ export type Status = {
 	otherTools: Problem[],
 	/**  Whether no new build and no new flash is begun. */
 	paused: boolean,
+	/**  Other tools that are about to update the same devices. */
+	otherTools: Problem[],
 	/**  How many updates are where. */
 	counts: Counts,
 };

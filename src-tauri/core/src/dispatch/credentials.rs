@@ -1,0 +1,76 @@
+//! Passwords and keys.
+
+use crate::credentials::{self, Credentials, key_of};
+use crate::error::Problem;
+use crate::ota::EncryptionKey;
+use crate::time::Timestamp;
+use crate::update::{Build, Delivery, Encryption, PasswordChoice, Update, UpdateId, UpdateState};
+
+use super::Dispatch;
+
+impl Dispatch {
+    /// The password and the key for an attempt.
+    ///
+    /// # Errors
+    /// See [`credentials::of_attempt`].
+    pub fn credentials(
+        &self,
+        update: &Update,
+        delivery: &Delivery,
+        choice: PasswordChoice,
+    ) -> Result<Credentials, Problem> {
+        credentials::of_attempt(&delivery.build, self.memory(&update.name), choice)
+    }
+
+    /// Whether another device is known to have this key. What stands in configurations that were never built
+    /// here is not known.
+    #[must_use]
+    pub fn another_device_has(&self, key: &EncryptionKey, update: &Update) -> bool {
+        let same = |encryption: &Encryption| {
+            key_of(encryption).and_then(|own| EncryptionKey::from_base64(&own.0)).as_ref()
+                == Some(key)
+        };
+        let built = self.updates.values().any(|other| {
+            other.device != update.device
+                && other.state.delivery().is_some_and(|d| same(&d.build.ota.encryption))
+        });
+        built
+            || self.heard.iter().any(|(name, heard)| {
+                !update.is_for(name) && heard.memory.installed_encryption.as_ref().is_some_and(same)
+            })
+    }
+
+    pub(super) fn has_other_credentials(&self, id: UpdateId, delivery: &Delivery) -> bool {
+        let memory = self.updates.get(&id).and_then(|update| self.memory(&update.name));
+        delivery.password == PasswordChoice::OfBuild
+            && memory.is_some_and(|m| credentials::last_installed_differ(&delivery.build, m))
+    }
+
+    /// What the user has to know about the credentials of a build for this update.
+    pub(super) fn credential_warning(&self, id: UpdateId, build: &Build) -> Option<Problem> {
+        let update = self.updates.get(&id)?;
+        credentials::warning(build, self.memory(&update.name))
+    }
+
+    /// Writes down whether the image travels encrypted.
+    pub(super) fn handshake_ended(&mut self, id: UpdateId, encrypted: bool, now: Timestamp) {
+        let flashing = |update: &Update| matches!(update.state, UpdateState::Flashing { .. });
+        if !self.updates.get(&id).is_some_and(flashing) {
+            return;
+        }
+        if let Some(update) = self.change(id)
+            && let UpdateState::Flashing { delivery, .. } = &mut update.state
+        {
+            delivery.encrypted = Some(encrypted);
+            let asked = key_of(&delivery.build.ota.encryption).is_some();
+            let text = match (encrypted, asked) {
+                (true, _) => "The firmware travels encrypted.",
+                (false, true) => {
+                    "The firmware travels in the clear: the device offers no encryption."
+                }
+                (false, false) => "The firmware travels in the clear: no key is configured.",
+            };
+            update.note(now, text);
+        }
+    }
+}

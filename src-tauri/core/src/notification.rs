@@ -1,0 +1,271 @@
+//! What is shown as a desktop notification: in which words, with which buttons, and when many are one.
+
+mod gather;
+
+pub use gather::{GATHER, GATHER_LONGEST, GROUP_MEMORY, Gatherer, SINGLE_AT_MOST, Showing, Shown};
+
+use crate::device::DeviceId;
+use crate::view::{Notification, NotificationKind};
+use crate::words::Lang;
+
+/// What a button of a notification does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Button {
+    /// Open the window at the device.
+    Open,
+    /// Open the window at the log of the device's build.
+    ShowLog,
+    /// Start its update once more.
+    Retry,
+    /// Build its held update again.
+    Rebuild,
+}
+
+impl Button {
+    /// How the notification daemon names it.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::ShowLog => "log",
+            Self::Retry => "retry",
+            Self::Rebuild => "rebuild",
+        }
+    }
+
+    /// The button that a daemon names. A click on the notification itself is `default`.
+    #[must_use]
+    pub fn of_key(key: &str) -> Option<Self> {
+        match key {
+            "default" => Some(Self::Open),
+            key => {
+                let all = [Self::Open, Self::ShowLog, Self::Retry, Self::Rebuild];
+                all.into_iter().find(|button| button.key() == key)
+            }
+        }
+    }
+
+    /// What stands on it.
+    #[must_use]
+    pub const fn label(self, lang: Lang) -> &'static str {
+        match self {
+            Self::Open => lang.pick("Open", "Öffnen"),
+            Self::ShowLog => lang.pick("Show log", "Log anzeigen"),
+            Self::Retry => lang.pick("Retry", "Erneut versuchen"),
+            Self::Rebuild => lang.pick("Rebuild", "Neu bauen"),
+        }
+    }
+}
+
+/// A notification in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// One line.
+    pub title: String,
+    /// One or a few sentences.
+    pub body: String,
+    /// What can be done.
+    pub buttons: Vec<Button>,
+    /// Which device it is about; `None`: many.
+    pub device: Option<DeviceId>,
+}
+
+impl Shown {
+    /// Its words. Without buttons, the text says what else to do.
+    #[must_use]
+    pub fn text(&self, lang: Lang, has_buttons: bool) -> Text {
+        match self {
+            Self::One(notification) => one(notification, lang, has_buttons),
+            Self::Many(all) => many(all, lang),
+        }
+    }
+}
+
+fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
+    let (name, detail) = (&told.name, &told.detail);
+    let (title, mut body, hint, buttons) = match told.kind {
+        NotificationKind::Installed => (
+            lang.pick("{} is updated", "{} ist aktualisiert"),
+            lang.pick("It runs the new firmware.", "Die neue Firmware läuft.").to_owned(),
+            "",
+            vec![Button::Open],
+        ),
+        NotificationKind::Failed => (
+            lang.pick("The update of {} failed", "Das Update von {} ist fehlgeschlagen"),
+            detail.clone(),
+            lang.pick(
+                "Open Wakeflash for the log and to retry.",
+                "Wakeflash zeigt das Log und versucht es erneut.",
+            ),
+            vec![Button::ShowLog, Button::Retry],
+        ),
+        NotificationKind::RolledBack => (
+            lang.pick("{} rolled back", "{} ist zur alten Firmware zurückgekehrt"),
+            detail.clone(),
+            lang.pick("Open Wakeflash to retry.", "Wakeflash versucht es auf Wunsch erneut."),
+            vec![Button::ShowLog, Button::Retry],
+        ),
+        NotificationKind::Held => (
+            lang.pick("The update of {} is held", "Das Update von {} ist angehalten"),
+            lang.pick("Changed since it was built: {}.", "Seit dem Bauen geändert: {}.")
+                .replacen("{}", detail, 1),
+            lang.pick(
+                "Open Wakeflash to rebuild it, flash it anyway, or cancel it.",
+                "In Wakeflash neu bauen, trotzdem flashen oder abbrechen.",
+            ),
+            vec![Button::Rebuild, Button::Open],
+        ),
+        NotificationKind::Overdue => (
+            lang.pick("{} is overdue", "{} ist überfällig"),
+            lang.pick(
+                "Its update waits, and it has not woken when it was expected.",
+                "Sein Update wartet, und es ist nicht wie erwartet aufgewacht.",
+            )
+            .to_owned(),
+            "",
+            vec![Button::Open],
+        ),
+    };
+    if !has_buttons && !hint.is_empty() {
+        body.push(' ');
+        body.push_str(hint);
+    }
+    let device = Some(told.device.clone());
+    Text { title: title.replacen("{}", name, 1), body, buttons, device }
+}
+
+fn many(all: &[Notification], lang: Lang) -> Text {
+    let of = |good: bool| -> Vec<&str> {
+        let matching = all.iter().filter(|told| is_good(told.kind) == good);
+        matching.map(|told| told.name.as_str()).collect()
+    };
+    let (good, bad) = (of(true), of(false));
+    let updated = match good.len() {
+        0 => None,
+        1 => Some(lang.pick("1 device updated", "1 Gerät aktualisiert").to_owned()),
+        n => Some(format!("{n} {}", lang.pick("devices updated", "Geräte aktualisiert"))),
+    };
+    let attention = match bad.len() {
+        0 => None,
+        1 => Some(lang.pick("1 needs attention", "1 braucht Aufmerksamkeit").to_owned()),
+        n => Some(format!("{n} {}", lang.pick("need attention", "brauchen Aufmerksamkeit"))),
+    };
+    let title = updated.into_iter().chain(attention).collect::<Vec<_>>().join(", ");
+    // A click leads to the only device that needs the user.
+    let only = match bad.as_slice() {
+        [_] => all.iter().find(|told| !is_good(told.kind)).map(|told| told.device.clone()),
+        _ => None,
+    };
+    let mut lines = Vec::new();
+    if !bad.is_empty() {
+        let begin = lang.pick("Needs attention", "Braucht Aufmerksamkeit");
+        lines.push(format!("{begin}: {}.", names(&bad, lang)));
+    }
+    if !good.is_empty() {
+        let begin = lang.pick("Updated", "Aktualisiert");
+        lines.push(format!("{begin}: {}.", names(&good, lang)));
+    }
+    Text { title, body: lines.join("\n"), buttons: vec![Button::Open], device: only }
+}
+
+/// The first names of a list.
+fn names(all: &[&str], lang: Lang) -> String {
+    const NAMED: usize = 5;
+    let named: Vec<&str> = all.iter().take(NAMED).copied().collect();
+    match all.len().checked_sub(named.len()) {
+        Some(left) if left > 0 => {
+            let more = lang.pick("more", "weitere");
+            format!("{} {} {left} {more}", named.join(", "), lang.pick("and", "und"))
+        }
+        Some(_) | None => named.join(", "),
+    }
+}
+
+const fn is_good(kind: NotificationKind) -> bool {
+    match kind {
+        NotificationKind::Installed => true,
+        NotificationKind::Failed
+        | NotificationKind::RolledBack
+        | NotificationKind::Held
+        | NotificationKind::Overdue => false,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn told(name: &str, kind: NotificationKind) -> Notification {
+        Notification {
+            device: DeviceId::of_file(format!("{name}.yaml")),
+            name: name.to_owned(),
+            kind,
+            detail: "The device ran out of space.".to_owned(),
+            title: String::new(),
+            body: String::new(),
+        }
+    }
+
+    #[test]
+    fn each_kind_has_its_words_and_buttons_in_both_languages() {
+        use NotificationKind::{Failed, Held, Installed, Overdue, RolledBack};
+        for (kind, english, german, buttons) in [
+            (Installed, "{} is updated", "{} ist aktualisiert", vec![Button::Open]),
+            (
+                Failed,
+                "The update of {} failed",
+                "Das Update von {} ist fehlgeschlagen",
+                vec![Button::ShowLog, Button::Retry],
+            ),
+            (
+                RolledBack,
+                "{} rolled back",
+                "{} ist zur alten Firmware zurückgekehrt",
+                vec![Button::ShowLog, Button::Retry],
+            ),
+            (Overdue, "{} is overdue", "{} ist überfällig", vec![Button::Open]),
+            (
+                Held,
+                "The update of {} is held",
+                "Das Update von {} ist angehalten",
+                vec![Button::Rebuild, Button::Open],
+            ),
+        ] {
+            // A name that looks like a place to fill in stays as it is.
+            let shown = Shown::One(told("A {} b", kind));
+            for (lang, title) in [(Lang::En, english), (Lang::De, german)] {
+                let with = shown.text(lang, true);
+                assert_eq!(with.title, title.replacen("{}", "A {} b", 1));
+                assert_eq!(with.buttons, buttons);
+                let without = shown.text(lang, false);
+                let says_more = !matches!(kind, Installed | Overdue);
+                assert_eq!(without.body.len() > with.body.len(), says_more, "{kind:?}");
+                assert!(!with.body.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn many_are_counted_and_the_only_one_in_need_is_what_a_click_opens() {
+        use NotificationKind::{Failed, Held, Installed};
+        let mut all: Vec<_> = (1..=7).map(|n| told(&format!("d{n}"), Installed)).collect();
+        all.push(told("cellar", Failed));
+        let text = Shown::Many(all.clone()).text(Lang::En, true);
+        assert_eq!(text.title, "7 devices updated, 1 needs attention");
+        assert_eq!(text.body, "Needs attention: cellar.\nUpdated: d1, d2, d3, d4, d5 and 2 more.");
+        assert_eq!(text.device, Some(DeviceId::of_file("cellar.yaml")));
+        all.push(told("attic", Held));
+        let text = Shown::Many(all).text(Lang::De, true);
+        assert_eq!(text.title, "7 Geräte aktualisiert, 2 brauchen Aufmerksamkeit");
+        assert_eq!(text.device, None);
+    }
+
+    #[test]
+    fn every_button_is_found_by_its_key() {
+        for button in [Button::Open, Button::ShowLog, Button::Retry, Button::Rebuild] {
+            assert_eq!(Button::of_key(button.key()), Some(button));
+        }
+        assert_eq!(Button::of_key("default"), Some(Button::Open));
+        assert_eq!(Button::of_key("something"), None);
+    }
+}

@@ -1,0 +1,48 @@
+//! Notifications where there is no session bus. A click on one isn't reported.
+
+use wakeflash_core::device::DeviceId;
+use wakeflash_core::notification::Shown;
+use wakeflash_core::words::Lang;
+
+use super::{APP_NAME, Click, Failures};
+use crate::commands::NotificationServer;
+
+/// What shows notifications.
+pub(super) struct Daemon {
+    failures: Failures,
+}
+
+impl Daemon {
+    #[allow(clippy::unused_async)]
+    pub(super) async fn connect() -> Self {
+        Self { failures: Failures::default() }
+    }
+
+    pub(super) async fn show(&mut self, shown: &Shown, lang: Lang) {
+        let text = shown.text(lang, false);
+        let work = tokio::task::spawn_blocking(move || {
+            let mut notification = notify_rust::Notification::new();
+            notification.appname(APP_NAME).summary(&text.title).body(&text.body).show().map(drop)
+        });
+        match work.await {
+            Ok(Ok(())) => self.failures.over(),
+            Ok(Err(error)) => self.failures.log(&error),
+            Err(error) => self.failures.log(&error),
+        }
+    }
+
+    #[allow(clippy::unused_async)]
+    pub(super) async fn close(&mut self, _device: &DeviceId) {}
+
+    pub(super) fn forget_group(&mut self) {}
+
+    pub(super) async fn clicked(&mut self) -> Click {
+        std::future::pending().await
+    }
+}
+
+/// What shows notifications here.
+#[allow(clippy::unused_async)]
+pub(crate) async fn server() -> NotificationServer {
+    NotificationServer { present: true, actions: false }
+}

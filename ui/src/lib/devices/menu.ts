@@ -1,0 +1,79 @@
+/** Everything that can be done with a device, beside its primary action. */
+import Copy from '@lucide/svelte/icons/copy';
+import FileCode from '@lucide/svelte/icons/file-code';
+import Folder from '@lucide/svelte/icons/folder-open';
+import Hammer from '@lucide/svelte/icons/hammer';
+import Logs from '@lucide/svelte/icons/scroll-text';
+import MapPin from '@lucide/svelte/icons/map-pin';
+import SquareCheck from '@lucide/svelte/icons/square-check';
+import type { DeviceView } from '../backend';
+import { texts } from '../i18n/index.svelte';
+import type { App } from '../shared/app.svelte';
+import type { Entry } from '../shared/Menu.svelte';
+import { perform } from '../updates/actions';
+import { actionName, displayName } from '../updates/words';
+
+function actions(app: App, device: DeviceView): Entry[] {
+  return device.secondary.flatMap((action) =>
+    action === 'none'
+      ? []
+      : {
+          key: action,
+          label: actionName(action),
+          Icon: Hammer,
+          run: () => void perform(app, device, action),
+        },
+  );
+}
+
+function ofFile(app: App, device: DeviceView): Entry[] {
+  const { backend } = app;
+  return [
+    {
+      key: 'yaml',
+      label: texts.drawer.openYaml,
+      Icon: FileCode,
+      run: () => void app.report(backend.openYaml(device.id)),
+    },
+    {
+      key: 'folder',
+      label: texts.drawer.openFolder,
+      Icon: Folder,
+      run: () => void app.report(backend.openFolder(device.id)),
+    },
+    {
+      key: 'address',
+      label: texts.drawer.setAddress,
+      Icon: MapPin,
+      run: () => app.dialogs.show({ kind: 'address', device: device.id }),
+    },
+  ];
+}
+
+export function deviceMenu(app: App, device: DeviceView): Entry[] {
+  const t = texts.drawer;
+  const address = device.addresses[0] ?? device.userAddress;
+  const { mac } = device;
+  const entries = actions(app, device);
+  if (device.update) {
+    const run = () => app.openDevice(device.id, 'update');
+    entries.push({ key: 'log', label: t.showLog, Icon: Logs, run });
+  }
+  if (device.file !== null) entries.push(...ofFile(app, device));
+  if (address) {
+    const run = () => void app.copy(address, texts.log.copied);
+    entries.push({ key: 'copy-address', label: t.copyAddress, Icon: Copy, apart: true, run });
+  }
+  if (mac) {
+    const run = () => void app.copy(mac, texts.log.copied);
+    entries.push({ key: 'copy-mac', label: t.copyMac, Icon: Copy, apart: !address, run });
+  }
+  entries.push({
+    key: 'select',
+    label: texts.selection.one(displayName(device)),
+    Icon: SquareCheck,
+    apart: true,
+    run: () => app.selection.toggle(device.id),
+  });
+  return entries;
+}

@@ -1,0 +1,60 @@
+/** The wakes of a device as a picture: pure arithmetic. */
+import type { WakeRecord, WakeView } from '../backend';
+
+export const WIDTH = 400;
+export const HEIGHT = 64;
+/** Narrower bars couldn't be seen. */
+const THINNEST = 2;
+const LOWEST = 6;
+/** More wakes than these would be a solid block. */
+const SHOWN = 40;
+
+export interface Bar {
+  x: number;
+  width: number;
+  height: number;
+  at: number;
+  flashed: boolean;
+}
+
+export interface Plot {
+  from: number;
+  until: number;
+  bars: Bar[];
+  now: number;
+  /** Where the next wake is expected. */
+  expected: { x: number; left: number; width: number } | null;
+}
+
+export function plotOf(records: readonly WakeRecord[], wake: WakeView | null, now: number): Plot {
+  const shown = records.slice(-SHOWN);
+  const jitter = (wake?.jitterSeconds ?? 0) * 1_000;
+  const first = shown[0]?.at ?? now - 24 * 3_600_000;
+  const next = wake?.next ?? null;
+  const from = Math.min(first, now - 60_000);
+  const last = Math.max(now, (next ?? now) + jitter);
+  const until = last + (last - from) * 0.03;
+  const x = (at: number) => (WIDTH * (at - from)) / (until - from);
+  const longest = Math.max(1, ...shown.map(({ awakeSeconds }) => awakeSeconds ?? 0));
+  const slot = WIDTH / Math.max(1, shown.length);
+  const width = Math.max(THINNEST, Math.min(6, slot * 0.45));
+  const bars = shown.map(({ at, awakeSeconds, flashed }) => ({
+    x: x(at) - width / 2,
+    width,
+    height:
+      LOWEST + (HEIGHT - LOWEST) * (awakeSeconds === null ? 0 : awakeSeconds / longest) ** 0.7,
+    at,
+    flashed,
+  }));
+  const half = Math.max((WIDTH * jitter) / (until - from), width / 2);
+  const expected =
+    next === null ? null : { x: x(next), left: x(next) - half, width: Math.max(width, half * 2) };
+  return { from, until, bars, now: x(now), expected };
+}
+
+/** How long the device usually stayed awake, in milliseconds; `null`: nobody knows. */
+export function usuallyAwake(records: readonly WakeRecord[]): number | null {
+  const known = records.flatMap(({ awakeSeconds }) => awakeSeconds ?? []).sort((a, b) => a - b);
+  const middle = known[Math.floor(known.length / 2)];
+  return middle === undefined ? null : middle * 1_000;
+}

@@ -1,0 +1,85 @@
+/** The lines of timelines and the steps of builds in German. What isn't known stays English. */
+const sentences: readonly (readonly [RegExp, string])[] = [
+  [/^Install requested\.$/, 'Installation gewünscht.'],
+  [/^ESPHome builds the firmware\.$/, 'ESPHome baut die Firmware.'],
+  [
+    /^Built: (\d+) KiB\. Waiting for the device\.$/,
+    'Gebaut: $1 KiB. Jetzt wird auf das Gerät gewartet.',
+  ],
+  [/^Connected to (.+) \(attempt (\d+)\)\.$/, 'Verbunden mit $1 (Versuch $2).'],
+  [
+    /^Almost the whole image is sent; .*$/,
+    'Fast das ganze Image ist gesendet; ab hier kann das Gerät es installieren.',
+  ],
+  [
+    /^The device took the new firmware; .*$/,
+    'Das Gerät hat die neue Firmware genommen; jetzt muss es wiederkommen.',
+  ],
+  [/^The device is back; .*$/, 'Das Gerät ist wieder da; jetzt muss es sagen, was auf ihm läuft.'],
+  [
+    /^Installed: the device announced .*$/,
+    'Installiert: Das Gerät hat die neue Firmware gemeldet.',
+  ],
+  [
+    /^Installed: the device acknowledged .*$/,
+    'Installiert: Das Gerät hat das Update bestätigt und ist wiedergekommen.',
+  ],
+  [
+    /^Installed: the device already runs .*$/,
+    'Installiert: Auf dem Gerät lief dieser Build schon, nichts wurde gesendet.',
+  ],
+  [/^Cancelled\.$/, 'Abgebrochen.'],
+  [
+    /^Cancelled, after the whole image .*$/,
+    'Abgebrochen, als das ganze Image das Gerät erreicht haben konnte: Vielleicht läuft es.',
+  ],
+  [/^A newer update took its place\.$/, 'Ein neueres Update ist an seine Stelle getreten.'],
+  [/^To be built again from the changed sources\.$/, 'Wird aus den geänderten Dateien neu gebaut.'],
+  [/^Will be flashed as it was built\.$/, 'Wird so geflasht, wie es gebaut wurde.'],
+  [
+    /^The changed sources don't matter to this update\.$/,
+    'Die geänderten Dateien sind für dieses Update ohne Belang.',
+  ],
+  [/^Held: (.+) changed since the build\.$/, 'Zurückgehalten: $1 seit dem Build geändert.'],
+  [
+    /^The device has another OTA password: .*$/,
+    'Das Gerät hat ein anderes OTA-Passwort: Es wird das des zuletzt installierten Builds versucht.',
+  ],
+  [
+    /^Wakeflash was ended during the build; .*$/,
+    'Wakeflash wurde während des Builds beendet; er beginnt von vorn.',
+  ],
+  [
+    /^Wakeflash was ended when the whole image .*$/,
+    'Wakeflash wurde beendet, als das ganze Image gesendet sein konnte: Das Gerät muss sagen, was auf ihm läuft.',
+  ],
+  [
+    /^Wakeflash was ended during the transfer; .*$/,
+    'Wakeflash wurde während der Übertragung beendet; das Gerät behält seine alte Firmware.',
+  ],
+  [
+    /^The device still runs its old firmware: .*$/,
+    'Auf dem Gerät läuft noch die alte Firmware: Das Image war nicht angekommen.',
+  ],
+  [
+    /^This device can't say what it runs, .*$/,
+    'Dieses Gerät kann nicht sagen, was auf ihm läuft, und ob es das Image nahm, ist offen: Es wird noch einmal geflasht.',
+  ],
+  [/^Reading the configuration$/, 'Konfiguration wird gelesen'],
+  [/^Generating the source$/, 'Quelltext wird erzeugt'],
+  [/^Compiling( .*)?$/, 'Kompiliert$1'],
+  [/^Linking$/, 'Linkt'],
+  [/^Making the image$/, 'Image wird erzeugt'],
+  [/^Compiled$/, 'Kompiliert'],
+  [/^Downloading (.*)$/, 'Lädt herunter: $1'],
+  [/^Installing (.*)$/, 'Installiert: $1'],
+  [/^Sending the image$/, 'Image wird gesendet'],
+  [/^Creating the environment$/, 'Umgebung wird angelegt'],
+];
+
+export function germanSentence(text: string): string {
+  for (const [pattern, words] of sentences) {
+    if (pattern.test(text)) return text.replace(pattern, words);
+  }
+  return text;
+}

@@ -1,0 +1,166 @@
+import { count } from '../plural';
+import type { window as english } from '../en/window';
+
+export const window: typeof english = {
+  app: {
+    name: 'Wakeflash',
+    starting: 'Startet …',
+    startFailed: 'Wakeflash konnte nicht starten',
+    startFailedMeans:
+      'Nichts wurde verändert. Wartende Updates gehen weiter, sobald Wakeflash wieder starten kann.',
+    openLogs: 'Protokollordner öffnen',
+    noBackend: 'Diese Seite ist das Fenster von Wakeflash. Starte das Programm, um es zu sehen.',
+    lost: 'Das Fenster hat die Verbindung zu Wakeflash verloren und versucht es weiter.',
+    dismiss: 'Schließen',
+    messages: 'Meldungen',
+    details: 'Einzelheiten',
+    close: 'Schließen',
+  },
+  time: {
+    justNow: 'gerade eben',
+    minutesAgo: (n) => `vor ${n} min`,
+    hoursAgo: (n) => `vor ${n} h`,
+    daysAgo: (n) => `vor ${count(n, 'Tag', 'Tagen')}`,
+    moments: 'kurz',
+    seconds: (n) => `${n} s`,
+    minutes: (n) => `${n} min`,
+    hours: (n) => `${n} h`,
+    days: (n) => count(n, 'Tag', 'Tage'),
+    inAbout: (span) => `in ~${span}`,
+    anyMoment: 'jeden Moment',
+  },
+  nav: {
+    label: 'Seiten',
+    devices: 'Geräte',
+    waiting: 'Wartend',
+    settings: 'Einstellungen',
+    back: 'Zurück zu den Geräten',
+    menu: 'Menü',
+    pause: 'Anhalten',
+    resume: 'Fortsetzen',
+    pauseTitle: 'Nichts Neues bauen und übertragen; Laufendes geht weiter',
+    resumeTitle: 'Wieder bauen und übertragen',
+    commands: 'Befehle …',
+    shortcuts: 'Tastenkürzel',
+    about: 'Über Wakeflash',
+    quit: 'Beenden',
+    openFolder: 'Konfigurationsordner öffnen',
+    copyReport: 'Diagnosebericht kopieren',
+    reportCopied:
+      'Der Bericht ist in der Zwischenablage. Er enthält keine Passwörter und keine Schlüssel.',
+    theme: (name) => `Farben: ${name}`,
+  },
+  palette: {
+    title: 'Befehle',
+    placeholder: 'Befehl oder Gerät eingeben',
+    empty: 'Nichts passt.',
+    commands: 'Befehle',
+    devices: 'Geräte',
+  },
+  keys: {
+    title: 'Tastenkürzel',
+    everywhere: 'Überall',
+    inList: 'In der Liste',
+    palette: 'Befehle und Geräte',
+    search: 'Suchen',
+    help: 'Diese Hilfe',
+    settings: 'Einstellungen',
+    quit: 'Beenden',
+    escape: 'Schließen, leeren, zurück',
+    move: 'Voriges, nächstes Gerät',
+    page: 'Eine Seite nach oben, unten',
+    ends: 'Erstes, letztes Gerät',
+    open: 'Einzelheiten öffnen',
+    select: 'Gerät auswählen',
+    range: 'Bis hier auswählen',
+    all: 'Alle gezeigten auswählen',
+    menu: 'Alles, was mit dem Gerät geht',
+  },
+  confirm: {
+    cancelFlash: {
+      title: 'Laufende Übertragung abbrechen?',
+      body: (name) =>
+        `Die Firmware wird gerade an ${name} gesendet. Beim Abbrechen behält das Gerät die Firmware, die es hat, und dieses Update ist zu Ende.`,
+      yes: 'Übertragung abbrechen',
+      no: 'Weiter übertragen',
+    },
+    cancelConfirm: {
+      title: 'Dieses Update abbrechen?',
+      body: (name) =>
+        `Das ganze Image kann ${name} schon erreicht haben. Abbrechen nimmt es nicht zurück: Vielleicht läuft auf dem Gerät schon die neue Firmware.`,
+      yes: 'Update abbrechen',
+      no: 'Weiter warten',
+    },
+    cancelMany: {
+      title: (n) => `${count(n, 'Update', 'Updates')} abbrechen?`,
+      body: 'Die Geräte behalten die Firmware, die sie haben.',
+      running: (n) =>
+        `${count(n, 'Übertragung läuft', 'Übertragungen laufen')} gerade und ${n === 1 ? 'wird' : 'werden'} abgebrochen.`,
+      yes: 'Updates abbrechen',
+      no: 'Behalten',
+    },
+    flashAnyway: {
+      title: 'Das ältere Image flashen?',
+      body: (name, what) =>
+        `${what}, seit diese Firmware für ${name} gebaut wurde. Sie wird so geflasht, wie sie gebaut wurde, ohne die Änderungen.`,
+      yes: 'Trotzdem flashen',
+      no: 'Nicht jetzt',
+    },
+    quit: {
+      title: 'Beenden, während ein Gerät geflasht wird?',
+      body: (n) =>
+        `${count(n, 'Übertragung läuft', 'Übertragungen laufen')} und ${n === 1 ? 'wird' : 'werden'} abgebrochen. Die Updates bleiben in der Warteschlange und gehen weiter, wenn Wakeflash wieder gestartet wird.`,
+      yes: 'Beenden',
+      no: 'Bleiben',
+    },
+    close: {
+      title: 'Wakeflash beenden?',
+      idle: 'Diese Arbeitsumgebung hat kein Infofeld. Ohne Fenster wird Wakeflash wieder sichtbar, wenn es noch einmal gestartet wird.',
+      waiting: (n) =>
+        `${count(n, 'Update wartet', 'Updates warten')} und ${n === 1 ? 'geht' : 'gehen'} weiter, wenn Wakeflash wieder gestartet wird. Es kann auch ohne Fenster weiterarbeiten; ein erneuter Start öffnet das Fenster.`,
+      yes: 'Beenden',
+      background: 'Ohne Fenster weiterarbeiten',
+      no: 'Bleiben',
+    },
+  },
+  banner: {
+    esphomeMissing: 'ESPHome wurde nicht gefunden',
+    esphomeMeans:
+      'Bis es da ist, kann nichts gebaut werden. Fertig gebaute Updates warten weiter auf ihr Gerät.',
+    installEsphome: 'ESPHome installieren',
+    choosePath: 'Pfad wählen',
+    lookAgain: 'Erneut suchen',
+    esphomeInstalling: 'ESPHome wird installiert',
+    configDirUnreadable: (path) => `${path} kann nicht gelesen werden`,
+    configDirMeans: 'Wartende Updates warten weiter.',
+    chooseFolder: 'Anderen Ordner wählen',
+    store: 'Änderungen können nicht gespeichert werden',
+    storeMeans: 'Bis das wieder geht, beginnt nichts Neues.',
+    network: 'Das Netzwerk kann nicht beobachtet werden',
+    networkMeans: 'Dass ein Gerät aufwacht, wird vielleicht spät bemerkt.',
+    otherTool: 'Ein anderes Programm ist im Weg',
+    paused: 'Angehalten',
+    pausedMeans:
+      'Nichts Neues wird gebaut oder übertragen. Ein Gerät, das jetzt aufwacht, wird verpasst.',
+  },
+  firstRun: {
+    title: 'Willkommen bei Wakeflash',
+    intro:
+      'Klicke bei einem schlafenden ESPHome-Gerät auf Installieren. Wakeflash baut die Firmware jetzt und flasht sie in dem Moment, in dem das Gerät aufwacht.',
+    where: 'Wo liegen deine YAML-Dateien von ESPHome?',
+    found: 'Auf diesem Rechner gefunden',
+    looking: 'Sucht an den üblichen Orten …',
+    noneFound:
+      'An den üblichen Orten liegen keine YAML-Dateien. Gib deinen Ordner ein oder wähle ihn aus.',
+    path: 'Ordner',
+    browse: 'Wählen …',
+    go: 'Meine Geräte zeigen',
+    esphome: 'ESPHome baut die Firmware',
+    esphomeLater: 'Das geht auch später: Die Geräte werden auch ohne aufgelistet.',
+  },
+  announce: {
+    change: (name, state) => `${name}: ${state}`,
+    many: (n) => `${n} Geräte haben sich geändert`,
+    shown: (n) => `${count(n, 'Gerät wird', 'Geräte werden')} gezeigt`,
+  },
+};

@@ -1,0 +1,112 @@
+/** What can be done anywhere: the main menu and the command palette. */
+import Command from '@lucide/svelte/icons/command';
+import ClipboardCopy from '@lucide/svelte/icons/clipboard-copy';
+import Download from '@lucide/svelte/icons/download';
+import Folder from '@lucide/svelte/icons/folder-open';
+import Info from '@lucide/svelte/icons/info';
+import Keyboard from '@lucide/svelte/icons/keyboard';
+import Logs from '@lucide/svelte/icons/logs';
+import Moon from '@lucide/svelte/icons/moon-star';
+import Pause from '@lucide/svelte/icons/circle-pause';
+import Play from '@lucide/svelte/icons/circle-play';
+import Power from '@lucide/svelte/icons/power';
+import Rows from '@lucide/svelte/icons/rows-3';
+import Settings from '@lucide/svelte/icons/settings';
+import SunMoon from '@lucide/svelte/icons/sun-moon';
+import type { Theme } from '../backend';
+import { texts } from '../i18n/index.svelte';
+import type { App } from './app.svelte';
+import { quit } from './leave';
+import type { Entry } from './Menu.svelte';
+
+export async function copyReport(app: App): Promise<void> {
+  const answer = await app.backend.report();
+  if (answer.status === 'error') app.show(answer.error);
+  else await app.copy(answer.data, texts.nav.reportCopied);
+}
+
+export function openLogs(app: App): void {
+  if (app.info) void app.report(app.backend.openPath(app.info.logDir));
+}
+
+/** Asks for the plan of installing on everything that has an update. */
+export function updateAll(app: App): void {
+  const devices = app.store.devices.filter((device) => device.updateAvailable);
+  app.dialogs.show({ kind: 'install', devices: devices.map(({ id }) => id), all: true });
+}
+
+async function setTheme(app: App, theme: Theme): Promise<void> {
+  const problem = await app.changeSettings({ theme });
+  if (problem) app.show(problem);
+}
+
+export function mainMenu(app: App): Entry[] {
+  const t = texts.nav;
+  return [
+    {
+      key: 'palette',
+      label: t.commands,
+      Icon: Command,
+      keys: 'Ctrl K',
+      run: () => app.dialogs.show({ kind: 'palette' }),
+    },
+    {
+      key: 'keys',
+      label: t.shortcuts,
+      Icon: Keyboard,
+      keys: '?',
+      run: () => app.dialogs.show({ kind: 'keys' }),
+    },
+    {
+      key: 'folder',
+      label: t.openFolder,
+      Icon: Folder,
+      apart: true,
+      run: () => void app.report(app.backend.openFolder(null)),
+    },
+    { key: 'logs', label: texts.app.openLogs, Icon: Logs, run: () => openLogs(app) },
+    { key: 'report', label: t.copyReport, Icon: ClipboardCopy, run: () => void copyReport(app) },
+    {
+      key: 'settings',
+      label: t.settings,
+      Icon: Settings,
+      apart: true,
+      keys: 'Ctrl ,',
+      run: () => app.openSettings(),
+    },
+    { key: 'about', label: t.about, Icon: Info, run: () => app.openSettings('about') },
+    {
+      key: 'quit',
+      label: t.quit,
+      Icon: Power,
+      apart: true,
+      keys: 'Ctrl Q',
+      run: () => void quit(app),
+    },
+  ];
+}
+
+/** The commands of the palette: those of the menu, and what has a place of its own in the window. */
+export function allCommands(app: App): Entry[] {
+  const t = texts.nav;
+  const paused = app.store.status?.paused ?? false;
+  const themes: Theme[] = ['system', 'light', 'dark'];
+  return [
+    { key: 'update-all', label: texts.plan.updateAll, Icon: Download, run: () => updateAll(app) },
+    { key: 'waiting', label: t.waiting, Icon: Moon, run: () => app.go('waiting') },
+    { key: 'devices', label: t.devices, Icon: Rows, run: () => app.go('devices') },
+    {
+      key: 'pause',
+      label: paused ? t.resume : t.pause,
+      Icon: paused ? Play : Pause,
+      run: () => void app.report(app.backend.setPaused(!paused)),
+    },
+    ...mainMenu(app).filter(({ key }) => key !== 'palette'),
+    ...themes.map((theme) => ({
+      key: `theme-${theme}`,
+      label: t.theme(texts.settings.themes[theme]),
+      Icon: SunMoon,
+      run: () => void setTheme(app, theme),
+    })),
+  ];
+}

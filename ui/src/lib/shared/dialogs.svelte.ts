@@ -1,0 +1,53 @@
+/** What lies over the page: one question, or one dialog. */
+import type { DeviceId } from '../backend';
+
+export interface Question {
+  title: string;
+  body: string;
+  yes: string;
+  no: string;
+  /** A third answer. */
+  other?: string;
+}
+
+export type Reply = 'yes' | 'no' | 'other';
+
+export type Dialog =
+  | { kind: 'palette' }
+  | { kind: 'keys' }
+  | { kind: 'address'; device: DeviceId }
+  /** `all`: everything that has an update; else these were chosen. */
+  | { kind: 'install'; devices: readonly DeviceId[]; all: boolean };
+
+export class Dialogs {
+  /** What is asked; one thing at a time. */
+  question: Question | null = $state.raw(null);
+  open: Dialog | null = $state.raw(null);
+  #resolve: ((reply: Reply) => void) | null = null;
+
+  /** Whether something lies over the page, which then doesn't get the keys. */
+  get covered(): boolean {
+    return this.question !== null || this.open !== null;
+  }
+
+  ask(question: Question): Promise<Reply> {
+    this.answer('no');
+    this.question = question;
+    return new Promise((resolve) => (this.#resolve = resolve));
+  }
+
+  answer(reply: Reply): void {
+    const resolve = this.#resolve;
+    this.#resolve = null;
+    this.question = null;
+    resolve?.(reply);
+  }
+
+  show(dialog: Dialog): void {
+    this.open = dialog;
+  }
+
+  close(): void {
+    this.open = null;
+  }
+}

@@ -1,0 +1,319 @@
+import { fireEvent, screen, waitFor, within } from '@testing-library/svelte';
+import userEvent from '@testing-library/user-event';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { device } from '../src/lib/backend/fake/devices';
+import { speak } from '../src/lib/i18n/index.svelte';
+import { expectAccessible, inside, row, show } from './helpers';
+
+let user = userEvent.setup();
+beforeEach(() => (user = userEvent.setup()));
+afterEach(() => speak('en'));
+
+function shown(): string[] {
+  return screen.getAllByTestId('device-row').map((one) => one.dataset.device ?? '');
+}
+
+async function choose(entry: string): Promise<void> {
+  await user.click(await screen.findByTestId(`menu-${entry}`));
+}
+
+describe('the headline', () => {
+  it('says what waits, when it happens and what has worked', async () => {
+    await show('demo');
+    expect(screen.getByTestId('headline')).toHaveTextContent(
+      /4 updates are waiting.*Greenhouse: Flashing 62 %.*Next wake: Garden Soil Sensor, in ~\d+ min.*Kitchen Display was updated 2 min ago/,
+    );
+  });
+});
+
+describe('filters and order', () => {
+  it('count and narrow down; Escape takes it back', async () => {
+    await show('demo');
+    const all = shown().length;
+    const filters = { offline: 1, discovered: 2, attention: 3, waiting: 4 };
+    for (const [filter, count] of Object.entries(filters)) {
+      const chip = screen.getByTestId(`summary-${filter}`);
+      expect(chip).toHaveTextContent(String(count));
+      await user.click(chip);
+      expect(shown(), filter).toHaveLength(count);
+      expect(screen.getByText(new RegExp(`^${count} devices? shown$`))).toBeInTheDocument();
+    }
+    await user.keyboard('{Escape}');
+    expect(shown()).toHaveLength(all);
+  });
+
+  it('sorts by what is asked for', async () => {
+    await show('demo');
+    await user.selectOptions(screen.getByTestId('sort'), 'update');
+    expect(shown().slice(0, 4)).toEqual([
+      'old-pump.yaml',
+      'rain-gauge.yaml',
+      'pond-level.yaml',
+      'workshop-heater.yaml',
+    ]);
+    await user.selectOptions(screen.getByTestId('sort'), 'wake');
+    const online = ['online', 'asleep'].map((presence) =>
+      screen.getAllByTestId('device-row').findIndex((one) => one.dataset.presence === presence),
+    );
+    expect(online[0]).toBe(0);
+    expect(shown()[online[1] ?? -1]).toBe('cellar-leak-sensor.yaml');
+  });
+});
+
+describe('many devices at once', () => {
+  it('are selected with the pointer, with Shift and with the keyboard', async () => {
+    await show('demo');
+    await user.click(inside(row('bathroom-fan.yaml'), 'select'));
+    await user.keyboard('{Shift>}');
+    await user.click(inside(row('coffee-machine.yaml'), 'select'));
+    await user.keyboard('{/Shift}');
+    expect(screen.getByTestId('selection-bar')).toHaveTextContent('4 selected');
+    await expectAccessible();
+    await user.click(screen.getByTestId('selection-clear'));
+    expect(screen.queryByTestId('selection-bar')).toBeNull();
+
+    inside(row('attic-lights.yaml'), 'open-details').focus();
+    await user.keyboard('{ArrowDown} {Shift>}{ArrowDown}{/Shift}');
+    expect(screen.getByTestId('selection-bar')).toHaveTextContent('2 selected');
+    await user.keyboard('{Control>}a{/Control}');
+    expect(screen.getByTestId('selection-bar')).toHaveTextContent(`${shown().length} selected`);
+    await user.keyboard('{Escape}');
+    expect(screen.queryByTestId('selection-bar')).toBeNull();
+  });
+
+  it('are installed on after the plan was said, and only those that can be', async () => {
+    const backend = await show('demo');
+    for (const id of ['hallway-thermostat', 'stairs-motion', 'rain-gauge', 'mailbox'])
+      await user.click(inside(row(`${id}.yaml`), 'select'));
+    await user.click(screen.getByTestId('bulk-install'));
+    expect(await screen.findByTestId('plan-sum')).toHaveTextContent(
+      '1 now, 1 when they wake; 1 is held',
+    );
+    expect(screen.getByTestId('install-dialog')).toHaveTextContent('1 update is already under way');
+    await expectAccessible();
+    expect(backend.calls).toEqual([]);
+    await user.click(screen.getByTestId('install-go'));
+    await waitFor(() =>
+      expect(backend.calls).toEqual([
+        'install hallway-thermostat.yaml',
+        'install stairs-motion.yaml',
+      ]),
+    );
+    expect(screen.queryByTestId('selection-bar')).toBeNull();
+  });
+
+  it('are cancelled after one question', async () => {
+    const backend = await show('demo');
+    for (const id of ['mailbox', 'greenhouse', 'coffee-machine'])
+      await user.click(inside(row(`${id}.yaml`), 'select'));
+    await user.click(screen.getByTestId('bulk-cancel'));
+    expect(await screen.findByRole('alertdialog')).toHaveTextContent(
+      /Cancel 2 updates\?.*1 transfer is running/,
+    );
+    await user.click(screen.getByTestId('confirm-yes'));
+    await waitFor(() =>
+      expect(backend.calls.toSorted()).toEqual(['cancel greenhouse.yaml', 'cancel mailbox.yaml']),
+    );
+  });
+
+  it('are all updated, sleepers too; what was refused is said', async () => {
+    await show('trouble');
+    await user.click(screen.getByTestId('update-all'));
+    expect(await screen.findByTestId('plan-sum')).toHaveTextContent(/^\d+ now, \d+ when they wake/);
+    await user.click(screen.getByTestId('install-go'));
+    const problems = await screen.findAllByTestId('problem');
+    expect(problems[0]).toHaveTextContent(/: This can’t be saved: the disk is full/);
+  });
+});
+
+describe('the waiting view', () => {
+  it('says what waits, since when, for which wake, and what was tried', async () => {
+    const backend = await show('demo');
+    await user.click(screen.getByTestId('open-waiting'));
+    const rows = screen.getAllByTestId('waiting-row');
+    expect(rows.map((one) => one.dataset.device)).toEqual([
+      'cellar-leak-sensor.yaml',
+      'garden-soil-sensor.yaml',
+      'attic-lights.yaml',
+      'mailbox.yaml',
+      'rain-gauge.yaml',
+    ]);
+    expect(rows[0]).toHaveTextContent(/Waits since .+ \(1 day ago\).*Overdue.*no attempt yet/);
+    expect(rows[1]).toHaveTextContent(/Next wake in ~\d+ min.*2 attempts.*after 38 % of the image/);
+    expect(rows[3]).toHaveTextContent(/At its next wake.*OTA password in its YAML/);
+    await expectAccessible();
+    await user.click(screen.getByTestId('cancel-all'));
+    await user.click(await screen.findByTestId('confirm-yes'));
+    await waitFor(() => expect(backend.calls).toHaveLength(4));
+    await user.keyboard('{Escape}');
+    expect(screen.getByTestId('device-scroll')).toBeInTheDocument();
+  });
+});
+
+describe('a device', () => {
+  it('has a history with outcomes, sizes and logs', async () => {
+    const backend = await show('demo');
+    await user.click(inside(row('kitchen-display.yaml'), 'open-details'));
+    await user.click(screen.getByTestId('tab-history'));
+    const entries = await screen.findAllByTestId('history-entry');
+    expect(entries.map((one) => one.dataset.state)).toEqual([
+      'installed',
+      'installed',
+      'failed',
+      'cancelled',
+      'installed',
+    ]);
+    expect(entries[0]).toHaveTextContent(/2026.10.0.*sent in 9 s.*879 kB, 603 kB sent.*encrypted/);
+    expect(entries[4]).toHaveTextContent('not encrypted');
+    await user.click(inside(entries[1] as HTMLElement, 'history-log'));
+    await waitFor(() => expect(entries[1]).toHaveTextContent('Successfully compiled program'));
+    await user.click(inside(entries[1] as HTMLElement, 'log-save'));
+    expect(backend.calls).toEqual(['saveLog -1']);
+    expect(await screen.findByTestId('notice')).toHaveTextContent('Saved as /home/sam/');
+    await expectAccessible();
+  });
+
+  it('has a log that is searched', async () => {
+    await show('demo');
+    await user.click(inside(row('garden-soil-sensor.yaml'), 'open-details'));
+    await user.type(await screen.findByTestId('log-search'), 'strapping pin');
+    expect(screen.getByText('1 of 1')).toBeInTheDocument();
+    const log = screen.getByTestId('build-log');
+    expect(log.querySelector('mark')).toHaveTextContent('strapping PIN');
+    await user.type(screen.getByTestId('log-search'), '!');
+    expect(screen.getByText('no match')).toBeInTheDocument();
+  });
+
+  it('takes an address; a wrong one is refused beside the field', async () => {
+    const backend = await show('demo');
+    await user.click(inside(row('mailbox.yaml'), 'row-menu'));
+    await choose('address');
+    const input = await screen.findByTestId('address-input');
+    expect(input).toHaveValue('mailbox.lan');
+    await user.clear(input);
+    await user.type(input, 'not an address{Enter}');
+    expect(await screen.findByRole('alert')).toHaveTextContent('neither an IP address nor a name');
+    await expectAccessible();
+    await user.clear(input);
+    await user.type(input, '10.0.0.7{Enter}');
+    await waitFor(() => expect(screen.queryByTestId('address-dialog')).toBeNull());
+    expect(backend.calls.at(-1)).toBe('setAddress mailbox.yaml 10.0.0.7');
+  });
+
+  it('has a menu with what is rarely needed', async () => {
+    const backend = await show('demo');
+    await fireEvent.contextMenu(row('rain-gauge.yaml'));
+    const menu = await screen.findByTestId('menu');
+    expect(
+      within(menu)
+        .getAllByRole('menuitem')
+        .map((one) => one.textContent?.trim()),
+    ).toEqual([
+      'Flash anyway',
+      'Cancel',
+      'Show log',
+      'Open YAML',
+      'Open folder',
+      'Set address…',
+      'Copy address',
+      'Copy MAC address',
+      'Select Rain Gauge',
+    ]);
+    await choose('yaml');
+    expect(backend.calls).toEqual(['openYaml rain-gauge.yaml']);
+  });
+
+  it('is shown when its notification is clicked, with its log', async () => {
+    const backend = await show('demo');
+    await user.click(screen.getByTestId('open-settings'));
+    backend.requestOpen({ device: 'pond-level.yaml', showLog: true });
+    expect(await screen.findByTestId('build-log')).toBeInTheDocument();
+    expect(screen.getByTestId('drawer')).toHaveAttribute('data-device', 'pond-level.yaml');
+  });
+});
+
+describe('the keyboard', () => {
+  it('leads to every command and device', async () => {
+    const backend = await show('demo');
+    await user.keyboard('{Control>}k{/Control}');
+    await user.type(await screen.findByTestId('palette-input'), 'rain g');
+    await expectAccessible();
+    await user.keyboard('{Enter}');
+    expect(await screen.findByTestId('drawer')).toHaveAttribute('data-device', 'rain-gauge.yaml');
+    await user.keyboard('{Escape}{Control>}k{/Control}');
+    await user.type(await screen.findByTestId('palette-input'), 'pause{Enter}');
+    await waitFor(() => expect(backend.calls).toEqual(['setPaused true']));
+    expect(await screen.findByTestId('banner-paused')).toBeInTheDocument();
+    await user.click(screen.getByTestId('banner-resume'));
+    expect(backend.calls.at(-1)).toBe('setPaused false');
+  });
+
+  it('explains itself, opens rows and goes from end to end', async () => {
+    await show('demo');
+    await user.keyboard('?');
+    expect(await screen.findByTestId('keys')).toHaveTextContent('Commands and devices');
+    await expectAccessible();
+    await user.keyboard('{Escape}');
+    await user.keyboard('{ArrowDown}{End}{Home}{ArrowDown}{Enter}');
+    const second = shown()[1];
+    expect(await screen.findByTestId('drawer')).toHaveAttribute('data-device', second);
+  });
+
+  it('quits, and asks first while a device is being flashed', async () => {
+    const calm = await show('quiet');
+    await user.keyboard('{Control>}q{/Control}');
+    await waitFor(() => expect(calm.calls).toEqual(['quit']));
+  });
+
+  it('asks before it quits while a device is being flashed', async () => {
+    const backend = await show('demo');
+    await user.keyboard('{Control>}q{/Control}');
+    expect(await screen.findByRole('alertdialog')).toHaveTextContent('1 transfer is under way');
+    await user.click(screen.getByTestId('confirm-no'));
+    expect(backend.calls).toEqual([]);
+    await user.keyboard('{Control>}q{/Control}');
+    await user.click(await screen.findByTestId('confirm-yes'));
+    await waitFor(() => expect(backend.calls).toEqual(['quit']));
+  });
+});
+
+describe('a thousand devices', () => {
+  it('are drawn in part, and the keyboard reaches the rest', async () => {
+    await show('many');
+    await user.keyboard('{ArrowDown}{End}');
+    await waitFor(() =>
+      expect(document.activeElement?.closest('[data-device]')).toHaveAttribute(
+        'data-device',
+        'mdns/neighbour-lamp',
+      ),
+    );
+  });
+});
+
+describe('German', () => {
+  it('is spoken at once when it is chosen, and the choice keeps the focus', async () => {
+    await show('demo');
+    await user.click(screen.getByTestId('open-settings'));
+    await user.selectOptions(screen.getByTestId('settings-language'), 'de');
+    expect(await screen.findByRole('heading', { name: 'Einstellungen' })).toBeInTheDocument();
+    expect(screen.getByTestId('settings-language')).toHaveFocus();
+    expect(document.documentElement.lang).toBe('de');
+    await user.click(screen.getByTestId('settings-back'));
+    expect(row('garden-soil-sensor.yaml')).toHaveTextContent(/Schläft.*wacht in ~\d+ min auf/);
+    expect(row('greenhouse.yaml')).toHaveTextContent('Wird geflasht 62 %');
+    await expectAccessible();
+  });
+
+  it('says problems in German, with the original as details', async () => {
+    const problem = {
+      code: 'config.unreadable',
+      message: 'The file can’t be read: an error.',
+      help: null,
+    };
+    await show('german', { devices: [device('One', { problem, primary: 'none' })] });
+    await user.click(inside(row('one.yaml'), 'open-details'));
+    const panel = screen.getByTestId('update-panel');
+    expect(panel).toHaveTextContent('Die Datei kann nicht gelesen werden.');
+    expect(panel.querySelector('details')).toHaveTextContent('an error');
+  });
+});

@@ -1,0 +1,67 @@
+/** Every problem that the application knows has German words. Reads the sources of the application. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { germanCodes, germanProblem } from '../src/lib/i18n/de/problems';
+import { germanSentence } from '../src/lib/i18n/de/sentences';
+
+const SOURCES = join(import.meta.dirname, '../../src-tauri');
+/** Keys of ESPHome's YAML and names of files, which look like codes. */
+const NO_CODES =
+  /^(wifi|ethernet|openthread|deep_sleep|substitutions|api)\.|^esphome\.(name|friendly_name|platform|exe)$|\.(yaml|yml|json|rs|bin|db|log|toml|svg|png|py|h|txt|local|exe|tmp|partial|desktop)$/;
+
+function sources(): string[] {
+  return readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.rs') && !/(^|\/)(tests|target|benches)(\/|\.rs$)/.test(file))
+    .map(
+      (file) =>
+        readFileSync(join(SOURCES, file), 'utf8').split(/^#\[cfg\(test\)\]\nmod /m)[0] ?? '',
+    );
+}
+
+function codes(): string[] {
+  const texts = sources();
+  const areas = new Set(
+    texts.flatMap((text) =>
+      [...text.matchAll(/Problem::new\(\s*"([a-z_]+)\./g)].map((found) => found[1] ?? ''),
+    ),
+  );
+  const all = texts.flatMap((text) =>
+    [...text.matchAll(/"(([a-z_]+)\.[a-z0-9_]+)"/g)]
+      .filter((found) => areas.has(found[2] ?? '') && !NO_CODES.test(found[1] ?? ''))
+      .map((found) => found[1] ?? ''),
+  );
+  return [...new Set(all)].sort();
+}
+
+describe('problems', () => {
+  it('all have German words', () => {
+    const known = codes();
+    expect(known.length).toBeGreaterThan(80);
+    expect(known.filter((code) => !germanCodes.includes(code))).toEqual([]);
+  });
+
+  it('keep what varies, in the sentence or as details', () => {
+    const said = (code: string, message: string) => germanProblem({ code, message, help: 'Help.' });
+    expect(said('config.syntax', 'Line 3, column 7: a tab.')).toMatchObject({
+      message: 'Zeile 3, Spalte 7: a tab.',
+      details: null,
+    });
+    expect(said('build.not_started', 'ESPHome can’t be started: no.')).toMatchObject({
+      message: 'ESPHome kann nicht gestartet werden.',
+      details: 'ESPHome can’t be started: no. Help.',
+    });
+    expect(said('open.missing', 'That file or directory is gone.').details).toBeNull();
+    expect(said('nobody.knows', 'Something new.')).toMatchObject({ message: 'Something new.' });
+  });
+});
+
+describe('sentences', () => {
+  it('are German where they are known', () => {
+    expect(germanSentence('Connected to 10.0.0.7 (attempt 2).')).toBe(
+      'Verbunden mit 10.0.0.7 (Versuch 2).',
+    );
+    expect(germanSentence('Compiling main.cpp')).toBe('Kompiliert main.cpp');
+    expect(germanSentence('Something new.')).toBe('Something new.');
+  });
+});
