@@ -3,13 +3,13 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build run demo test bench clean
+.PHONY: help setup build run demo test bench bench-wake clean
 
 # For build, run and demo: `make run PROFILE=dev` builds faster and runs slower.
 PROFILE := release
 
 help: ## Show this list
-	@awk -F ': ## ' '/^[a-z]+: ## / { printf "make %-8s%s\n", $$1, $$2 }' Makefile
+	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "make %-12s%s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what is missing to build, run and test (apt and npm packages, an ESPHome in .cache/)
 	@bash scripts/setup.sh test
@@ -28,6 +28,9 @@ test: ## Set up, then run every check and every test
 
 bench: ## Measure the OTA client against ESPHome's own; ARGS='--pairs 20' is passed on
 	@bash scripts/bench.sh $(ARGS)
+
+bench-wake: ## Measure how wakes are caught and what waiting costs; ARGS='--only waiting' is passed on
+	@bash scripts/bench-wake.sh $(ARGS)
 
 clean: ## Remove what was built; ESPHome and the npm packages stay
 	@bash scripts/clean.sh

@@ -181,7 +181,8 @@ fn identity(options: &ScriptedOptions, config_hash: Option<u32>) -> Identity {
         version: options.version.clone(),
         config_hash,
         api_port: Some(6053),
-        address: options.address,
+        address: Some(options.address),
+        ipv6: None,
     }
 }
 

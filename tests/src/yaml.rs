@@ -1,6 +1,7 @@
 //! Configurations of lab devices: real ESPHome YAML for the `host` platform.
 
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -41,6 +42,20 @@ CONFIG_SCHEMA = cv.Schema(
 
 async def to_code(config):
     cg.add_define("USE_LAB_DEEP_SLEEP")
+"#;
+
+/// The host platform has no network component to say the address in; this one says nothing else.
+const ETHERNET_COMPONENT: &str = r#""""Lets firmware for the host platform say where it is found; it uses the host's network."""
+
+import esphome.codegen as cg
+import esphome.config_validation as cv
+from esphome.const import CONF_USE_ADDRESS
+
+CONFIG_SCHEMA = cv.Schema({cv.Required(CONF_USE_ADDRESS): cv.string_strict})
+
+
+async def to_code(config):
+    cg.add_define("USE_LAB_ETHERNET")
 "#;
 
 /// `web_server:` doesn't validate for the host platform either. These have what an upload takes from the
@@ -104,6 +119,8 @@ pub struct DeviceYaml {
     pub web_server: Option<u16>,
     /// Writes a `deep_sleep:` block (see [`COMPONENTS_DIR`]).
     pub deep_sleep: Option<DeepSleep>,
+    /// `use_address`: where its uploads go (see [`COMPONENTS_DIR`]).
+    pub address: Option<Ipv4Addr>,
     /// More YAML, appended as it is.
     pub extra: String,
 }
@@ -121,6 +138,7 @@ impl DeviceYaml {
             ota_version: None,
             web_server: None,
             deep_sleep: None,
+            address: None,
             extra: String::new(),
         }
     }
@@ -150,6 +168,20 @@ impl DeviceYaml {
     #[must_use]
     pub fn with_deep_sleep(mut self, run: u32, sleep: u32) -> Self {
         self.deep_sleep = Some(DeepSleep { run, sleep });
+        self
+    }
+
+    /// The same device, whose configuration says its address.
+    #[must_use]
+    pub fn with_address(mut self, address: Ipv4Addr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
+    /// The same device under another name.
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
         self
     }
 
@@ -190,7 +222,7 @@ impl DeviceYaml {
             }
         }
         text.push_str("logger:\nmdns:\n");
-        if self.deep_sleep.is_some() || self.web_server.is_some() {
+        if self.deep_sleep.is_some() || self.address.is_some() || self.web_server.is_some() {
             let _ = writeln!(
                 text,
                 "external_components:\n  - source: {{type: local, path: {COMPONENTS_DIR}}}"
@@ -202,6 +234,9 @@ impl DeviceYaml {
                 "deep_sleep:\n  run_duration: {}s\n  sleep_duration: {}s",
                 deep_sleep.run, deep_sleep.sleep
             );
+        }
+        if let Some(address) = self.address {
+            let _ = writeln!(text, "ethernet:\n  use_address: {address}");
         }
         text.push_str(&self.extra);
         text
@@ -260,6 +295,9 @@ interval:
         };
         if self.deep_sleep.is_some() {
             component("deep_sleep", DEEP_SLEEP_COMPONENT)?;
+        }
+        if self.address.is_some() {
+            component("ethernet", ETHERNET_COMPONENT)?;
         }
         if self.web_server.is_some() {
             component("web_server", WEB_SERVER_COMPONENT)?;

@@ -26,6 +26,7 @@ use super::Runtime;
 use super::flash_web::Uploader;
 use super::images::load_image;
 use super::keys::{KeyElsewhere, proof_of_key};
+use super::restart;
 use super::work::{Report, build_marker, compare_sources};
 use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
@@ -59,14 +60,14 @@ pub(super) struct Job {
     credentials: Credentials,
     key_elsewhere: KeyElsewhere,
     pub(super) peer: IpAddr,
-    expectation: Expectation,
+    pub(super) expectation: Expectation,
     /// How long the device is usually awake.
     window: Option<Duration>,
     pub(super) config_dir: Option<PathBuf>,
     image: Option<Arc<PreparedImage>>,
     pub(super) artifacts: Artifacts,
     pub(super) uploader: Uploader,
-    hearing: Hearing,
+    pub(super) hearing: Hearing,
     reports: mpsc::Sender<Report>,
 }
 
@@ -223,7 +224,9 @@ impl Job {
             progress,
         };
         let shown = shown.clone();
-        let flash = flasher::flash(stream, request, hooks, cancel);
+        let restarted = cancel.child_token();
+        let flash = flasher::flash(stream, request, hooks, restarted.clone());
+        let flash = self.until_restart(flash, shown.clone(), &restarted);
         let shown_progress = |now: &ota::Progress| Some(shown_progress(now));
         let error = match self.while_showing(flash, shown.clone(), shown_progress).await {
             Ok(report) => {
@@ -242,6 +245,9 @@ impl Job {
         match word {
             Err(refused) => Some(refused),
             Ok(Pass::AlreadyRunning) => Some(FlashOutcome::AlreadyRunning),
+            Ok(Pass::Open) if restarted.is_cancelled() && !cancel.is_cancelled() => {
+                Some(restart::outcome(&error))
+            }
             Ok(Pass::Open) => failed(&error),
         }
     }

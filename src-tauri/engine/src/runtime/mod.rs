@@ -11,6 +11,7 @@ mod other_tools;
 mod overrides;
 mod publish;
 mod requests;
+mod restart;
 mod sources;
 mod surroundings;
 #[cfg(test)]
