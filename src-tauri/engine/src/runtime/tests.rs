@@ -5,10 +5,7 @@ use std::path::Path;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use wakeflash_core::device::ConfigFile;
-use wakeflash_core::update::{
-    Build, Delivery, Encryption, OtaMethod, OtaParameters, PasswordChoice, Sha256, SourceTracking,
-    StateKind, Update,
-};
+use wakeflash_core::update::{StateKind, Update};
 use wakeflash_core::view::{Action, EsphomeStatus, Notification};
 
 use super::assembly::{Queues, assemble};
@@ -33,40 +30,19 @@ fn update(id: u32, name: &str, state: UpdateState) -> Update {
 }
 
 fn waiting(name: &str) -> UpdateState {
-    let ota = OtaParameters {
-        method: OtaMethod::Native,
-        port: 3232,
-        password: None,
-        encryption: Encryption::None,
-    };
-    let build = Build {
-        image: Sha256("ab".repeat(32)),
-        size: 1,
-        config_hash: None,
-        esphome_version: None,
-        built_at: Timestamp::from_millis(1),
-        name: name.to_owned(),
-        sources: Vec::new(),
-        ota,
-        credentials_changed: false,
-        address: None,
-        deep_sleep: true,
-        sleep_plan: None,
-        mdns: true,
-    };
-    let delivery = Delivery {
-        build,
-        tracking: SourceTracking::Tracked,
-        password: PasswordChoice::OfBuild,
-        attempts: 0,
-        device_errors: 0,
-        repeated_blindly: false,
-        last_attempt: None,
-        avoided: Vec::new(),
-        encrypted: None,
-        warning: None,
-    };
-    UpdateState::Waiting { delivery, retry_at: None }
+    serde_json::from_value(serde_json::json!({
+        "state": "waiting", "retry_at": null,
+        "delivery": {
+            "build": {
+                "image": "ab".repeat(32), "size": 1, "config_hash": null, "esphome_version": null,
+                "built_at": 1, "name": name, "sources": [], "address": null, "deep_sleep": true,
+                "mdns": true, "ota": {"port": 3232, "password": null, "encryption": "none"},
+            },
+            "tracking": "tracked", "password": "of_build", "attempts": 0, "device_errors": 0,
+            "repeated_blindly": false, "last_attempt": null,
+        },
+    }))
+    .unwrap()
 }
 
 /// The loop over a store with these updates, before anything has happened.
