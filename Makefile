@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build run demo test bench bench-wake clean
+.PHONY: help setup build run demo test screenshots package bench bench-wake clean
 
 # For build, run and demo: `make run PROFILE=dev` builds faster and runs slower.
 PROFILE := release
@@ -25,6 +25,12 @@ demo: ## Set up, build and start Wakeflash next to a real device that sleeps and
 
 test: ## Set up, then run every check and every test
 	@bash scripts/test.sh
+
+screenshots: ## Draw pictures of every screen, in light and dark, into docs/screenshots
+	@bash scripts/screenshots.sh
+
+package: ## Build a .deb and try it: install, start, remove
+	@bash scripts/package.sh
 
 bench: ## Measure the OTA client against ESPHome's own; ARGS='--pairs 20' is passed on
 	@bash scripts/bench.sh $(ARGS)

@@ -1,6 +1,5 @@
 //! The real application, driven through its window, its tray and its notifications.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -227,7 +226,7 @@ async fn trouble(scene: &mut Scene) -> Result<()> {
 /// Neither tray nor notifications: builds that fail would be told twice.
 async fn bare_desktop(scene: &mut Scene) -> Result<()> {
     new_yaml().write_to(&scene.config(), DEVICE)?;
-    let esphome = failing_esphome(scene.dir.path())?;
+    let esphome = scene.failing_esphome()?;
     let options = AppOptions::default().with("--config").with(scene.config());
     let options = options.with("--esphome").with(esphome);
     let app = scene.desktop.open(&options).await?;
@@ -278,16 +277,6 @@ async fn closing_asks(scene: &Scene, app: &App, options: &AppOptions) -> Result<
     page.click_until("confirm-yes", "the application ends", async || Ok(!app.is_alive())).await?;
     ensure!(scene.log()?.contains("ended with 0"), "it didn't end in good order");
     Ok(())
-}
-
-/// An `esphome` whose every build fails.
-fn failing_esphome(directory: &Path) -> Result<PathBuf> {
-    let file = directory.join("esphome");
-    let script = "#!/bin/sh\ncase \"$1\" in\n  version) echo 'Version: 2026.10.0' ;;\n  \
-                  *) echo 'ERROR it is not to be'; exit 1 ;;\nesac\n";
-    std::fs::write(&file, script)?;
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
-    Ok(file)
 }
 
 async fn newer_store(scene: &mut Scene) -> Result<()> {

@@ -18,8 +18,9 @@ use screen::{Key, Screen, Signal};
 
 const NAME: &str = "org.freedesktop.Notifications";
 const PATH: &str = "/org/freedesktop/Notifications";
-/// The name of the desktop file and of the icon.
-const DESKTOP_ENTRY: &str = "wakeflash";
+/// The names of the installed desktop file and icon.
+const DESKTOP_ENTRY: &str = "Wakeflash";
+const ICON: &str = "wakeflash";
 /// How long the daemon has to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How many signals may wait while a call is answered. The bus tells of the clicks of all applications.
@@ -125,7 +126,7 @@ impl Bus {
         // -1: the daemon knows how long.
         let body = plain(&text.body);
         let arguments =
-            (APP_NAME, replaces, DESKTOP_ENTRY, text.title.as_str(), body, actions, hints, -1_i32);
+            (APP_NAME, replaces, ICON, text.title.as_str(), body, actions, hints, -1_i32);
         let reply = self.call("Notify", &arguments).await?;
         Ok((reply.body().deserialize()?, text))
     }

@@ -94,6 +94,19 @@ impl Desktop {
         Ok(status.context("the second start doesn't end")??)
     }
 
+    /// Starts the application without a driver: it opens no window by itself with `--hidden`.
+    ///
+    /// # Errors
+    /// When it has not been built.
+    pub fn start_alone(&self, options: &AppOptions) -> Result<tokio::process::Child> {
+        let mut command = self.command(paths::binary("wakeflash")?);
+        command.args(&options.arguments).stdin(Stdio::null());
+        if let Some(path) = &options.search_path {
+            command.env("PATH", path);
+        }
+        command.spawn().context("cannot start the application")
+    }
+
     /// What the application and its driver have printed.
     #[must_use]
     pub fn app_output(&self) -> String {
@@ -175,6 +188,27 @@ impl App {
         })
         .await
     }
+}
+
+/// The names of all processes that descend from one.
+///
+/// # Errors
+/// When `/proc` can't be read.
+pub fn descendants(of: u32) -> Result<Vec<String>> {
+    let mut parents = vec![of];
+    let mut names = Vec::new();
+    while let Some(parent) = parents.pop() {
+        for entry in std::fs::read_dir("/proc")?.flatten() {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+            let Some(pid) = pid else { continue };
+            if process(pid).is_some_and(|child| child.parent == parent && child.state != 'Z') {
+                let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+                names.push(name.trim().to_owned());
+                parents.push(pid);
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// A process, as `/proc` tells.

@@ -1,5 +1,6 @@
 //! A scene for the real application: a LAN of its own, a desktop on it, a config directory.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -93,6 +94,19 @@ impl Scene {
         let sensor = self.lan.host("sensor").await?;
         let options = DeviceOptions::new("sleepy", &old.program, &self.dir.path().join("device"));
         Ok(Sleeper { device: sensor.device(&options).await?, old })
+    }
+
+    /// An `esphome` whose every build fails at once.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn failing_esphome(&self) -> Result<PathBuf> {
+        let file = self.dir.path().join("esphome");
+        let script = "#!/bin/sh\ncase \"$1\" in\n  version) echo 'Version: 2026.10.0' ;;\n  \
+                      *) echo 'ERROR it is not to be'; exit 1 ;;\nesac\n";
+        std::fs::write(&file, script)?;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
+        Ok(file)
     }
 
     /// Adds to a failure what can be seen: the application's output, and a picture of the screen under

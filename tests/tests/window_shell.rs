@@ -1,0 +1,136 @@
+//! What surrounds the window of the real application: the tray's menu, the notifications' buttons, a start without
+//! a window.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use wakeflash_tests::desktop::app::{AppOptions, descendants};
+use wakeflash_tests::desktop::notifications::{Notifications, Told};
+use wakeflash_tests::desktop::scene::Scene;
+use wakeflash_tests::desktop::{Furniture, until};
+use wakeflash_tests::stage::{DEVICE, SOON, new_yaml};
+
+/// Ends the application, however slow the machine is.
+const END: Duration = Duration::from_secs(20);
+
+/// A test: its story on a desktop that has everything, and what can be seen when it fails.
+macro_rules! story {
+    ($name:ident, $story:ident) => {
+        #[tokio::test]
+        async fn $name() -> Result<()> {
+            let Some(mut scene) = Scene::set(Furniture::ALL).await? else { return Ok(()) };
+            let outcome = $story(&mut scene).await;
+            scene.judge(stringify!($name), outcome).await
+        }
+    };
+}
+
+story!(the_trays_menu_pauses_and_resumes_the_queue, pausing);
+story!(the_buttons_of_a_notification_work, buttons);
+story!(a_start_without_a_window_has_no_web_view_until_it_is_asked_for, hidden);
+
+/// Paused in the tray's menu, an update stays queued, also after a restart.
+async fn pausing(scene: &mut Scene) -> Result<()> {
+    new_yaml().write_to(&scene.config(), DEVICE)?;
+    let options = AppOptions::default().with("--config").with(scene.config());
+    let options = options.with("--esphome").with(scene.failing_esphome()?);
+    let app = scene.desktop.open(&options).await?;
+    app.page().until_there(DEVICE).await?;
+    let tray = scene.desktop.tray()?;
+    tray.until_there(SOON).await?;
+    tray.click("Pause").await?;
+    until_menu(scene, "Resume").await?;
+    app.page().act(DEVICE, "install").await?;
+    app.page().until_state(DEVICE, "queued", SOON).await?;
+    app.kill().await?;
+
+    let app = scene.desktop.open(&options).await?;
+    app.page().until_state(DEVICE, "queued", SOON).await?;
+    until_menu(scene, "Resume").await?;
+    tray.click("Resume").await?;
+    app.page().until_state(DEVICE, "failed", SOON).await?;
+    until_menu(scene, "Pause").await
+}
+
+async fn until_menu(scene: &Scene, line: &str) -> Result<()> {
+    let tray = scene.desktop.tray()?;
+    until(&format!("the menu has {line:?}"), SOON, async || {
+        let menu = tray.menu().await?;
+        ensure!(menu.iter().any(|found| found.label == line), "menu: {menu:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// Retry builds again, and its outcome takes the place of the one before; Show log opens the window.
+async fn buttons(scene: &mut Scene) -> Result<()> {
+    new_yaml().write_to(&scene.config(), DEVICE)?;
+    let options = AppOptions::default().with("--config").with(scene.config());
+    let options = options.with("--esphome").with(scene.failing_esphome()?);
+    let app = scene.desktop.open(&options).await?;
+    app.page().act(DEVICE, "install").await?;
+    app.page().until_state(DEVICE, "failed", SOON).await?;
+    scene.desktop.close_window()?;
+    scene.desktop.until_window(false).await?;
+
+    let notifications = scene.desktop.notifications()?;
+    let first = notifications.wait("of the failure", SOON, is_failure).await?;
+    let keys: Vec<&str> = first.actions.iter().map(|(key, _)| key.as_str()).collect();
+    ensure!(keys == ["default", "log", "retry"], "{first:?}");
+    notifications.click(first.id, "retry").await?;
+    until_told(notifications, 2).await?;
+    let second = notifications.all().pop().unwrap_or_else(|| first.clone());
+    ensure!(second.replaces_id == first.id, "it stacks: {:?}", notifications.all());
+
+    notifications.click(second.id, "log").await?;
+    scene.desktop.until_window(true).await?;
+    app.page().follow_window().await?;
+    app.page().until_shown("drawer").await?;
+    app.page().until_says("build-log", "it is not to be").await
+}
+
+fn is_failure(told: &Told) -> bool {
+    told.summary.contains("failed")
+}
+
+async fn until_told(notifications: &Notifications, count: usize) -> Result<()> {
+    until(&format!("{count} notifications"), SOON, async || {
+        ensure!(notifications.all().len() == count, "{:?}", notifications.all());
+        Ok(())
+    })
+    .await
+}
+
+/// Started hidden, nothing of the web view runs; a second start shows the window; closed, its processes end.
+async fn hidden(scene: &mut Scene) -> Result<()> {
+    new_yaml().write_to(&scene.config(), DEVICE)?;
+    let options = AppOptions::default().with("--config").with(scene.config());
+    let mut app = scene.desktop.start_alone(&options.clone().with("--hidden"))?;
+    let tray = scene.desktop.tray()?;
+    tray.until_there(SOON).await?;
+    let pid = app.id().unwrap_or_default();
+    ensure!(web_processes(pid)?.is_empty(), "{:?}", web_processes(pid)?);
+    ensure!(scene.desktop.display().windows()?.is_empty(), "there is a window");
+
+    tray.click("Open Wakeflash").await?;
+    scene.desktop.until_window(true).await?;
+    ensure!(!web_processes(pid)?.is_empty(), "no web view");
+    scene.desktop.close_window()?;
+    scene.desktop.until_window(false).await?;
+    until("the page's process ends", SOON, async || {
+        let left = web_processes(pid)?;
+        ensure!(!left.iter().any(|name| name.contains("WebProcess")), "{left:?}");
+        Ok(())
+    })
+    .await?;
+    ensure!(scene.desktop.open_again(&options).await?.success(), "the second start failed");
+    scene.desktop.until_window(true).await?;
+    tray.click("Quit").await?;
+    let status = tokio::time::timeout(END, app.wait()).await??;
+    ensure!(status.success(), "it ended with {status}");
+    Ok(())
+}
+
+fn web_processes(of: u32) -> Result<Vec<String>> {
+    Ok(descendants(of)?.into_iter().filter(|name| name.starts_with("WebKit")).collect())
+}
