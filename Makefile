@@ -3,13 +3,13 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build run demo test screenshots package clean
+.PHONY: help setup build run demo test screenshots package bench bench-wake clean
 
 # For build, run and demo: `make run PROFILE=dev` builds faster and runs slower.
 PROFILE := release
 
 help: ## Show this list
-	@awk -F ': ## ' '/^[a-z]+: ## / { printf "make %-12s%s\n", $$1, $$2 }' Makefile
+	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "make %-12s%s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what is missing to build, run and test (apt and npm packages, an ESPHome in .cache/)
 	@bash scripts/setup.sh test
@@ -31,6 +31,12 @@ screenshots: ## Draw pictures of every screen, in light and dark, into docs/scre
 
 package: ## Build a .deb and try it: install, start, remove
 	@bash scripts/package.sh
+
+bench: ## Measure the OTA client against ESPHome's own; ARGS='--pairs 20' is passed on
+	@bash scripts/bench.sh $(ARGS)
+
+bench-wake: ## Measure how wakes are caught and what waiting costs; ARGS='--only waiting' is passed on
+	@bash scripts/bench-wake.sh $(ARGS)
 
 clean: ## Remove what was built; ESPHome and the npm packages stay
 	@bash scripts/clean.sh

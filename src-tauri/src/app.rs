@@ -149,6 +149,7 @@ fn handle(app: &AppHandle, event: RunEvent, running: &Running) {
             let state = app.state::<AppState>();
             state.page.gone();
             state.quit.settled();
+            window::somebody_looks(app, false);
         }
         RunEvent::Exit => tauri::async_runtime::block_on(end(running)),
         _ => {}

@@ -31,10 +31,21 @@ fn show_on_main_thread(app: &AppHandle) -> tauri::Result<()> {
     }
     let config = app.config().app.windows.iter().find(|window| window.label == MAIN);
     let config = config.ok_or(tauri::Error::WindowNotFound)?;
-    WebviewWindowBuilder::from_config(app, config)?
+    let window = WebviewWindowBuilder::from_config(app, config)?
         .data_directory(app.state::<AppState>().paths.webview_dir())
-        .build()?
-        .set_focus()
+        .build()?;
+    somebody_looks(app, true);
+    window.set_focus()
+}
+
+/// Tells the engine whether there is a window to look at: only then it verifies who is online.
+pub(crate) fn somebody_looks(app: &AppHandle, on: bool) {
+    let Ok(engine) = app.state::<AppState>().engine().cloned() else { return };
+    tauri::async_runtime::spawn(async move {
+        if let Err(problem) = engine.set_watching(on).await {
+            tracing::debug!("the engine isn't told who looks: {problem}");
+        }
+    });
 }
 
 /// Whether there is a window.

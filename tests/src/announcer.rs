@@ -1,10 +1,11 @@
 //! Speaks mDNS on behalf of a device, with the timing of a real one.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use simple_dns::rdata::{A, PTR, RData, SRV, TXT};
+use simple_dns::rdata::{A, AAAA, PTR, RData, SRV, TXT};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, ResourceRecord, TYPE};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
@@ -12,7 +13,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(224, 0, 0, 251), 5353);
+const PORT: u16 = 5353;
+const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
+const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
 const SERVICES: &str = "_services._dns-sd._udp.local";
 /// TTL of what seldom changes.
 const LONG_TTL: u32 = 4500;
@@ -20,6 +23,8 @@ const LONG_TTL: u32 = 4500;
 const SHORT_TTL: u32 = 120;
 /// The longest TTL that a resolver without mDNS is given.
 const LEGACY_TTL: u32 = 10;
+/// The first probe comes after a random time of at most this (RFC 6762, section 8.1).
+const START_WITHIN: Duration = Duration::from_millis(250);
 const PROBES: u32 = 3;
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 const ANNOUNCEMENTS: u32 = 3;
@@ -40,8 +45,19 @@ pub struct Identity {
     pub config_hash: Option<u32>,
     /// The API port; without one the device is announced as a web server on port 80.
     pub api_port: Option<u16>,
-    /// Its address.
-    pub address: Ipv4Addr,
+    /// Its IPv4 address.
+    pub address: Option<Ipv4Addr>,
+    /// Its IPv6 address; link-local ones are not announced.
+    pub ipv6: Option<Ipv6>,
+}
+
+/// An IPv6 address, and the index of the interface that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv6 {
+    /// The address.
+    pub address: Ipv6Addr,
+    /// The interface.
+    pub interface: u32,
 }
 
 /// How much of what the device says reaches the others.
@@ -71,11 +87,13 @@ impl Announcer {
     /// Starts as a device does when its network comes up: probes, announces, then answers.
     ///
     /// # Errors
-    /// When the address is on no interface, or port 5353 can't be shared.
+    /// When an address is on no interface, or port 5353 can't be shared.
     pub fn start(identity: Identity, voice: Voice) -> Result<Self> {
-        let socket = multicast_socket(identity.address)?;
+        let ipv4 = identity.address.map(multicast_socket).transpose()?;
+        let ipv6 = identity.ipv6.map(|own| multicast_socket_v6(own.interface)).transpose()?;
         let (orders, inbox) = mpsc::channel(8);
-        let responder = Responder { socket, identity, voice, stage: Stage::Probe(0), due: None };
+        let (stage, due) = (Stage::Probe(0), None);
+        let responder = Responder { ipv4, ipv6, identity, voice, stage, due };
         Ok(Self { orders, task: tokio::spawn(responder.run(inbox)) })
     }
 
@@ -99,19 +117,53 @@ impl Drop for Announcer {
     }
 }
 
-fn multicast_socket(address: Ipv4Addr) -> Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+fn shared_socket(domain: Domain) -> Result<Socket> {
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, GROUP.port()).into())?;
+    Ok(socket)
+}
+
+fn multicast_socket(address: Ipv4Addr) -> Result<UdpSocket> {
+    let socket = shared_socket(Domain::IPV4)?;
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT).into())?;
     socket
-        .join_multicast_v4(GROUP.ip(), &address)
+        .join_multicast_v4(&GROUP, &address)
         .with_context(|| format!("no multicast on the interface of {address}"))?;
     socket.set_multicast_if_v4(&address)?;
     socket.set_multicast_ttl_v4(255)?;
     socket.set_ttl_v4(255)?;
     UdpSocket::from_std(socket.into()).context("cannot use the mDNS socket")
+}
+
+fn multicast_socket_v6(interface: u32) -> Result<UdpSocket> {
+    let socket = shared_socket(Domain::IPV6)?;
+    socket.set_only_v6(true)?;
+    socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)).into())?;
+    socket.join_multicast_v6(&GROUP_V6, interface).context("no IPv6 multicast")?;
+    socket.set_multicast_if_v6(interface)?;
+    socket.set_multicast_hops_v6(255)?;
+    socket.set_unicast_hops_v6(255)?;
+    UdpSocket::from_std(socket.into()).context("cannot use the mDNS socket for IPv6")
+}
+
+/// A random time up to [`START_WITHIN`].
+fn start_delay() -> Duration {
+    let noise = RandomState::new().build_hasher().finish();
+    START_WITHIN.mul_f64(f64::from((noise & 0xff) as u8) / 255.0)
+}
+
+/// The next packet at a socket; never, where there is none.
+async fn receive(socket: Option<&UdpSocket>, buffer: &mut [u8]) -> (usize, SocketAddr) {
+    if let Some(socket) = socket {
+        loop {
+            if let Ok(received) = socket.recv_from(buffer).await {
+                return received;
+            }
+        }
+    }
+    std::future::pending().await
 }
 
 #[derive(Clone, Copy)]
@@ -122,7 +174,8 @@ enum Stage {
 }
 
 struct Responder {
-    socket: UdpSocket,
+    ipv4: Option<UdpSocket>,
+    ipv6: Option<UdpSocket>,
     identity: Identity,
     voice: Voice,
     stage: Stage,
@@ -131,17 +184,18 @@ struct Responder {
 
 impl Responder {
     async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
-        self.due = Some(Instant::now());
-        let mut buffer = vec![0_u8; 9000];
+        self.due = Some(Instant::now() + start_delay());
+        let (mut buffer, mut buffer_v6) = (vec![0_u8; 9000], vec![0_u8; 9000]);
         loop {
             let due = self.due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
-            tokio::select! {
+            let (packet, from) = tokio::select! {
                 order = inbox.recv() => match order {
                     None => return,
                     Some(Order::Become(identity)) => {
                         self.identity = *identity;
                         self.stage = Stage::Probe(0);
-                        self.due = Some(Instant::now());
+                        self.due = Some(Instant::now() + start_delay());
+                        continue;
                     }
                     Some(Order::Goodbye(done)) => {
                         self.leave().await;
@@ -149,15 +203,21 @@ impl Responder {
                         return;
                     }
                 },
-                () = sleep_until(due) => self.advance().await,
-                received = self.socket.recv_from(&mut buffer) => {
-                    if let Ok((length, std::net::SocketAddr::V4(from))) = received
-                        && let Some(packet) = buffer.get(..length)
-                        && let Err(error) = self.answer(packet, from).await
-                    {
-                        tracing::debug!("no answer to {from}: {error:#}");
-                    }
+                () = sleep_until(due) => {
+                    self.advance().await;
+                    continue;
                 }
+                (length, from) = receive(self.ipv4.as_ref(), &mut buffer) => {
+                    (buffer.get(..length), from)
+                }
+                (length, from) = receive(self.ipv6.as_ref(), &mut buffer_v6) => {
+                    (buffer_v6.get(..length), from)
+                }
+            };
+            if let Some(packet) = packet
+                && let Err(error) = self.answer(packet, from).await
+            {
+                tracing::debug!("no answer to {from}: {error:#}");
             }
         }
     }
@@ -189,15 +249,27 @@ impl Responder {
             return;
         }
         let sent = match packet {
-            Ok(packet) => self.socket.send_to(&packet, GROUP).await.map_err(Into::into),
+            Ok(packet) => self.multicast(&packet).await,
             Err(error) => Err(error),
         };
         if let Err(error) = sent {
-            tracing::warn!("cannot announce: {error:#}");
+            // As with a real device whose network has just gone.
+            tracing::debug!("cannot announce: {error:#}");
         }
     }
 
-    async fn answer(&self, bytes: &[u8], from: SocketAddrV4) -> Result<()> {
+    async fn multicast(&self, packet: &[u8]) -> Result<()> {
+        if let Some(socket) = &self.ipv4 {
+            socket.send_to(packet, (GROUP, PORT)).await?;
+        }
+        if let (Some(socket), Some(own)) = (&self.ipv6, self.identity.ipv6) {
+            let group = SocketAddrV6::new(GROUP_V6, PORT, 0, own.interface);
+            socket.send_to(packet, group).await?;
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, bytes: &[u8], from: SocketAddr) -> Result<()> {
         let query = Packet::parse(bytes)?;
         // As long as it probes, the name is not the device's yet: the responder of ESP-IDF too
         // answers nothing in the first three quarters of a second of a wake.
@@ -209,8 +281,11 @@ impl Responder {
             return Ok(());
         };
         let wants_unicast = query.questions.iter().all(|question| question.unicast_response);
-        if from.port() != GROUP.port() || wants_unicast {
-            self.socket.send_to(&reply, from).await?;
+        if from.port() != PORT || wants_unicast {
+            let socket = if from.is_ipv4() { &self.ipv4 } else { &self.ipv6 };
+            if let Some(socket) = socket {
+                socket.send_to(&reply, from).await?;
+            }
             return Ok(());
         }
         if shared {
@@ -218,8 +293,7 @@ impl Responder {
             // to answer all at once.
             tokio::time::sleep(Duration::from_millis(20 + u64::from(bytes_sum(bytes)) % 60)).await;
         }
-        self.socket.send_to(&reply, GROUP).await?;
-        Ok(())
+        self.multicast(&reply).await
     }
 }
 
@@ -232,11 +306,11 @@ fn bytes_sum(bytes: &[u8]) -> u32 {
 fn reply_to(
     query: &Packet<'_>,
     identity: &Identity,
-    from: SocketAddrV4,
+    from: SocketAddr,
 ) -> Result<Option<(Vec<u8>, bool)>> {
     let names = Names::of(identity)?;
     let records = names.records(identity)?;
-    let legacy = from.port() != GROUP.port();
+    let legacy = from.port() != PORT;
     let wanted = |record: &&ResourceRecord<'_>| {
         query.questions.iter().any(|question| asks(question, record))
             && !query.answers.iter().any(|known| is_known(known, record))
@@ -285,8 +359,9 @@ fn probe(identity: &Identity) -> Result<Vec<u8>> {
         packet.questions.push(any);
     }
     let proposed = names.records(identity)?.into_iter();
+    let unique = [TYPE::SRV, TYPE::A, TYPE::AAAA];
     packet.name_servers = proposed
-        .filter(|record| record.match_qtype(TYPE::SRV.into()) || record.match_qtype(TYPE::A.into()))
+        .filter(|record| unique.iter().any(|kind| record.match_qtype((*kind).into())))
         .map(|record| record.with_cache_flush(false))
         .collect();
     Ok(packet.build_bytes_vec_compressed()?)
@@ -338,14 +413,19 @@ impl Names {
             ResourceRecord::new(name.clone(), CLASS::IN, ttl, rdata)
         };
         let srv = SRV { priority: 0, weight: 0, port: self.port, target: self.host.clone() };
-        let address = A { address: identity.address.into() };
-        Ok(vec![
+        let mut records = vec![
             record(&self.services, LONG_TTL, RData::PTR(PTR(self.service.clone()))),
             record(&self.service, LONG_TTL, RData::PTR(PTR(self.instance.clone()))),
             record(&self.instance, SHORT_TTL, RData::SRV(srv)).with_cache_flush(true),
             record(&self.instance, LONG_TTL, RData::TXT(txt(identity)?)).with_cache_flush(true),
-            record(&self.host, SHORT_TTL, RData::A(address)).with_cache_flush(true),
-        ])
+        ];
+        let ipv4 = identity.address.map(|address| RData::A(A { address: address.into() }));
+        let ipv6 = identity.ipv6.map(|own| RData::AAAA(AAAA { address: own.address.into() }));
+        let addresses = [ipv4, ipv6].into_iter().flatten();
+        records.extend(
+            addresses.map(|rdata| record(&self.host, SHORT_TTL, rdata).with_cache_flush(true)),
+        );
+        Ok(records)
     }
 }
 

@@ -122,7 +122,12 @@ impl Control {
         print(&serde_json::to_value(&event)?)?;
         match event {
             DeviceEvent::Boot { .. } => self.on_boot().await,
-            DeviceEvent::OtaDone => self.supervisor.withdraw_sleep().await,
+            DeviceEvent::OtaDone => {
+                // The end of this window counts no more: the restart begins another one.
+                self.due = None;
+                self.pending = self.pending.take().filter(|pending| pending.id.is_some());
+                self.supervisor.withdraw_sleep().await
+            }
             DeviceEvent::Slept => self.finish_sleep().await,
             DeviceEvent::OtaFailed => match self.pending.take() {
                 // Firmware that isn't the lab's was spared because of its data phase.
@@ -139,8 +144,8 @@ impl Control {
         self.due = awake_for.map(|awake_for| Instant::now() + awake_for);
         self.supervisor.booted().await?;
         match self.pending.take() {
-            Some(pending) if pending.id.is_some() => self.begin_sleep(pending).await,
-            Some(_) | None => Ok(()),
+            Some(pending) => self.begin_sleep(pending).await,
+            None => Ok(()),
         }
     }
 
@@ -168,7 +173,14 @@ impl Control {
     }
 
     async fn finish_sleep(&mut self) -> Result<()> {
-        let Some(pending) = self.pending.take() else { return Ok(()) };
+        if !self.supervisor.awake() {
+            return Ok(());
+        }
+        // On a busy machine a restarted device may still find a request that was being withdrawn: it has
+        // stopped all the same.
+        let by_time = || Pending { goodbye: !self.supervisor.wake_options().no_goodbye, id: None };
+        let pending = self.pending.take().unwrap_or_else(by_time);
+        self.due = None;
         self.supervisor.switch_off(pending.goodbye).await?;
         self.fell_asleep(json!({"event": "asleep", "goodbye": pending.goodbye}))?;
         match pending.id {

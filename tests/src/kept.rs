@@ -1,6 +1,9 @@
 //! An ESPHome that remembers: what the real one left of a compile is kept, and taken when the same sources
 //! are compiled again. Stories about what happens after a build need not wait for the compiler; stories
 //! about the build itself use the real one.
+//!
+//! It builds a fleet by compiling once: devices that differ in the number of their name alone
+//! ([`Sibling`]) get copies of the first one's firmware, with their own name in it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,6 +13,49 @@ use anyhow::{Context, Result};
 
 use crate::esphome::Esphome;
 use crate::paths;
+use crate::yaml::COMPONENTS_DIR;
+
+/// One of many devices whose firmware differs in the number of the name alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sibling(pub u16);
+
+impl Sibling {
+    const STEM: &'static str = "sibling";
+    const FIRST: u16 = 100;
+
+    /// Its name; the first one has the number 0.
+    #[must_use]
+    pub fn name(self) -> String {
+        // Names of one length: they are exchanged in the finished program.
+        format!("{}-{}", Self::STEM, Self::FIRST + self.0)
+    }
+
+    /// The name of its YAML file.
+    #[must_use]
+    pub fn file(self) -> String {
+        format!("{}.yaml", self.name())
+    }
+
+    /// Writes its firmware, made from the first one's.
+    ///
+    /// # Errors
+    /// When the one can't be read, or the other can't be written.
+    pub fn write_program(self, first: &Path, path: &Path) -> Result<()> {
+        let first = fs::read(first).with_context(|| format!("cannot read {}", first.display()))?;
+        let (old, new) = (Self(0).name(), self.name());
+        let mut program = first;
+        let mut at = 0;
+        while let Some(rest) = program.get_mut(at..at + old.len()) {
+            if rest == old.as_bytes() {
+                rest.copy_from_slice(new.as_bytes());
+            }
+            at += 1;
+        }
+        fs::write(path, program).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    }
+}
 
 /// The program. Everything that a configuration may refer to (its own file, `secrets.yaml`, what lies in
 /// directories beside it) makes the key; other configurations beside it don't.
@@ -17,7 +63,29 @@ const SCRIPT: &str = r#"#!/bin/sh
 set -eu
 real='@REAL@' cache='@CACHE@' version='@VERSION@'
 if [ "$1" = version ]; then echo "Version: $version"; exit 0; fi
+# Nothing to remember.
+if [ "$2" = upload ]; then exec "$real" "$@"; fi
 file=$3
+number=${file#@STEM@-} number=${number%.yaml}
+if [ "$file" = "@STEM@-$number.yaml" ] && [ "$number" != "@FIRST@" ]; then
+    here=$PWD there=.esphome/siblings/$number
+    mkdir -p "$there"
+    if [ -d @COMPONENTS@ ]; then cp -r @COMPONENTS@ "$there"; fi
+    sed "s/@STEM@-$number/@STEM@-@FIRST@/g" "$file" >"$there/@STEM@-@FIRST@.yaml"
+    (cd "$there" && "$0" "$1" "$2" "@STEM@-@FIRST@.yaml")
+    cd "$there"
+    find .esphome -type f -path '*@STEM@-@FIRST@*' | while read -r from; do
+        to=$here/$(echo "$from" | sed "s/@STEM@-@FIRST@/@STEM@-$number/g")
+        mkdir -p "$(dirname "$to")"
+        rm -f "$to"
+        case $from in
+            *.json) sed "s|/$there/|/|g; s/@STEM@-@FIRST@/@STEM@-$number/g" "$from" >"$to" ;;
+            # The name keeps its length, so the program stays what it is otherwise.
+            *) LC_ALL=C sed "s/@STEM@-@FIRST@/@STEM@-$number/g" "$from" >"$to"; chmod 755 "$to" ;;
+        esac
+    done
+    exit 0
+fi
 key=$({
     printf '%s\n' "$file" "$version"
     cat -- "$file"
@@ -68,7 +136,10 @@ pub fn program(dir: &Path) -> Result<PathBuf> {
     let script = SCRIPT
         .replace("@REAL@", &real.program().to_string_lossy())
         .replace("@CACHE@", &paths::cache_dir().join("compiles").to_string_lossy())
-        .replace("@VERSION@", &real.version()?);
+        .replace("@VERSION@", &real.version()?)
+        .replace("@COMPONENTS@", COMPONENTS_DIR)
+        .replace("@STEM@", Sibling::STEM)
+        .replace("@FIRST@", &Sibling::FIRST.to_string());
     fs::create_dir_all(dir)?;
     let path = dir.join("esphome");
     fs::write(&path, script).with_context(|| format!("cannot write {}", path.display()))?;

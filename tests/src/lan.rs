@@ -3,9 +3,12 @@
 //! Namespaces are held by processes, not by names: they vanish with the last process in them, and
 //! the holders end with whoever made them, even when that is by SIGKILL.
 
+pub mod crowd;
+pub mod sniffer;
+
 use std::ffi::OsStr;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -129,6 +132,44 @@ impl Lan {
         Ok(host)
     }
 
+    /// Loses this share of the packets to and from a host, at random; 0: none any more.
+    ///
+    /// # Errors
+    /// When `nft` fails.
+    pub async fn lose(&self, host: &Host, percent: u8) -> Result<()> {
+        let port = &host.port;
+        let lost = format!("numgen random mod 100 < {percent} drop");
+        self.filter(host, &format!("oifname {port} {lost}\niifname {port} {lost}\n")).await
+    }
+
+    /// Loses what a device says at the end of an update (`44`, and all after it in the connection), so that
+    /// nobody learns of its success.
+    ///
+    /// # Errors
+    /// When `nft` fails.
+    pub async fn lose_final_word(&self, host: &Host, ota_port: u16) -> Result<()> {
+        // The payload begins after a TCP header of 32 bytes: Linux always adds its timestamps.
+        let port = &host.port;
+        let word = "@th,256,8 0x44";
+        self.filter(
+            host,
+            &format!("iifname {port} ip protocol tcp tcp sport {ota_port} {word} drop\n"),
+        )
+        .await
+    }
+
+    /// Puts rules in the place of those that a host has.
+    async fn filter(&self, host: &Host, rules: &str) -> Result<()> {
+        let chain = &host.port;
+        // Made and deleted first: then it needn't be known whether it exists.
+        let script = format!(
+            "table bridge {chain}\ndelete table bridge {chain}\n\
+             table bridge {chain} {{\nchain lab {{\n\
+             type filter hook forward priority 0\n{rules}}}\n}}\n"
+        );
+        run(self.admin("nft").arg(&script)).await
+    }
+
     /// A command in the bridge's namespace, with the rights to administer it: packet filters on
     /// the ports (`port1` is the first host's) and captures belong here.
     #[must_use]
@@ -146,9 +187,11 @@ impl Host {
              && ip link set {port} master br0 up"
         );
         run(enter(self.power, self.bridge.pid, "sh").args(["-c", &script])).await?;
-        // No duplicate address detection: it would keep IPv6 silent for a second.
+        // No duplicate address detection: it would keep IPv6 silent for a second. Like the network stack of
+        // devices, and unlike Linux by itself, a host announces its address by ARP when its link comes up.
         let script = format!(
-            "echo 0 > /proc/sys/net/ipv6/conf/{INTERFACE}/accept_dad; ip link set lo up \
+            "echo 0 > /proc/sys/net/ipv6/conf/{INTERFACE}/accept_dad; \
+             echo 1 > /proc/sys/net/ipv4/conf/{INTERFACE}/arp_notify; ip link set lo up \
              && ip link set {INTERFACE} address {} && ip addr add {}/{PREFIX} dev {INTERFACE} \
              && ip link set {INTERFACE} up && {}",
             self.mac,
@@ -230,6 +273,30 @@ impl Host {
         Ok(())
     }
 
+    /// Gives the host an IPv6 address beside the link-local one, `fd77::` and its number.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub async fn add_ipv6(&self) -> Result<Ipv6Addr> {
+        let number = u16::from(self.address.octets()[3]);
+        let address = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, number);
+        // A link that goes down would lose it.
+        let script = format!(
+            "echo 1 > /proc/sys/net/ipv6/conf/{INTERFACE}/keep_addr_on_down; \
+             ip addr add {address}/64 dev {INTERFACE} nodad"
+        );
+        run(self.admin("sh").args(["-c", &script])).await?;
+        Ok(address)
+    }
+
+    /// Takes the host's IPv4 address away.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub async fn remove_ipv4(&self) -> Result<()> {
+        run(self.admin("ip").args(["-4", "addr", "flush", "dev", INTERFACE])).await
+    }
+
     /// Puts a sleeping device into this host; see [`DeviceOptions`].
     ///
     /// # Errors
@@ -256,6 +323,11 @@ pub(crate) fn address_script(interface: &str, address: Ipv4Addr) -> String {
         // Refused while the link is down; it comes with the link then.
         multicast_route(interface)
     )
+}
+
+/// The script that gives an interface a further IPv4 address.
+fn add_address_script(interface: &str, address: Ipv4Addr) -> String {
+    format!("ip addr add {address}/{PREFIX} dev {interface}")
 }
 
 fn multicast_route(interface: &str) -> String {

@@ -2,16 +2,19 @@
 //! network namespaces to put them in, scripted devices, and clients for the programs under test.
 
 pub mod announcer;
+pub mod bench;
 pub mod control;
 pub mod demo;
 pub mod desktop;
 pub mod device;
 pub mod disk;
 pub mod esphome;
+pub mod flash;
 pub mod headless;
 pub mod jsonl;
 pub mod kept;
 pub mod lan;
+pub mod link;
 pub mod paths;
 pub mod peer;
 pub mod relay;

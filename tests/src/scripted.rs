@@ -20,7 +20,7 @@ use crate::esphome::Firmware;
 use crate::jsonl::JsonProcess;
 use crate::lan::Host;
 use crate::paths;
-use crate::peer::{self, LiveReport, Script};
+use crate::peer::{self, LiveReport, Script, WebScript};
 
 /// A device as `wakeflash-lab scripted` takes it.
 #[derive(Clone, Debug, clap::Args)]
@@ -40,6 +40,9 @@ pub struct ScriptedOptions {
     /// Its OTA port.
     #[arg(long)]
     port: u16,
+    /// That port is the one of its web server.
+    #[arg(long)]
+    web: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -47,6 +50,8 @@ pub struct ScriptedOptions {
 enum Command {
     /// How the next sessions go.
     Script { script: Script },
+    /// How its web server takes uploads from now on.
+    Web { script: WebScript },
     /// Announce oneself, with a config hash or without.
     Announce { hash: Option<u32> },
     /// Say goodbye.
@@ -73,6 +78,7 @@ pub struct SessionReport {
 #[derive(Default)]
 struct Shared {
     script: Script,
+    web: WebScript,
     sessions: Vec<LiveReport>,
 }
 
@@ -85,7 +91,10 @@ type State = Arc<Mutex<Shared>>;
 pub async fn run(options: ScriptedOptions) -> Result<()> {
     let state = State::default();
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, options.port)).await?;
-    let serving = serve(listener, Arc::clone(&state));
+    let (shared, web) = (Arc::clone(&state), options.web);
+    let serving = async {
+        if web { serve_web(listener, shared).await } else { serve(listener, shared).await }
+    };
     tokio::select! {
         ended = serving => ended,
         ended = obey(options, state) => ended,
@@ -111,6 +120,20 @@ async fn serve(listener: TcpListener, state: State) -> Result<()> {
     }
 }
 
+/// Any number of clients at once, as a web server does.
+async fn serve_web(listener: TcpListener, state: State) -> Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let report = LiveReport::default();
+        let script = {
+            let mut shared = state.lock().unwrap_or_else(PoisonError::into_inner);
+            shared.sessions.push(report.clone());
+            shared.web.clone()
+        };
+        tokio::spawn(async move { peer::play_web(stream, &script, &report).await });
+    }
+}
+
 async fn obey(options: ScriptedOptions, state: State) -> Result<()> {
     let mut announcer: Option<Announcer> = None;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
@@ -121,6 +144,9 @@ async fn obey(options: ScriptedOptions, state: State) -> Result<()> {
         match serde_json::from_value(line)? {
             Command::Script { script } => {
                 state.lock().unwrap_or_else(PoisonError::into_inner).script = script;
+            }
+            Command::Web { script } => {
+                state.lock().unwrap_or_else(PoisonError::into_inner).web = script;
             }
             Command::Announce { hash } => {
                 let identity = identity(&options, hash);
@@ -155,7 +181,8 @@ fn identity(options: &ScriptedOptions, config_hash: Option<u32>) -> Identity {
         version: options.version.clone(),
         config_hash,
         api_port: Some(6053),
-        address: options.address,
+        address: Some(options.address),
+        ipv6: None,
     }
 }
 
@@ -182,11 +209,34 @@ impl ScriptedDevice {
     /// # Errors
     /// When it has not been built or doesn't start.
     pub async fn start(host: &Host, name: &str, port: u16, firmware: &Firmware) -> Result<Self> {
+        Self::spawn(host, name, port, firmware, &[]).await
+    }
+
+    /// The same, where the port is the one of a web server.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_web(
+        host: &Host,
+        name: &str,
+        port: u16,
+        firmware: &Firmware,
+    ) -> Result<Self> {
+        Self::spawn(host, name, port, firmware, &["--web"]).await
+    }
+
+    async fn spawn(
+        host: &Host,
+        name: &str,
+        port: u16,
+        firmware: &Firmware,
+        more: &[&str],
+    ) -> Result<Self> {
         let program: PathBuf = paths::binary("wakeflash-lab")?;
         let mut command = host.admin(program);
         command.args(["scripted", "--name", name, "--mac", host.mac()]);
         command.args(["--address", &host.address().to_string(), "--port", &port.to_string()]);
-        command.args(["--version", &firmware.esphome_version]).stderr(Stdio::inherit());
+        command.args(["--version", &firmware.esphome_version]).args(more).stderr(Stdio::inherit());
         let process = JsonProcess::spawn(name, command)?;
         let device = Self { process };
         device.sessions().await?;
@@ -203,6 +253,14 @@ impl ScriptedDevice {
     /// When the device has ended.
     pub async fn play(&self, script: Script) -> Result<()> {
         self.tell(&Command::Script { script }).await.map(|_| ())
+    }
+
+    /// How its web server takes uploads from now on.
+    ///
+    /// # Errors
+    /// When the device has ended.
+    pub async fn serve_uploads(&self, script: WebScript) -> Result<()> {
+        self.tell(&Command::Web { script }).await.map(|_| ())
     }
 
     /// It wakes, or has restarted, and announces this.

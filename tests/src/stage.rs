@@ -1,11 +1,13 @@
 //! A whole scene: a LAN, a real device on it that sleeps, a config directory with its YAML, and the
 //! application without a window.
 
+pub mod others;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use wakeflash_core::view::{DeviceView, Snapshot, UpdateDetails};
@@ -13,7 +15,7 @@ use wakeflash_core::view::{DeviceView, Snapshot, UpdateDetails};
 use crate::disk::Disk;
 use crate::esphome::{Esphome, Firmware, firmware};
 use crate::headless::{Headless, HeadlessOptions};
-use crate::kept;
+use crate::kept::{self, Sibling};
 use crate::lan::{self, Host, Lan};
 use crate::supervisor::{DeviceOptions, LabDevice, Wake};
 use crate::yaml::DeviceYaml;
@@ -37,6 +39,8 @@ pub struct Stage {
     pub old: Firmware,
     /// Where the device is.
     pub sensor: Host,
+    /// Further devices.
+    pub others: Vec<others::Other>,
     /// Where the application is.
     pub home: Host,
     /// The config directory.
@@ -62,6 +66,8 @@ pub struct Scene {
     pub really_builds: bool,
     /// A small disk for a directory below the state directory (empty: for all of it), with its KiB.
     pub disk: Option<(String, u32)>,
+    /// How many further devices there are, each with its YAML; see [`others`].
+    pub others: u16,
     /// Whether to wait until the application is ready.
     pub ready: bool,
 }
@@ -73,6 +79,7 @@ impl Default for Scene {
             wanted: BTreeMap::from([(DEVICE.to_owned(), new_yaml())]),
             really_builds: false,
             disk: None,
+            others: 0,
             ready: true,
         }
     }
@@ -124,6 +131,10 @@ impl Stage {
         for (file, yaml) in &scene.wanted {
             yaml.write_to(&config, file)?;
         }
+        let others = others::start(&mut lan, dir.path(), scene.others).await?;
+        for sibling in (0..scene.others).map(Sibling) {
+            others::wanted_yaml(sibling).write_to(&config, &sibling.file())?;
+        }
         let mut options = HeadlessOptions::new(&config, &state);
         options.esphome = Some(if scene.really_builds {
             Esphome::locate()?.program().to_path_buf()
@@ -136,7 +147,7 @@ impl Stage {
         };
         options.prefix = disk.as_ref().map(Disk::prefix).unwrap_or_default();
         let app = Headless::start(options, Some(&home))?;
-        let stage = Self { app, device, old, sensor, home, config, state, dir, disk, lan };
+        let stage = Self { app, device, old, sensor, others, home, config, state, dir, disk, lan };
         if scene.ready {
             stage.until_ready().await?;
         }
@@ -278,6 +289,31 @@ impl Stage {
     /// When it doesn't answer.
     pub async fn details(&self) -> Result<UpdateDetails> {
         Ok(serde_json::from_value(self.command("details").await?)?)
+    }
+
+    /// Waits for the end of the window in which the device was flashed, and lets it wake once more: it may not
+    /// have had the time to say what it runs, and this wake must not lead to another flash.
+    ///
+    /// # Errors
+    /// When it isn't flashed, or doesn't sleep.
+    pub async fn let_it_speak(&self) -> Result<()> {
+        self.device.until_asleep_after(1, SOON).await?;
+        self.device.wake_fully().await.map(|_| ())
+    }
+
+    /// Waits until the update is installed, and makes sure that the device was flashed exactly once, by one
+    /// session with a data phase, and runs the firmware.
+    ///
+    /// # Errors
+    /// When it wasn't, or doesn't.
+    pub async fn ensure_flashed_once(&self) -> Result<()> {
+        let row = self.until_state("installed", SOON).await?;
+        let wanted = row.update.and_then(|update| update.wanted_hash).context("no hash")?;
+        let state = self.device.state().await?;
+        ensure!(wanted.0 != self.old.config_hash, "there was nothing to flash");
+        ensure!(state.running_hash == Some(wanted.0), "it runs something else: {state:?}");
+        ensure!((state.ota_started, state.ota_done) == (1, 1), "not flashed once: {state:?}");
+        Ok(())
     }
 
     /// The processes of builds of this application that run now.

@@ -1,6 +1,6 @@
 //! Makes a device sleep and wake: `wakeflash-lab device`, and the client that controls it.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::announcer::{Announcer, Identity, Voice};
+use crate::announcer::{Announcer, Identity, Ipv6, Voice};
 use crate::device::{Device, DeviceEvent, DeviceState};
 use crate::jsonl::JsonProcess;
 use crate::lan::{self, Host};
@@ -169,7 +169,7 @@ impl Supervisor {
         self.wake
     }
 
-    /// Wakes the device: the link comes up, the firmware starts. Returns when the link was up.
+    /// Wakes the device: the link comes up, the firmware starts. Returns when its link was told to come up.
     ///
     /// # Errors
     /// When it is awake already, or can't be started.
@@ -179,8 +179,9 @@ impl Supervisor {
         }
         self.wake = wake;
         self.awake = true;
-        radio(&lan::link_script(&self.options.interface, true)).await?;
+        // Just before, so that nothing can be faster than it is.
         let link_up = SystemTime::now();
+        radio(&lan::link_script(&self.options.interface, true)).await?;
         self.device.start().await?;
         Ok(link_up)
     }
@@ -192,6 +193,7 @@ impl Supervisor {
     pub async fn booted(&mut self) -> Result<()> {
         let state = self.device.state();
         let Some(version) = state.version else { return Ok(()) };
+        let (address, ipv6) = interface_addresses(&self.options.interface).await?;
         let identity = Identity {
             name: state.name.unwrap_or_else(|| self.options.name.clone()),
             friendly_name: state.friendly_name.or_else(|| self.options.friendly_name.clone()),
@@ -199,7 +201,8 @@ impl Supervisor {
             version,
             config_hash: state.running_hash.filter(|_| !self.options.no_config_hash),
             api_port: self.options.api_port,
-            address: interface_address(&self.options.interface).await?,
+            address,
+            ipv6,
         };
         match &self.announcer {
             Some(announcer) => announcer.become_identity(identity).await,
@@ -239,6 +242,8 @@ impl Supervisor {
         }
         radio(&lan::link_script(&self.options.interface, false)).await?;
         self.device.power_off().await?;
+        // The kernel would go on repeating the last words of a device that is gone.
+        radio("ss --kill --tcp --all >/dev/null").await?;
         self.awake = false;
         Ok(())
     }
@@ -296,11 +301,26 @@ async fn interface_mac(interface: &str) -> Result<String> {
     mac.map(ToOwned::to_owned).with_context(|| format!("{interface} has no hardware address"))
 }
 
-async fn interface_address(interface: &str) -> Result<Ipv4Addr> {
-    let found = ip_json(&["-4", "addr", "show", interface]).await?;
-    let address = found.pointer("/0/addr_info/0/local").and_then(Value::as_str);
-    let address = address.with_context(|| format!("{interface} has no address"))?;
-    address.parse().context("an address is unexpected")
+/// The addresses that a device on this interface announces.
+async fn interface_addresses(interface: &str) -> Result<(Option<Ipv4Addr>, Option<Ipv6>)> {
+    let found = ip_json(&["addr", "show", interface, "scope", "global"]).await?;
+    let found = found.pointer("/0").with_context(|| format!("{interface} has no address"))?;
+    let listed = found["addr_info"].as_array().into_iter().flatten();
+    let addresses: Vec<IpAddr> = listed
+        .filter_map(|entry| entry["local"].as_str())
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .context("an address is unexpected")?;
+    let index = found["ifindex"].as_u64().and_then(|index| u32::try_from(index).ok());
+    let ipv4 = addresses.iter().find_map(|address| match address {
+        IpAddr::V4(address) => Some(*address),
+        IpAddr::V6(_) => None,
+    });
+    let ipv6 = addresses.iter().find_map(|address| match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(Ipv6 { address: *address, interface: index? }),
+    });
+    Ok((ipv4, ipv6))
 }
 
 async fn ip_json(arguments: &[&str]) -> Result<Value> {
@@ -373,6 +393,14 @@ impl LabDevice {
         self.process.request(json!({"cmd": "address", "address": address})).await.map(|_| ())
     }
 
+    /// Takes the device's link up or down while it goes on running; up, it announces itself again.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub async fn link(&self, up: bool) -> Result<()> {
+        self.process.request(json!({"cmd": "link", "up": up})).await.map(|_| ())
+    }
+
     /// What the device's log has said so far, over all wakes.
     ///
     /// # Errors
@@ -411,6 +439,17 @@ impl LabDevice {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Waits until this many updates have been completed and the device sleeps.
+    ///
+    /// # Errors
+    /// When it doesn't within `timeout`.
+    pub async fn until_asleep_after(&self, updates: u32, timeout: Duration) -> Result<DeviceState> {
+        self.wait("sleep after an update", timeout, |state| {
+            state.ota_done == updates && !state.running
+        })
+        .await
     }
 
     /// Waits for an event of this name; see [`JsonProcess::wait_for`].

@@ -1,6 +1,7 @@
 //! Configurations of lab devices: real ESPHome YAML for the `host` platform.
 
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -43,6 +44,52 @@ async def to_code(config):
     cg.add_define("USE_LAB_DEEP_SLEEP")
 "#;
 
+/// The host platform has no network component to say the address in; this one says nothing else.
+const ETHERNET_COMPONENT: &str = r#""""Lets firmware for the host platform say where it is found; it uses the host's network."""
+
+import esphome.codegen as cg
+import esphome.config_validation as cv
+from esphome.const import CONF_USE_ADDRESS
+
+CONFIG_SCHEMA = cv.Schema({cv.Required(CONF_USE_ADDRESS): cv.string_strict})
+
+
+async def to_code(config):
+    cg.add_define("USE_LAB_ETHERNET")
+"#;
+
+/// `web_server:` doesn't validate for the host platform either. These have what an upload takes from the
+/// configuration and no code: a scripted device plays the web server.
+const WEB_SERVER_COMPONENT: &str = r#""""Lets firmware for the host platform say that it has a web server."""
+
+import esphome.config_validation as cv
+
+CONFIG_SCHEMA = cv.Schema(
+    {
+        cv.Optional("port", default=80): cv.port,
+        cv.Optional("auth"): {
+            cv.Required("username"): cv.string_strict,
+            cv.Required("password"): cv.string_strict,
+        },
+    }
+)
+
+
+async def to_code(config):
+    pass
+"#;
+
+const WEB_SERVER_OTA_COMPONENT: &str = r#""""Lets that web server take updates."""
+
+import esphome.config_validation as cv
+
+CONFIG_SCHEMA = cv.Schema({})
+
+
+async def to_code(config):
+    pass
+"#;
+
 /// The durations of a `deep_sleep:` block, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeepSleep {
@@ -65,8 +112,15 @@ pub struct DeviceYaml {
     pub api_port: Option<u16>,
     /// The OTA password; none leaves it out.
     pub password: Option<String>,
+    /// The version of the OTA protocol; none leaves it to ESPHome.
+    pub ota_version: Option<u8>,
+    /// The port of `web_server:`, which then takes the firmware in place of `ota: platform: esphome` (see
+    /// [`COMPONENTS_DIR`]).
+    pub web_server: Option<u16>,
     /// Writes a `deep_sleep:` block (see [`COMPONENTS_DIR`]).
     pub deep_sleep: Option<DeepSleep>,
+    /// `use_address`: where its uploads go (see [`COMPONENTS_DIR`]).
+    pub address: Option<Ipv4Addr>,
     /// More YAML, appended as it is.
     pub extra: String,
 }
@@ -81,7 +135,10 @@ impl DeviceYaml {
             ota_port: 13_232,
             api_port: Some(6053),
             password: Some("hunter2".to_owned()),
+            ota_version: None,
+            web_server: None,
             deep_sleep: None,
+            address: None,
             extra: String::new(),
         }
     }
@@ -100,10 +157,31 @@ impl DeviceYaml {
         self
     }
 
+    /// The same device, which takes its firmware by HTTP only.
+    #[must_use]
+    pub fn with_web_server(mut self, port: u16) -> Self {
+        self.web_server = Some(port);
+        self
+    }
+
     /// The same device, using deep sleep.
     #[must_use]
     pub fn with_deep_sleep(mut self, run: u32, sleep: u32) -> Self {
         self.deep_sleep = Some(DeepSleep { run, sleep });
+        self
+    }
+
+    /// The same device, whose configuration says its address.
+    #[must_use]
+    pub fn with_address(mut self, address: Ipv4Addr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
+    /// The same device under another name.
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
         self
     }
 
@@ -132,18 +210,33 @@ impl DeviceYaml {
         if let Some(port) = self.api_port {
             let _ = writeln!(text, "api:\n  port: {port}");
         }
-        let _ = writeln!(text, "ota:\n  - platform: esphome\n    port: {}", self.ota_port);
-        if let Some(password) = &self.password {
-            let _ = writeln!(text, "    password: {}", quoted(password));
+        if let Some(port) = self.web_server {
+            let _ = writeln!(text, "web_server:\n  port: {port}\nota:\n  - platform: web_server");
+        } else {
+            let _ = writeln!(text, "ota:\n  - platform: esphome\n    port: {}", self.ota_port);
+            if let Some(password) = &self.password {
+                let _ = writeln!(text, "    password: {}", quoted(password));
+            }
+            if let Some(version) = self.ota_version {
+                let _ = writeln!(text, "    version: {version}");
+            }
         }
         text.push_str("logger:\nmdns:\n");
+        if self.deep_sleep.is_some() || self.address.is_some() || self.web_server.is_some() {
+            let _ = writeln!(
+                text,
+                "external_components:\n  - source: {{type: local, path: {COMPONENTS_DIR}}}"
+            );
+        }
         if let Some(deep_sleep) = self.deep_sleep {
             let _ = writeln!(
                 text,
-                "external_components:\n  - source: {{type: local, path: {COMPONENTS_DIR}}}\n\
-                 deep_sleep:\n  run_duration: {}s\n  sleep_duration: {}s",
+                "deep_sleep:\n  run_duration: {}s\n  sleep_duration: {}s",
                 deep_sleep.run, deep_sleep.sleep
             );
+        }
+        if let Some(address) = self.address {
+            let _ = writeln!(text, "ethernet:\n  use_address: {address}");
         }
         text.push_str(&self.extra);
         text
@@ -194,11 +287,21 @@ interval:
     pub fn write_to(&self, directory: &Path, file_name: &str) -> Result<()> {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
-        if self.deep_sleep.is_some() {
-            let component = directory.join(COMPONENTS_DIR).join("deep_sleep");
+        let component = |name: &str, text: &str| {
+            let component = directory.join(COMPONENTS_DIR).join(name);
             std::fs::create_dir_all(&component)
                 .with_context(|| format!("cannot create {}", component.display()))?;
-            write(&component.join("__init__.py"), DEEP_SLEEP_COMPONENT)?;
+            write(&component.join("__init__.py"), text)
+        };
+        if self.deep_sleep.is_some() {
+            component("deep_sleep", DEEP_SLEEP_COMPONENT)?;
+        }
+        if self.address.is_some() {
+            component("ethernet", ETHERNET_COMPONENT)?;
+        }
+        if self.web_server.is_some() {
+            component("web_server", WEB_SERVER_COMPONENT)?;
+            component("web_server/ota", WEB_SERVER_OTA_COMPONENT)?;
         }
         write(&directory.join(file_name), &self.render())
     }

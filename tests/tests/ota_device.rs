@@ -15,7 +15,8 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::ota::{
-    Compression, DeviceError, FailureClass, HELD_TAIL, OtaError, Password, PreparedImage, Step,
+    Compression, DeviceError, Encryption, EncryptionKey, FailureClass, HELD_TAIL, OtaError,
+    Password, PreparedImage, Step,
 };
 use wakeflash_engine::flasher::{
     FlashError, FlashHooks, FlashReport, FlashRequest, GateVerdict, flash, no_progress,
@@ -24,11 +25,22 @@ use wakeflash_tests::esphome;
 use wakeflash_tests::yaml::DeviceYaml;
 
 const PORT: u16 = 13_733;
+const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 const ADDRESS: (&str, u16) = ("127.0.0.1", PORT);
 
+/// What of the handshake the firmware can be built with.
+#[derive(Clone, Copy)]
+struct Variant {
+    version: Option<u8>,
+    password: Option<&'static str>,
+}
+
+const USUAL: Variant = Variant { version: None, password: Some("hunter2") };
+
 /// Real firmware, compiled once; its port is its own among the tests.
-async fn real_device_program() -> PathBuf {
-    let mut yaml = DeviceYaml::new("flashed").with_password(Some("hunter2"));
+async fn real_device_program(variant: Variant) -> PathBuf {
+    let mut yaml = DeviceYaml::new("flashed").with_password(variant.password);
+    yaml.ota_version = variant.version;
     yaml.ota_port = PORT;
     yaml.api_port = None;
     esphome::firmware(&yaml).await.unwrap().program
@@ -44,6 +56,10 @@ struct Device {
 
 impl Device {
     async fn start() -> Self {
+        Self::start_as(USUAL).await
+    }
+
+    async fn start_as(variant: Variant) -> Self {
         static TURN: Mutex<()> = Mutex::const_new(());
         let turn = TURN.lock().await;
         // The device before this one was killed, and may take a moment to be gone.
@@ -51,7 +67,7 @@ impl Device {
             sleep(Duration::from_millis(20)).await;
         }
         let directory = tempfile::tempdir().unwrap();
-        std::fs::copy(real_device_program().await, directory.path().join("device")).unwrap();
+        std::fs::copy(real_device_program(variant).await, directory.path().join("device")).unwrap();
         let child = Command::new(directory.path().join("device"))
             .env("HOME", directory.path())
             .stdin(Stdio::null())
@@ -84,7 +100,7 @@ async fn connect() -> TcpStream {
 
 /// The firmware with other content: bytes after the end of a program change nothing about it.
 async fn other_firmware(mark: &[u8]) -> Vec<u8> {
-    let mut firmware = std::fs::read(real_device_program().await).unwrap();
+    let mut firmware = std::fs::read(real_device_program(USUAL).await).unwrap();
     firmware.extend_from_slice(mark);
     firmware
 }
@@ -142,6 +158,31 @@ async fn installs_on_a_real_device_and_it_comes_back() {
             report.bytes, report.duration, report.handshake
         );
         assert_eq!(std::fs::read(device.executable()).unwrap(), firmware);
+        answers(&device.executable()).await;
+    }
+}
+
+#[tokio::test]
+async fn every_handshake_that_real_firmware_can_be_built_for_installs() {
+    for (version, password) in [(2, None), (1, None), (1, Some("hunter2"))] {
+        let variant = Variant { version: Some(version), password };
+        let device = Device::start_as(variant).await;
+        let mut firmware = std::fs::read(real_device_program(variant).await).unwrap();
+        firmware.extend_from_slice(b"another");
+        let mut request = request(firmware.clone());
+        request.password = password.map(Password::new);
+        // A key that is tried only when the device offers encryption, which this firmware can't.
+        let key = EncryptionKey::from_base64(KEY).unwrap();
+        request.encryption = Encryption::WhenOffered(key.clone());
+        let mut required = request.clone();
+        required.encryption = Encryption::Required(key);
+        let error = install(required).await.unwrap_err();
+        assert_eq!(error, FlashError::Ota(OtaError::EncryptionNotOffered));
+
+        let report = install(request).await.unwrap();
+        assert!(!report.encrypted);
+        assert_eq!(report.handshake_round_trips, if password.is_some() { 2 } else { 1 });
+        assert_eq!(std::fs::read(device.executable()).unwrap(), firmware, "{version} {password:?}");
         answers(&device.executable()).await;
     }
 }

@@ -58,6 +58,22 @@ async fn a_missing_esphome_is_told_and_found_when_it_comes() -> Result<()> {
         line["event"]["device"]["update"]["state"]["kind"] == "waiting"
     })
     .await?;
+
+    // ESPHome's own Device Builder is about to flash it as well, and then isn't any more.
+    let queue = config.join(".esphome/.device-builder-devices.json");
+    std::fs::write(&queue, json!({DEVICE: {"queued_update": true}}).to_string())?;
+    let told = app
+        .wait_for("the other queue", SOON, |line| {
+            line["event"]["status"]["otherTools"].as_array().is_some_and(|told| !told.is_empty())
+        })
+        .await?;
+    let problem = &told["event"]["status"]["otherTools"][0];
+    ensure!(problem["code"] == "other_tools.device_builder", "{problem}");
+    std::fs::remove_file(&queue)?;
+    app.wait_for("no other queue", SOON, |line| {
+        line["event"]["status"]["otherTools"].as_array().is_some_and(|told| told.is_empty())
+    })
+    .await?;
     app.request(json!({"cmd": "shutdown"})).await?;
     app.process().wait(SOON).await?;
 

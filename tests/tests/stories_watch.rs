@@ -289,6 +289,9 @@ async fn an_interface_that_comes_later_is_listened_on() -> Result<()> {
 #[tokio::test]
 async fn a_device_whose_wake_is_expected_is_reached_without_a_word() -> Result<()> {
     let Some((_lan, home_host, sensor_host)) = hosts().await? else { return Ok(()) };
+    // Not even its address is announced.
+    let quiet = ["-c", "echo 0 > /proc/sys/net/ipv4/conf/eth0/arp_notify"];
+    ensure!(sensor_host.admin("sh").args(quiet).status().await?.success());
     let link = sensor_host.mac().to_owned();
     let mut sensor = Side::start(&sensor_host, "sensor_side", &[]).await?;
     sensor.tell("listen 10.77.0.2").await?;

@@ -4,6 +4,7 @@ import { pieces, plain } from '../src/lib/builds/ansi';
 import { itemsOf } from '../src/lib/devices/filter';
 import { presenceLine, presenceWords } from '../src/lib/devices/presence';
 import { ago, span } from '../src/lib/shared/time';
+import { Pool } from '../src/lib/shared/pool';
 import { offsets, visible } from '../src/lib/shared/windowing';
 import { stateWords } from '../src/lib/updates/words';
 
@@ -80,6 +81,17 @@ describe('the list', () => {
     expect(visible(places, 35_000, 700, 140)).toEqual({ start: 498, end: 513 });
     expect(visible(places, 70_000, 700, 0)).toEqual({ start: 1_000, end: 1_000 });
     expect(visible([0], 0, 700, 0)).toEqual({ start: 0, end: 0 });
+  });
+});
+
+describe('slots', () => {
+  it('are kept while a row is drawn, and taken over afterwards', () => {
+    const pool = new Pool();
+    expect(pool.assign(['a', 'b', 'c'])).toEqual([0, 1, 2]);
+    expect(pool.assign(['b', 'c', 'd'])).toEqual([1, 2, 0]);
+    expect(pool.assign(['d', 'e', 'f', 'b', 'g'])).toEqual([0, 2, 3, 1, 4]);
+    expect(pool.assign([])).toEqual([]);
+    expect(new Set(pool.assign(['x', 'y', 'z'])).size).toBe(3);
   });
 });
 

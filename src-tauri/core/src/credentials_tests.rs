@@ -1,6 +1,6 @@
 use super::*;
 use crate::time::Timestamp;
-use crate::update::{Sha256, SourceFile};
+use crate::update::{OtaMethod, Sha256, SourceFile};
 
 const OLD: &str = "b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2w=";
 const NEW: &str = "bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmU=";
@@ -30,7 +30,12 @@ fn build(encryption: Encryption) -> Build {
         built_at: Timestamp::from_millis(0),
         name: "sleepy".to_owned(),
         sources: Vec::<SourceFile>::new(),
-        ota: OtaParameters { port: 3232, password: Some(secret("new")), encryption },
+        ota: OtaParameters {
+            method: OtaMethod::Native,
+            port: 3232,
+            password: Some(secret("new")),
+            encryption,
+        },
         credentials_changed: false,
         address: None,
         deep_sleep: true,

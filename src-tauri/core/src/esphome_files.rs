@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::device::ConfigHash;
 use crate::error::Problem;
 use crate::schedule::SleepPlan;
-use crate::update::{Encryption, OtaParameters, Secret};
+use crate::update::{Encryption, OtaMethod, OtaParameters, Secret};
 
 /// `storage/FILE.json`: what the last compile (or `--only-generate`) recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,7 +106,7 @@ pub fn build_info(bytes: &[u8]) -> Result<BuildInfo, Problem> {
 /// Reads `storage/FILE.validated.json`; `platform` gives the default port.
 ///
 /// # Errors
-/// It is no JSON object with a configuration, or that has no `ota: platform: esphome`.
+/// It is no JSON object with a configuration, or that takes no updates over the air.
 pub fn validated(bytes: &[u8], platform: Option<&str>) -> Result<Validated, Problem> {
     let root = object(bytes, "validated configuration")?;
     let config = root
@@ -160,9 +160,8 @@ fn ota_parameters(config: &Value, platform: Option<&str>) -> Result<OtaParameter
     let is =
         |entry: &&Value, name: &str| entry.get("platform").and_then(Value::as_str) == Some(name);
     let Some(ota) = entries.iter().find(|entry| is(entry, "esphome")) else {
-        return Err(no_ota(entries.iter().any(|entry| is(entry, "web_server"))));
+        return web_server(config, entries.iter().any(|entry| is(entry, "web_server")));
     };
-    let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
     let port = match ota.get("port").and_then(number) {
         Some(port) => u16::try_from(port).ok(),
         None => default_port(platform),
@@ -172,10 +171,30 @@ fn ota_parameters(config: &Value, platform: Option<&str>) -> Result<OtaParameter
             .with_help("Set `port:` in the `ota:` section.")
     })?;
     Ok(OtaParameters {
+        method: OtaMethod::Native,
         port,
         password: text(ota.get("password")).map(Secret),
         encryption: encryption(ota, config.pointer("/api/encryption/key")),
     })
+}
+
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// Without ESPHome's own protocol the web server has to take the image, if there is one: the platform alone
+/// also serves a captive portal, which `esphome upload` can't use.
+fn web_server(config: &Value, platform: bool) -> Result<OtaParameters, Problem> {
+    let Some(block) = config.get("web_server").filter(|block| platform && block.is_object()) else {
+        return Err(no_ota(platform));
+    };
+    let port = block.get("port").map_or(Some(80), number).and_then(|port| u16::try_from(port).ok());
+    let port = port.filter(|port| *port != 0).ok_or_else(|| {
+        Problem::new("ota.port", "The port of `web_server:` can't be told.")
+            .with_help("Set `port:` in the `web_server:` section.")
+    })?;
+    let (password, encryption) = (None, Encryption::None);
+    Ok(OtaParameters { method: OtaMethod::WebServer, port, password, encryption })
 }
 
 /// A key in `ota:` demands encryption; a key in `api:` alone makes it welcome.
@@ -195,7 +214,7 @@ fn encryption(ota: &Value, api_key: Option<&Value>) -> Encryption {
 
 fn no_ota(web_server: bool) -> Problem {
     let message = if web_server {
-        "The configuration takes updates by `ota: platform: web_server` only."
+        "The configuration takes updates by `ota: platform: web_server` only, and has no `web_server:`."
     } else {
         "The configuration has no `ota: platform: esphome`, so the device takes no updates over the air."
     };
@@ -345,8 +364,31 @@ mod tests {
         let missing = ota("{}").unwrap_err();
         assert_eq!(missing.code, "ota.missing");
         assert!(missing.help.is_some());
-        let web = ota(r#"{"ota":[{"platform":"web_server"}]}"#).unwrap_err();
+        let web = ota(r#"{"ota":[{"platform":"web_server"}],"captive_portal":{}}"#).unwrap_err();
         assert!(web.message.contains("web_server"));
+    }
+
+    #[test]
+    fn the_web_server_takes_the_image_when_nothing_better_does() {
+        let by = |json| ota(json).map(|ota| (ota.method, ota.port));
+        let web = r#"{"ota":[{"platform":"web_server"}],"web_server":{"port":8080},
+            "api":{"encryption":{"key":"k"}}}"#;
+        assert_eq!(by(web), Ok((OtaMethod::WebServer, 8080)));
+        assert_eq!(ota(web).unwrap().encryption, Encryption::None);
+        let usual = r#"{"ota":[{"platform":"web_server"}],"web_server":{}}"#;
+        assert_eq!(by(usual), Ok((OtaMethod::WebServer, 80)));
+        let zero = r#"{"ota":[{"platform":"web_server"}],"web_server":{"port":0}}"#;
+        assert_eq!(by(zero).unwrap_err().code, "ota.port");
+        assert_eq!(by(r#"{"web_server":{"port":80}}"#).unwrap_err().code, "ota.missing");
+        let both = r#"{"ota":[{"platform":"web_server"},{"platform":"esphome"}],"web_server":{}}"#;
+        assert_eq!(by(both), Ok((OtaMethod::Native, 3232)));
+    }
+
+    #[test]
+    fn parameters_that_were_stored_before_there_were_two_methods_are_read() {
+        let before = r#"{"port":3232,"password":null,"encryption":"none"}"#;
+        let parameters: OtaParameters = serde_json::from_str(before).unwrap();
+        assert_eq!(parameters.method, OtaMethod::Native);
     }
 
     #[test]

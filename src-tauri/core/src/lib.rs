@@ -24,5 +24,6 @@ pub mod settings;
 pub mod time;
 pub mod tray;
 pub mod update;
+pub mod upload;
 pub mod view;
 pub mod words;

@@ -91,10 +91,25 @@ pub enum SourceChangeKind {
     Unreadable,
 }
 
+/// By which protocol a device takes its firmware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OtaMethod {
+    /// ESPHome's own (`ota: platform: esphome`).
+    #[default]
+    Native,
+    /// HTTP (`ota: platform: web_server` and no other), which `esphome upload` speaks: in the clear, with the
+    /// login of the configuration. So there is no OTA password and no encryption.
+    WebServer,
+}
+
 /// How the device of a build takes its firmware.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtaParameters {
-    /// The port of `ota: platform: esphome`.
+    /// By which protocol.
+    #[serde(default)]
+    pub method: OtaMethod,
+    /// The port of `ota: platform: esphome`, or of `web_server:`.
     pub port: u16,
     /// Its password; `None`: no authentication.
     pub password: Option<Secret>,

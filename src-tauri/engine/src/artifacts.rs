@@ -136,6 +136,15 @@ impl Artifacts {
         Ok(bytes.into())
     }
 
+    /// The file of the image of this name, after its content has been checked.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn checked_file(&self, sha256: &Sha256) -> Result<PathBuf, LoadError> {
+        self.load(sha256)?;
+        Ok(self.path(sha256))
+    }
+
     /// Deletes every image that isn't named, and what an interrupted write left.
     ///
     /// # Errors

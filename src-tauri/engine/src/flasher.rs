@@ -51,6 +51,7 @@ mod connect;
 mod deadlines;
 mod driver;
 mod outcome;
+mod web_server;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -66,6 +67,7 @@ use wakeflash_core::ota::{
 pub use connect::{ConnectError, STAGGER, connect};
 pub use deadlines::Deadlines;
 pub use outcome::{FlashError, FlashReport};
+pub use web_server::{UPLOAD_LIMITS, UploadEnd, UploadRequest, upload};
 
 /// What to install, and with which credentials.
 #[derive(Debug, Clone)]

@@ -118,6 +118,19 @@ async fn packets_that_arrive_meanwhile_count() {
 }
 
 #[tokio::test]
+async fn what_was_heard_in_this_wake_decides_without_a_question() {
+    let (_open, heard) = broadcast::channel(4);
+    let said = Sighting { source: Source::Packet, ..says("sleepy", Some(ConfigHash(6))) };
+    let heard_before = vec![Heard { sender: peer(), sighting: said }];
+    let evidence =
+        Evidence { heard: heard_before, ..Evidence::about(peer(), Session::ProvesNothing) };
+    let decision =
+        decide(&expectation(), evidence, LIMITS, heard, |_| None, pending(), pending()).await;
+    assert_eq!(decision.judgement, Judgement::Pass);
+    assert!(decision.took < Duration::from_millis(20), "{:?}", decision.took);
+}
+
+#[tokio::test]
 async fn a_key_of_its_own_opens_the_gate_as_soon_as_the_handshake_is_over() {
     let decided = async |proved: Session, ask: Option<Sighting>| {
         let (_open, heard) = broadcast::channel(4);

@@ -6,6 +6,9 @@ use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use wakeflash_tests::control::{self, Schedule};
 use wakeflash_tests::demo::{self, DemoOptions};
+use wakeflash_tests::flash::{self, FlashOptions};
+use wakeflash_tests::lan::crowd::{self, CrowdOptions};
+use wakeflash_tests::lan::sniffer::{self, SniffOptions};
 use wakeflash_tests::relay::{self, RelayOptions};
 use wakeflash_tests::scripted::{self, ScriptedOptions};
 use wakeflash_tests::supervisor::{DeviceOptions, Wake};
@@ -25,6 +28,12 @@ enum What {
     Scripted(ScriptedOptions),
     /// Run the application next to a device that sleeps and wakes, in a network of their own.
     Demo(DemoOptions),
+    /// Install an image on a device, and say how long that took.
+    Flash(FlashOptions),
+    /// Announce many devices in the network namespace that this is started in, until stdin ends.
+    Crowd(CrowdOptions),
+    /// Tell what passes the network card of the namespace that this is started in. Prints JSON lines.
+    Sniff(SniffOptions),
     /// Lead a Unix socket to a TCP port of the network namespace that this is started in.
     Relay(RelayOptions),
 }
@@ -72,6 +81,9 @@ async fn main() -> Result<()> {
         }
         What::Scripted(options) => scripted::run(options).await,
         What::Demo(options) => demo::run(options).await,
+        What::Flash(options) => flash::run(options).await,
+        What::Crowd(options) => crowd::run(&options).await,
+        What::Sniff(options) => sniffer::run(&options),
         What::Relay(options) => relay::run(&options).await,
     }
 }

@@ -7,7 +7,7 @@ use crate::ota::FailureClass;
 use crate::retry::{AFTER_REFUSED_GATE, AT_ANOTHER_DEVICE, NextStep, next_step, pause_is_over};
 use crate::time::Timestamp;
 use crate::update::{
-    Acknowledgement, AttemptReport, AvoidedAddress, Delivery, FlashStage, InstalledHow,
+    Acknowledgement, AttemptReport, AvoidedAddress, Delivery, FlashStage, InstalledHow, OtaMethod,
     PasswordChoice, StateKind, Update, UpdateId, UpdateState,
 };
 
@@ -19,10 +19,7 @@ impl Dispatch {
         let wanted = update.is_some_and(|update| self.may_hold(update));
         let ready = match update.map(|update| &update.state) {
             Some(UpdateState::Waiting { delivery, retry_at })
-                if !self.settings.paused
-                    && wanted
-                    && pause_is_over(*retry_at, now)
-                    && !delivery.avoids(peer, now) =>
+                if pause_is_over(*retry_at, now) && !delivery.avoids(peer, now) && wanted =>
             {
                 Some(delivery.clone())
             }
@@ -85,8 +82,18 @@ impl Dispatch {
         if let UpdateState::Flashing { stage, .. } = &mut update.state {
             *stage = FlashStage::MayBeComplete;
         }
-        update.note(now, "Almost the whole image is sent; from here on the device may install it.");
-        let hash = update.state.delivery().and_then(|delivery| delivery.build.config_hash);
+        let build = update.state.delivery().map(|delivery| &delivery.build);
+        let hash = build.and_then(|build| build.config_hash);
+        let text = match build.map(|build| build.ota.method) {
+            // ESPHome can't be held up before the end.
+            Some(OtaMethod::WebServer) => {
+                "ESPHome sends the image; from here on the device may install it."
+            }
+            Some(OtaMethod::Native) | None => {
+                "Almost the whole image is sent; from here on the device may install it."
+            }
+        };
+        update.note(now, text);
         let name = update.name.clone();
         if let Some(hash) = hash {
             self.change_memory(&name).note_hash(hash);
@@ -291,7 +298,8 @@ impl Dispatch {
             | UpdateState::Cancelled { .. }
             | UpdateState::Superseded { .. } => None,
         });
-        let doubts = self.heard.values().filter_map(Heard::doubt_ends_at);
+        let doubts =
+            self.heard.values().filter(|_| self.connected).filter_map(Heard::doubt_ends_at);
         let looks = self.look_again_at(now);
         of_updates.chain(doubts).chain(self.first_look_until).chain(looks).min()
     }

@@ -7,9 +7,12 @@
 
 mod building;
 mod bulk;
+mod continuity;
 mod credentials;
 mod flashing;
 mod network;
+mod online;
+mod other_tools;
 mod requests;
 mod rollback;
 mod rows;
@@ -35,6 +38,7 @@ use crate::update::{
 use crate::view::{Notification, Refusal};
 
 pub use network::{DOUBT, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
+pub use other_tools::queued_in_device_builder;
 pub use slots::HELD_LONG;
 pub use targets::KNOCK_PERIOD;
 pub use wakes::FAST;
@@ -144,6 +148,11 @@ pub enum Input {
         update: UpdateId,
         /// How.
         outcome: FlashOutcome,
+    },
+    /// Whether this computer has a network.
+    Network {
+        /// It has one.
+        connected: bool,
     },
     /// The application has started; what was going on when it ended isn't any more.
     Recover,
@@ -276,6 +285,8 @@ struct Heard {
     liveness: Liveness,
     /// Since when it can't be reached and has said nothing.
     doubted_since: Option<Timestamp>,
+    /// Its records ran out while there was no network.
+    expired: bool,
     /// The wakes that were seen, oldest first.
     wakes: Vec<Wake>,
     /// The present wake could not be stored: the next evidence begins it.
@@ -310,6 +321,10 @@ pub struct Dispatch {
     /// The names of the devices whose configurations use deep sleep, and what they say about it.
     sleepers: BTreeSet<String>,
     plans: BTreeMap<String, SleepPlan>,
+    /// Whether there is a network.
+    connected: bool,
+    /// When something happened last.
+    last_input_at: Timestamp,
     /// Since when wakes can't have been missed for want of listening.
     listening_since: Timestamp,
     /// When it was last looked whose wake is due.
@@ -356,6 +371,8 @@ impl Dispatch {
             slots: BTreeMap::new(),
             sleepers: BTreeSet::new(),
             plans: BTreeMap::new(),
+            connected: true,
+            last_input_at: now,
             listening_since: now,
             looked_at: now,
             decision: Decision::default(),
@@ -368,6 +385,7 @@ impl Dispatch {
     /// A user's request that can't be met; nothing has changed then.
     pub fn handle(&mut self, input: Input, now: Timestamp) -> Result<Decision, Problem> {
         self.decision = Decision::default();
+        self.follow_time(&input, now);
         match input {
             Input::Install(device) => self.install(&device, now)?,
             Input::Cancel(device) => self.cancel(&device, now)?,
@@ -397,6 +415,7 @@ impl Dispatch {
             }
             Input::AboutToComplete(update) => self.about_to_complete(update, now)?,
             Input::FlashEnded { update, outcome } => self.flash_ended(update, outcome, now),
+            Input::Network { connected } => self.network_changed(connected, now),
             Input::Recover => self.recover(now),
             Input::Tick => self.tick(now),
         }

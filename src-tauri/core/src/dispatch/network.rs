@@ -2,7 +2,6 @@
 
 use core::net::IpAddr;
 use core::time::Duration;
-use std::collections::BTreeSet;
 
 use crate::device::{DeviceId, DeviceMemory, Presence, Sighting, SightingKind, Source};
 use crate::error::Problem;
@@ -171,6 +170,10 @@ impl Dispatch {
     fn remember(&mut self, sighting: &Sighting, now: Timestamp) -> bool {
         self.touch(&sighting.name);
         let heard = self.heard.entry(sighting.name.clone()).or_default();
+        if sighting.kind == SightingKind::Gone && !self.connected {
+            heard.expired = true;
+            return false;
+        }
         if sighting.kind == SightingKind::Gone {
             // Records that run out do so long after the device went.
             let end = if is_fresh(sighting) { Some(now) } else { heard.memory.last_seen };
@@ -195,6 +198,7 @@ impl Dispatch {
         let woke = heard.liveness != Liveness::Alive;
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
+        heard.expired = false;
         let stale = heard
             .stored_last_seen
             .is_none_or(|stored| stored > now || now.since(stored) > LAST_SEEN_PRECISION);
@@ -298,6 +302,7 @@ impl Dispatch {
         let heard = self.heard.entry(name.to_owned()).or_default();
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
+        heard.expired = false;
         heard.memory.last_seen = Some(now);
     }
 
@@ -355,52 +360,16 @@ impl Dispatch {
     pub(super) fn unreachable(&mut self, id: UpdateId, now: Timestamp) {
         let Some(name) = self.updates.get(&id).map(|update| update.name.clone()) else { return };
         let Some(heard) = self.heard.get_mut(&name) else { return };
-        if heard.liveness == Liveness::Alive {
+        if heard.liveness == Liveness::Alive && self.connected {
             heard.doubted_since.get_or_insert(now);
-        }
-    }
-
-    /// The devices that are shown as Online, and where they were seen. A device that is being flashed, or whose
-    /// return is awaited, isn't among them: it has other things to do than to answer, and is looked after.
-    #[must_use]
-    pub fn online(&self) -> Vec<(&str, &[IpAddr])> {
-        let occupied: BTreeSet<&str> = self
-            .updates
-            .values()
-            .filter(|update| match &update.state {
-                UpdateState::Flashing { .. } | UpdateState::Confirming { .. } => true,
-                UpdateState::Queued
-                | UpdateState::Building { .. }
-                | UpdateState::Waiting { .. }
-                | UpdateState::Held { .. }
-                | UpdateState::Installed { .. }
-                | UpdateState::Failed { .. }
-                | UpdateState::Cancelled { .. }
-                | UpdateState::Superseded { .. } => false,
-            })
-            .map(|update| update.name.as_str())
-            .collect();
-        self.heard
-            .iter()
-            .filter(|(name, heard)| {
-                heard.liveness == Liveness::Alive && !occupied.contains(name.as_str())
-            })
-            .map(|(name, heard)| (name.as_str(), heard.memory.addresses.as_slice()))
-            .collect()
-    }
-
-    /// A device that was asked and tried to reach, in vain, is gone.
-    pub(super) fn silent(&mut self, name: &str) {
-        let Some(heard) = self.heard.get_mut(name) else { return };
-        if heard.liveness == Liveness::Alive {
-            heard.liveness = Liveness::Gone;
-            heard.doubted_since = None;
-            self.touch(name);
         }
     }
 
     /// A device that went without a goodbye is no longer shown as Online.
     pub(super) fn settle_doubts(&mut self, now: Timestamp) {
+        if !self.connected {
+            return;
+        }
         for heard in self.heard.values_mut() {
             // The clock was set back: the doubt begins now.
             heard.doubted_since = heard.doubted_since.map(|since| since.min(now));

@@ -34,11 +34,11 @@ impl Dispatch {
         self.alive(&name, now);
     }
 
-    /// Whether a connection to the device of this update is wanted now. A device that doesn't sleep is still
-    /// there later, and holding it would only keep it from its work.
+    /// Whether a connection to the device of this update is wanted now: nothing is paused, and there is a place for
+    /// it. A device that doesn't sleep is still there later, and holding it would only keep it from its work.
     pub(super) fn may_hold(&self, update: &Update) -> bool {
-        self.sleeps(&update.device, &update.name)
-            || self.count(StateKind::Flashing) < usize::from(self.settings.max_flashes)
+        let free = self.count(StateKind::Flashing) < usize::from(self.settings.max_flashes);
+        !self.settings.paused && (free || self.sleeps(&update.device, &update.name))
     }
 
     /// Lets the most urgent devices that are held have their images, as far as the limit allows.

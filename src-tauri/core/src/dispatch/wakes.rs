@@ -62,7 +62,10 @@ impl Dispatch {
         let ended = heard.wakes.last().and_then(|wake| Some(wake.at + wake.awake?));
         let begins = match heard.liveness {
             _ if heard.wake_lost => true,
-            Liveness::Gone => ended.is_none_or(|ended| at.since(ended) >= BLINK),
+            Liveness::Gone => {
+                // The clock may have been set back since.
+                ended.is_none_or(|ended| ended > at || at.since(ended) >= BLINK)
+            }
             // Nobody knows how long one that doesn't sleep has been there.
             Liveness::Alive | Liveness::Unheard => sleeps && slept,
         };
@@ -180,7 +183,7 @@ impl Dispatch {
     /// Whether nothing that an update waits for has come, though it should have.
     pub(super) fn is_overdue(&self, name: &str, now: Timestamp) -> bool {
         let away = self.heard.get(name).is_some_and(|heard| heard.liveness != Liveness::Alive);
-        away && self.schedule(name).missed(now, self.listening_since) > 0
+        away && self.connected && self.schedule(name).missed(now, self.listening_since) > 0
     }
 
     pub(super) fn wake_view(

@@ -178,7 +178,7 @@ impl Session {
             }
         }
         self.seal_more();
-        self.fault.clone().map_or(Ok(()), Err)
+        self.failure().map_or(Ok(()), Err)
     }
 
     /// The next thing that the application should know.

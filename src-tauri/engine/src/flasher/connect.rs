@@ -58,11 +58,9 @@ fn alternating(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 }
 
 async fn race(addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectError> {
-    let mut rest = addresses.into_iter();
     let mut attempts = JoinSet::new();
     let mut last = ConnectError::NoAddress;
-    loop {
-        let Some(address) = rest.next() else { break };
+    for address in addresses {
         attempts.spawn(open(address));
         let next = Instant::now() + STAGGER;
         tokio::select! {

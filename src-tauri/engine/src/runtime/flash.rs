@@ -17,14 +17,17 @@ use wakeflash_core::gate::{
 };
 use wakeflash_core::ota::{self, FailureClass, PreparedImage, Step};
 use wakeflash_core::update::{
-    Delivery, PasswordChoice, SourceChange, SourceTracking, Update, UpdateId, UpdateState,
+    Delivery, OtaMethod, PasswordChoice, SourceChange, SourceTracking, Update, UpdateId,
+    UpdateState,
 };
 use wakeflash_core::view::Progress;
 
 use super::Runtime;
+use super::flash_web::Uploader;
 use super::images::load_image;
 use super::keys::{KeyElsewhere, proof_of_key};
-use super::work::{Report, compare_sources};
+use super::restart;
+use super::work::{Report, build_marker, compare_sources};
 use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
 use crate::gate::{self, Limits};
@@ -37,11 +40,12 @@ const PROGRESS_PERIOD: Duration = Duration::from_millis(200);
 const TURN_PATIENCE: Duration = Duration::from_secs(95);
 
 /// Why a device was let go again.
-const TOO_MANY: &str = "too many other devices were taking their updates at the same time";
+pub(super) const TOO_MANY: &str =
+    "too many other devices were taking their updates at the same time";
 
 /// What the gate has found.
 #[derive(Clone, Copy)]
-enum Pass {
+pub(super) enum Pass {
     /// It is the device, and it needs the image.
     Open,
     /// It is the device, and it runs the image's firmware.
@@ -49,20 +53,21 @@ enum Pass {
 }
 
 /// Everything a flash needs to know; it has no other access to the state.
-struct Job {
-    update: UpdateId,
-    device: DeviceId,
-    delivery: Delivery,
+pub(super) struct Job {
+    pub(super) update: UpdateId,
+    pub(super) device: DeviceId,
+    pub(super) delivery: Delivery,
     credentials: Credentials,
     key_elsewhere: KeyElsewhere,
-    peer: IpAddr,
-    expectation: Expectation,
+    pub(super) peer: IpAddr,
+    pub(super) expectation: Expectation,
     /// How long the device is usually awake.
     window: Option<Duration>,
-    config_dir: Option<PathBuf>,
+    pub(super) config_dir: Option<PathBuf>,
     image: Option<Arc<PreparedImage>>,
-    artifacts: Artifacts,
-    hearing: Hearing,
+    pub(super) artifacts: Artifacts,
+    pub(super) uploader: Uploader,
+    pub(super) hearing: Hearing,
     reports: mpsc::Sender<Report>,
 }
 
@@ -90,12 +95,8 @@ impl Runtime {
         };
         let cancel = self.cancel.child_token();
         self.work.flashes.insert(id, cancel.clone());
-        // A defect, not a failure of the device: what has become of the image, the device has to say.
-        let outcome = FlashOutcome::Failed {
-            class: FailureClass::OutcomeUnknown,
-            problem: Problem::new("engine.defect", "The transfer ended by a defect of Wakeflash."),
-        };
-        self.spawn_guarded(Report::FlashEnded { update: id, outcome }, async move {
+        let fault = Report::FlashEnded { update: id, outcome: defect() };
+        self.spawn_guarded(fault, async move {
             let outcome = job.run(stream, cancel).await?;
             Some(Report::FlashEnded { update: id, outcome })
         });
@@ -103,10 +104,11 @@ impl Runtime {
 
     /// `None`: the update isn't flashed any more.
     fn flash_job(
-        &self,
+        &mut self,
         id: UpdateId,
         password: PasswordChoice,
     ) -> Option<Result<Job, FlashOutcome>> {
+        let uploader = self.uploader(id)?;
         let update = self.dispatch.update(id)?;
         let UpdateState::Flashing { delivery, peer, .. } = &update.state else { return None };
         let credentials = match self.dispatch.credentials(update, delivery, password) {
@@ -135,9 +137,19 @@ impl Runtime {
                 .filter(|ready| ready.name == delivery.build.image)
                 .map(|ready| Arc::clone(&ready.image)),
             artifacts: self.artifacts.clone(),
+            uploader,
             hearing: self.watch.hearing().clone(),
             reports: self.reports.clone(),
         }))
+    }
+
+    fn uploader(&mut self, id: UpdateId) -> Option<Uploader> {
+        let device = self.dispatch.update(id)?.device.clone();
+        Some(Uploader {
+            esphome: self.surroundings.esphome.clone(),
+            marker: build_marker(&self.options.state_dir),
+            folder: self.work.build_folder(device),
+        })
     }
 
     fn expectation(&self, update: &Update, delivery: &Delivery) -> Expectation {
@@ -160,15 +172,24 @@ impl Runtime {
 impl Job {
     /// Flashes; `None` when it was cancelled, since whoever did that has settled the state.
     async fn run(self, stream: TcpStream, cancel: CancellationToken) -> Option<FlashOutcome> {
+        match self.delivery.build.ota.method {
+            OtaMethod::Native => self.run_native(stream, cancel).await,
+            OtaMethod::WebServer => {
+                // ESPHome opens its own.
+                drop(stream);
+                self.run_upload(cancel).await
+            }
+        }
+    }
+
+    async fn run_native(
+        self,
+        stream: TcpStream,
+        cancel: CancellationToken,
+    ) -> Option<FlashOutcome> {
         let image = match self.ready_image().await {
             Ok(image) => image,
-            Err(error) => {
-                let class = match &error {
-                    LoadError::Lost(_) => FailureClass::Permanent,
-                    LoadError::Unreadable(_) => FailureClass::RetryNow,
-                };
-                return Some(FlashOutcome::Failed { class, problem: error.into_problem() });
-            }
+            Err(error) => return Some(lost_image(error)),
         };
         let request = FlashRequest {
             image,
@@ -203,8 +224,11 @@ impl Job {
             progress,
         };
         let shown = shown.clone();
-        let flash = flasher::flash(stream, request, hooks, cancel);
-        let error = match self.while_showing(flash, shown.clone()).await {
+        let restarted = cancel.child_token();
+        let flash = flasher::flash(stream, request, hooks, restarted.clone());
+        let flash = self.until_restart(flash, shown.clone(), &restarted);
+        let shown_progress = |now: &ota::Progress| Some(shown_progress(now));
+        let error = match self.while_showing(flash, shown.clone(), shown_progress).await {
             Ok(report) => {
                 tracing::info!("update {} of {}: {report:?}", self.update, self.device);
                 return Some(FlashOutcome::Acknowledged);
@@ -221,6 +245,9 @@ impl Job {
         match word {
             Err(refused) => Some(refused),
             Ok(Pass::AlreadyRunning) => Some(FlashOutcome::AlreadyRunning),
+            Ok(Pass::Open) if restarted.is_cancelled() && !cancel.is_cancelled() => {
+                Some(restart::outcome(&error))
+            }
             Ok(Pass::Open) => failed(&error),
         }
     }
@@ -235,7 +262,10 @@ impl Job {
     /// Whether this device gets this image: the sources are still those of the build, it is the right
     /// device, and it doesn't run the build already. Otherwise, what comes of the flash.
     /// `session` is what the connection itself proves, once that is known.
-    async fn gate(&self, session: impl Future<Output = Session>) -> Result<Pass, FlashOutcome> {
+    pub(super) async fn gate(
+        &self,
+        session: impl Future<Output = Session>,
+    ) -> Result<Pass, FlashOutcome> {
         let (lately, heard) = self.hearing.listen(self.peer);
         let evidence =
             Evidence { heard: lately, ..Evidence::about(self.peer, Session::ProvesNothing) };
@@ -275,12 +305,17 @@ impl Job {
         if shown.wait_for(|progress| progress.step >= Step::Gate).await.is_err() {
             return false;
         }
+        self.turn_within(TURN_PATIENCE).await
+    }
+
+    /// Waits for the turn of the image; the gate has opened. Returns whether it came in time.
+    pub(super) async fn turn_within(&self, patience: Duration) -> bool {
         let (grant, granted) = oneshot::channel();
         let report = Report::Captured { update: self.update, grant };
         if self.reports.send(report).await.is_err() {
             return false;
         }
-        let mut granted = std::pin::pin!(tokio::time::timeout(TURN_PATIENCE, granted));
+        let mut granted = std::pin::pin!(tokio::time::timeout(patience, granted));
         tokio::select! {
             biased;
             turn = &mut granted => return matches!(turn, Ok(Ok(()))),
@@ -315,7 +350,7 @@ impl Job {
         }
     }
 
-    async fn record_completion(&self, encrypted: bool) -> Result<(), Problem> {
+    pub(super) async fn record_completion(&self, encrypted: bool) -> Result<(), Problem> {
         let ended = || Problem::new("engine.ended", "Wakeflash is shutting down.");
         let (reply, recorded) = oneshot::channel();
         let report = Report::AboutToComplete { update: self.update, encrypted, reply };
@@ -323,10 +358,11 @@ impl Job {
         recorded.await.map_err(|_| ended())?
     }
 
-    async fn while_showing<T>(
+    pub(super) async fn while_showing<T, P>(
         &self,
         flash: impl Future<Output = T>,
-        mut shown: watch::Receiver<ota::Progress>,
+        mut shown: watch::Receiver<P>,
+        show: impl Fn(&P) -> Option<Progress>,
     ) -> T {
         let mut period = tokio::time::interval(PROGRESS_PERIOD);
         let mut flash = std::pin::pin!(flash);
@@ -334,8 +370,9 @@ impl Job {
             tokio::select! {
                 result = &mut flash => return result,
                 _ = period.tick() => {
-                    if shown.has_changed().unwrap_or(false) {
-                        let progress = shown_progress(&shown.borrow_and_update());
+                    if shown.has_changed().unwrap_or(false)
+                        && let Some(progress) = show(&shown.borrow_and_update())
+                    {
                         // A full channel means that the loop has more important things to do.
                         let _ = self.reports.try_send(Report::FlashWent { update: self.update, progress });
                     }
@@ -343,6 +380,15 @@ impl Job {
             }
         }
     }
+}
+
+/// What comes of a flash whose image can't be had.
+pub(super) fn lost_image(error: LoadError) -> FlashOutcome {
+    let class = match &error {
+        LoadError::Lost(_) => FailureClass::Permanent,
+        LoadError::Unreadable(_) => FailureClass::RetryNow,
+    };
+    FlashOutcome::Failed { class, problem: error.into_problem() }
 }
 
 fn shown_progress(progress: &ota::Progress) -> Progress {
@@ -362,6 +408,15 @@ fn shown_progress(progress: &ota::Progress) -> Progress {
         Step::Commit => "Finishing",
     };
     Progress { percent, step: step.to_owned() }
+}
+
+/// What came of a flash that panicked. It is no failure of the device: what has become of the image, the device
+/// has to say.
+pub(super) fn defect() -> FlashOutcome {
+    FlashOutcome::Failed {
+        class: FailureClass::OutcomeUnknown,
+        problem: Problem::new("engine.defect", "The transfer ended by a defect of Wakeflash."),
+    }
 }
 
 /// Whether the error is something that the peer said, before it was known who it is.

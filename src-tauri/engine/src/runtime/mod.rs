@@ -2,14 +2,20 @@
 //! only then lets it be done. Everything that takes time runs in tasks that the loop owns and that report
 //! back over one bounded channel.
 
+mod assembly;
 mod flash;
+mod flash_web;
 mod images;
 mod keys;
+mod other_tools;
 mod overrides;
 mod publish;
 mod requests;
+mod restart;
 mod sources;
 mod surroundings;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,7 +25,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use tokio::net::TcpStream;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -31,9 +37,9 @@ use wakeflash_core::update::{UpdateId, UpdateState};
 use wakeflash_core::view::Refusal;
 
 use crate::artifacts::Artifacts;
-use crate::handle::{Handle, Request, Shell};
+use crate::handle::{Handle, Shell};
 use crate::store::{Commit, OpenError, Store};
-use crate::watch::{Feeds, OnlineDevice, Target, Unreachable, Watch, WatchEvent};
+use crate::watch::{OnlineDevice, Target, Unreachable, Watch, WatchEvent};
 use overrides::Overrides;
 use publish::Publisher;
 use work::Report;
@@ -41,11 +47,11 @@ use work::Report;
 /// How often a commit is tried again that could not be made.
 const COMMIT_AGAIN: Duration = Duration::from_secs(2);
 
-/// How many events a client may be behind before it loses some and has to ask for a snapshot.
-const EVENTS_KEPT: usize = 1_024;
-
 /// How long the tasks have to end when the engine is ended.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+
+/// The code of the problem that there is no network at all; others leave it usable.
+const NO_NETWORK: &str = "network.none";
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -119,51 +125,13 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     })
     .await
     .context("opening the store")??;
-    let artifacts = Artifacts::new(&options.state_dir);
     let log_dir = options.state_dir.join("logs");
     crate::store::private_dir(&log_dir)?;
     work::end_leftover_builds(&options.state_dir).await;
-
-    let mut settings = loaded.settings;
-    let overrides = Overrides::apply(&options, &mut settings);
-    let (requests, request_queue) = mpsc::channel(64);
-    let (events, _) = broadcast::channel(EVENTS_KEPT);
-    let cancel = CancellationToken::new();
-    let publisher = Publisher::new(events.clone(), settings.clone());
-    let dispatch = {
-        let (updates, memories, wakes) = (loaded.updates, loaded.memories, loaded.wakes);
-        Dispatch::new(settings, updates, memories, wakes, loaded.next_id, now())
-    };
-    let (targets, target_list) = watch::channel(Vec::new());
-    let (watch_events, watched) = mpsc::channel(256);
-    let (online, online_list) = watch::channel(Vec::new());
-    let (watching, is_watching) = watch::channel(false);
-    let feeds = Feeds { targets: target_list, online: online_list, watching: is_watching };
-    let watch = Watch::start(feeds, watch_events, &cancel.child_token());
-    let (reports, report_queue) = mpsc::channel(256);
-    let runtime = Runtime {
-        dispatch,
-        publisher,
-        store,
-        artifacts,
-        options,
-        overrides,
-        shell,
-        watch,
-        targets,
-        online,
-        watching,
-        tasks: JoinSet::new(),
-        reports,
-        cancel: cancel.clone(),
-        work: work::Work::default(),
-        connections: BTreeMap::new(),
-        pending: VecDeque::new(),
-        commit_due: None,
-        surroundings: surroundings::Surroundings::default(),
-    };
-    let task = tokio::spawn(runtime.run(request_queue, watched, report_queue));
-    Ok(Engine { handle: Handle::new(requests, events), log_dir, cancel, task })
+    let (runtime, queues, handle) = assembly::assemble(options, shell, store, loaded);
+    let cancel = runtime.cancel.clone();
+    let task = tokio::spawn(runtime.run(queues));
+    Ok(Engine { handle, log_dir, cancel, task })
 }
 
 /// What a request came to.
@@ -203,18 +171,17 @@ struct Runtime {
     /// would begin anew.
     commit_due: Option<Instant>,
     surroundings: surroundings::Surroundings,
+    other_tools: other_tools::OtherTools,
 }
 
 impl Runtime {
-    async fn run(
-        mut self,
-        mut requests: mpsc::Receiver<Request>,
-        mut watched: mpsc::Receiver<WatchEvent>,
-        mut reports: mpsc::Receiver<Report>,
-    ) {
+    async fn run(mut self, queues: assembly::Queues) {
+        let assembly::Queues { mut requests, mut watched, mut reports } = queues;
         self.recover().await;
         self.follow_config_dir();
         self.find_esphome();
+        let mut look = tokio::time::interval(other_tools::LOOK_PERIOD);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let deadline = self.next_deadline();
             tokio::select! {
@@ -230,6 +197,7 @@ impl Runtime {
                     }
                 }
                 () = tokio::time::sleep(deadline) => self.tick().await,
+                _ = look.tick() => self.look_for_other_tools(),
             }
             if self.work.garbage {
                 self.collect_garbage().await;
@@ -396,6 +364,7 @@ impl Runtime {
             }
         }
         self.publisher.refresh(&self.dispatch, touched, now);
+        self.show_other_tools();
         let targets = self.dispatch.targets(now);
         self.targets.send_if_modified(|list| {
             let different = *list != targets;
@@ -468,6 +437,8 @@ impl Runtime {
                 Unreachable::Refused | Unreachable::NameUnknown | Unreachable::Local => {}
             },
             WatchEvent::Network(problem) => {
+                let connected = problem.as_ref().is_none_or(|problem| problem.code != NO_NETWORK);
+                self.happened(Input::Network { connected }).await;
                 self.publisher.change_status(|status| status.network = problem);
             }
         }
@@ -507,6 +478,7 @@ const fn keeps(input: &Input) -> bool {
         | Input::Recover => true,
         Input::Sighted(_)
         | Input::Tick
+        | Input::Network { .. }
         | Input::Connected { .. }
         // The flash gives up waiting by itself, and is tried again.
         | Input::Captured { .. }

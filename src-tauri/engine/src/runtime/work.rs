@@ -34,6 +34,8 @@ pub(super) enum Report {
     Configs(u32, ConfigsEvent),
     /// What one search for ESPHome found.
     Located(u32, EsphomeStatus),
+    /// The devices that another tool is about to update.
+    OtherTools(BTreeSet<DeviceId>),
     InstallWent(String),
     InstallEnded(EsphomeStatus),
     SourcesChecked {
@@ -114,6 +116,11 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// Held by whoever lets ESPHome write into a device's build folder.
+    pub(super) fn build_folder(&mut self, device: DeviceId) -> Arc<Mutex<()>> {
+        Arc::clone(self.building.entry(device).or_default())
+    }
+
     pub(super) fn stop_build(&mut self, update: UpdateId) {
         if let Some(token) = self.builds.remove(&update) {
             token.cancel();
@@ -146,7 +153,7 @@ pub(super) async fn end_leftover_builds(state_dir: &Path) {
     }
 }
 
-fn build_marker(state_dir: &Path) -> String {
+pub(super) fn build_marker(state_dir: &Path) -> String {
     state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned()).to_string_lossy().into_owned()
 }
 
@@ -168,25 +175,14 @@ impl Runtime {
         fault: Report,
         work: impl Future<Output = Option<Report>> + Send + 'static,
     ) {
-        self.spawn(async move {
-            // Dropped before its end, it takes the work with it.
-            let mut alone = JoinSet::new();
-            alone.spawn(work);
-            match alone.join_next().await {
-                Some(Ok(report)) => report,
-                Some(Err(error)) => {
-                    tracing::error!("a task ended badly: {error}");
-                    error.is_panic().then_some(fault)
-                }
-                None => None,
-            }
-        });
+        self.spawn(guarded(fault, work));
     }
 
     pub(super) async fn take_report(&mut self, report: Report) {
         match report {
             Report::Configs(generation, event) => self.take_configs_event(generation, event).await,
             Report::Located(search, status) => self.esphome_located(search, status).await,
+            Report::OtherTools(queued) => self.other_tools_found(queued),
             Report::InstallWent(step) => self.esphome_install_went(step),
             Report::InstallEnded(status) => self.esphome_installed(status).await,
             Report::SourcesChecked { update, image, dir, changes } => {
@@ -245,6 +241,7 @@ impl Runtime {
             }
             Report::Configs(..)
             | Report::Located(..)
+            | Report::OtherTools(_)
             | Report::InstallWent(_)
             | Report::InstallEnded(_)
             | Report::SourcesChecked { .. }
@@ -274,7 +271,7 @@ impl Runtime {
         };
         let token = self.cancel.child_token();
         self.work.builds.insert(update, token.clone());
-        let folder = Arc::clone(self.work.building.entry(device.clone()).or_default());
+        let folder = self.work.build_folder(device.clone());
         let request = BuildRequest {
             esphome,
             config_dir: dir,
@@ -366,6 +363,24 @@ impl Runtime {
     }
 }
 
+/// Does the work; when it panics, `fault` is the answer.
+async fn guarded(
+    fault: Report,
+    work: impl Future<Output = Option<Report>> + Send + 'static,
+) -> Option<Report> {
+    // Dropped before its end, it takes the work with it.
+    let mut alone = JoinSet::new();
+    alone.spawn(work);
+    match alone.join_next().await {
+        Some(Ok(report)) => report,
+        Some(Err(error)) => {
+            tracing::error!("a task ended badly: {error}");
+            error.is_panic().then_some(fault)
+        }
+        None => None,
+    }
+}
+
 /// Builds when the folder is free, and passes on what is said meanwhile.
 async fn run_build(
     request: BuildRequest,
@@ -390,4 +405,25 @@ async fn run_build(
         }
     };
     tokio::join!(build, forward).0
+}
+
+#[cfg(test)]
+mod tests {
+    use wakeflash_core::ota::FailureClass;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_flash_is_reported_and_leaves_its_outcome_open() {
+        let update = UpdateId(7);
+        let fault = || Report::FlashEnded { update, outcome: super::super::flash::defect() };
+        let report = guarded(fault(), async { panic!("a defect") }).await;
+        let Some(Report::FlashEnded { update: UpdateId(7), outcome }) = report else {
+            panic!("{report:?}");
+        };
+        let FlashOutcome::Failed { class, problem } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(class, FailureClass::OutcomeUnknown);
+        assert_eq!(problem.code, "engine.defect");
+        assert!(guarded(fault(), async { None }).await.is_none());
+    }
 }

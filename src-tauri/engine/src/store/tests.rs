@@ -152,8 +152,8 @@ async fn the_newest_wakes_of_each_device_are_kept() {
     let wake = |number: u32| Wake {
         number,
         at: Timestamp::from_millis(1_000 * i64::from(number)),
-        awake: (number % 2 == 0).then_some(Duration::from_millis(1_500)),
-        flashed: number % 3 == 0,
+        awake: number.is_multiple_of(2).then_some(Duration::from_millis(1_500)),
+        flashed: number.is_multiple_of(3),
     };
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();

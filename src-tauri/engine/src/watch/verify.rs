@@ -199,6 +199,9 @@ impl Verifier {
         let Some((_, check)) = self.devices.get_mut(&name) else { return };
         let now = Instant::now();
         check.under_way = false;
+        let spoke = self.hearing.last_heard(&name).is_some_and(|heard| heard > check.proven);
+        // It said something by itself while it was asked.
+        let found = if spoke && matches!(found, Found::Silent) { Found::Lives } else { found };
         match found {
             Found::Answered(_) | Found::Lives => {
                 *check =
@@ -266,3 +269,7 @@ async fn is_alive(at: SocketAddr) -> bool {
         Err(_silence) => false,
     }
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

@@ -200,6 +200,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Silent { .. }
             | Input::ImageLost { .. }
             | Input::Captured { .. }
+            | Input::Network { .. }
             | Input::HandshakeEnded { .. }
             | Input::AboutToComplete(_)
             | Input::FlashEnded { .. }

@@ -14,8 +14,8 @@ use crate::ota::FailureClass;
 use crate::settings::{ChangedSources, Settings};
 use crate::time::Timestamp;
 use crate::update::{
-    Build, Encryption, OtaParameters, Secret, Sha256, SourceChange, SourceChangeKind, StateKind,
-    Update, UpdateId, UpdateState,
+    Build, Encryption, OtaMethod, OtaParameters, Secret, Sha256, SourceChange, SourceChangeKind,
+    StateKind, Update, UpdateId, UpdateState,
 };
 use crate::view::{DeviceView, NotificationKind};
 
@@ -78,6 +78,7 @@ pub(super) fn build(name: &str) -> Build {
         name: name.into(),
         sources: Vec::new(),
         ota: OtaParameters {
+            method: OtaMethod::Native,
             port: 3232,
             password: Some(Secret("new".into())),
             encryption: Encryption::None,

@@ -1,5 +1,6 @@
 //! Tests of the queue. [`lab`] has the words that the stories are told in.
 
+mod breaks;
 mod builds;
 mod bulk;
 mod confirming;

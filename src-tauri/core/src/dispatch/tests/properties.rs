@@ -171,6 +171,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => id().prop_map(|update| Input::Captured { update }),
         1 => id().prop_map(Input::AboutToComplete),
         1 => (id(), outcome()).prop_map(|(update, outcome)| Input::FlashEnded { update, outcome }),
+        1 => any::<bool>().prop_map(|connected| Input::Network { connected }),
         5 => Just(Input::Tick),
     ]
 }

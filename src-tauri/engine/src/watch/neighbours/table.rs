@@ -220,3 +220,50 @@ async fn follow(
 ) -> std::io::Result<()> {
     std::future::pending().await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::timeout;
+    use wakeflash_core::knock::{Purpose, TargetAddress};
+    use wakeflash_core::update::UpdateId;
+
+    const LINK: MacAddress = MacAddress([2, 0, 0, 0, 0, 7]);
+
+    fn entry(last: u8, link: Option<MacAddress>) -> Entry {
+        Entry { address: IpAddr::from([10, 0, 0, last]), link }
+    }
+
+    #[test]
+    fn only_a_new_link_address_is_news() {
+        let neighbours = Neighbours::new();
+        assert!(neighbours.take(entry(1, Some(LINK))));
+        assert!(!neighbours.take(entry(1, Some(LINK))), "its state has changed, no more");
+        assert!(neighbours.take(entry(1, Some(MacAddress([4; 6])))));
+        assert!(!neighbours.take(entry(1, None)));
+        assert!(neighbours.take(entry(1, Some(LINK))), "it answers again");
+        assert_eq!(neighbours.all(), [(IpAddr::from([10, 0, 0, 1]), LINK)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_known_link_address_is_evidence_wherever_it_is() {
+        let target = Target {
+            update: UpdateId(1),
+            name: "Sleepy".into(),
+            other_name: None,
+            link_addresses: vec![LINK],
+            addresses: vec![TargetAddress::Name("sleepy.local".into())],
+            avoid: Vec::new(),
+            port: 3232,
+            purpose: Purpose::Capture,
+            period: Duration::from_secs(2),
+        };
+        let (nudger, interest) = (Nudger::default(), Interest::of(&[target]));
+        let at = IpAddr::from([10, 0, 0, 9]);
+        tell(&nudger, &interest, "fe80::7".parse().unwrap(), LINK);
+        tell(&nudger, &interest, at, MacAddress([4; 6]));
+        assert!(timeout(Duration::from_secs(1), nudger.take()).await.is_err());
+        tell(&nudger, &interest, at, LINK);
+        assert_eq!(nudger.take().await["sleepy"], [at].into());
+    }
+}

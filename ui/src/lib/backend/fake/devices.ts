@@ -94,9 +94,9 @@ export function progress(percent: number | null, step: string): Progress {
 }
 
 const lost = {
-  code: 'ota.connection_lost',
-  message: 'The connection ended after 38 % of the image.',
-  help: 'Nothing to do: the next attempt starts at its next wake.',
+  code: 'ota.closed',
+  message: 'The connection to the device was lost after 38 % of the image.',
+  help: 'It will be tried again as soon as the device answers.',
 };
 
 /** Every state of an update, a broken file and what was only discovered. */
@@ -146,7 +146,7 @@ export function everyState(): DeviceView[] {
         { kind: 'waiting', since: ago(20 * MINUTE) },
         {
           warning: {
-            code: 'ota.password_changed',
+            code: 'ota.credentials_changed',
             message:
               'The OTA password in its YAML is not the one that the device was flashed with.',
             help: 'Put the old password back for this update, or flash it once by cable.',
@@ -227,7 +227,7 @@ export function everyState(): DeviceView[] {
           at: ago(3 * HOUR),
           rolledBack: false,
           problem: {
-            code: 'ota.wrong_password',
+            code: 'ota.auth_invalid',
             message: 'The device refused the OTA password.',
             help: 'Put the password that the device was last flashed with into its YAML, or flash it once by cable.',
           },
@@ -266,8 +266,8 @@ export function everyState(): DeviceView[] {
       ...unheard,
       platform: null,
       problem: {
-        code: 'config.yaml',
-        message: 'Line 14: mapping values are not allowed here.',
+        code: 'config.syntax',
+        message: 'Line 14, column 9: mapping values are not allowed here.',
         help: 'Open the file and correct it; the list follows by itself.',
       },
     }),

@@ -133,7 +133,7 @@ export class FakeBackend implements Backend {
     if (refusal) return refusal;
     this.#newLife(id);
     const mayHaveArrived = this.#devices.get(id)?.update?.state.kind === 'confirming';
-    this.#move(id, { kind: 'cancelled', at: Date.now(), mayHaveArrived }, 'You cancelled it.');
+    this.#move(id, { kind: 'cancelled', at: Date.now(), mayHaveArrived }, 'Cancelled.');
     return ok(null);
   };
 
@@ -362,7 +362,7 @@ export class FakeBackend implements Backend {
     this.#past.set(id, { timeline: [], lines: [] });
     if (device.update) this.#earlier.get(id)?.push(recordOf(device.update));
     this.#put({ ...device, update: fresh });
-    this.#pastOf(id).timeline.push({ at: Date.now(), state: 'queued', text: 'You asked for it.' });
+    this.#pastOf(id).timeline.push({ at: Date.now(), state: 'queued', text: 'Install requested.' });
     void this.#build(id, this.#newLife(id));
     return ok(fresh.id);
   }
@@ -370,7 +370,7 @@ export class FakeBackend implements Backend {
   async #build(id: DeviceId, life: number): Promise<void> {
     await sleep(4 * STEP_MS);
     if (!this.#alive(id, life)) return;
-    this.#move(id, { kind: 'building', since: Date.now() }, 'ESPHome started to compile.');
+    this.#move(id, { kind: 'building', since: Date.now() }, 'ESPHome builds the firmware.');
     const output = buildOutput(this.#devices.get(id)?.name ?? 'device');
     for (const [n, line] of output.entries()) {
       await sleep(STEP_MS);
@@ -388,14 +388,19 @@ export class FakeBackend implements Backend {
   async #deliver(id: DeviceId, life: number): Promise<void> {
     if (!this.#alive(id, life)) return;
     const built = { wantedHash: '8d1f02ac', wantedVersion: '2026.10.0' };
-    this.#move(id, { kind: 'waiting', since: Date.now() }, 'Built; waits for the device.', built);
+    this.#move(
+      id,
+      { kind: 'waiting', since: Date.now() },
+      'Built: 858 KiB. Waiting for the device.',
+      built,
+    );
     await sleep(30 * STEP_MS);
     const device = this.#devices.get(id);
     if (!this.#alive(id, life) || !device) return;
     const address = device.addresses[0] ?? '192.168.7.99';
     this.#devices.set(id, { ...device, presence: 'online', lastSeen: Date.now() });
     const since = Date.now();
-    this.#move(id, { kind: 'flashing', since, address }, `Connected to ${address}.`, {
+    this.#move(id, { kind: 'flashing', since, address }, `Connected to ${address} (attempt 1).`, {
       attempts: 1,
     });
     for (let percent = 4; percent <= 100; percent += 4) {
@@ -404,14 +409,14 @@ export class FakeBackend implements Backend {
       this.#progress(id, percent, 'Sending the image');
     }
     const sent = { kind: 'confirming', since: Date.now(), acknowledged: true } as const;
-    this.#move(id, sent, 'The device acknowledged the whole image.');
+    this.#move(id, sent, 'The device took the new firmware; waiting for it to come back.');
     await sleep(15 * STEP_MS);
     const back = this.#devices.get(id);
     if (!this.#alive(id, life) || !back) return;
     const runs = { deployedVersion: '2026.10.0', deployedHash: '8d1f02ac' };
     this.#devices.set(id, { ...back, ...runs, modified: false, updateAvailable: false });
     const done = { kind: 'installed', at: Date.now(), how: 'confirmed', watched: true } as const;
-    this.#move(id, done, 'The device announced the new firmware.');
+    this.#move(id, done, 'Installed: the device announced the new firmware.');
   }
 
   async #installEsphome(): Promise<void> {

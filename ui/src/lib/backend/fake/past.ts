@@ -23,13 +23,13 @@ export function pastOf(device: DeviceView): Past {
   if (!update) return { timeline: [], lines: [] };
   const lines = buildOutput(device.name);
   const words: [StateKind, string][] = [
-    ['queued', 'You asked for it.'],
-    ['building', 'ESPHome started to compile.'],
-    ['waiting', 'Built: 858 KiB, config hash 8d1f02ac.'],
-    ['flashing', 'The device woke: connected to 192.168.7.42.'],
-    ['waiting', 'The connection ended after 38 % of the image.'],
-    ['flashing', 'The device woke: connected to 192.168.7.42.'],
-    ['confirming', 'The device acknowledged the whole image.'],
+    ['queued', 'Install requested.'],
+    ['building', 'ESPHome builds the firmware.'],
+    ['waiting', 'Built: 858 KiB. Waiting for the device.'],
+    ['flashing', 'Connected to 192.168.7.42 (attempt 1).'],
+    ['waiting', 'The connection to the device was lost after 38 % of the image.'],
+    ['flashing', 'Connected to 192.168.7.42 (attempt 2).'],
+    ['confirming', 'The device took the new firmware; waiting for it to come back.'],
   ];
   const { timeline, seen } = until(update, words);
   const log = seen < 2 ? [] : update.state.kind === 'building' ? lines.slice(0, 18) : lines;
@@ -69,10 +69,10 @@ function until(update: UpdateView, words: [StateKind, string][]) {
     .slice(0, seen)
     .map(([state, text], n) => ({ at: Math.round(update.requestedAt + n * gap), state, text }));
   const last: Partial<Record<StateKind, string>> = {
-    held: 'Held: its sources changed.',
-    installed: 'The device announced the new firmware.',
+    held: 'Held: rain-gauge.yaml changed since the build.',
+    installed: 'Installed: the device announced the new firmware.',
     failed: state.kind === 'failed' ? state.problem.message : '',
-    cancelled: 'You cancelled it.',
+    cancelled: 'Cancelled.',
   };
   const text = last[state.kind];
   if (text) timeline.push({ at: Date.now() - 60_000, state: state.kind, text });

@@ -125,9 +125,10 @@ export const stories: Record<string, () => Story> = {
       paused: false,
       otherTools: [
         {
-          code: 'other_tool.queued',
-          message: 'Device Builder has an update of its own queued for garden-soil-sensor.yaml.',
-          help: 'Clear it there, or both will flash the device.',
+          code: 'other_tools.device_builder',
+          message:
+            'ESPHome Device Builder has an update of its own queued for garden-soil-sensor.yaml.',
+          help: 'Both would flash it at its next wake. Cancel one of the two.',
         },
       ],
       configDir: {

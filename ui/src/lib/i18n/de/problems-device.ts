@@ -364,4 +364,51 @@ export const device = {
     help: 'Firmware vor ESPHome 2026.8 fällt zurück, wenn das Gerät einschläft, bevor die neue eine Minute gelaufen ist. Halte es danach eine Minute wach.',
     varies: true,
   },
+  'flash.restarted': {
+    says: 'Wakeflash wurde während der Übertragung beendet.',
+    varies: true,
+  },
+  'web_server.auth': {
+    says: 'Der Webserver des Geräts hat Benutzernamen oder Passwort abgelehnt.',
+    help: 'ESPHome nimmt die unter `web_server: auth:`; das Gerät will die der Firmware, die jetzt darauf läuft. `type: digest` kann ESPHome nicht.',
+  },
+  'web_server.cut': {
+    says: 'Die Übertragung über den Webserver ist abgerissen.',
+    help: `Das Gerät behält seine alte Firmware. ${soon}`,
+    varies: true,
+  },
+  'web_server.http': {
+    says: 'Der Webserver des Geräts hat das Update abgelehnt.',
+    help: 'Die Firmware auf dem Gerät muss selbst `ota: platform: web_server` haben.',
+    varies: true,
+  },
+  'web_server.not_begun': {
+    says: 'ESPHome hat die Übertragung nicht begonnen.',
+    help: `${nothingSent} Prüfe die Konfiguration mit \`esphome config\`, und ob dieses ESPHome \`esphome upload --ota-platform\` kennt: 2026.10 tut es.`,
+    varies: true,
+  },
+  'web_server.not_started': {
+    says: 'ESPHome kann zum Übertragen nicht gestartet werden.',
+    help: 'Wähle in den Einstellungen ein anderes, oder lass Wakeflash eines installieren.',
+    varies: true,
+  },
+  'web_server.nowhere': {
+    says: 'Zum Übertragen fehlt ESPHome oder der Konfigurationsordner.',
+    help: 'Wähle sie in den Einstellungen.',
+  },
+  'web_server.outcome_unknown': {
+    says: 'Ob das Gerät die Firmware genommen hat, ist offen.',
+    help: 'Wakeflash sieht nach, was auf dem Gerät läuft, wenn es wiederkommt.',
+    varies: true,
+  },
+  'web_server.refused': {
+    says: 'Das Gerät hat das Image genommen und das Update dann verworfen.',
+    help: `Das Gerät behält seine alte Firmware. ${deviceLog}`,
+    varies: true,
+  },
+  'web_server.unreachable': {
+    says: 'Der Webserver des Geräts ist nicht erreichbar.',
+    help: `${nothingSent} ${soon}`,
+    varies: true,
+  },
 } satisfies Record<string, German>;

@@ -118,6 +118,16 @@ export const machine = {
   'open.failed': { says: 'Der Desktop hat kein Programm, das dies öffnet.' },
   'open.missing': { says: 'Diese Datei oder dieser Ordner ist weg.' },
   'open.refused': { says: 'Wakeflash öffnet diesen Pfad nicht.' },
+  'other_tools.device_builder': {
+    says: 'Im Device Builder von ESPHome wartet ein eigenes Update desselben Geräts.',
+    help: 'Beide würden es beim nächsten Aufwachen flashen. Brich eines davon ab.',
+    exact: [
+      [
+        /^ESPHome Device Builder has an update of its own queued for (.*)\.$/s,
+        'Im Device Builder von ESPHome wartet ein eigenes Update für $1.',
+      ],
+    ],
+  },
   'queue.exhausted': { says: 'Die Warteschlange hat keine Nummern mehr für neue Updates.' },
   'settings.relative_path': {
     says: 'Das ist kein vollständiger Pfad.',

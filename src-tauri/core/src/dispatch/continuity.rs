@@ -1,0 +1,85 @@
+//! Breaks: the computer slept, its clock was set, it had no network. What was not heard meanwhile says nothing
+//! about any device.
+
+use core::time::Duration;
+
+use crate::time::Timestamp;
+
+use super::{Dispatch, Input, Liveness};
+
+/// The engine looks at the time at least every minute. When more has passed, the computer has slept, or its
+/// clock was set.
+const BREAK: Duration = Duration::from_secs(180);
+
+impl Dispatch {
+    /// Notices when time has not gone on as usual.
+    pub(super) fn follow_time(&mut self, input: &Input, now: Timestamp) {
+        if may_be_refused(input) {
+            return;
+        }
+        let last = core::mem::replace(&mut self.last_input_at, now);
+        if now < last || now.since(last) > BREAK {
+            self.begin_listening(now);
+        }
+    }
+
+    /// From now on what isn't heard counts; nothing that was missed until now does.
+    fn begin_listening(&mut self, now: Timestamp) {
+        self.listening_since = now;
+        for heard in self.heard.values_mut() {
+            heard.doubted_since = heard.doubted_since.map(|_| now);
+        }
+        for name in self.heard.keys().cloned().collect::<Vec<_>>() {
+            self.touch(&name);
+        }
+    }
+
+    /// The computer has a network, or has none any more.
+    pub(super) fn network_changed(&mut self, connected: bool, now: Timestamp) {
+        if self.connected == connected {
+            return;
+        }
+        self.connected = connected;
+        self.begin_listening(now);
+        for heard in self.heard.values_mut() {
+            let expired = core::mem::take(&mut heard.expired);
+            if heard.liveness == Liveness::Alive && connected && expired {
+                // It has to say that it is still there.
+                heard.doubted_since = Some(now);
+            }
+        }
+    }
+}
+
+/// Whether an input is a request that may be refused, and then changes nothing.
+const fn may_be_refused(input: &Input) -> bool {
+    match input {
+        Input::Tick
+        | Input::Network { .. }
+        | Input::Recover
+        | Input::Configs(_)
+        | Input::SourcesChecked { .. }
+        | Input::BuilderReady(_)
+        | Input::BuildEnded { .. }
+        | Input::Sighted(_)
+        | Input::Connected { .. }
+        | Input::Returned { .. }
+        | Input::Unreachable { .. }
+        | Input::Silent { .. }
+        | Input::HandshakeEnded { .. }
+        | Input::ImageLost { .. }
+        | Input::Captured { .. }
+        | Input::ImageReady { .. }
+        | Input::FlashEnded { .. } => false,
+        Input::Install(_)
+        | Input::Cancel(_)
+        | Input::Retry(_)
+        | Input::Rebuild(_)
+        | Input::FlashAnyway(_)
+        | Input::InstallMany(_)
+        | Input::CancelMany(_)
+        | Input::SetAddress { .. }
+        | Input::Settings(_)
+        | Input::AboutToComplete(_) => true,
+    }
+}

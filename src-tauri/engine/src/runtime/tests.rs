@@ -1,0 +1,147 @@
+//! The loop with a real store, one step at a time.
+
+use std::path::Path;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use wakeflash_core::device::ConfigFile;
+use wakeflash_core::update::{StateKind, Update};
+use wakeflash_core::view::{Action, EsphomeStatus, Notification};
+
+use super::assembly::{Queues, assemble};
+use super::*;
+use crate::configs::ConfigsEvent;
+
+struct Silent;
+
+impl Shell for Silent {
+    fn notify(&self, _: Notification) {}
+}
+
+fn update(id: u32, name: &str, state: UpdateState) -> Update {
+    // Built from JSON as a stored one is, so that fields that were added later have their defaults.
+    let mut update: Update = serde_json::from_value(serde_json::json!({
+        "id": id, "device": format!("{name}.yaml"), "name": name, "requested_at": 1,
+        "known_hashes": [], "state": {"state": "queued"}, "timeline": [],
+    }))
+    .unwrap();
+    update.state = state;
+    update
+}
+
+fn waiting(name: &str) -> UpdateState {
+    serde_json::from_value(serde_json::json!({
+        "state": "waiting", "retry_at": null,
+        "delivery": {
+            "build": {
+                "image": "ab".repeat(32), "size": 1, "config_hash": null, "esphome_version": null,
+                "built_at": 1, "name": name, "sources": [], "address": null, "deep_sleep": true,
+                "mdns": true, "ota": {"port": 3232, "password": null, "encryption": "none"},
+            },
+            "tracking": "tracked", "password": "of_build", "attempts": 0, "device_errors": 0,
+            "repeated_blindly": false, "last_attempt": null,
+        },
+    }))
+    .unwrap()
+}
+
+/// The loop over a store with these updates, before anything has happened.
+async fn runtime(dir: &Path, updates: Vec<Update>) -> (Runtime, Queues) {
+    let store = Store::open(dir).unwrap();
+    store.commit(Commit { updates, ..Commit::default() }).await.unwrap();
+    let loaded = store.load().unwrap();
+    let options = EngineOptions { state_dir: dir.to_owned(), config_dir: None, esphome: None };
+    let (runtime, queues, _) = assemble(options, Arc::new(Silent), store, loaded);
+    // Nothing here needs the network.
+    runtime.cancel.cancel();
+    (runtime, queues)
+}
+
+fn kind(runtime: &Runtime, id: u32) -> StateKind {
+    runtime.dispatch.update(UpdateId(id)).unwrap().state.kind()
+}
+
+#[tokio::test]
+async fn what_waits_is_shown_at_a_start_without_a_config_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut runtime, _queues) = runtime(dir.path(), vec![update(1, "a", waiting("a"))]).await;
+    runtime.recover().await;
+    let shown = runtime.publisher.snapshot();
+    assert_eq!(shown.devices.len(), 1);
+    assert_eq!(shown.devices[0].id, DeviceId::of_file("a.yaml"));
+    assert_eq!(shown.devices[0].primary, Action::Cancel);
+    assert_eq!(shown.status.counts.waiting, 1);
+}
+
+#[tokio::test]
+async fn while_an_outcome_cannot_be_stored_no_connection_is_used_and_no_image_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let building = UpdateState::Building { started_at: Timestamp::from_millis(1) };
+    let updates = vec![update(1, "a", building), update(2, "b", waiting("b"))];
+    let (mut runtime, _queues) = runtime(dir.path(), updates).await;
+    let image = runtime.artifacts.put(b"an image that nobody needs").unwrap();
+    let image = dir.path().join("artifacts").join(&image.sha256.0);
+
+    // Somebody else writes into the database and takes long.
+    let other = rusqlite::Connection::open(dir.path().join("wakeflash.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let result = Err(Problem::new("test.problem", "It went wrong."));
+    runtime.happened(Input::BuildEnded { update: UpdateId(1), result }).await;
+    assert_eq!(kind(&runtime, 1), StateKind::Building, "taken back");
+    assert!(runtime.publisher.snapshot().status.store.is_some());
+    runtime.collect_garbage().await;
+    assert!(image.exists(), "what is to be stored may need it");
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (mut device, peer) = listener.accept().await.unwrap();
+    let (update, name) = (UpdateId(2), "b".to_owned());
+    runtime.take_watch_event(WatchEvent::Connected { update, name, peer, stream }).await;
+    assert_eq!(kind(&runtime, 2), StateKind::Waiting);
+    assert_eq!(device.read(&mut [0]).await.unwrap(), 0, "the connection is closed");
+
+    other.execute_batch("ROLLBACK").unwrap();
+    runtime.tick().await;
+    assert_eq!(kind(&runtime, 1), StateKind::Failed);
+    assert_eq!(
+        kind(&runtime, 2),
+        StateKind::Waiting,
+        "the connection isn't used afterwards either"
+    );
+    assert!(runtime.connections.is_empty() && runtime.pending.is_empty());
+    assert_eq!(runtime.publisher.snapshot().status.store, None);
+    runtime.collect_garbage().await;
+    assert!(!image.exists());
+}
+
+#[tokio::test]
+async fn a_late_word_about_an_earlier_directory_or_search_is_not_heard() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut runtime, _queues) = runtime(dir.path(), Vec::new()).await;
+    for config_dir in ["one", "two"] {
+        let path = dir.path().join(config_dir);
+        std::fs::create_dir(&path).unwrap();
+        let mut settings = runtime.dispatch.settings().clone();
+        settings.config_dir = Some(path.to_string_lossy().into_owned());
+        runtime.happened(Input::Settings(settings)).await;
+        runtime.follow_config_dir();
+        runtime.find_esphome();
+    }
+    let scan = |name: &str| {
+        let problem = Problem::new("test.problem", "It can't be read.");
+        ConfigsEvent::Scanned(vec![ConfigFile {
+            id: DeviceId::of_file(name),
+            content: Err(problem),
+            sources: Default::default(),
+        }])
+    };
+    runtime.take_report(Report::Configs(2, scan("two.yaml"))).await;
+    runtime.take_report(Report::Configs(1, scan("one.yaml"))).await;
+    assert_eq!(runtime.dispatch.rows(), [DeviceId::of_file("two.yaml")]);
+
+    let ready =
+        |path: &str| EsphomeStatus::Ready { path: path.into(), version: "2026.10.0".into() };
+    runtime.take_report(Report::Located(2, ready("/two"))).await;
+    runtime.take_report(Report::Located(1, ready("/one"))).await;
+    assert_eq!(runtime.publisher.snapshot().status.esphome, ready("/two"));
+}

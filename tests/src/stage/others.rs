@@ -1,0 +1,142 @@
+//! Further devices of a scene: siblings, which one compile is enough for.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use wakeflash_core::device::Presence;
+use wakeflash_core::view::DeviceView;
+
+use super::{SOON, Stage, new_yaml, old_yaml, state_of};
+use crate::esphome::{Firmware, firmware};
+use crate::kept::Sibling;
+use crate::lan::{Host, Lan};
+use crate::supervisor::{DeviceOptions, LabDevice, Wake};
+use crate::yaml::DeviceYaml;
+
+/// A further device; they all have the same password.
+pub struct Other {
+    /// Its name.
+    pub name: String,
+    /// Its YAML file.
+    pub file: String,
+    /// The device.
+    pub device: LabDevice,
+    /// Where it is.
+    pub host: Host,
+}
+
+/// The YAML in the config directory for a further device.
+#[must_use]
+pub fn wanted_yaml(sibling: Sibling) -> DeviceYaml {
+    new_yaml().with_name(&sibling.name())
+}
+
+/// Starts this many, sleeping.
+pub(super) async fn start(lan: &mut Lan, dir: &std::path::Path, count: u16) -> Result<Vec<Other>> {
+    let mut others = Vec::new();
+    if count == 0 {
+        return Ok(others);
+    }
+    let first: Firmware = firmware(&old_yaml().with_name(&Sibling(0).name())).await?;
+    for sibling in (0..count).map(Sibling) {
+        let (name, file) = (sibling.name(), sibling.file());
+        let host = lan.host(&name).await?;
+        let program = dir.join(format!("{name}.born"));
+        sibling.write_program(&first.program, &program)?;
+        let device = host.device(&DeviceOptions::new(&name, &program, &dir.join(&name))).await?;
+        others.push(Other { name, file, device, host });
+    }
+    Ok(others)
+}
+
+impl Stage {
+    /// Wakes all further devices, one right after the other.
+    ///
+    /// # Errors
+    /// When one can't be woken.
+    pub async fn wake_others(&self, wake: Wake) -> Result<()> {
+        for other in &self.others {
+            other.device.wake(wake).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends all further devices to sleep, with a goodbye or without.
+    ///
+    /// # Errors
+    /// When one doesn't sleep.
+    pub async fn let_others_sleep(&self, goodbye: bool) -> Result<()> {
+        for other in &self.others {
+            other.device.sleep(goodbye).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets all further devices wake once, so that the application sees them, and sleep again.
+    ///
+    /// # Errors
+    /// When they don't.
+    pub async fn let_others_be_seen(&self) -> Result<()> {
+        self.wake_others(Wake::default()).await?;
+        self.until_others("seen", SOON, |row| row.deployed_hash.is_some()).await?;
+        self.let_others_sleep(true).await?;
+        self.until_others("asleep", SOON, |row| row.presence == Presence::Asleep).await
+    }
+
+    /// Installs on all further devices and waits until everything is built.
+    ///
+    /// # Errors
+    /// When something isn't.
+    pub async fn until_others_built(&self) -> Result<()> {
+        for other in &self.others {
+            self.app.device_command("install", &other.file).await?;
+        }
+        self.until_others("built", super::BUILD, |row| state_of(row) == "waiting").await
+    }
+
+    /// Waits until the rows of all further devices satisfy a condition.
+    ///
+    /// # Errors
+    /// When one doesn't within `timeout`.
+    pub async fn until_others(
+        &self,
+        what: &str,
+        timeout: Duration,
+        wanted: impl Fn(&DeviceView) -> bool,
+    ) -> Result<()> {
+        self.until_snapshot(what, timeout, |snapshot| {
+            let row = |other: &Other| {
+                snapshot.devices.iter().find(|row| row.id.as_str() == other.file.as_str())
+            };
+            self.others.iter().all(|other| row(other).is_some_and(&wanted))
+        })
+        .await
+        .map(|_| ())
+    }
+}
+
+impl Other {
+    /// Makes sure that this device was flashed exactly once, with its own firmware.
+    ///
+    /// # Errors
+    /// When it wasn't.
+    pub async fn ensure_flashed_once(&self, stage: &Stage) -> Result<()> {
+        let row = stage.until_row(&self.file, "listed", SOON, |_| true).await?;
+        let wanted = row.update.and_then(|update| update.wanted_hash).context("no hash")?;
+        let state = self.device.state().await?;
+        ensure!(state.running_hash == Some(wanted.0), "{} runs {state:?}", self.name);
+        ensure!(state.name.as_ref() == Some(&self.name), "it became another device: {state:?}");
+        ensure!((state.ota_started, state.ota_done) == (1, 1), "{}: {state:?}", self.name);
+        Ok(())
+    }
+
+    /// Makes sure that this device was sent nothing.
+    ///
+    /// # Errors
+    /// When it was.
+    pub async fn ensure_untouched(&self) -> Result<()> {
+        let state = self.device.state().await?;
+        ensure!((state.ota_started, state.ota_done) == (0, 0), "{}: {state:?}", self.name);
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! Flashes that are cut, and devices that were flashed by others.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use wakeflash_tests::esphome::Esphome;
+use wakeflash_tests::stage::{DEVICE, SOON, Scene, Stage, new_yaml};
+use wakeflash_tests::supervisor::Wake;
+
+fn window(seconds: u64) -> Wake {
+    Wake { for_ms: Some(seconds * 1000), ..Wake::default() }
+}
+
+/// A scene with firmware whose transfer has a middle, waited for.
+async fn armed_with_much_to_send() -> Result<Option<Stage>> {
+    let wanted = [(DEVICE.to_owned(), new_yaml().with_ballast(512))].into();
+    let Some(stage) = Stage::play(Scene { wanted, ..Scene::default() }).await? else {
+        return Ok(None);
+    };
+    stage.let_it_be_seen().await?;
+    stage.until_built().await?;
+    // About four seconds for the whole image.
+    stage.slow_down(1_600_000).await?;
+    Ok(Some(stage))
+}
+
+async fn until_half_is_sent(stage: &Stage) -> Result<()> {
+    stage
+        .until("half of the image has arrived", SOON, |row| {
+            let progress = row.update.as_ref().and_then(|update| update.progress.as_ref());
+            progress.is_some_and(|progress| progress.percent.is_some_and(|percent| percent >= 50))
+        })
+        .await
+        .map(|_| ())
+}
+
+#[tokio::test]
+async fn a_power_cut_at_half_of_the_image_is_made_good_at_the_next_wake() -> Result<()> {
+    let Some(stage) = armed_with_much_to_send().await? else { return Ok(()) };
+    stage.device.wake(window(5)).await?;
+    until_half_is_sent(&stage).await?;
+    stage.device.power_cut().await?;
+    stage.slow_down(0).await?;
+    // By now the pauses between TCP's repetitions are longer than the next window.
+    tokio::time::sleep(Duration::from_millis(7500)).await;
+    stage.device.wake(window(3)).await?;
+    stage.let_it_speak().await?;
+    stage.until_state("installed", SOON).await?;
+    let state = stage.device.state().await?;
+    ensure!((state.ota_started, state.ota_done) == (2, 1), "{state:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_window_that_ends_in_the_transfer_is_no_end_of_it() -> Result<()> {
+    let Some(mut stage) = armed_with_much_to_send().await? else { return Ok(()) };
+    // Killed at half, the application finds the device asleep, and gets it at its next wake.
+    stage.device.wake(window(3)).await?;
+    until_half_is_sent(&stage).await?;
+    stage.app.kill().await?;
+    stage.slow_down(0).await?;
+    stage.device.wait("sleep", SOON, |state| !state.running).await?;
+    stage.app.start_again()?;
+    stage.until_ready().await?;
+    stage.device.wake(window(3)).await?;
+    stage.let_it_speak().await?;
+    stage.until_state("installed", SOON).await?;
+    let state = stage.device.state().await?;
+    ensure!((state.ota_started, state.ota_done, state.ota_failed) == (2, 1, 1), "{state:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_image_that_was_committed_though_nobody_heard_so_is_not_sent_twice() -> Result<()> {
+    let Some(stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
+    stage.let_it_be_seen().await?;
+    stage.until_built().await?;
+    stage.lan.lose_final_word(&stage.sensor, new_yaml().ota_port).await?;
+    stage.device.wake(window(10)).await?;
+    until_committed(&stage).await?;
+    stage.device.power_cut().await?;
+    stage.lan.lose(&stage.sensor, 0).await?;
+    let state = stage.device.state().await?;
+    ensure!((state.ota_started, state.ota_done) == (1, 0), "nobody knows: {state:?}");
+
+    // Its first words are heard, though the session still waits for the end.
+    stage.device.wake(window(5)).await?;
+    stage.until_state("installed", Duration::from_secs(10)).await?;
+    stage.device.wait("sleep", SOON, |state| !state.running).await?;
+    stage.device.wake_fully().await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let state = stage.device.state().await?;
+    ensure!((state.ota_started, state.ota_done) == (1, 0), "it was sent twice: {state:?}");
+    ensure!(state.running_hash.is_some_and(|hash| hash != stage.old.config_hash), "{state:?}");
+    Ok(())
+}
+
+/// The device puts the new program in the old one's place when it has the whole of it and its sum is right.
+async fn until_committed(stage: &Stage) -> Result<()> {
+    let program = stage.dir.path().join("device/program");
+    let old = std::fs::read(&stage.old.program)?;
+    let give_up = tokio::time::Instant::now() + SOON;
+    while std::fs::read(&program)? == old {
+        ensure!(tokio::time::Instant::now() < give_up, "nothing was committed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_device_that_was_flashed_by_others_in_its_sleep_is_sent_nothing() -> Result<()> {
+    let Some(mut stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
+    stage.let_it_be_seen().await?;
+    let row = stage.until_built().await?;
+    let wanted = row.update.and_then(|update| update.wanted_hash).context("no hash")?.0;
+    stage.app.kill().await?;
+    stage.device.wake_fully().await?;
+    let esphome = Esphome::locate()?;
+    let upload = stage
+        .home
+        .command(esphome.program())
+        .args(["upload", DEVICE, "--device", &stage.sensor.address().to_string()])
+        .current_dir(&stage.config)
+        .env("PATH", esphome.search_path()?)
+        .output()
+        .await?;
+    ensure!(upload.status.success(), "{}", String::from_utf8_lossy(&upload.stderr));
+    stage.device.wait("the build", SOON, |state| state.running_hash == Some(wanted)).await?;
+    stage.device.sleep(true).await?;
+    let before = stage.device.state().await?;
+
+    stage.app.start_again()?;
+    stage.until_ready().await?;
+    stage.device.wake(window(15)).await?;
+    let row = serde_json::to_value(stage.until_state("installed", SOON).await?)?;
+    ensure!(row["update"]["state"]["how"] == "alreadyRunning", "{row}");
+    let device = stage.device.state().await?;
+    ensure!(device.ota_started == before.ota_started, "it was flashed again: {device:?}");
+    Ok(())
+}

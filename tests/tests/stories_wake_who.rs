@@ -1,0 +1,99 @@
+//! Whom the firmware is for: strangers at known addresses, impostors, swapped addresses, new names.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use wakeflash_tests::stage::{SOON, Scene, Stage, state_of};
+use wakeflash_tests::supervisor::{DeviceOptions, Mdns, Wake};
+
+/// Longer than two knocks and the gate's patience.
+const LONG_ENOUGH: Duration = Duration::from_secs(8);
+
+#[tokio::test]
+async fn two_devices_that_swap_their_addresses_get_their_own_firmware_or_none() -> Result<()> {
+    let scene = Scene { others: 2, ..Scene::default() };
+    let Some(stage) = Stage::play(scene).await? else { return Ok(()) };
+    let [first, second] = stage.others.as_slice() else { anyhow::bail!("there are two") };
+    stage.let_others_be_seen().await?;
+    stage.until_others_built().await?;
+    first.device.set_address(second.host.address()).await?;
+    second.device.set_address(first.host.address()).await?;
+
+    // Silent, they have the right password at each other's address. What still may tell them apart is the
+    // hardware address; nothing else may lead to a flash.
+    stage.wake_others(Wake { mdns: Mdns::Silent, ..Wake::default() }).await?;
+    tokio::time::sleep(LONG_ENOUGH).await;
+    for other in &stage.others {
+        let state = other.device.state().await?;
+        ensure!(state.name.as_ref() == Some(&other.name), "it became another device: {state:?}");
+        ensure!(state.ota_started <= 1, "{state:?}");
+    }
+    stage.let_others_sleep(false).await?;
+
+    stage.wake_others(Wake::default()).await?;
+    stage.until_others("installed", SOON, |row| state_of(row) == "installed").await?;
+    for other in &stage.others {
+        other.ensure_flashed_once(&stage).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stranger_at_the_remembered_address_gets_nothing() -> Result<()> {
+    let scene = Scene { others: 1, ..Scene::default() };
+    let Some(stage) = Stage::play(scene).await? else { return Ok(()) };
+    let [stranger] = stage.others.as_slice() else { anyhow::bail!("there is one") };
+    stage.let_it_be_seen().await?;
+    stage.until_built().await?;
+    stage.device.set_address([10, 77, 0, 77].into()).await?;
+    stranger.device.set_address(stage.sensor.address()).await?;
+    for mdns in [Mdns::Silent, Mdns::Full] {
+        stranger.device.wake(Wake { mdns, ..Wake::default() }).await?;
+        stage
+            .until("it is asked at the address, and found to be another", SOON, |row| {
+                let update = serde_json::to_value(&row.update).unwrap_or_default();
+                let code = update["lastAttempt"]["problem"]["code"].as_str();
+                match mdns {
+                    Mdns::Silent => code == Some("gate.unidentified"),
+                    Mdns::Full | Mdns::AnswersOnly => code.is_some(),
+                }
+            })
+            .await?;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        stranger.ensure_untouched().await?;
+        stranger.device.sleep(false).await?;
+    }
+    stranger.device.wake(Wake::default()).await?;
+    stage.wake().await?;
+    stage.ensure_flashed_once().await?;
+    stranger.ensure_untouched().await
+}
+
+#[tokio::test]
+async fn another_board_under_the_right_name_gets_nothing() -> Result<()> {
+    let Some(mut stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
+    stage.let_it_be_seen().await?;
+    stage.until_built().await?;
+    let host = stage.lan.host("impostor").await?;
+    let dir = stage.dir.path().join("impostor");
+    let impostor = host.device(&DeviceOptions::new("sleepy", &stage.old.program, &dir)).await?;
+    impostor.wake_fully().await?;
+    let row = stage
+        .until("it is refused", SOON, |row| {
+            row.update.as_ref().is_some_and(|update| update.last_attempt.is_some())
+        })
+        .await?;
+    let update = serde_json::to_value(&row.update)?;
+    ensure!(update["lastAttempt"]["problem"]["code"] == "gate.other_device", "{update}");
+    ensure!(update["state"]["kind"] == "waiting", "{update}");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let state = impostor.state().await?;
+    ensure!((state.ota_started, state.running) == (0, true), "{state:?}");
+
+    // The right one comes while the other is still there.
+    stage.wake().await?;
+    stage.ensure_flashed_once().await?;
+    let state = impostor.state().await?;
+    ensure!(state.ota_started == 0, "{state:?}");
+    Ok(())
+}

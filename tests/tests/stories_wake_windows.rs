@@ -1,0 +1,79 @@
+//! Short windows, lossy networks, links that come and go.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use wakeflash_tests::stage::{SOON, Stage};
+use wakeflash_tests::supervisor::Wake;
+
+/// A scene whose device was seen, sleeps, and is waited for.
+async fn armed() -> Result<Option<Stage>> {
+    let Some(stage) = Stage::set_with_kept_builds().await? else { return Ok(None) };
+    stage.let_it_be_seen().await?;
+    stage.until_built().await?;
+    Ok(Some(stage))
+}
+
+/// One window of this length is enough.
+async fn window(seconds: u64) -> Result<()> {
+    let Some(stage) = armed().await? else { return Ok(()) };
+    stage.device.wake(Wake { for_ms: Some(seconds * 1000), ..Wake::default() }).await?;
+    stage.let_it_speak().await?;
+    stage.ensure_flashed_once().await
+}
+
+#[tokio::test]
+async fn a_window_of_one_second() -> Result<()> {
+    window(1).await
+}
+
+#[tokio::test]
+async fn a_window_of_two_seconds() -> Result<()> {
+    window(2).await
+}
+
+#[tokio::test]
+async fn a_window_of_three_seconds() -> Result<()> {
+    window(3).await
+}
+
+#[tokio::test]
+async fn a_window_of_five_seconds() -> Result<()> {
+    window(5).await
+}
+
+#[tokio::test]
+async fn every_fifth_packet_is_lost() -> Result<()> {
+    let Some(stage) = armed().await? else { return Ok(()) };
+    stage.lan.lose(&stage.sensor, 20).await?;
+    stage.device.wake(Wake { for_ms: Some(15_000), ..Wake::default() }).await?;
+    stage.device.wait("data phase", SOON, |state| state.ota_started == 1).await?;
+    // From here on the device stays awake; how long the rest takes is TCP's business.
+    stage.lan.lose(&stage.sensor, 0).await?;
+    stage.ensure_flashed_once().await
+}
+
+#[tokio::test]
+async fn a_link_that_flaps_leads_to_one_flash() -> Result<()> {
+    let Some(stage) = armed().await? else { return Ok(()) };
+    stage.wake().await?;
+    for pause in [150, 250, 400, 600] {
+        stage.device.link(false).await?;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        stage.device.link(true).await?;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+    let row = stage.until_state("installed", SOON).await?;
+    for _ in 0..3 {
+        stage.device.link(false).await?;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stage.device.link(true).await?;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    let state = stage.device.state().await?;
+    let wanted = row.update.and_then(|update| update.wanted_hash).map(|hash| hash.0);
+    ensure!(state.running_hash == wanted && wanted.is_some(), "{state:?}");
+    // A data phase may have been cut; only one was completed.
+    ensure!(state.ota_done == 1, "flashed once: {state:?}");
+    Ok(())
+}
