@@ -93,11 +93,12 @@ impl Dispatch {
             update.is_for(name)
                 && match &update.state {
                     UpdateState::Flashing { .. } => true,
-                    UpdateState::Confirming { since: flashed, .. }
-                    | UpdateState::Installed { at: flashed, .. } => {
+                    UpdateState::Confirming { since: flashed, .. } => {
                         *flashed <= now && now.since(*flashed) < REBOOT
                     }
-                    UpdateState::Queued
+                    // It has come back already.
+                    UpdateState::Installed { .. }
+                    | UpdateState::Queued
                     | UpdateState::Building { .. }
                     | UpdateState::Waiting { .. }
                     | UpdateState::Held { .. }

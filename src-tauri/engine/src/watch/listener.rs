@@ -33,8 +33,9 @@ const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
 /// An interface that can't be listened on is tried again after this time.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// The same words about a device that nobody waits for are told again after this time.
-const AGAIN: Duration = Duration::from_secs(60);
+/// The same words about a device that nobody waits for are told again after this time: half of the shortest sleep
+/// that counts as one.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// The same about one that is waited for: its three announcements come a second apart.
 const AGAIN_WAITED: Duration = Duration::from_millis(250);

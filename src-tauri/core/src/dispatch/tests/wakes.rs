@@ -115,6 +115,16 @@ fn the_return_after_a_flash_belongs_to_the_same_wake() {
 }
 
 #[test]
+fn a_short_sleep_after_a_flash_ends_in_a_wake_of_its_own() {
+    let (mut lab, _) = Lab::at(StateKind::Confirming);
+    lab.after(5).seen("sleepy", Some(NEW));
+    lab.after(10).give(Input::Sighted(goodbye("sleepy")));
+    let before = wakes(&lab).len();
+    lab.after(30).seen("sleepy", Some(NEW));
+    assert_eq!(wakes(&lab).len(), before + 1);
+}
+
+#[test]
 fn a_rhythm_is_shown_and_survives_a_restart() {
     let mut lab = fresh();
     wake_regularly(&mut lab, 5);
