@@ -291,7 +291,8 @@ async fn a_gate_without_a_verdict_is_a_refusal_in_the_end() {
     let (outcome, seen) =
         in_memory(Script::default(), request(), hooks, CancellationToken::new()).await;
     assert!(matches!(outcome, Err(FlashError::Refused { .. })), "{outcome:?}");
-    assert_eq!(start.elapsed().as_secs(), 60);
+    // Five seconds before the device gives up.
+    assert_eq!(start.elapsed().as_secs(), 100);
     assert!(seen.update_type.is_none());
 }
 
