@@ -31,7 +31,7 @@ pub const WORD_AFTER_RETURN: Duration = Duration::from_secs(15);
 pub const DOUBT: Duration = Duration::from_secs(10);
 
 /// How many addresses of a device are remembered.
-const ADDRESSES_KEPT: usize = 4;
+pub(super) const ADDRESSES_KEPT: usize = 4;
 
 /// How stale the stored `last_seen` may be.
 const LAST_SEEN_PRECISION: Duration = Duration::from_secs(300);
@@ -104,6 +104,7 @@ impl Dispatch {
                 | UpdateState::Superseded { .. } => {}
             }
         }
+        self.follow_names(sighting);
     }
 
     fn is_known_name(&self, name: &str) -> bool {
@@ -208,6 +209,7 @@ impl Dispatch {
         if stale || !same_but_for_time {
             heard.stored_last_seen = Some(now);
             self.decision.memories.entry(sighting.name.clone()).or_insert(old);
+            self.note_owner(&sighting.name);
         }
         woke
     }
@@ -405,13 +407,16 @@ impl Dispatch {
         };
         let build = delivery.build.clone();
         let name = build.name.clone();
+        let (device, former) = (update.device.clone(), update.name.clone());
         let watch = rollback_watch(how, &delivery);
         if self.go(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text) {
+            self.move_memory(&device, &former, &name);
             let sources = Self::installed_sources(&build);
             let memory = self.change_memory(&name);
             memory.installed_sources = Some(sources);
             memory.installed_password = build.ota.password;
             memory.installed_encryption = Some(build.ota.encryption);
+            (memory.deep_sleep, memory.sleep_plan) = (build.deep_sleep, build.sleep_plan);
             memory.config_hash = build.config_hash;
             if let Some(hash) = build.config_hash {
                 memory.note_hash(hash);

@@ -153,7 +153,7 @@ impl Runtime {
     }
 
     fn expectation(&self, update: &Update, delivery: &Delivery) -> Expectation {
-        let memory = self.dispatch.memory(&update.name);
+        let memory = self.dispatch.memory_of(update);
         Expectation {
             name: update.name.clone(),
             mac: update.mac.or_else(|| memory?.mac),
