@@ -93,7 +93,10 @@ impl Dispatch {
                         self.decision.effects.push(Effect::Nudge(sighting.name.clone()));
                     }
                 }
-                UpdateState::Confirming { .. } => self.confirm(id, sighting, now),
+                UpdateState::Confirming { .. } => {
+                    self.note_previous_hash(id, sighting);
+                    self.confirm(id, sighting, now);
+                }
                 UpdateState::Flashing { .. } => self.note_previous_hash(id, sighting),
                 UpdateState::Held { .. }
                 | UpdateState::Queued
@@ -150,20 +153,33 @@ impl Dispatch {
         }
     }
 
-    /// What a device says while it is connected and can't have the whole image is what it ran before.
+    /// What a device says once it is captured is what it ran before: all of it, as long as it can't have the
+    /// whole image, and after that another hash than that of the image. So it needn't have spoken before it was
+    /// captured.
     fn note_previous_hash(&mut self, id: UpdateId, sighting: &Sighting) {
-        let Some(UpdateState::Flashing { previous_hash, stage: FlashStage::Incomplete, .. }) =
-            self.updates.get(&id).map(|update| &update.state)
-        else {
-            return;
+        let Some(said) = sighting.config_hash.filter(|_| is_fresh(sighting)) else { return };
+        let Some(update) = self.updates.get(&id) else { return };
+        let can_be_new = match &update.state {
+            UpdateState::Flashing { stage, .. } => *stage == FlashStage::MayBeComplete,
+            UpdateState::Confirming { .. } => true,
+            UpdateState::Queued
+            | UpdateState::Building { .. }
+            | UpdateState::Waiting { .. }
+            | UpdateState::Held { .. }
+            | UpdateState::Installed { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => return,
         };
-        if is_fresh(sighting)
-            && sighting.config_hash.is_some()
-            && *previous_hash != sighting.config_hash
-            && let Some(update) = self.change(id)
-            && let UpdateState::Flashing { previous_hash, .. } = &mut update.state
+        let wanted = update.state.delivery().and_then(|delivery| delivery.build.config_hash);
+        if update.state.previous_hash() == Some(said) || (can_be_new && wanted == Some(said)) {
+            return;
+        }
+        if let Some(update) = self.change(id)
+            && let UpdateState::Flashing { previous_hash, .. }
+            | UpdateState::Confirming { previous_hash, .. } = &mut update.state
         {
-            *previous_hash = sighting.config_hash;
+            *previous_hash = Some(said);
         }
     }
 
