@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 use std::future::{Ready, ready};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -24,9 +25,23 @@ use wakeflash_engine::flasher::{
 use wakeflash_tests::esphome;
 use wakeflash_tests::yaml::DeviceYaml;
 
-const PORT: u16 = 13_733;
 const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
-const ADDRESS: (&str, u16) = ("127.0.0.1", PORT);
+
+/// The port of the devices here. It is part of their firmware, which takes a while to build, so there are a few
+/// that are used again and again; what runs at the same time, such as the same tests of another clone, has
+/// another one. The listener beside it, kept as long as this process runs, says that it is taken.
+static PORT: LazyLock<(u16, TcpListener)> = LazyLock::new(|| {
+    let free = |port| {
+        let claim = TcpListener::bind(("127.0.0.1", port + 1_000)).ok()?;
+        let nobody = TcpListener::bind(("127.0.0.1", port)).is_ok();
+        nobody.then_some((port, claim))
+    };
+    (13_733..13_753).find_map(free).unwrap()
+});
+
+fn address() -> (&'static str, u16) {
+    ("127.0.0.1", PORT.0)
+}
 
 /// What of the handshake the firmware can be built with.
 #[derive(Clone, Copy)]
@@ -41,7 +56,7 @@ const USUAL: Variant = Variant { version: None, password: Some("hunter2") };
 async fn real_device_program(variant: Variant) -> PathBuf {
     let mut yaml = DeviceYaml::new("flashed").with_password(variant.password);
     yaml.ota_version = variant.version;
-    yaml.ota_port = PORT;
+    yaml.ota_port = PORT.0;
     yaml.api_port = None;
     esphome::firmware(&yaml).await.unwrap().program
 }
@@ -63,7 +78,7 @@ impl Device {
         static TURN: Mutex<()> = Mutex::const_new(());
         let turn = TURN.lock().await;
         // The device before this one was killed, and may take a moment to be gone.
-        while TcpStream::connect(ADDRESS).await.is_ok() {
+        while TcpStream::connect(address()).await.is_ok() {
             sleep(Duration::from_millis(20)).await;
         }
         let directory = tempfile::tempdir().unwrap();
@@ -87,7 +102,7 @@ impl Device {
 async fn connect() -> TcpStream {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        match TcpStream::connect(ADDRESS).await {
+        match TcpStream::connect(address()).await {
             Ok(stream) => {
                 stream.set_nodelay(true).unwrap();
                 return stream;

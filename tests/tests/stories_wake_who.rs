@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use wakeflash_tests::stage::{SOON, Scene, Stage, state_of};
+use wakeflash_tests::stage::{SOON, Scene, Stage, new_yaml, state_of};
 use wakeflash_tests::supervisor::{DeviceOptions, Mdns, Wake};
 
 /// Longer than two knocks and the gate's patience.
@@ -95,5 +95,23 @@ async fn another_board_under_the_right_name_gets_nothing() -> Result<()> {
     stage.ensure_flashed_once().await?;
     let state = impostor.state().await?;
     ensure!(state.ota_started == 0, "{state:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_device_that_is_renamed_is_found_under_its_old_name() -> Result<()> {
+    let Some(stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
+    stage.let_it_be_seen().await?;
+    stage.write(&new_yaml().with_name("renamed").with_friendly_name("Renamed")).await?;
+    stage.until_built().await?;
+    stage.device.wake(Wake { for_ms: Some(5_000), ..Wake::default() }).await?;
+    stage.let_it_speak().await?;
+    stage.ensure_flashed_once().await?;
+    let state = stage.device.state().await?;
+    ensure!(state.name.as_deref() == Some("renamed"), "it goes by its old name: {state:?}");
+    let row = stage.row().await?;
+    ensure!(row.name == "renamed" && row.deployed_hash.is_some(), "{row:?}");
+    let rows = stage.snapshot().await?.devices;
+    ensure!(rows.len() == 1, "its old name has a row of its own: {rows:#?}");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use wakeflash_tests::stage::{SOON, Stage};
+use wakeflash_tests::stage::{BUILD, SOON, Stage};
 use wakeflash_tests::supervisor::Wake;
 
 /// A scene whose device was seen, sleeps, and is waited for.
@@ -76,4 +76,14 @@ async fn a_link_that_flaps_leads_to_one_flash() -> Result<()> {
     // A data phase may have been cut; only one was completed.
     ensure!(state.ota_done == 1, "flashed once: {state:?}");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_slow_transfer_outlives_the_announcements_in_it() -> Result<()> {
+    let Some(stage) = armed().await? else { return Ok(()) };
+    // About a second for each acknowledgement.
+    stage.slow_down(64_000).await?;
+    stage.wake().await?;
+    stage.device.wait("end of the transfer", BUILD, |state| state.ota_done == 1).await?;
+    stage.ensure_flashed_once().await
 }

@@ -167,6 +167,7 @@ pub fn summarize<D: Borrow<Document>>(
             value("deep_sleep.run_duration").as_deref(),
             value("deep_sleep.sleep_duration").as_deref(),
         ),
+        compiled_name: recorded(|s| &s.name),
     }
 }
 

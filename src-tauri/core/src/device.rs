@@ -169,6 +169,8 @@ pub struct ConfigSummary {
     pub deep_sleep: bool,
     /// The durations of `deep_sleep:`, where the file says them literally.
     pub sleep_plan: Option<SleepPlan>,
+    /// The name that the last compile recorded, whoever made it.
+    pub compiled_name: Option<String>,
 }
 
 /// A configuration file of the config directory.
@@ -285,6 +287,17 @@ pub struct DeviceMemory {
     pub user_address: Option<String>,
     /// What that build said about encryption; `None`: nothing was installed from here.
     pub installed_encryption: Option<crate::update::Encryption>,
+    /// The configuration whose device goes by this name.
+    pub configured_by: Option<ConfiguredBy>,
+}
+
+/// A configuration, wherever the config directory of the settings is meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ConfiguredBy {
+    /// The config directory.
+    pub directory: Option<String>,
+    /// The file in it.
+    pub file: DeviceId,
 }
 
 /// The sources of a build that was installed from here.

@@ -20,19 +20,24 @@ impl Dispatch {
         &mut self,
         files: Vec<ConfigFile>,
     ) -> BTreeMap<DeviceId, ConfigFile> {
+        let names = self.known_names();
+        self.touch_configs();
         let new = files.into_iter().map(|file| (file.id.clone(), file)).collect();
         let old = core::mem::replace(&mut self.configs, new);
+        self.trace_names(&names);
         self.take_plans();
-        for file in old.values().chain(self.configs.values()) {
-            // A configuration that comes or goes makes a discovered device of the same name go or come.
-            let discovered = DeviceId::discovered(self.name_of(file));
-            self.decision.touched.insert(discovered);
-            self.decision.touched.insert(file.id.clone());
-        }
+        self.touch_configs();
         // So does one under whose file name an update is for a device that had another name.
         let names = self.updates.values().map(|update| DeviceId::discovered(&update.name));
         self.decision.touched.extend(names);
         old
+    }
+
+    /// A configuration that comes or goes makes a discovered device of the same name go or come.
+    fn touch_configs(&mut self) {
+        let ids = |file: &ConfigFile| [DeviceId::discovered(self.name_of(file)), file.id.clone()];
+        let touched: Vec<DeviceId> = self.configs.values().flat_map(ids).collect();
+        self.decision.touched.extend(touched);
     }
 
     pub(super) fn take_configs(&mut self, files: Vec<ConfigFile>) {
@@ -245,11 +250,27 @@ impl Dispatch {
                 if let (Some(warning), Some(update)) = (&delivery.warning, self.change(id)) {
                     update.note(now, warning.message.clone());
                 }
+                self.note_renaming(id, &delivery.build.name, now);
                 if !changes.is_empty() {
                     self.sources_changed(id, delivery, changes, now);
                 }
             }
             Err(problem) => self.fail(id, problem, false, now),
+        }
+    }
+
+    /// Says that an update gives its device another name.
+    fn note_renaming(&mut self, id: UpdateId, name: &str, now: Timestamp) {
+        let Some(former) = self.updates.get(&id).map(|update| update.name.clone()) else { return };
+        if former != name
+            && let Some(update) = self.change(id)
+        {
+            update.note(
+                now,
+                format!(
+                    "The device goes by “{former}” until it runs this build, then by “{name}”."
+                ),
+            );
         }
     }
 

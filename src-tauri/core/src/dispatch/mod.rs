@@ -10,6 +10,7 @@ mod bulk;
 mod continuity;
 mod credentials;
 mod flashing;
+mod names;
 mod network;
 mod online;
 mod other_tools;
@@ -242,6 +243,8 @@ pub struct Decision {
     pub settings: Option<Settings>,
     /// The wakes before of the devices whose wakes are to be stored.
     pub wakes: BTreeMap<String, Vec<Wake>>,
+    /// Names whose memory and wakes are to be deleted, before others are stored: a device was renamed.
+    pub forgotten: BTreeSet<String>,
     /// The rows that may look different now.
     pub touched: BTreeSet<DeviceId>,
     /// What to do after the commit.
@@ -254,6 +257,10 @@ pub struct Decision {
     pub refusals: Vec<Refusal>,
     /// The configurations before, when the settings named another directory.
     configs: Option<BTreeMap<DeviceId, ConfigFile>>,
+    /// [`Dispatch::former_names`] before.
+    former_names: Option<BTreeMap<DeviceId, String>>,
+    /// What was known under names that devices don't go by any more.
+    moved: Vec<names::Moved>,
 }
 
 impl Decision {
@@ -309,6 +316,8 @@ pub struct Dispatch {
     settings: Settings,
     updates: BTreeMap<UpdateId, Update>,
     configs: BTreeMap<DeviceId, ConfigFile>,
+    /// The names of the devices that go by another one than their configurations say.
+    former_names: BTreeMap<DeviceId, String>,
     /// Whether the config directory of the settings has been read.
     configs_read: bool,
     heard: BTreeMap<String, Heard>,
@@ -363,6 +372,7 @@ impl Dispatch {
             settings,
             updates: updates.into_iter().map(|update| (update.id, update)).collect(),
             configs: BTreeMap::new(),
+            former_names: BTreeMap::new(),
             configs_read: false,
             heard,
             next_id: next_id.max(after_loaded),
@@ -437,6 +447,9 @@ impl Dispatch {
                 None => drop(self.updates.remove(&id)),
             }
         }
+        for moved in decision.moved.into_iter().rev() {
+            self.move_back(moved);
+        }
         for (name, before) in decision.memories {
             if let Some(heard) = self.heard.get_mut(&name) {
                 heard.memory = before;
@@ -458,8 +471,11 @@ impl Dispatch {
         }
         if let Some(before) = decision.configs {
             self.configs = before;
-            self.take_plans();
         }
+        if let Some(before) = decision.former_names {
+            self.former_names = before;
+        }
+        self.take_plans();
     }
 
     /// The user's choices.

@@ -31,7 +31,7 @@ pub const WORD_AFTER_RETURN: Duration = Duration::from_secs(15);
 pub const DOUBT: Duration = Duration::from_secs(10);
 
 /// How many addresses of a device are remembered.
-const ADDRESSES_KEPT: usize = 4;
+pub(super) const ADDRESSES_KEPT: usize = 4;
 
 /// How stale the stored `last_seen` may be.
 const LAST_SEEN_PRECISION: Duration = Duration::from_secs(300);
@@ -93,7 +93,10 @@ impl Dispatch {
                         self.decision.effects.push(Effect::Nudge(sighting.name.clone()));
                     }
                 }
-                UpdateState::Confirming { .. } => self.confirm(id, sighting, now),
+                UpdateState::Confirming { .. } => {
+                    self.note_previous_hash(id, sighting);
+                    self.confirm(id, sighting, now);
+                }
                 UpdateState::Flashing { .. } => self.note_previous_hash(id, sighting),
                 UpdateState::Held { .. }
                 | UpdateState::Queued
@@ -104,6 +107,7 @@ impl Dispatch {
                 | UpdateState::Superseded { .. } => {}
             }
         }
+        self.follow_names(sighting);
     }
 
     fn is_known_name(&self, name: &str) -> bool {
@@ -149,20 +153,33 @@ impl Dispatch {
         }
     }
 
-    /// What a device says while it is connected and can't have the whole image is what it ran before.
+    /// What a device says once it is captured is what it ran before: all of it, as long as it can't have the
+    /// whole image, and after that another hash than that of the image. So it needn't have spoken before it was
+    /// captured.
     fn note_previous_hash(&mut self, id: UpdateId, sighting: &Sighting) {
-        let Some(UpdateState::Flashing { previous_hash, stage: FlashStage::Incomplete, .. }) =
-            self.updates.get(&id).map(|update| &update.state)
-        else {
-            return;
+        let Some(said) = sighting.config_hash.filter(|_| is_fresh(sighting)) else { return };
+        let Some(update) = self.updates.get(&id) else { return };
+        let can_be_new = match &update.state {
+            UpdateState::Flashing { stage, .. } => *stage == FlashStage::MayBeComplete,
+            UpdateState::Confirming { .. } => true,
+            UpdateState::Queued
+            | UpdateState::Building { .. }
+            | UpdateState::Waiting { .. }
+            | UpdateState::Held { .. }
+            | UpdateState::Installed { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => return,
         };
-        if is_fresh(sighting)
-            && sighting.config_hash.is_some()
-            && *previous_hash != sighting.config_hash
-            && let Some(update) = self.change(id)
-            && let UpdateState::Flashing { previous_hash, .. } = &mut update.state
+        let wanted = update.state.delivery().and_then(|delivery| delivery.build.config_hash);
+        if update.state.previous_hash() == Some(said) || (can_be_new && wanted == Some(said)) {
+            return;
+        }
+        if let Some(update) = self.change(id)
+            && let UpdateState::Flashing { previous_hash, .. }
+            | UpdateState::Confirming { previous_hash, .. } = &mut update.state
         {
-            *previous_hash = sighting.config_hash;
+            *previous_hash = Some(said);
         }
     }
 
@@ -208,6 +225,7 @@ impl Dispatch {
         if stale || !same_but_for_time {
             heard.stored_last_seen = Some(now);
             self.decision.memories.entry(sighting.name.clone()).or_insert(old);
+            self.note_owner(&sighting.name);
         }
         woke
     }
@@ -405,13 +423,16 @@ impl Dispatch {
         };
         let build = delivery.build.clone();
         let name = build.name.clone();
+        let (device, former) = (update.device.clone(), update.name.clone());
         let watch = rollback_watch(how, &delivery);
         if self.go(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text) {
+            self.move_memory(&device, &former, &name);
             let sources = Self::installed_sources(&build);
             let memory = self.change_memory(&name);
             memory.installed_sources = Some(sources);
             memory.installed_password = build.ota.password;
             memory.installed_encryption = Some(build.ota.encryption);
+            (memory.deep_sleep, memory.sleep_plan) = (build.deep_sleep, build.sleep_plan);
             memory.config_hash = build.config_hash;
             if let Some(hash) = build.config_hash {
                 memory.note_hash(hash);

@@ -50,7 +50,7 @@ impl Dispatch {
     /// The name of a device that can be built, or why it can't.
     pub(super) fn installable(&self, device: &DeviceId) -> Result<String, Problem> {
         let file = self.configs.get(device).ok_or_else(|| self.no_configuration(device))?;
-        let summary = file.content.as_ref().map_err(Clone::clone)?;
+        file.content.as_ref().map_err(Clone::clone)?;
         if self.builder == Some(false) {
             return Err(Problem::new(
                 "esphome.missing",
@@ -58,7 +58,7 @@ impl Dispatch {
             )
             .with_help("Install it with one click, or choose where it is, in the settings."));
         }
-        Ok(summary.name.clone())
+        Ok(self.name_of(file).to_owned())
     }
 
     pub(super) fn no_configuration(&self, device: &DeviceId) -> Problem {
@@ -211,6 +211,7 @@ impl Dispatch {
         }
         if settings.config_dir != self.settings.config_dir {
             // The sources of waiting updates are compared when the new directory has been read.
+            self.decision.former_names = Some(self.former_names.clone());
             self.decision.configs = Some(self.replace_configs(Vec::new()));
             self.configs_read = false;
         }

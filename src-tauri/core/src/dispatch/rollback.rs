@@ -43,7 +43,9 @@ impl Dispatch {
                 }
                 Word::Other => {
                     let problem = rolled_back(&delivery.build, sighting);
+                    let (device, named) = (update.device.clone(), delivery.build.name.clone());
                     self.fail(id, problem, true, now);
+                    self.move_memory(&device, &named, &sighting.name);
                 }
                 Word::Wanted if self.has_stayed(&sighting.name, at, now) => {
                     self.end_watch(id, now, "The new firmware has stayed on the device.");

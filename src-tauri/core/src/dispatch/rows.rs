@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::device::{ConfigFile, DeviceId, DeviceMemory};
+use crate::device::{DeviceId, DeviceMemory};
 use crate::time::Timestamp;
 use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
 use crate::view::{Action, Counts, DeviceView, UpdateStateView, UpdateView};
@@ -44,24 +44,13 @@ impl Dispatch {
         configured.chain(orphans.map(|update| update.name.as_str()))
     }
 
-    /// The name that the device of a configuration goes by. A broken one doesn't say: then it is that of
-    /// its last update, or else the file's stem.
-    pub(super) fn name_of<'a>(&'a self, file: &'a ConfigFile) -> &'a str {
-        let file_name = file.id.as_str();
-        let stem = || file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
-        match &file.content {
-            Ok(summary) => &summary.name,
-            Err(_) => self.last(&file.id).map_or_else(stem, |update| &update.name),
-        }
-    }
-
     /// A row as it looks now; `None` when there is none any more.
     #[must_use]
     pub fn row(&self, id: &DeviceId, now: Timestamp) -> Option<DeviceView> {
         if let Some(file) = self.configs.get(id) {
             return Some(match &file.content {
                 Ok(summary) => {
-                    let mut row = self.row_of(id, &summary.name, now);
+                    let mut row = self.row_of(id, self.name_of(file), now);
                     row.modified =
                         self.memory(&row.name).is_some_and(|memory| self.is_modified(file, memory));
                     row.friendly_name = summary.friendly_name.clone().or(row.friendly_name);
@@ -134,7 +123,7 @@ impl Dispatch {
         }
     }
 
-    fn last(&self, id: &DeviceId) -> Option<&Update> {
+    pub(super) fn last(&self, id: &DeviceId) -> Option<&Update> {
         self.updates.values().rev().find(|update| update.device == *id)
     }
 
@@ -157,7 +146,8 @@ impl Dispatch {
             last_attempt: delivery.and_then(|delivery| delivery.last_attempt.clone()),
             warning: delivery
                 .filter(|_| !update.state.kind().is_final())
-                .and_then(|delivery| delivery.warning.clone()),
+                .and_then(|delivery| delivery.warning.clone())
+                .or_else(|| self.never_seen(update)),
             encrypted: delivery.and_then(|delivery| delivery.encrypted),
             wanted_hash: delivery.and_then(|delivery| delivery.build.config_hash),
             wanted_version: delivery.and_then(|delivery| delivery.build.esphome_version.clone()),

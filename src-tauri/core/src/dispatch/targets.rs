@@ -43,8 +43,11 @@ impl Dispatch {
         let memory = self.memory(&update.name);
         let entered = memory.and_then(|memory| memory.user_address.as_deref());
         let mut addresses: Vec<TargetAddress> = entered.map(address::target).into_iter().collect();
-        let remembered = memory.map(|memory| memory.addresses.as_slice()).unwrap_or_default();
-        for address in remembered.iter().copied().map(TargetAddress::Ip) {
+        let renamed = (build.name != update.name).then_some(build.name.as_str());
+        let by_new_name = renamed.and_then(|name| self.memory(name));
+        let remembered =
+            memory.into_iter().chain(by_new_name).flat_map(|memory| memory.addresses.as_slice());
+        for address in remembered.copied().map(TargetAddress::Ip) {
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
@@ -58,6 +61,11 @@ impl Dispatch {
             None => build.mdns.then(|| TargetAddress::Name(format!("{}.local", update.name))),
         };
         addresses.extend(configured.filter(|address| !addresses.contains(address)));
+        // The address that ESPHome derives from the name is that of the new one.
+        let local = TargetAddress::Name(format!("{}.local", update.name));
+        if renamed.is_some() && !addresses.contains(&local) {
+            addresses.push(local);
+        }
         let avoid: Vec<IpAddr> = delivery
             .avoided
             .iter()
@@ -68,7 +76,7 @@ impl Dispatch {
         Some(Target {
             update: update.id,
             name: update.name.clone(),
-            other_name: (build.name != update.name).then(|| build.name.clone()),
+            other_name: renamed.map(str::to_owned),
             link_addresses: memory
                 .into_iter()
                 .flat_map(|memory| [memory.link_address, memory.mac])

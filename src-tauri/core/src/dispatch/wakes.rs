@@ -151,8 +151,9 @@ impl Dispatch {
     #[must_use]
     pub fn changed_wakes(&self, decision: &Decision) -> Vec<(String, Vec<Wake>)> {
         let changed = decision.wakes.iter().filter_map(|(name, before)| {
+            let stored = if decision.forgotten.contains(name) { &[][..] } else { before };
             let now = self.heard.get(name)?.wakes.iter();
-            let changed: Vec<Wake> = now.filter(|wake| !before.contains(wake)).copied().collect();
+            let changed: Vec<Wake> = now.filter(|wake| !stored.contains(wake)).copied().collect();
             (!changed.is_empty()).then(|| (name.clone(), changed))
         });
         changed.collect()
@@ -304,11 +305,15 @@ impl Dispatch {
 
     /// Takes over who sleeps, and how long, from the configurations.
     pub(super) fn take_plans(&mut self) {
-        let summaries = || self.configs.values().filter_map(|file| file.content.as_ref().ok());
-        let sleepers = summaries().filter(|summary| summary.deep_sleep);
-        self.sleepers = sleepers.map(|summary| summary.name.clone()).collect();
+        let summaries = || {
+            let files = self.configs.values();
+            files.filter_map(|file| Some((self.name_of(file), file.content.as_ref().ok()?)))
+        };
+        let sleepers = summaries().filter(|(_, summary)| summary.deep_sleep);
+        let sleepers = sleepers.map(|(name, _)| name.to_owned()).collect();
         let plans =
-            summaries().filter_map(|summary| Some((summary.name.clone(), summary.sleep_plan?)));
-        self.plans = plans.collect();
+            summaries().filter_map(|(name, summary)| Some((name.to_owned(), summary.sleep_plan?)));
+        let plans = plans.collect();
+        (self.sleepers, self.plans) = (sleepers, plans);
     }
 }

@@ -26,7 +26,7 @@ use super::Runtime;
 use super::flash_web::Uploader;
 use super::images::load_image;
 use super::keys::{KeyElsewhere, proof_of_key};
-use super::restart;
+use super::restart::{self, RestartWatch};
 use super::work::{Report, build_marker, compare_sources};
 use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
@@ -153,7 +153,7 @@ impl Runtime {
     }
 
     fn expectation(&self, update: &Update, delivery: &Delivery) -> Expectation {
-        let memory = self.dispatch.memory(&update.name);
+        let memory = self.dispatch.memory_of(update);
         Expectation {
             name: update.name.clone(),
             mac: update.mac.or_else(|| memory?.mac),
@@ -226,7 +226,12 @@ impl Job {
         let shown = shown.clone();
         let restarted = cancel.child_token();
         let flash = flasher::flash(stream, request, hooks, restarted.clone());
-        let flash = self.until_restart(flash, shown.clone(), &restarted);
+        let restart = RestartWatch {
+            hearing: &self.hearing,
+            peer: self.peer,
+            expectation: &self.expectation,
+        };
+        let flash = restart.until_restart(flash, shown.clone(), &restarted);
         let shown_progress = |now: &ota::Progress| Some(shown_progress(now));
         let error = match self.while_showing(flash, shown.clone(), shown_progress).await {
             Ok(report) => {

@@ -326,6 +326,7 @@ impl Runtime {
                 .keys()
                 .filter_map(|name| Some((name.clone(), self.dispatch.memory(name)?.clone())))
                 .collect(),
+            forgotten: decision.forgotten.iter().cloned().collect(),
             wakes: self.dispatch.changed_wakes(decision),
             settings: decision
                 .settings

@@ -22,6 +22,11 @@ pub(super) fn save(
     Ok(())
 }
 
+pub(super) fn forget(connection: &Connection, name: &str) -> anyhow::Result<()> {
+    let deleted = connection.execute("DELETE FROM devices WHERE name = ?1", [name]);
+    deleted.with_context(|| format!("deleting device {name}")).map(drop)
+}
+
 pub(super) fn load(connection: &Connection) -> anyhow::Result<BTreeMap<String, DeviceMemory>> {
     let mut statement = connection.prepare("SELECT name, body FROM devices")?;
     let rows =

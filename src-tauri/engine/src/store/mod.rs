@@ -77,6 +77,8 @@ impl OpenError {
 pub struct Commit {
     /// Updates to insert or replace.
     pub updates: Vec<Update>,
+    /// Names of devices whose memory and wakes are deleted before others are stored.
+    pub forgotten: Vec<String>,
     /// Device memories to insert or replace, by name.
     pub memories: Vec<(String, DeviceMemory)>,
     /// Wakes to insert or replace, by the name of their device.
@@ -244,6 +246,10 @@ fn write(connection: &Mutex<Connection>, commit: &Commit) -> anyhow::Result<()> 
     for update in ended.into_iter().chain(active) {
         updates::save(&transaction, update)?;
         history::prune(&transaction, update.device.as_str())?;
+    }
+    for name in &commit.forgotten {
+        devices::forget(&transaction, name)?;
+        wakes::forget(&transaction, name)?;
     }
     for (name, memory) in &commit.memories {
         devices::save(&transaction, name, memory)?;

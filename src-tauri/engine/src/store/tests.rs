@@ -37,6 +37,7 @@ async fn what_was_committed_is_there_after_reopening() {
     let store = Store::open(dir.path()).unwrap();
     let commit = Commit {
         updates: vec![queued.clone()],
+        forgotten: Vec::new(),
         memories: vec![("a".into(), memory.clone())],
         wakes: Vec::new(),
         settings: Some(settings.clone()),
@@ -145,6 +146,34 @@ fn the_migrations_are_sound() {
     let mut connection = Connection::open_in_memory().unwrap();
     migrations::migrate(&mut connection).unwrap();
     migrations::migrate(&mut connection).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_forgotten_goes_before_what_is_stored_under_the_same_name() {
+    let wake = |number| Wake { number, at: Timestamp::from_millis(7), awake: None, flashed: false };
+    let memory = || DeviceMemory::default();
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let both = |wakes: [Vec<Wake>; 2]| ["old", "new"].map(String::from).into_iter().zip(wakes);
+    let before = Commit {
+        memories: vec![("old".into(), memory()), ("new".into(), memory())],
+        wakes: both([vec![wake(3), wake(4)], vec![wake(1)]]).collect(),
+        ..Commit::default()
+    };
+    store.commit(before).await.unwrap();
+    let renamed = Commit {
+        forgotten: vec!["old".into(), "new".into()],
+        memories: vec![("new".into(), memory())],
+        wakes: vec![("new".into(), vec![wake(3), wake(4), wake(5)])],
+        ..Commit::default()
+    };
+    store.commit(renamed).await.unwrap();
+    let loaded = store.load().unwrap();
+    assert_eq!(loaded.memories.into_keys().collect::<Vec<_>>(), ["new"]);
+    assert_eq!(
+        loaded.wakes.into_iter().collect::<Vec<_>>(),
+        [("new".to_owned(), vec![wake(3), wake(4), wake(5)])]
+    );
 }
 
 #[tokio::test]

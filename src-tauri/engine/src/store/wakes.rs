@@ -31,6 +31,11 @@ pub(super) fn save(connection: &Connection, name: &str, wakes: &[Wake]) -> anyho
     Ok(())
 }
 
+pub(super) fn forget(connection: &Connection, name: &str) -> anyhow::Result<()> {
+    let deleted = connection.execute("DELETE FROM wakes WHERE name = ?1", [name]);
+    deleted.with_context(|| format!("deleting the wakes of {name}")).map(drop)
+}
+
 /// The wakes of all devices by name, oldest first.
 pub(super) fn load(connection: &Connection) -> anyhow::Result<BTreeMap<String, Vec<Wake>>> {
     let mut statement = connection

@@ -223,3 +223,51 @@ fn a_clock_that_is_set_back_stops_nothing() {
     lab.after(16).give(Input::Tick);
     lab.expect(id, StateKind::Installed);
 }
+
+#[test]
+fn what_a_device_says_once_it_is_captured_is_what_it_ran_before() {
+    let steps: [fn(&mut Lab, UpdateId); 3] = [
+        |lab, id| {
+            lab.seen("sleepy", Some(OLD));
+            lab.cut_at_the_end(id);
+        },
+        |lab, id| {
+            lab.give(Input::AboutToComplete(id));
+            lab.seen("sleepy", Some(OLD));
+            lab.ended(id, failed(crate::ota::FailureClass::OutcomeUnknown));
+        },
+        |lab, id| {
+            lab.cut_at_the_end(id);
+            lab.after(1).seen("sleepy", Some(OLD));
+        },
+    ];
+    for (step, says) in steps.into_iter().enumerate() {
+        // Nothing is known of it: it is at the address in its configuration.
+        let mut lab = Lab::with(vec![config("sleepy")]);
+        let id = lab.install("sleepy");
+        lab.built(id);
+        lab.connected(id);
+        says(&mut lab, id);
+        lab.expect(id, StateKind::Confirming);
+        lab.after(20).give(returned(id));
+        lab.after(60).give(Input::Tick);
+        lab.expect(id, StateKind::Confirming);
+        lab.seen("sleepy", Some(NEW));
+        assert!(
+            matches!(lab.state(id), UpdateState::Installed { how: InstalledHow::Confirmed, .. }),
+            "{step}"
+        );
+    }
+}
+
+#[test]
+fn the_wanted_hash_heard_when_the_image_may_be_complete_is_no_old_one() {
+    let mut lab = Lab::with(vec![config("sleepy")]);
+    let id = lab.install("sleepy");
+    lab.built(id);
+    lab.connected(id);
+    lab.seen("sleepy", Some(OLD));
+    lab.give(Input::AboutToComplete(id));
+    lab.seen("sleepy", Some(NEW));
+    assert_eq!(lab.state(id).previous_hash(), Some(OLD));
+}

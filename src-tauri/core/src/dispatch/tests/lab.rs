@@ -51,6 +51,7 @@ pub(super) fn config(name: &str) -> ConfigFile {
         address: None,
         deep_sleep: true,
         sleep_plan: None,
+        compiled_name: None,
     });
     ConfigFile { id: yaml(name), content, sources: SourcesState::default() }
 }

@@ -9,6 +9,7 @@ mod flashes;
 mod invariants;
 mod job;
 mod lab;
+mod names;
 mod pace;
 mod presence;
 mod properties;

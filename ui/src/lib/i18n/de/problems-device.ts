@@ -160,6 +160,11 @@ export const device = {
     says: 'Dieses Gerät wurde nur im Netzwerk gesehen; es gibt keine Konfiguration zum Bauen.',
     help: 'Lege seine YAML-Datei in den Konfigurationsordner.',
   },
+  'device.never_seen': {
+    says: 'Ein Gerät dieses Namens wurde noch nicht gesehen.',
+    help: 'Das Update wartet darauf. Heißt das Gerät jetzt noch anders, dann setz diesen Namen in der Datei wieder ein, bis es einmal gesehen wurde, und ändere ihn erst danach. Meldet es sich nie von selbst, dann gib seine Adresse an.',
+    varies: true,
+  },
   'device.unknown': { says: 'Dieses Gerät gibt es hier nicht mehr.' },
   'esphome.files': {
     says: 'Was ESPHome hinterlassen hat, ist nicht zu verstehen.',

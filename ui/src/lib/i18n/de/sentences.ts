@@ -1,5 +1,9 @@
 /** The lines of timelines and the steps of builds in German. What isn't known stays English. */
 const sentences: readonly (readonly [RegExp, string])[] = [
+  [
+    /^The device goes by “(.+)” until it runs this build, then by “(.+)”\.$/,
+    'Das Gerät heißt „$1“, bis dieser Build darauf läuft, und dann „$2“.',
+  ],
   [/^Install requested\.$/, 'Installation gewünscht.'],
   [/^ESPHome builds the firmware\.$/, 'ESPHome baut die Firmware.'],
   [

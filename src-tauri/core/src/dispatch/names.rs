@@ -1,0 +1,302 @@
+//! Under which name the device of a configuration is on the network.
+//!
+//! That is the name in the file. When that is changed, the device goes by its old name until it runs firmware
+//! with the new one; so what is remembered of a device says which configuration it is of, and moves to the new
+//! name together with the device.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::device::{ConfigFile, ConfiguredBy, DeviceId, DeviceMemory};
+use crate::error::Problem;
+use crate::mdns::announces_esphome;
+use crate::schedule::{Schedule, Wake};
+use crate::update::{StateKind, Update, UpdateState};
+
+use super::network::is_fresh;
+use super::{Dispatch, Heard, Liveness};
+use crate::device::Sighting;
+
+/// What was known under two names before it was brought together under one, for [`Dispatch::undo`].
+#[derive(Debug)]
+pub(super) struct Moved {
+    from: (String, Option<Heard>),
+    to: (String, Option<Heard>),
+}
+
+impl Dispatch {
+    /// The name that the device of a configuration goes by. A broken one doesn't say: then it is that of
+    /// its last update, or else the file's stem.
+    pub(super) fn name_of<'a>(&'a self, file: &'a ConfigFile) -> &'a str {
+        let file_name = file.id.as_str();
+        let stem = || file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
+        match (self.former_names.get(&file.id), &file.content) {
+            (Some(name), _) => name,
+            (None, Ok(summary)) => &summary.name,
+            (None, Err(_)) => self.last(&file.id).map_or_else(stem, |update| &update.name),
+        }
+    }
+
+    /// The names that the devices of the configurations go by, as far as that is known.
+    pub(super) fn known_names(&self) -> BTreeMap<DeviceId, String> {
+        let known = self
+            .configs
+            .values()
+            .filter(|file| file.content.is_ok() || self.former_names.contains_key(&file.id));
+        known.map(|file| (file.id.clone(), self.name_of(file).to_owned())).collect()
+    }
+
+    /// Finds out which devices go by another name than their configurations say, after those were read.
+    /// `before` is [`Self::known_names`] of before.
+    pub(super) fn trace_names(&mut self, before: &BTreeMap<DeviceId, String>) {
+        let claims = self.claims();
+        let configured: BTreeSet<&str> =
+            self.configs.values().filter_map(|file| configured_name(file)).collect();
+        let mut former: BTreeMap<DeviceId, String> = BTreeMap::new();
+        let mut owners: BTreeMap<&str, u32> = BTreeMap::new();
+        for file in self.configs.values() {
+            let recorded = || {
+                let summary = file.content.as_ref().ok()?;
+                // The last compile says nothing about a device that shows itself under the new name.
+                let seen = self.memory(&summary.name).is_some_and(|m| m.last_seen.is_some());
+                summary.compiled_name.as_ref().filter(|_| !seen)
+            };
+            let candidate = claims.get(&file.id).or_else(|| before.get(&file.id)).or_else(recorded);
+            let Some(name) = candidate else { continue };
+            let of_another = self.memory(name).is_some_and(|memory| {
+                memory.configured_by.as_ref().is_some_and(|by| *by != self.here(&file.id))
+            });
+            if !configured.contains(name.as_str()) && !of_another {
+                *owners.entry(name).or_default() += 1;
+                former.insert(file.id.clone(), name.clone());
+            }
+        }
+        former.retain(|_, name| owners.get(name.as_str()) == Some(&1));
+        self.former_names = former;
+        self.note_owners();
+        for (file, name) in self.former_names.clone() {
+            self.meet(&file, &name);
+        }
+    }
+
+    /// Writes down which configuration the device of each name has.
+    fn note_owners(&mut self) {
+        let mut names: BTreeMap<String, Vec<DeviceId>> = BTreeMap::new();
+        for file in self.configs.values() {
+            let renamed = self.former_names.contains_key(&file.id);
+            let name = self.name_of(file);
+            if renamed || (file.content.is_ok() && self.heard.contains_key(name)) {
+                names.entry(name.to_owned()).or_default().push(file.id.clone());
+            }
+        }
+        for (name, files) in names {
+            let [file] = files.as_slice() else { continue };
+            let here = self.here(file);
+            if self.memory(&name).and_then(|memory| memory.configured_by.as_ref()) != Some(&here) {
+                self.change_memory(&name).configured_by = Some(here);
+            }
+        }
+    }
+
+    /// The same for a device whose memory is stored now, because it was heard.
+    pub(super) fn note_owner(&mut self, name: &str) {
+        if self.memory(name).is_none_or(|memory| memory.configured_by.is_some()) {
+            return;
+        }
+        let mut files = self.configs.values().filter(|file| self.name_of(file) == name);
+        let (Some(only), None) = (files.next(), files.next()) else { return };
+        let owner = only.content.is_ok().then(|| self.here(&only.id));
+        if let Some(heard) = self.heard.get_mut(name) {
+            heard.memory.configured_by = owner;
+        }
+    }
+
+    fn here(&self, file: &DeviceId) -> ConfiguredBy {
+        ConfiguredBy { directory: self.settings.config_dir.clone(), file: file.clone() }
+    }
+
+    fn claims(&self) -> BTreeMap<DeviceId, String> {
+        let claims = self.heard.iter().filter_map(|(name, heard)| {
+            let by = heard.memory.configured_by.as_ref()?;
+            (by.directory == self.settings.config_dir).then(|| (by.file.clone(), name.clone()))
+        });
+        claims.collect()
+    }
+
+    /// A device whose configuration was renamed may say its new name.
+    pub(super) fn follow_names(&mut self, sighting: &Sighting) {
+        if self.former_names.is_empty() || !is_fresh(sighting) || !announces_esphome(sighting) {
+            return;
+        }
+        let renamed = self.former_names.iter().find(|(file, _)| {
+            self.configs.get(file).and_then(configured_name) == Some(sighting.name.as_str())
+        });
+        if let Some((file, former)) = renamed.map(|(file, name)| (file.clone(), name.clone())) {
+            self.meet(&file, &former);
+        }
+    }
+
+    /// When a device is there under the name that the configuration says: it is the renamed one, or, as long as
+    /// no update is under way, the one that is meant.
+    fn meet(&mut self, file: &DeviceId, former: &str) {
+        let Some(name) = self.configs.get(file).and_then(configured_name).map(str::to_owned) else {
+            return;
+        };
+        let Some(heard) = self.heard.get(&name) else { return };
+        if heard.liveness != Liveness::Alive || heard.memory.version.is_none() {
+            return;
+        }
+        let mac = self.memory(former).and_then(|memory| memory.mac);
+        let same = mac.is_some() && mac == heard.memory.mac;
+        let state = self.active(file).map(|update| update.state.kind());
+        let undecided = matches!(state, Some(StateKind::Flashing | StateKind::Confirming));
+        if same && !undecided {
+            self.move_memory(file, former, &name);
+        } else if state.is_none() {
+            let here = self.here(file);
+            self.keep_former_names();
+            self.change_memory(former).configured_by = None;
+            self.change_memory(&name).configured_by = Some(here);
+            self.former_names.remove(file);
+            self.take_plans();
+        }
+    }
+
+    fn keep_former_names(&mut self) {
+        self.decision.former_names.get_or_insert_with(|| self.former_names.clone());
+    }
+
+    /// The device of a configuration goes by another name from now on: what is known of it does, too.
+    pub(super) fn move_memory(&mut self, file: &DeviceId, from: &str, to: &str) {
+        if from == to || !self.is_only_of(file, from) || !self.is_only_of(file, to) {
+            return;
+        }
+        self.touch(from);
+        self.touch(to);
+        self.keep_former_names();
+        let (old, new) = (self.heard.remove(from), self.heard.remove(to));
+        self.decision.forgotten.extend([from.to_owned(), to.to_owned()]);
+        let before = new.clone().unwrap_or_default();
+        self.decision.memories.entry(to.to_owned()).or_insert(before.memory);
+        self.decision.wakes.entry(to.to_owned()).or_insert(before.wakes);
+        let mut both = brought_together(old.clone(), new.clone());
+        both.memory.configured_by = Some(self.here(file));
+        self.heard.insert(to.to_owned(), both);
+        self.decision.moved.push(Moved { from: (from.to_owned(), old), to: (to.to_owned(), new) });
+        if self.configs.get(file).and_then(configured_name) == Some(to) {
+            self.former_names.remove(file);
+        } else if self.configs.contains_key(file) {
+            self.former_names.insert(file.clone(), to.to_owned());
+        }
+        self.take_plans();
+        if let Some(id) = self.active(file).filter(|update| update.name == from).map(|u| u.id)
+            && let Some(update) = self.change(id)
+        {
+            to.clone_into(&mut update.name);
+        }
+    }
+
+    /// Takes back a [`Self::move_memory`].
+    pub(super) fn move_back(&mut self, moved: Moved) {
+        for (name, heard) in [moved.from, moved.to] {
+            match heard {
+                Some(heard) => drop(self.heard.insert(name, heard)),
+                None => drop(self.heard.remove(&name)),
+            }
+        }
+    }
+
+    /// Whether no other configuration and no other update is about a device of this name.
+    fn is_only_of(&self, file: &DeviceId, name: &str) -> bool {
+        let configs = self.configs.values().filter(|other| other.id != *file);
+        let mut named = configs
+            .map(|other| self.name_of(other) == name || configured_name(other) == Some(name));
+        let mut updates = self.updates.values().filter(|update| update.device != *file);
+        !named.any(|named| named)
+            && !updates.any(|update| !update.state.kind().is_final() && update.is_for(name))
+    }
+
+    /// What is remembered about the device of an update.
+    #[must_use]
+    pub fn memory_of(&self, update: &Update) -> Option<&DeviceMemory> {
+        let build = update.state.delivery().map(|delivery| delivery.build.name.as_str());
+        self.memory(&update.name).or_else(|| self.memory(build?))
+    }
+
+    /// What the user should know about a device that nobody has seen, and whose address nobody knows: it may
+    /// go by another name.
+    pub(super) fn never_seen(&self, update: &Update) -> Option<Problem> {
+        let UpdateState::Waiting { delivery, .. } = &update.state else { return None };
+        let build = &delivery.build;
+        let literal =
+            build.address.as_ref().is_some_and(|own| own.parse::<core::net::IpAddr>().is_ok());
+        let known = [&update.name, &build.name]
+            .into_iter()
+            .filter_map(|name| self.memory(name))
+            .any(|memory| memory.last_seen.is_some() || memory.user_address.is_some());
+        (!literal && !known).then(|| {
+            let name = &update.name;
+            let message = format!("No device called “{name}” has been seen yet.");
+            Problem::new("device.never_seen", message).with_help(
+                "The update waits for it. If the device goes by another name now, put that name back into its \
+                 file until the device was seen once, and change it then. If it doesn't announce itself, enter \
+                 its address.",
+            )
+        })
+    }
+}
+
+fn configured_name(file: &ConfigFile) -> Option<&str> {
+    file.content.as_ref().ok().map(|summary| summary.name.as_str())
+}
+
+/// What is known of one device that had two names; what the new name says is newer.
+fn brought_together(old: Option<Heard>, new: Option<Heard>) -> Heard {
+    let (old, mut both) = (old.unwrap_or_default(), new.unwrap_or_default());
+    let was = old.memory;
+    let is = &mut both.memory;
+    is.last_seen = is.last_seen.max(was.last_seen);
+    let known: Vec<_> = was.addresses.into_iter().filter(|a| !is.addresses.contains(a)).collect();
+    is.addresses.extend(known);
+    is.addresses.truncate(super::network::ADDRESSES_KEPT);
+    if is.version.is_none() {
+        (is.version, is.config_hash) = (was.version, was.config_hash);
+        is.announces_hash = was.announces_hash;
+    }
+    for hash in core::mem::replace(&mut is.hashes, was.hashes) {
+        is.note_hash(hash);
+    }
+    is.mac = is.mac.or(was.mac);
+    is.link_address = is.link_address.or(was.link_address);
+    is.friendly_name = is.friendly_name.take().or(was.friendly_name);
+    is.platform = is.platform.take().or(was.platform);
+    is.deep_sleep |= was.deep_sleep;
+    is.sleep_plan = is.sleep_plan.or(was.sleep_plan);
+    is.overdue_told = is.overdue_told.max(was.overdue_told);
+    is.user_address = is.user_address.take().or(was.user_address);
+    if is.installed_sources.is_none() {
+        is.installed_sources = was.installed_sources;
+        is.installed_password = was.installed_password;
+        is.installed_encryption = was.installed_encryption;
+    }
+    if both.liveness == Liveness::Unheard {
+        both.liveness = old.liveness;
+        both.doubted_since = old.doubted_since;
+        both.expired = old.expired;
+    }
+    both.wake_lost |= old.wake_lost;
+    both.wakes = in_a_row(old.wakes, both.wakes);
+    both.learned = Schedule::learn(&both.wakes);
+    // It is stored with the next sighting, whatever is stored now.
+    both.stored_last_seen = None;
+    both
+}
+
+/// The wakes under the old name and those under the new one, with numbers that go on.
+fn in_a_row(mut old: Vec<Wake>, new: Vec<Wake>) -> Vec<Wake> {
+    for wake in new {
+        let number = old.last().map_or(0, |last| last.number.wrapping_add(1));
+        old.push(Wake { number, ..wake });
+    }
+    old.drain(..old.len().saturating_sub(Schedule::WAKES_KEPT));
+    old
+}

@@ -1,0 +1,127 @@
+use tokio::time::sleep;
+use wakeflash_core::device::{ConfigHash, Sighting};
+use wakeflash_core::gate::LiteralAddress;
+
+use super::*;
+
+const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+const OLD: ConfigHash = ConfigHash(1);
+const NEW: ConfigHash = ConfigHash(2);
+const KIB: u32 = 1024;
+
+/// What happens, and how many milliseconds after what happened before.
+#[derive(Clone, Copy)]
+enum Event {
+    Reaches(Step),
+    Sends(u32),
+    Acknowledges(u32),
+    Says(&'static str, ConfigHash),
+    Other(IpAddr),
+    Goodbye,
+}
+use Event::{Acknowledges, Goodbye, Other, Reaches, Says, Sends};
+
+fn packet(name: &str, hash: ConfigHash, sender: IpAddr) -> Heard {
+    let sighting = Sighting {
+        name: name.into(),
+        source: Source::Packet,
+        kind: SightingKind::Alive,
+        addresses: vec![sender],
+        mac: None,
+        link_address: None,
+        version: None,
+        config_hash: Some(hash),
+        friendly_name: None,
+        platform: None,
+    };
+    Heard { sender, sighting }
+}
+
+/// Whether a session with these events is given up.
+async fn is_given_up(events: &[(u64, Event)]) -> bool {
+    let hearing = Hearing::default();
+    let expectation = Expectation {
+        name: "sleepy".into(),
+        other_name: Some("renamed".into()),
+        mac: None,
+        link_address: None,
+        wanted_hash: Some(NEW),
+        wanted_version: None,
+        literal_address: LiteralAddress::None,
+    };
+    let (progress, shown) = watch::channel(crate::flasher::no_progress());
+    let restarted = CancellationToken::new();
+    let flash = async {
+        for (pause, event) in events {
+            sleep(Duration::from_millis(*pause)).await;
+            match *event {
+                Reaches(step) => progress.send_modify(|now| now.step = step),
+                Sends(bytes) => progress.send_modify(|now| now.sent += bytes),
+                Acknowledges(bytes) => progress.send_modify(|now| now.acknowledged += bytes),
+                Says(name, hash) => hearing.hear(packet(name, hash, PEER)),
+                Other(sender) => hearing.hear(packet("sleepy", OLD, sender)),
+                Goodbye => {
+                    let mut goodbye = packet("sleepy", OLD, PEER);
+                    goodbye.sighting.kind = SightingKind::Gone;
+                    hearing.hear(goodbye);
+                }
+            }
+        }
+        sleep(Duration::from_millis(1)).await;
+    };
+    let watch = RestartWatch { hearing: &hearing, peer: PEER, expectation: &expectation };
+    watch.until_restart(flash, shown, &restarted).await;
+    restarted.is_cancelled()
+}
+
+#[tokio::test(start_paused = true)]
+async fn announcements_in_an_ordinary_transfer_mean_nothing() {
+    let mut events = vec![(0, Says("sleepy", OLD)), (300, Reaches(Step::Transfer))];
+    for _ in 0..20 {
+        events.extend([(0, Sends(8 * KIB)), (100, Acknowledges(8 * KIB))]);
+        events.push((100, Says("sleepy", OLD)));
+    }
+    events.extend([(10, Reaches(Step::Commit)), (3_000, Says("sleepy", OLD))]);
+    assert!(!is_given_up(&events).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_device_may_speak_while_it_takes_its_time() {
+    // 20 kbit/s: more than three seconds for each acknowledgement, the first one too.
+    let mut events = vec![(0, Reaches(Step::Transfer)), (0, Sends(200 * KIB))];
+    for _ in 0..4 {
+        for _ in 0..3 {
+            events.push((1_000, Says("sleepy", OLD)));
+        }
+        events.push((300, Acknowledges(8 * KIB)));
+    }
+    // Lost packets: now it takes twice as long.
+    events.extend([(6_500, Says("sleepy", OLD)), (0, Acknowledges(8 * KIB))]);
+    assert!(!is_given_up(&events).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_speaks_after_a_standstill_has_restarted() {
+    let half = [(0, Reaches(Step::Transfer)), (0, Sends(99 * KIB)), (100, Acknowledges(8 * KIB))];
+    let then = |pause, event| [&half[..], &[(pause, event)]].concat();
+    assert!(is_given_up(&then(2_000, Says("sleepy", OLD))).await);
+    assert!(is_given_up(&then(2_000, Says("Renamed", OLD))).await, "under either name");
+    assert!(!is_given_up(&then(1_900, Says("sleepy", OLD))).await);
+    assert!(!is_given_up(&then(9_000, Says("another", OLD))).await);
+    assert!(!is_given_up(&then(9_000, Goodbye)).await);
+    assert!(!is_given_up(&then(9_000, Other([192, 0, 2, 8].into()))).await, "it speaks elsewhere");
+    // Handing bytes to the socket is no sign of life.
+    let filling = [&half[..], &[(1_500, Sends(KIB)), (1_500, Says("sleepy", OLD))]].concat();
+    assert!(is_given_up(&filling).await);
+    // It never acknowledged anything.
+    let early = |pause| [(0, Reaches(Step::Transfer)), (pause, Says("sleepy", OLD))];
+    assert!(!is_given_up(&early(4_900)).await);
+    assert!(is_given_up(&early(5_000)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_announces_what_is_being_sent_has_it() {
+    let events = |step| [(0, Reaches(step)), (10, Says("sleepy", NEW))];
+    assert!(is_given_up(&events(Step::Transfer)).await);
+    assert!(!is_given_up(&events(Step::Prepare)).await, "that is the gate's business");
+}
