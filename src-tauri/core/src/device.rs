@@ -285,6 +285,20 @@ pub struct DeviceMemory {
     pub user_address: Option<String>,
     /// What that build said about encryption; `None`: nothing was installed from here.
     pub installed_encryption: Option<crate::update::Encryption>,
+    /// What was installed before that build, as long as the device may go back to it.
+    pub before_install: Option<BeforeInstall>,
+}
+
+/// What is remembered of the build that the last installed one replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BeforeInstall {
+    /// See [`DeviceMemory::installed_password`].
+    pub password: Option<crate::update::Secret>,
+    /// See [`DeviceMemory::installed_encryption`].
+    pub encryption: Option<crate::update::Encryption>,
+    /// See [`DeviceMemory::installed_sources`].
+    pub sources: Option<InstalledSources>,
 }
 
 /// The sources of a build that was installed from here.

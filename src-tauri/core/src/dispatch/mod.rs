@@ -10,6 +10,7 @@ mod bulk;
 mod continuity;
 mod credentials;
 mod flashing;
+mod identity;
 mod network;
 mod online;
 mod other_tools;
@@ -254,6 +255,8 @@ pub struct Decision {
     pub refusals: Vec<Refusal>,
     /// The configurations before, when the settings named another directory.
     configs: Option<BTreeMap<DeviceId, ConfigFile>>,
+    /// The places of flashes that are over.
+    slots: BTreeMap<UpdateId, slots::Slot>,
 }
 
 impl Decision {
@@ -431,6 +434,7 @@ impl Dispatch {
                 self.take_back_grant(*id);
             }
         }
+        self.slots.extend(decision.slots);
         for (id, before) in decision.updates {
             match before {
                 Some(update) => drop(self.updates.insert(id, update)),
@@ -483,20 +487,6 @@ impl Dispatch {
     #[must_use]
     pub fn memory(&self, name: &str) -> Option<&DeviceMemory> {
         self.heard.get(name).map(|heard| &heard.memory)
-    }
-
-    /// The address that a device's configuration names, when no other configuration names the same one.
-    #[must_use]
-    pub fn own_address(&self, device: &DeviceId) -> Option<IpAddr> {
-        let address_of = |file: &ConfigFile| {
-            file.content
-                .as_ref()
-                .ok()
-                .and_then(|summary| summary.address.clone()?.parse::<IpAddr>().ok())
-        };
-        let own = address_of(self.configs.get(device)?)?;
-        let owners = self.configs.values().filter(|file| address_of(file) == Some(own)).count();
-        (owners == 1).then_some(own)
     }
 
     /// The active update of a device.

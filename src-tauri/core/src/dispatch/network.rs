@@ -12,7 +12,8 @@ use crate::update::{
     UpdateId, UpdateState,
 };
 
-use super::rollback::rollback_watch;
+use super::identity::is_another_board;
+use super::rollback::{note_installed, rollback_watch};
 use super::{Dispatch, Effect, Heard, Liveness};
 
 /// After its final acknowledgement a device reboots about 100 ms later (ESPHome's OTA component); what it
@@ -75,7 +76,7 @@ impl Dispatch {
         self.watch_rollback(sighting, now);
         for id in self.active_ids() {
             let Some(update) = self.updates.get(&id) else { continue };
-            if !update.is_for(&sighting.name) {
+            if !update.is_for(&sighting.name) || is_another_board(update, sighting) {
                 continue;
             }
             match &update.state {
@@ -409,9 +410,7 @@ impl Dispatch {
         if self.go(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text) {
             let sources = Self::installed_sources(&build);
             let memory = self.change_memory(&name);
-            memory.installed_sources = Some(sources);
-            memory.installed_password = build.ota.password;
-            memory.installed_encryption = Some(build.ota.encryption);
+            note_installed(memory, &build, sources, watch);
             memory.config_hash = build.config_hash;
             if let Some(hash) = build.config_hash {
                 memory.note_hash(hash);
@@ -455,8 +454,15 @@ fn updated(old: &DeviceMemory, sighting: &Sighting, now: Timestamp) -> DeviceMem
         new.addresses.insert(0, *address);
     }
     new.addresses.truncate(ADDRESSES_KEPT);
+    if sighting.mac.is_some() && sighting.mac != old.mac {
+        // Another board has the name now; the link-layer address was the old one's.
+        new.link_address = None;
+    }
     new.mac = sighting.mac.or(new.mac);
-    new.link_address = sighting.link_address.or(new.link_address);
+    if sighting.mac == new.mac {
+        // Where a MAC address is known, a name alone may be anybody's.
+        new.link_address = sighting.link_address.or(new.link_address);
+    }
     if sighting.version.is_some() {
         // A TXT record is complete: what it doesn't have, the firmware that runs doesn't announce.
         new.version.clone_from(&sighting.version);
