@@ -38,7 +38,9 @@ use crate::update::{
 };
 use crate::view::{Notification, Refusal};
 
-pub use network::{DOUBT, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
+pub use network::{
+    DOUBT, REMEMBERED, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN,
+};
 pub use other_tools::queued_in_device_builder;
 pub use slots::HELD_LONG;
 pub use targets::KNOCK_PERIOD;

@@ -31,6 +31,10 @@ pub const WORD_AFTER_RETURN: Duration = Duration::from_secs(15);
 /// How long a device that can't be reached is still shown as Online when it says nothing meanwhile.
 pub const DOUBT: Duration = Duration::from_secs(10);
 
+/// How many devices are remembered at most; of more than that, only those that are configured. Whoever sends
+/// packets can make names up.
+pub const REMEMBERED: usize = 2_000;
+
 /// How many addresses of a device are remembered.
 const ADDRESSES_KEPT: usize = 4;
 
@@ -66,7 +70,8 @@ impl Dispatch {
     pub(super) fn sighted(&mut self, sighting: &Sighting, now: Timestamp) {
         // Anything on the network can have an address record or a web server; only what says that it is an
         // ESPHome device becomes known by it.
-        if !announces_esphome(sighting) && !self.is_known_name(&sighting.name) {
+        let news = announces_esphome(sighting) && self.heard.len() < REMEMBERED;
+        if !news && !self.is_known_name(&sighting.name) {
             return;
         }
         let woke = self.remember(sighting, now);
