@@ -2,6 +2,9 @@
 //! are compiled again. Stories about what happens after a build need not wait for the compiler; stories
 //! about the build itself use the real one.
 //!
+//! A compile with Noise needs ESPHome's component registry. So what [`PATCH`] says about keys is written into the
+//! configuration that the compile leaves behind; the firmware stays as it is.
+//!
 //! It builds a fleet by compiling once: devices that differ in the number of their name alone
 //! ([`Sibling`]) get copies of the first one's firmware, with their own name in it.
 
@@ -14,6 +17,10 @@ use anyhow::{Context, Result};
 use crate::esphome::Esphome;
 use crate::paths;
 use crate::yaml::COMPONENTS_DIR;
+
+/// Beside the YAML: `{"ota": {…}, "api": {…}, "without": [key, …]}`, put into the validated configuration's entry of
+/// `ota: platform: esphome` and its `api:`, and what is taken out of that entry.
+pub const PATCH: &str = "validated.patch.json";
 
 /// One of many devices whose firmware differs in the number of the name alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +73,26 @@ if [ "$1" = version ]; then echo "Version: $version"; exit 0; fi
 # Nothing to remember.
 if [ "$2" = upload ]; then exec "$real" "$@"; fi
 file=$3
+if [ -f @PATCH@ ] && [ -z "${LAB_PATCHED:-}" ]; then
+    LAB_PATCHED=1 "$0" "$@"
+    "$(dirname "$real")/python" - @PATCH@ ".esphome/storage/$file.validated.json" <<'PYTHON'
+import json, sys
+with open(sys.argv[1]) as file:
+    patch = json.load(file)
+with open(sys.argv[2]) as file:
+    left = json.load(file)
+config = left["config"]
+config["api"] = {**(config.get("api") or {}), **patch.get("api", {})}
+for entry in config["ota"]:
+    if entry["platform"] == "esphome":
+        for key in patch.get("without", []):
+            entry.pop(key, None)
+        entry.update(patch.get("ota", {}))
+with open(sys.argv[2], "w") as file:
+    json.dump(left, file)
+PYTHON
+    exit 0
+fi
 number=${file#@STEM@-} number=${number%.yaml}
 if [ "$file" = "@STEM@-$number.yaml" ] && [ "$number" != "@FIRST@" ]; then
     here=$PWD there=.esphome/siblings/$number
@@ -138,6 +165,7 @@ pub fn program(dir: &Path) -> Result<PathBuf> {
         .replace("@CACHE@", &paths::cache_dir().join("compiles").to_string_lossy())
         .replace("@VERSION@", &real.version()?)
         .replace("@COMPONENTS@", COMPONENTS_DIR)
+        .replace("@PATCH@", PATCH)
         .replace("@STEM@", Sibling::STEM)
         .replace("@FIRST@", &Sibling::FIRST.to_string());
     fs::create_dir_all(dir)?;

@@ -65,6 +65,8 @@ enum Command {
 pub struct SessionReport {
     /// Bytes of the image that came over the wire.
     pub wire_bytes: usize,
+    /// Whether the connection was encrypted.
+    pub encrypted: bool,
     /// Whether the client announced the size of an image.
     pub prepared: bool,
     /// The MD5 of the image that arrived as a whole and was right.
@@ -190,6 +192,7 @@ fn summary(report: &LiveReport) -> SessionReport {
     let report = report.now();
     SessionReport {
         wire_bytes: report.wire.len(),
+        encrypted: report.encrypted,
         prepared: report.wire_size.is_some(),
         image_md5: report.image.is_some().then_some(report.md5).flatten(),
         faulted: report.faulted,

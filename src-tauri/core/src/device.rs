@@ -289,6 +289,8 @@ pub struct DeviceMemory {
     pub installed_encryption: Option<crate::update::Encryption>,
     /// The configuration whose device goes by this name.
     pub configured_by: Option<ConfiguredBy>,
+    /// What was installed before that build, as long as the device may go back to it.
+    pub before_install: Option<BeforeInstall>,
 }
 
 /// A configuration, wherever the config directory of the settings is meanwhile.
@@ -298,6 +300,18 @@ pub struct ConfiguredBy {
     pub directory: Option<String>,
     /// The file in it.
     pub file: DeviceId,
+}
+
+/// What is remembered of the build that the last installed one replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BeforeInstall {
+    /// See [`DeviceMemory::installed_password`].
+    pub password: Option<crate::update::Secret>,
+    /// See [`DeviceMemory::installed_encryption`].
+    pub encryption: Option<crate::update::Encryption>,
+    /// See [`DeviceMemory::installed_sources`].
+    pub sources: Option<InstalledSources>,
 }
 
 /// The sources of a build that was installed from here.

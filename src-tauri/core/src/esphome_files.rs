@@ -174,7 +174,7 @@ fn ota_parameters(config: &Value, platform: Option<&str>) -> Result<OtaParameter
         method: OtaMethod::Native,
         port,
         password: text(ota.get("password")).map(Secret),
-        encryption: encryption(ota, config.pointer("/api/encryption/key")),
+        encryption: encryption(ota, config.pointer("/api/encryption/key"))?,
     })
 }
 
@@ -197,19 +197,22 @@ fn web_server(config: &Value, platform: bool) -> Result<OtaParameters, Problem> 
     Ok(OtaParameters { method: OtaMethod::WebServer, port, password, encryption })
 }
 
-/// A key in `ota:` demands encryption; a key in `api:` alone makes it welcome.
-fn encryption(ota: &Value, api_key: Option<&Value>) -> Encryption {
+/// A key in `ota:` demands encryption; a key in `api:` alone makes it welcome. A demand whose key can't be told
+/// must not become plaintext.
+fn encryption(ota: &Value, api_key: Option<&Value>) -> Result<Encryption, Problem> {
     let api_key = text(api_key).map(Secret);
-    match ota.get("encryption").filter(|block| !block.is_null()) {
-        Some(block) => match text(block.get("key")).map(Secret).or(api_key) {
-            Some(key) => Encryption::Required {
-                key,
-                allow_plaintext: block.get("allow_plaintext_upload") == Some(&Value::Bool(true)),
-            },
-            None => Encryption::None,
-        },
-        None => api_key.map_or(Encryption::None, |key| Encryption::Offered { key }),
-    }
+    let Some(block) = ota.get("encryption").filter(|block| !block.is_null()) else {
+        return Ok(api_key.map_or(Encryption::None, |key| Encryption::Offered { key }));
+    };
+    let key = text(block.get("key")).map(Secret).or(api_key).ok_or_else(|| {
+        Problem::new(
+            "ota.key",
+            "The configuration requires encrypted updates, and its key can't be told.",
+        )
+        .with_help("Set `key:` below `ota: encryption:` or `api: encryption:`.")
+    })?;
+    let allow_plaintext = block.get("allow_plaintext_upload") == Some(&Value::Bool(true));
+    Ok(Encryption::Required { key, allow_plaintext })
 }
 
 fn no_ota(web_server: bool) -> Problem {
@@ -342,6 +345,19 @@ mod tests {
         ];
         for (json, expected) in cases {
             assert_eq!(ota(json).unwrap().encryption, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn encryption_without_a_key_that_can_be_read_is_a_problem_and_not_plaintext() {
+        for json in [
+            r#"{"ota":[{"platform":"esphome","encryption":{}}],"api":{}}"#,
+            r#"{"ota":[{"platform":"esphome","encryption":{"key":""}}]}"#,
+            r#"{"ota":[{"platform":"esphome","encryption":{"key":null}}],"api":{"encryption":{}}}"#,
+            r#"{"ota":[{"platform":"esphome","encryption":{"allow_plaintext_upload":true}}]}"#,
+            r#"{"ota":[{"platform":"esphome","encryption":true}]}"#,
+        ] {
+            assert_eq!(ota(json).unwrap_err().code, "ota.key", "{json}");
         }
     }
 

@@ -12,6 +12,9 @@ use wakeflash_core::gate::{
     Evidence, Expectation, Heard, Judgement, Session, hash_wait, judge, may_still_be_running,
 };
 
+/// Words of the peer that are kept. No device says so much while it is looked at; what does is flooding.
+const MAX_HEARD: usize = 32;
+
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -93,7 +96,7 @@ pub async fn decide(
                 in_handshake = false;
                 evidence.session = proved;
             }
-            packet = next(&mut heard) => evidence.heard.push(packet),
+            packet = news(&mut heard, &evidence) => evidence.heard.push(packet),
             () = sleep_until(deadline) => break judgement,
         }
     };
@@ -121,10 +124,13 @@ fn note_answer(evidence: &mut Evidence, answer: io::Result<Option<Sighting>>) {
     }
 }
 
-/// The next packet; never, when no more can come.
-async fn next(heard: &mut Option<broadcast::Receiver<Heard>>) -> Heard {
-    while let Some(receiver) = heard {
+/// The next packet of the peer that says something else than its last one; never, when no more can come.
+async fn news(heard: &mut Option<broadcast::Receiver<Heard>>, evidence: &Evidence) -> Heard {
+    while let Some(receiver) = heard.as_mut().filter(|_| evidence.heard.len() < MAX_HEARD) {
         match receiver.recv().await {
+            // Each one that counts is looked at together with the neighbour table, which costs time.
+            Ok(packet) if packet.sender != evidence.peer => {}
+            Ok(packet) if evidence.heard.last() == Some(&packet) => {}
             Ok(packet) => return packet,
             Err(broadcast::error::RecvError::Lagged(missed)) => {
                 tracing::debug!(missed, "packets came faster than the gate read them");

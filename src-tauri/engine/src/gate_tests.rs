@@ -114,7 +114,42 @@ async fn packets_that_arrive_meanwhile_count() {
     drop(packets);
     let expected = expectation();
     let decision = decide(&expected, evidence, LIMITS, heard, |_| None, pending(), pending()).await;
-    assert_eq!((decision.judgement, decision.evidence.heard.len()), (Judgement::Pass, 2));
+    assert_eq!((decision.judgement, decision.evidence.heard.len()), (Judgement::Pass, 1));
+}
+
+#[tokio::test]
+async fn a_flood_of_packets_costs_neither_room_nor_time() {
+    let (packets, heard) = broadcast::channel(64);
+    let flood = tokio::spawn(async move {
+        for n in 0..200_000_u32 {
+            // Of others; the same again and again; always something else.
+            let (sender, name) = match n % 3 {
+                0 => (IpAddr::from(n.to_be_bytes()), "kitchen".to_owned()),
+                1 => (peer(), "sleepy".to_owned()),
+                _ => (peer(), format!("s{n}")),
+            };
+            // It doesn't give its address: nothing tells whose words these are.
+            let said =
+                Sighting { source: Source::Packet, addresses: Vec::new(), ..says(&name, None) };
+            let _ = packets.send(Heard { sender, sighting: said });
+            if n % 16 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let looked = std::cell::Cell::new(0_usize);
+    let neighbour = |_| {
+        looked.set(looked.get() + 1);
+        None
+    };
+    let evidence = Evidence::about(peer(), Session::ProvesNothing);
+    let expected = expectation();
+    let decision =
+        decide(&expected, evidence, LIMITS, heard, neighbour, pending(), pending()).await;
+    flood.abort();
+    assert_eq!(decision.judgement, Judgement::Undecided);
+    assert!(decision.evidence.heard.len() <= MAX_HEARD, "{}", decision.evidence.heard.len());
+    assert!(looked.get() <= MAX_HEARD + 4, "the table was read {} times", looked.get());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::address;
+use crate::credentials::key_of;
 use crate::device::{ConfigFile, DeviceId, DeviceMemory, InstalledSources, Presence};
 use crate::error::Problem;
 use crate::time::Timestamp;
@@ -125,16 +126,24 @@ impl Dispatch {
     /// The passwords and keys that are kept, so that no report contains them.
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
-        let of_memory = |heard: &super::Heard| heard.memory.installed_password.clone();
-        let remembered = self.heard.values().filter_map(of_memory);
+        let key = |encryption: Option<&Encryption>| encryption.and_then(key_of).cloned();
+        let remembered = self.heard.values().flat_map(|heard| {
+            let memory = &heard.memory;
+            let before = memory.before_install.as_ref();
+            let keys = [
+                key(memory.installed_encryption.as_ref()),
+                key(before.and_then(|before| before.encryption.as_ref())),
+            ];
+            let passwords = [
+                memory.installed_password.clone(),
+                before.and_then(|before| before.password.clone()),
+            ];
+            keys.into_iter().chain(passwords).flatten()
+        });
         let deliveries = self.updates.values().filter_map(|update| update.state.delivery());
         let of_builds = deliveries.flat_map(|delivery| {
             let ota = &delivery.build.ota;
-            let key = match &ota.encryption {
-                Encryption::None => None,
-                Encryption::Offered { key } | Encryption::Required { key, .. } => Some(key.clone()),
-            };
-            ota.password.clone().into_iter().chain(key)
+            ota.password.clone().into_iter().chain(key(Some(&ota.encryption)))
         });
         remembered.chain(of_builds).collect()
     }

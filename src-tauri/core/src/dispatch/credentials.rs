@@ -22,8 +22,8 @@ impl Dispatch {
         credentials::of_attempt(&delivery.build, self.memory(&update.name), choice)
     }
 
-    /// Whether another device is known to have this key. What stands in configurations that were never built
-    /// here is not known.
+    /// Whether another device is known to have this key, or may have it: one whose new key waits to be installed
+    /// still has an older one. What stands in configurations that were never built here is not known.
     #[must_use]
     pub fn another_device_has(&self, key: &EncryptionKey, update: &Update) -> bool {
         let same = |encryption: &Encryption| {
@@ -31,8 +31,12 @@ impl Dispatch {
                 == Some(key)
         };
         let built = self.updates.values().any(|other| {
+            let waits = !other.state.kind().is_final();
             other.device != update.device
-                && other.state.delivery().is_some_and(|d| same(&d.build.ota.encryption))
+                && other.state.delivery().is_some_and(|delivery| {
+                    let build = &delivery.build;
+                    same(&build.ota.encryption) || (waits && build.credentials_changed)
+                })
         });
         built
             || self.heard.iter().any(|(name, heard)| {

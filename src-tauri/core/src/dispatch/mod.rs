@@ -10,6 +10,7 @@ mod bulk;
 mod continuity;
 mod credentials;
 mod flashing;
+mod identity;
 mod names;
 mod network;
 mod online;
@@ -38,7 +39,9 @@ use crate::update::{
 };
 use crate::view::{Notification, Refusal};
 
-pub use network::{DOUBT, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
+pub use network::{
+    DOUBT, REMEMBERED, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN,
+};
 pub use other_tools::queued_in_device_builder;
 pub use slots::HELD_LONG;
 pub use targets::KNOCK_PERIOD;
@@ -261,6 +264,8 @@ pub struct Decision {
     former_names: Option<BTreeMap<DeviceId, String>>,
     /// What was known under names that devices don't go by any more.
     moved: Vec<names::Moved>,
+    /// The places of flashes that are over.
+    slots: BTreeMap<UpdateId, slots::Slot>,
 }
 
 impl Decision {
@@ -441,6 +446,7 @@ impl Dispatch {
                 self.take_back_grant(*id);
             }
         }
+        self.slots.extend(decision.slots);
         for (id, before) in decision.updates {
             match before {
                 Some(update) => drop(self.updates.insert(id, update)),
@@ -499,20 +505,6 @@ impl Dispatch {
     #[must_use]
     pub fn memory(&self, name: &str) -> Option<&DeviceMemory> {
         self.heard.get(name).map(|heard| &heard.memory)
-    }
-
-    /// The address that a device's configuration names, when no other configuration names the same one.
-    #[must_use]
-    pub fn own_address(&self, device: &DeviceId) -> Option<IpAddr> {
-        let address_of = |file: &ConfigFile| {
-            file.content
-                .as_ref()
-                .ok()
-                .and_then(|summary| summary.address.clone()?.parse::<IpAddr>().ok())
-        };
-        let own = address_of(self.configs.get(device)?)?;
-        let owners = self.configs.values().filter(|file| address_of(file) == Some(own)).count();
-        (owners == 1).then_some(own)
     }
 
     /// The active update of a device.

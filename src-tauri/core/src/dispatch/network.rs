@@ -12,7 +12,8 @@ use crate::update::{
     UpdateId, UpdateState,
 };
 
-use super::rollback::rollback_watch;
+use super::identity::is_another_board;
+use super::rollback::{note_installed, rollback_watch};
 use super::{Dispatch, Effect, Heard, Liveness};
 
 /// After its final acknowledgement a device reboots about 100 ms later (ESPHome's OTA component); what it
@@ -29,6 +30,10 @@ pub const WORD_AFTER_RETURN: Duration = Duration::from_secs(15);
 
 /// How long a device that can't be reached is still shown as Online when it says nothing meanwhile.
 pub const DOUBT: Duration = Duration::from_secs(10);
+
+/// How many devices are remembered at most; of more than that, only those that are configured. Whoever sends
+/// packets can make names up.
+pub const REMEMBERED: usize = 2_000;
 
 /// How many addresses of a device are remembered.
 pub(super) const ADDRESSES_KEPT: usize = 4;
@@ -65,7 +70,8 @@ impl Dispatch {
     pub(super) fn sighted(&mut self, sighting: &Sighting, now: Timestamp) {
         // Anything on the network can have an address record or a web server; only what says that it is an
         // ESPHome device becomes known by it.
-        if !announces_esphome(sighting) && !self.is_known_name(&sighting.name) {
+        let news = announces_esphome(sighting) && self.heard.len() < REMEMBERED;
+        if !news && !self.is_known_name(&sighting.name) {
             return;
         }
         let woke = self.remember(sighting, now);
@@ -75,7 +81,7 @@ impl Dispatch {
         self.watch_rollback(sighting, now);
         for id in self.active_ids() {
             let Some(update) = self.updates.get(&id) else { continue };
-            if !update.is_for(&sighting.name) {
+            if !update.is_for(&sighting.name) || is_another_board(update, sighting) {
                 continue;
             }
             match &update.state {
@@ -429,9 +435,7 @@ impl Dispatch {
             self.move_memory(&device, &former, &name);
             let sources = Self::installed_sources(&build);
             let memory = self.change_memory(&name);
-            memory.installed_sources = Some(sources);
-            memory.installed_password = build.ota.password;
-            memory.installed_encryption = Some(build.ota.encryption);
+            note_installed(memory, &build, sources, watch);
             (memory.deep_sleep, memory.sleep_plan) = (build.deep_sleep, build.sleep_plan);
             memory.config_hash = build.config_hash;
             if let Some(hash) = build.config_hash {
@@ -476,8 +480,15 @@ fn updated(old: &DeviceMemory, sighting: &Sighting, now: Timestamp) -> DeviceMem
         new.addresses.insert(0, *address);
     }
     new.addresses.truncate(ADDRESSES_KEPT);
+    if sighting.mac.is_some() && sighting.mac != old.mac {
+        // Another board has the name now; the link-layer address was the old one's.
+        new.link_address = None;
+    }
     new.mac = sighting.mac.or(new.mac);
-    new.link_address = sighting.link_address.or(new.link_address);
+    if sighting.mac == new.mac {
+        // Where a MAC address is known, a name alone may be anybody's.
+        new.link_address = sighting.link_address.or(new.link_address);
+    }
     if sighting.version.is_some() {
         // A TXT record is complete: what it doesn't have, the firmware that runs doesn't announce.
         new.version.clone_from(&sighting.version);

@@ -6,11 +6,12 @@
 
 use core::time::Duration;
 
-use crate::device::Sighting;
+use crate::device::{BeforeInstall, DeviceMemory, InstalledSources, Sighting};
 use crate::time::Timestamp;
-use crate::update::{Delivery, InstalledHow, RollbackWatch, UpdateId, UpdateState};
+use crate::update::{Build, Delivery, InstalledHow, RollbackWatch, UpdateId, UpdateState};
 
 use super::Dispatch;
+use super::identity::is_another_board;
 use super::network::{Word, is_fresh, rolled_back, word};
 
 /// A device that runs the new firmware for so long without sleeping keeps it (ESPHome marks it after 60 s).
@@ -26,6 +27,27 @@ pub(super) fn rollback_watch(how: InstalledHow, delivery: &Delivery) -> Rollback
     }
 }
 
+/// Remembers what is installed now; and what was before, for as long as it may come back.
+pub(super) fn note_installed(
+    memory: &mut DeviceMemory,
+    build: &Build,
+    sources: InstalledSources,
+    watch: RollbackWatch,
+) {
+    let before = BeforeInstall {
+        password: memory.installed_password.take(),
+        encryption: memory.installed_encryption.take(),
+        sources: memory.installed_sources.take(),
+    };
+    memory.before_install = match watch {
+        RollbackWatch::Watched => Some(before),
+        RollbackWatch::Over => None,
+    };
+    memory.installed_sources = Some(sources);
+    memory.installed_password = build.ota.password.clone();
+    memory.installed_encryption = Some(build.ota.encryption.clone());
+}
+
 impl Dispatch {
     /// What a device says for which an update was installed.
     pub(super) fn watch_rollback(&mut self, sighting: &Sighting, now: Timestamp) {
@@ -36,6 +58,9 @@ impl Dispatch {
             let Some(update) = self.updates.get(&id) else { continue };
             let UpdateState::Installed { delivery, at, .. } = &update.state else { continue };
             let at = *at;
+            if is_another_board(update, sighting) {
+                continue;
+            }
             match word(&delivery.build, sighting) {
                 // Whatever else it runs now, somebody has installed.
                 Word::Other if !self.ran_before(id, sighting) => {
@@ -45,6 +70,7 @@ impl Dispatch {
                     let problem = rolled_back(&delivery.build, sighting);
                     let (device, named) = (update.device.clone(), delivery.build.name.clone());
                     self.fail(id, problem, true, now);
+                    self.bring_back(&named);
                     self.move_memory(&device, &named, &sighting.name);
                 }
                 Word::Wanted if self.has_stayed(&sighting.name, at, now) => {
@@ -88,12 +114,25 @@ impl Dispatch {
         last.is_some_and(|wake| wake.at > installed)
     }
 
+    /// The device takes again what its old firmware took.
+    fn bring_back(&mut self, name: &str) {
+        if self.memory(name).is_some_and(|memory| memory.before_install.is_some()) {
+            let memory = self.change_memory(name);
+            let before = memory.before_install.take().unwrap_or_default();
+            memory.installed_password = before.password;
+            memory.installed_encryption = before.encryption;
+            memory.installed_sources = before.sources;
+        }
+    }
+
     fn end_watch(&mut self, id: UpdateId, now: Timestamp, text: &str) {
-        if let Some(update) = self.change(id) {
-            if let UpdateState::Installed { watch, .. } = &mut update.state {
-                *watch = RollbackWatch::Over;
-            }
+        if let Some(update) = self.change(id)
+            && let UpdateState::Installed { watch, delivery, .. } = &mut update.state
+        {
+            *watch = RollbackWatch::Over;
+            let name = delivery.build.name.clone();
             update.note(now, text);
+            self.change_memory(&name).before_install = None;
         }
     }
 }

@@ -44,8 +44,14 @@ impl Dispatch {
     /// Lets the most urgent devices that are held have their images, as far as the limit allows.
     pub(super) fn fill_transfer_slots(&mut self, now: Timestamp) {
         let updates = &self.updates;
-        self.slots.retain(|id, _| {
-            updates.get(id).is_some_and(|update| update.state.kind() == StateKind::Flashing)
+        let decision = &mut self.decision;
+        self.slots.retain(|id, slot| {
+            let goes_on =
+                updates.get(id).is_some_and(|update| update.state.kind() == StateKind::Flashing);
+            if !goes_on {
+                decision.slots.insert(*id, *slot);
+            }
+            goes_on
         });
         let free = usize::from(self.settings.max_flashes).saturating_sub(self.granted());
         let held = self.slots.iter().filter(|(_, slot)| !slot.granted);

@@ -157,7 +157,7 @@ impl Runtime {
         Expectation {
             name: update.name.clone(),
             mac: update.mac.or_else(|| memory?.mac),
-            link_address: memory.and_then(|memory| memory.link_address),
+            link_address: self.dispatch.own_link_address(update),
             wanted_hash: update.new_hash(),
             wanted_version: delivery.build.esphome_version.clone(),
             other_name: (delivery.build.name != update.name).then(|| delivery.build.name.clone()),

@@ -75,6 +75,8 @@ impl Job {
                 failed(FailureClass::RetryNow, problem)
             })?
             .map_err(lost_image)?;
+        // A build that is being stopped may still have the folder; what the gate finds out must not grow old.
+        let folder = Arc::clone(&self.uploader.folder).lock_owned().await;
         match self.gate(std::future::ready(Session::ProvesNothing)).await? {
             Pass::Open => {}
             Pass::AlreadyRunning => return Err(FlashOutcome::AlreadyRunning),
@@ -83,7 +85,6 @@ impl Job {
             let problem = Problem::new("gate.refused", format!("Nothing was sent: {TOO_MANY}."));
             return Err(failed(FailureClass::RetryNow, problem));
         }
-        let folder = Arc::clone(&self.uploader.folder).lock_owned().await;
         self.record_completion(false).await.map_err(|problem| {
             let message = format!("Nothing was sent: {}", problem.message);
             failed(FailureClass::RetryNow, Problem::new("flash.not_recorded", message))

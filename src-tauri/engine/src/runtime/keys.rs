@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use wakeflash_core::credentials::Credentials;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::esphome_files;
@@ -13,6 +13,10 @@ use wakeflash_core::update::Update;
 
 use super::Runtime;
 use crate::configs::storage_path;
+
+/// How many may look into other configurations at once: a thread that waits for a share can't be ended. Who waits
+/// for a place is bounded by the gate.
+static LOOKS: Semaphore = Semaphore::const_new(8);
 
 /// Where else the key of a connection may be in use.
 #[derive(Debug, Clone)]
@@ -54,7 +58,11 @@ pub(super) async fn proof_of_key(
     if progress.wait_for(|progress| progress.encrypted).await.is_err() {
         return Session::ProvesNothing;
     }
-    let look = move || others.iter().all(|other| surely_has_another(other, &config_dir, &key));
+    let Ok(place) = LOOKS.acquire().await else { return Session::ProvesNothing };
+    let look = move || {
+        let _place = place;
+        others.iter().all(|other| surely_has_another(other, &config_dir, &key))
+    };
     match tokio::task::spawn_blocking(look).await {
         Ok(true) => Session::OwnKey,
         Ok(false) => Session::ProvesNothing,
@@ -102,6 +110,40 @@ mod tests {
             others: BTreeSet::from([other]),
         };
         proof_of_key(seen, &look).await
+    }
+
+    fn threads() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("Threads:"));
+        line.unwrap().trim().parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_share_that_does_not_answer_takes_few_threads() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = DeviceId::of_file("other.yaml");
+        let path = storage_path(dir.path(), other.as_str(), "validated.json");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // Whoever opens it waits for somebody who writes.
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let progress =
+            ota::Progress { step: Step::Gate, encrypted: true, sent: 0, acknowledged: 0, total: 0 };
+        let look = KeyElsewhere::LookInto {
+            key: EncryptionKey::from_base64(OWN).unwrap(),
+            config_dir: dir.path().to_owned(),
+            others: BTreeSet::from([other]),
+        };
+        let before = threads();
+        for _ in 0..60 {
+            let (_said, seen) = watch::channel(progress);
+            let proof = proof_of_key(seen, &look);
+            let patience = std::time::Duration::from_millis(5);
+            assert!(tokio::time::timeout(patience, proof).await.is_err(), "nobody can tell");
+        }
+        let more = threads().saturating_sub(before);
+        std::fs::write(&path, "{}").unwrap();
+        // Other tests start threads as well.
+        assert!(more < 40, "{more} threads wait");
     }
 
     #[tokio::test]

@@ -219,13 +219,10 @@ impl Runtime {
 
     /// How long the loop may sleep when nothing happens.
     fn next_deadline(&self) -> Duration {
-        let at_most = self
-            .commit_due
-            .map_or(Duration::from_secs(60), |due| due.saturating_duration_since(Instant::now()));
         let now = now();
-        self.dispatch
-            .next_deadline(now)
-            .map_or(at_most, |at| at.since(now).max(Duration::from_millis(10)).min(at_most))
+        let timed = self.dispatch.next_deadline(now).map(|at| at.since(now));
+        let commit = self.commit_due.map(|due| due.saturating_duration_since(Instant::now()));
+        pause(timed, commit)
     }
 
     async fn tick(&mut self) {
@@ -465,6 +462,14 @@ impl Runtime {
             tracing::warn!("some tasks did not end within {SHUTDOWN_LIMIT:?} and were cut off");
         }
     }
+}
+
+/// How long to sleep until time decides something, or a commit is tried again. While nothing can be stored,
+/// nothing is decided either: what is due would else be tried a hundred times in a second.
+fn pause(timed: Option<Duration>, commit: Option<Duration>) -> Duration {
+    const AT_LEAST: Duration = Duration::from_millis(10);
+    const AT_MOST: Duration = Duration::from_secs(60);
+    commit.or(timed).unwrap_or(AT_MOST).clamp(AT_LEAST, AT_MOST)
 }
 
 /// Whether it must not be lost when it can't be stored. The rest comes again by itself: packets, ticks, and

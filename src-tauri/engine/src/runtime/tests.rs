@@ -145,3 +145,13 @@ async fn a_late_word_about_an_earlier_directory_or_search_is_not_heard() {
     runtime.take_report(Report::Located(1, ready("/one"))).await;
     assert_eq!(runtime.publisher.snapshot().status.esphome, ready("/two"));
 }
+
+#[test]
+fn while_nothing_can_be_stored_nothing_is_tried_more_often_than_the_commit() {
+    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
+    assert_eq!(pause(Some(Duration::ZERO), None), Duration::from_millis(10));
+    assert_eq!(pause(Some(Duration::ZERO), Some(second)), second);
+    assert_eq!(pause(Some(second), Some(Duration::ZERO)), Duration::from_millis(10));
+    assert_eq!(pause(Some(hour), None), Duration::from_secs(60));
+    assert_eq!(pause(None, None), Duration::from_secs(60));
+}

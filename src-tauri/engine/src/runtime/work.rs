@@ -206,7 +206,10 @@ impl Runtime {
                 }
             }
             Report::Captured { update, grant } => {
-                self.work.held.insert(update, grant);
+                // One that was stopped meanwhile says nothing more, and would leave its grant here.
+                if self.work.flashes.contains_key(&update) {
+                    self.work.held.insert(update, grant);
+                }
                 self.happened(Input::Captured { update }).await;
             }
             Report::AboutToComplete { update, encrypted, reply } => {

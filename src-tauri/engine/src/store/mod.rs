@@ -306,4 +306,6 @@ fn lock(state_dir: &Path) -> Result<File, OpenError> {
 }
 
 #[cfg(test)]
+mod old_rows;
+#[cfg(test)]
 mod tests;

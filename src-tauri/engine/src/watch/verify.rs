@@ -216,7 +216,9 @@ impl Verifier {
                 check.next = now + PAUSE;
             }
             Found::Silent => {
-                self.devices.remove(&name);
+                // It leaves the list of those that are shown as Online, unless nobody could be heard just now.
+                check.silent = 0;
+                check.next = now + SILENCE;
                 self.send(WatchEvent::Silent { name }).await;
             }
         }

@@ -66,6 +66,19 @@ async fn two_silences_are_death_and_an_answer_is_life() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_death_that_nobody_takes_in_is_found_out_again() {
+    let (mut verifier, mut events) = verifier(&["plug"]);
+    for _ in 0..2 {
+        verifier.found("plug".into(), Found::Silent).await;
+    }
+    assert!(matches!(events.try_recv(), Ok(WatchEvent::Silent { .. })));
+    // There was no network just then, so the device is still shown as Online, and the list is the same.
+    tokio::time::advance(SILENCE).await;
+    verifier.ask_due(true);
+    assert_eq!(verifier.asking.len(), 1, "it is asked again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_large_fleet_is_asked_little_by_little() {
     let names: Vec<String> = (0..300).map(|n| format!("d{n:03}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

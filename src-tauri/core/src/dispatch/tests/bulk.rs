@@ -5,7 +5,7 @@ use crate::dispatch::Input;
 use crate::knock::TargetAddress;
 use crate::settings::Settings;
 use crate::time::Timestamp;
-use crate::update::{Sha256, SourceFile, StateKind, sources_digest};
+use crate::update::{Encryption, Secret, Sha256, SourceFile, StateKind, sources_digest};
 
 use super::lab::*;
 
@@ -167,4 +167,23 @@ fn the_history_keeps_what_was_known_of_a_delivery_that_failed() {
     assert_eq!(record.wanted_version.as_deref(), Some(VERSION));
     assert_eq!(record.ended_at, Some(lab.now));
     assert_eq!(record.flash_seconds, None, "no transfer reached its end");
+}
+
+#[test]
+fn the_key_of_what_is_installed_is_a_secret_as_well() {
+    let (mut lab, id) = Lab::at(StateKind::Queued);
+    let mut build = build("sleepy");
+    build.ota.encryption = Encryption::Offered { key: Secret("the-key".into()) };
+    lab.give(Input::BuilderReady(true));
+    lab.built_as(id, build);
+    lab.connected(id);
+    lab.acknowledged(id);
+    lab.after(5).seen("sleepy", Some(NEW));
+    lab.expect(id, StateKind::Installed);
+    // The next update takes the place of the one that had it.
+    lab.install("sleepy");
+    lab.give(Input::Cancel(yaml("sleepy")));
+    let known = lab.dispatch.memory("sleepy").unwrap().installed_encryption.clone();
+    lab.dispatch.updates.clear();
+    assert!(known.is_some() && lab.dispatch.secrets().contains(&Secret("the-key".into())));
 }

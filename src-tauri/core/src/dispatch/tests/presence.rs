@@ -1,7 +1,7 @@
 //! Who is there, as the list shows it.
 
 use crate::device::{DeviceId, MacAddress, Presence, Sighting, Source};
-use crate::dispatch::{DOUBT, Dispatch, Input};
+use crate::dispatch::{DOUBT, Dispatch, Input, REMEMBERED};
 use crate::update::StateKind;
 
 use super::lab::*;
@@ -105,6 +105,21 @@ fn what_does_not_say_that_it_is_an_esphome_device_is_not_listed() {
     lab.give(Input::Sighted(address_packet("sleepy")));
     assert_eq!(lab.effects, [crate::dispatch::Effect::Nudge("sleepy".into())], "this one is known");
     lab.expect(id, StateKind::Waiting);
+}
+
+#[test]
+fn made_up_names_fill_neither_memory_nor_disk() {
+    let mut lab = Lab::new();
+    let mut stored = 0;
+    for n in 0..REMEMBERED + 50 {
+        stored += lab.give(Input::Sighted(packet(&format!("n{n}"), Some(OLD)))).memories.len();
+    }
+    assert!(lab.dispatch.rows().len() <= REMEMBERED + 1);
+    assert!(stored <= REMEMBERED, "{stored} were stored");
+    lab.configs.push(config("mine"));
+    lab.give(Input::Configs(lab.configs.clone()));
+    lab.seen("mine", Some(OLD));
+    assert_eq!(lab.row("mine").presence, Presence::Online, "a configured one is always heard");
 }
 
 #[test]
