@@ -126,7 +126,9 @@ pub fn no_progress() -> Progress {
 
 /// Installs an image over a connection that was just opened.
 ///
-/// The stream is closed when this returns, and when the future is dropped.
+/// The stream is closed when this returns, and when the future is dropped. `cancel` ends it at once, with
+/// [`FlashError::cancelled`]; after the last byte that is an unknown outcome as well, so that is asked first. Whoever
+/// drops the future instead has to assume an unknown outcome once `before_completion` has been called.
 ///
 /// # Errors
 /// See [`FlashError`]; [`FlashError::outcome_unknown`] says whether the device may have taken
