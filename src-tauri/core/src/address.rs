@@ -59,9 +59,11 @@ fn wrong(entered: &str) -> Problem {
 }
 
 fn link_local(entered: &str) -> Problem {
-    let what = format!("{entered:?} is an address within one link only; Wakeflash can't use it yet.");
-    Problem::new("address.link_local", what)
-        .with_help("Enter the device's IPv4 address, another IPv6 address that it has, or its name.")
+    let what =
+        format!("{entered:?} is an address within one link only; Wakeflash can't use it yet.");
+    Problem::new("address.link_local", what).with_help(
+        "Enter the device's IPv4 address, another IPv6 address that it has, or its name.",
+    )
 }
 
 #[cfg(test)]
