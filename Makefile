@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build run demo test screenshots package bench bench-wake clean
+.PHONY: help setup build run demo test screenshots package bench bench-wake bench-window clean
 
 # For build, run and demo: `make run PROFILE=dev` builds faster and runs slower.
 PROFILE := release
@@ -37,6 +37,9 @@ bench: ## Measure the OTA client against ESPHome's own; ARGS='--pairs 20' is pas
 
 bench-wake: ## Measure how wakes are caught and what waiting costs; ARGS='--only waiting' is passed on
 	@bash scripts/bench-wake.sh $(ARGS)
+
+bench-window: ## Measure the window: start, memory, keeping up; ARGS='--only memory' is passed on
+	@bash scripts/bench-window.sh $(ARGS)
 
 clean: ## Remove what was built; ESPHome and the npm packages stay
 	@bash scripts/clean.sh

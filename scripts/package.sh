@@ -5,12 +5,20 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 profile=${PROFILE:-release}
+bash scripts/setup.sh package
+need_tools
 bash scripts/build.sh wakeflash
 which=() dir=release
 if [[ $profile == dev ]]; then which=(--debug) dir=debug; fi
-rm -rf "target/$dir/bundle/deb"
+bundle=$(target_dir)/$dir/bundle/deb
+rm -rf "$bundle"
+# Tauri's program writes the manifest anew. It is put back with its time, so that nothing is compiled again.
+manifest=src-tauri/Cargo.toml
+saved=$(mktemp)
+cp -p "$manifest" "$saved"
+trap 'cp -p "$saved" "$manifest"; rm -f "$saved"' EXIT
 # Only the bundling: the program is built, and its features must not depend on who builds it.
 (cd src-tauri && ../ui/node_modules/.bin/tauri bundle "${which[@]}" --bundles deb)
-deb=$(ls "target/$dir/bundle/deb/"*.deb)
+deb=$(ls "$bundle"/*.deb)
 bash scripts/package-test.sh "$deb"
 say "$deb"

@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
-# Draws the pictures of the documentation: every screen on the fake backend, in light and dark.
+# Draws the pictures of the documentation: every screen on the fake backend, in light and dark, and the real
+# window with a device that waits. Arguments go to the former alone (ui/scripts/screenshots.mjs).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-[[ -d ui/node_modules ]] || die "The npm packages are missing: run \`make setup\`."
-cd ui
-node scripts/screenshots.mjs "$@"
+bash scripts/setup.sh screenshots
+need_tools
+(cd ui && node scripts/screenshots.mjs "$@")
+if (($#)); then exit; fi
+# `ip` is there, which isn't on every user's PATH.
+PATH=$PATH:/usr/sbin:/sbin
+build_ui
+cargo build --workspace --all-targets
+WAKEFLASH_SCREENSHOTS=1 cargo test --workspace --test window a_sleeping_device_is_updated_through_the_window

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing: for `run` what it takes to build and run, for `demo` and `test` what these need
-# on top of it.
+# Installs what is missing: for `run` what it takes to build and run, for the others what they need on top of it.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -33,11 +32,29 @@ test_packages=(
     'fonts-dejavu-core|has_fonts'
 )
 
+# What a package is checked with.
+package_packages=(
+    'xvfb|command -v Xvfb'
+    'x11-utils|command -v xwininfo'
+    'dbus|command -v dbus-daemon'
+    'fonts-dejavu-core|has_fonts'
+    'desktop-file-utils|command -v desktop-file-validate'
+    'appstream|command -v appstreamcli'
+)
+# The pictures of the documentation are drawn by a browser, and by the real window.
+screenshots_packages=(
+    'chromium|has_browser'
+)
+
 case $level in
     run) packages=("${build_packages[@]}") ;;
     demo) packages=("${build_packages[@]}" "${demo_packages[@]}") ;;
     test) packages=("${build_packages[@]}" "${demo_packages[@]}" "${test_packages[@]}") ;;
-    *) die "$0 run|demo|test" ;;
+    package) packages=("${build_packages[@]}" "${package_packages[@]}") ;;
+    screenshots)
+        packages=("${build_packages[@]}" "${demo_packages[@]}" "${test_packages[@]}" "${screenshots_packages[@]}")
+        ;;
+    *) die "$0 run|demo|test|package|screenshots" ;;
 esac
 
 has_apt() { command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; }
@@ -84,6 +101,10 @@ missing_packages() {
         if grep -qxF "installed ${entry%%|*}" <<<"$installed"; then continue; fi
         contents_there "${entry#*|}" || printf '%s\n' "${entry%%|*}"
     done
+}
+
+has_browser() {
+    [[ -n ${WAKEFLASH_CHROMIUM:-} ]] || [[ -n $(type -p chromium chromium-browser google-chrome google-chrome-stable) ]]
 }
 
 has_fonts() { [[ -n $(fc-list 2>/dev/null) ]]; }
@@ -282,6 +303,7 @@ set_up_esphome() {
 # The user's own ESPHome will do to run Wakeflash; tests want a known version, at a known place.
 esphome_wanted() {
     case $level in
+        package) false ;;
         run) esphome_there || ! esphome version >/dev/null 2>&1 ;;
         *) [[ ! -x ${WAKEFLASH_TEST_ESPHOME:-} ]] ;;
     esac

@@ -77,6 +77,7 @@ pub(crate) fn api() -> Builder<Wry> {
             app_info,
             close_window,
             quit,
+            stay,
         ])
         .events(collect_events![EngineEvent, CloseRequested, OpenDevice, QuitRequested])
         .dangerously_cast_bigints_to_number()
@@ -306,6 +307,14 @@ async fn close_window(app: AppHandle) -> Result<(), Problem> {
 #[specta::specta]
 async fn quit(app: AppHandle) -> Result<(), Problem> {
     app.exit(0);
+    Ok(())
+}
+
+/// Goes on. The answer to [`crate::events::QuitRequested`] that isn't [`quit`]: the next Quit asks again.
+#[tauri::command]
+#[specta::specta]
+async fn stay(app: AppHandle) -> Result<(), Problem> {
+    app.state::<AppState>().quit.settled();
     Ok(())
 }
 

@@ -367,7 +367,11 @@ fn probe(identity: &Identity) -> Result<Vec<u8>> {
     Ok(packet.build_bytes_vec_compressed()?)
 }
 
-fn announcement(identity: &Identity, goodbye: bool) -> Result<Vec<u8>> {
+/// What a device multicasts when it comes up, or when it goes.
+///
+/// # Errors
+/// When the identity can't be told in a packet.
+pub(crate) fn announcement(identity: &Identity, goodbye: bool) -> Result<Vec<u8>> {
     let names = Names::of(identity)?;
     let mut packet = Packet::new_reply(0);
     packet.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);

@@ -5,6 +5,7 @@
 
 pub mod crowd;
 pub mod sniffer;
+pub mod storm;
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -34,16 +34,16 @@ story!(a_store_that_cannot_be_opened_is_told, Furniture::ALL, newer_store);
 /// The first point of "It is done when", and a click on the notification.
 async fn main_job(scene: &mut Scene) -> Result<()> {
     let sleeper = scene.add_sleeper().await?;
-    let screenshots = Screenshots::wanted()?;
-    if screenshots.is_some() {
+    let picture = picture_wanted();
+    if picture.is_some() {
         add_neighbours(&scene.config())?;
     }
     let options = scene.options()?;
     let app = scene.desktop.open(&options).await?;
     sleeper.let_it_be_seen(&app).await?;
     build_and_wait(scene, &app).await?;
-    if let Some(screenshots) = &screenshots {
-        screenshots.take(scene, app.page()).await?;
+    if let Some(picture) = &picture {
+        take_picture(scene, app.page(), picture).await?;
     }
     app.kill().await?;
 
@@ -297,36 +297,20 @@ async fn newer_store(scene: &mut Scene) -> Result<()> {
     app.until_ended(SOON).await
 }
 
-/// Pictures of the real window for the documentation.
-struct Screenshots(PathBuf);
+/// Where the documentation's picture of the real window is; `None` unless `WAKEFLASH_SCREENSHOTS=1` wants it
+/// anew.
+fn picture_wanted() -> Option<PathBuf> {
+    let wanted = std::env::var_os("WAKEFLASH_SCREENSHOTS").is_some_and(|value| value == "1");
+    wanted.then(|| paths::workspace_root().join("docs/screenshots/window.png"))
+}
 
-impl Screenshots {
-    /// With `WAKEFLASH_SCREENSHOTS=1`.
-    fn wanted() -> Result<Option<Self>> {
-        if std::env::var_os("WAKEFLASH_SCREENSHOTS").is_none_or(|value| value != "1") {
-            return Ok(None);
-        }
-        let directory = paths::workspace_root().join("docs/screenshots");
-        std::fs::create_dir_all(&directory)?;
-        Ok(Some(Self(directory)))
-    }
-
-    /// The drawer is open, and a device waits.
-    async fn take(&self, scene: &Scene, page: &Page) -> Result<()> {
-        self.save(scene, page, "drawer.png").await?;
-        page.click("drawer-close").await?;
-        page.until_gone("drawer").await?;
-        self.save(scene, page, "window.png").await
-    }
-
-    async fn save(&self, scene: &Scene, page: &Page, name: &str) -> Result<()> {
-        // Animations end, and the pointer's traces fade.
-        page.until_calm().await?;
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let display = scene.desktop.display();
-        let window = display.windows()?.into_iter().next().context("no window")?;
-        display.picture(Some(&window), &self.0.join(name)).await
-    }
+async fn take_picture(scene: &Scene, page: &Page, file: &Path) -> Result<()> {
+    // Animations end, and the pointer's traces fade.
+    page.until_calm().await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let display = scene.desktop.display();
+    let window = display.windows()?.into_iter().next().context("no window")?;
+    display.picture(Some(&window), file).await
 }
 
 /// Configurations of other devices, for a list that looks like somebody's.

@@ -137,6 +137,17 @@ describe('unsafe moments', () => {
     await user.click(screen.getByTestId(button));
     await waitFor(() => expect(backend.calls).toEqual([command]));
   });
+
+  it.each([
+    ['confirm-yes', 'quit'],
+    ['confirm-no', 'stay'],
+  ])('asks for the tray before it knows any device: %s', async (button, command) => {
+    const backend = await show('empty');
+    backend.askToQuit(2);
+    expect(await screen.findByRole('alertdialog')).toHaveTextContent('2');
+    await user.click(screen.getByTestId(button));
+    await waitFor(() => expect(backend.calls).toEqual([command]));
+  });
 });
 
 describe('the drawer', () => {

@@ -9,21 +9,21 @@ use crate::knock::TargetAddress;
 const NAME_LIMIT: usize = 253;
 const LABEL_LIMIT: usize = 63;
 
-/// Reads an address that the user entered: an IP address (IPv6 also in brackets or with a scope, such as
-/// `fe80::1%eth0`) or a name. The text of the answer is the address in its usual spelling.
+/// Reads an address that the user entered: an IP address (IPv6 also in brackets) or a name. The text of the
+/// answer is the address in its usual spelling.
 ///
 /// # Errors
-/// It is neither.
+/// It is neither, or an IPv6 address that is valid on one link only: what was seen of devices is kept without
+/// the interface, so nothing could be proven at such an address.
 pub fn read(entered: &str) -> Result<String, Problem> {
     let text = entered.trim();
     let text = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let (unscoped, _) = text.split_once('%').unwrap_or((text, ""));
+    if unscoped.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_unicast_link_local()) {
+        return Err(link_local(entered));
+    }
     if let Ok(ip) = text.parse::<IpAddr>() {
         return if can_be_a_device(ip) { Ok(ip.to_string()) } else { Err(wrong(entered)) };
-    }
-    if let Some((ip, scope)) = text.split_once('%') {
-        let ip = ip.parse::<Ipv6Addr>().map_err(|_| wrong(entered))?;
-        let fits = !scope.is_empty() && scope.len() <= 15 && scope.chars().all(is_scope_letter);
-        return if fits { Ok(format!("{ip}%{scope}")) } else { Err(wrong(entered)) };
     }
     let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
     if is_name(&name) { Ok(name) } else { Err(wrong(entered)) }
@@ -38,10 +38,6 @@ pub fn target(address: &str) -> TargetAddress {
 fn can_be_a_device(ip: IpAddr) -> bool {
     let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
     !(ip.is_unspecified() || ip.is_multicast() || broadcast)
-}
-
-const fn is_scope_letter(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_' | '@')
 }
 
 fn is_name(name: &str) -> bool {
@@ -59,7 +55,15 @@ fn is_name(name: &str) -> bool {
 
 fn wrong(entered: &str) -> Problem {
     Problem::new("address.unreadable", format!("{entered:?} is neither an IP address nor a name."))
-        .with_help("Enter something like 192.168.1.20, fe80::1%eth0 or sensor.example.org.")
+        .with_help("Enter something like 192.168.1.20, 2001:db8::20 or sensor.example.org.")
+}
+
+fn link_local(entered: &str) -> Problem {
+    let what =
+        format!("{entered:?} is an address within one link only; Wakeflash can't use it yet.");
+    Problem::new("address.link_local", what).with_help(
+        "Enter the device's IPv4 address, another IPv6 address that it has, or its name.",
+    )
 }
 
 #[cfg(test)]
@@ -73,7 +77,6 @@ mod tests {
         for (entered, read_as) in [
             (" 192.168.1.20 ", "192.168.1.20"),
             ("[2001:DB8::1]", "2001:db8::1"),
-            ("fe80::1%eth0", "fe80::1%eth0"),
             ("Sensor.Example.org.", "sensor.example.org"),
             ("sleepy_2.local", "sleepy_2.local"),
         ] {
@@ -93,8 +96,7 @@ mod tests {
             "255.255.255.255",
             "224.0.0.251",
             "::",
-            "fe80::1%",
-            "fe80::1%a b",
+            "2001:db8::1%eth0",
             "1.2.3.4%eth0",
             "a b",
             "-a.local",
@@ -105,6 +107,13 @@ mod tests {
             &long,
         ] {
             assert_eq!(read(entered).unwrap_err().code, "address.unreadable", "{entered:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_within_one_link_is_refused_as_such() {
+        for entered in ["fe80::1", "[fe80::1]", "FE80::1%eth0", "febf::2%3", "fe80::1%"] {
+            assert_eq!(read(entered).unwrap_err().code, "address.link_local", "{entered:?}");
         }
     }
 

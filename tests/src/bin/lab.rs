@@ -9,6 +9,7 @@ use wakeflash_tests::demo::{self, DemoOptions};
 use wakeflash_tests::flash::{self, FlashOptions};
 use wakeflash_tests::lan::crowd::{self, CrowdOptions};
 use wakeflash_tests::lan::sniffer::{self, SniffOptions};
+use wakeflash_tests::lan::storm::{self, StormOptions};
 use wakeflash_tests::relay::{self, RelayOptions};
 use wakeflash_tests::scripted::{self, ScriptedOptions};
 use wakeflash_tests::supervisor::{DeviceOptions, Wake};
@@ -32,6 +33,8 @@ enum What {
     Flash(FlashOptions),
     /// Announce many devices in the network namespace that this is started in, until stdin ends.
     Crowd(CrowdOptions),
+    /// Let devices come and go in the network namespace that this is started in, until stdin ends.
+    Storm(StormOptions),
     /// Tell what passes the network card of the namespace that this is started in. Prints JSON lines.
     Sniff(SniffOptions),
     /// Lead a Unix socket to a TCP port of the network namespace that this is started in.
@@ -83,6 +86,7 @@ async fn main() -> Result<()> {
         What::Demo(options) => demo::run(options).await,
         What::Flash(options) => flash::run(options).await,
         What::Crowd(options) => crowd::run(&options).await,
+        What::Storm(options) => storm::run(&options).await,
         What::Sniff(options) => sniffer::run(&options),
         What::Relay(options) => relay::run(&options).await,
     }

@@ -195,20 +195,42 @@ impl App {
 /// # Errors
 /// When `/proc` can't be read.
 pub fn descendants(of: u32) -> Result<Vec<String>> {
+    Ok(family(of)?.into_iter().map(|(_, name)| name).collect())
+}
+
+/// The memory of a process and all that descend from it, by name: the proportional set size in KiB, which
+/// counts shared pages in part.
+///
+/// # Errors
+/// When `/proc` can't be read.
+pub fn memory(of: u32) -> Result<Vec<(String, u64)>> {
+    let mut all = vec![(of, "wakeflash".to_owned())];
+    all.extend(family(of)?);
+    // A process may end while it is looked at.
+    let measured = all.into_iter().filter_map(|(pid, name)| {
+        let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        Some((name, pss.split_ascii_whitespace().next()?.parse().ok()?))
+    });
+    Ok(measured.collect())
+}
+
+/// All processes that descend from one.
+fn family(of: u32) -> Result<Vec<(u32, String)>> {
     let mut parents = vec![of];
-    let mut names = Vec::new();
+    let mut found = Vec::new();
     while let Some(parent) = parents.pop() {
         for entry in std::fs::read_dir("/proc")?.flatten() {
             let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
             let Some(pid) = pid else { continue };
             if process(pid).is_some_and(|child| child.parent == parent && child.state != 'Z') {
                 let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-                names.push(name.trim().to_owned());
+                found.push((pid, name.trim().to_owned()));
                 parents.push(pid);
             }
         }
     }
-    Ok(names)
+    Ok(found)
 }
 
 /// A process, as `/proc` tells.

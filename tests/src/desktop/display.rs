@@ -9,7 +9,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{
-    Atom, AtomEnum, ClientMessageEvent, ConnectionExt as _, EventMask, MapState, Window,
+    Atom, AtomEnum, ClientMessageEvent, ConnectionExt as _, EventMask, ImageFormat, MapState,
+    Window,
 };
 use x11rb::rust_connection::RustConnection;
 
@@ -41,7 +42,7 @@ impl Display {
     pub async fn start() -> Result<Self> {
         let mut command = contained(on_path("Xvfb")?);
         // Of the display's number nothing is known before the server has found a free one.
-        command.args(["-displayfd", "1", "-screen", "0", SCREEN, "-nolisten", "tcp"]);
+        command.args(["-displayfd", "1", "-screen", "0", SCREEN, "-nolisten", "tcp", "-noreset"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut server = command.spawn().context("cannot start Xvfb")?;
         let mut lines = BufReader::new(server.stdout.take().context("no stdout")?).lines();
@@ -76,6 +77,19 @@ impl Display {
             bail!("no window is called {title:?}: {windows:?}");
         }
         found.try_for_each(|window| screen.ask_to_close(window.id))
+    }
+
+    /// The pixels of the middle of a window, as the X server has them; `None` while it isn't shown.
+    ///
+    /// # Errors
+    /// When the X server doesn't answer.
+    pub fn pixels(&self, title: &str) -> Result<Option<Vec<u8>>> {
+        let screen = Screen::open(&self.name)?;
+        let windows = screen.windows()?;
+        let Some(window) = windows.iter().find(|window| window.title == title) else {
+            return Ok(None);
+        };
+        screen.middle(window.id).map(Some)
     }
 
     /// Writes a picture of a window, or of the whole screen.
@@ -145,6 +159,22 @@ impl Screen {
             1024,
         )?;
         Ok(asked.reply()?.value)
+    }
+
+    fn middle(&self, window: Window) -> Result<Vec<u8>> {
+        let size = self.connection.get_geometry(window)?.reply()?;
+        let (width, height) = (size.width / 2, size.height / 2);
+        let (x, y) = (i16::try_from(width / 2)?, i16::try_from(height / 2)?);
+        let asked = self.connection.get_image(
+            ImageFormat::Z_PIXMAP,
+            window,
+            x,
+            y,
+            width,
+            height,
+            u32::MAX,
+        )?;
+        Ok(asked.reply()?.data)
     }
 
     fn ask_to_close(&self, window: Window) -> Result<()> {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use fantoccini::actions::{InputSource as _, MouseActions, PointerAction};
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
 use fantoccini::{Client, Locator};
@@ -300,6 +301,24 @@ impl Page {
     pub async fn click_at(&self, css: &str) -> Result<()> {
         until(&format!("{css} can be clicked"), SOON, async || {
             self.find(css).await?.click().await.map_err(words)
+        })
+        .await
+    }
+
+    /// Moves the pointer over what a selector finds, which shows what is there for a pointer only, and clicks
+    /// something in it.
+    ///
+    /// # Errors
+    /// When one of them isn't there or can't be clicked in time.
+    pub async fn hover_and_click(&self, css: &str, testid: &str) -> Result<()> {
+        until(&format!("{testid} in {css} can be clicked"), SOON, async || {
+            let element = self.find(css).await?;
+            let (duration, x, y) = (None, 0.0, 0.0);
+            let pointer = MouseActions::new("pointer".to_owned());
+            let to = PointerAction::MoveToElement { element, duration, x, y };
+            self.client.perform_actions(pointer.then(to)).await.map_err(words)?;
+            let inside = self.find(&format!("{css} {}", selector(testid))).await?;
+            inside.click().await.map_err(words)
         })
         .await
     }

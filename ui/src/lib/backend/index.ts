@@ -72,8 +72,8 @@ export interface Backend {
   listen(onEvent: (envelope: Envelope) => void): Promise<Unlisten>;
   /** The user wants to close the window where it couldn't be opened again with a click. */
   onCloseRequested(onRequest: () => void): Promise<Unlisten>;
-  /** The user chose Quit in the tray's menu while devices are being flashed. */
-  onQuitRequested(onRequest: () => void): Promise<Unlisten>;
+  /** The user chose Quit in the tray's menu while this many devices are being flashed. */
+  onQuitRequested(onRequest: (flashing: number) => void): Promise<Unlisten>;
   /** A notification of a device, or its line in the tray's menu, was clicked. */
   onOpenDevice(onOpen: (request: OpenDevice) => void): Promise<Unlisten>;
 
@@ -121,6 +121,8 @@ export interface Backend {
   closeWindow(): Promise<Answer<null>>;
   /** Ends the application. */
   quit(): Promise<Answer<null>>;
+  /** The user doesn't want to quit after all. */
+  stay(): Promise<Answer<null>>;
 }
 
 /** Fills in what a settings object of an older version doesn't say. */

@@ -12,7 +12,8 @@ export function tauriBackend(): Backend {
     ...commands,
     listen: (onEvent) => events.engineEvent.listen((event) => onEvent(event.payload)),
     onCloseRequested: (onRequest) => events.closeRequested.listen(() => onRequest()),
-    onQuitRequested: (onRequest) => events.quitRequested.listen(() => onRequest()),
+    onQuitRequested: (onRequest) =>
+      events.quitRequested.listen(({ payload }) => onRequest(payload.flashing)),
     onOpenDevice: (onOpen) => events.openDevice.listen((event) => onOpen(event.payload)),
   };
 }

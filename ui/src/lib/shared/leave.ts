@@ -3,15 +3,17 @@ import { texts } from '../i18n/index.svelte';
 import type { App } from './app.svelte';
 import { assertNever } from './assert';
 
-/** Quitting cuts running transfers short, so it asks once when there are any. */
-export async function quit(app: App): Promise<void> {
-  const running = app.store.devices.filter(
-    (device) => device.update?.state.kind === 'flashing',
-  ).length;
+/**
+ * Quitting cuts running transfers short, so it asks once when there are any. A window that was made for this
+ * question knows of no devices yet: it is told how many transfers there are.
+ */
+export async function quit(app: App, told = 0): Promise<void> {
+  const seen = app.store.devices.filter((device) => device.update?.state.kind === 'flashing');
+  const running = Math.max(told, seen.length);
   if (running > 0) {
     const t = texts.confirm.quit;
     const question = { title: t.title, body: t.body(running), yes: t.yes, no: t.no };
-    if ((await app.dialogs.ask(question)) !== 'yes') return;
+    if ((await app.dialogs.ask(question)) !== 'yes') return app.report(app.backend.stay());
   }
   await app.report(app.backend.quit());
 }

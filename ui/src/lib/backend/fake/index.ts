@@ -69,7 +69,12 @@ export class FakeBackend implements Backend {
     for (const listener of this.#opening) listener(request);
   }
 
-  onQuitRequested: Backend['onQuitRequested'] = async () => () => undefined;
+  /** Plays Quit in the tray's menu. */
+  askToQuit: (flashing: number) => void = () => undefined;
+  onQuitRequested: Backend['onQuitRequested'] = async (onRequest) => {
+    this.askToQuit = onRequest;
+    return () => undefined;
+  };
 
   async onOpenDevice(onOpen: (request: OpenDevice) => void): Promise<() => void> {
     this.#opening.add(onOpen);
@@ -256,6 +261,11 @@ export class FakeBackend implements Backend {
 
   closeWindow: Backend['closeWindow'] = async () => {
     this.calls.push('closeWindow');
+    return ok(null);
+  };
+
+  stay: Backend['stay'] = async () => {
+    this.calls.push('stay');
     return ok(null);
   };
 

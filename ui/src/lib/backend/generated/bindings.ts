@@ -76,6 +76,8 @@ export const commands = {
 	closeWindow: () => typedError<null, Problem>(__TAURI_INVOKE("close_window")),
 	/**  Ends the application. Updates that wait go on at its next start. */
 	quit: () => typedError<null, Problem>(__TAURI_INVOKE("quit")),
+	/**  Goes on. The answer to [`crate::events::QuitRequested`] that isn't [`quit`]: the next Quit asks again. */
+	stay: () => typedError<null, Problem>(__TAURI_INVOKE("stay")),
 };
 
 /** Events */

@@ -9,9 +9,13 @@ const clean = 'Räume die Build-Dateien auf (`esphome clean`) und baue neu.';
 const nothingSent = 'Nichts wurde gesendet.';
 
 export const device = {
+  'address.link_local': {
+    says: 'Diese Adresse gilt nur innerhalb einer Verbindung; Wakeflash kann sie noch nicht benutzen.',
+    help: 'Gib die IPv4-Adresse des Geräts ein, eine andere seiner IPv6-Adressen oder seinen Namen.',
+  },
   'address.unreadable': {
     says: 'Das ist weder eine IP-Adresse noch ein Name.',
-    help: 'Zum Beispiel 192.168.1.20, fe80::1%eth0 oder sensor.example.org.',
+    help: 'Zum Beispiel 192.168.1.20, 2001:db8::20 oder sensor.example.org.',
   },
   'artifact.cleanup': { says: 'Alte Images konnten nicht gelöscht werden.', varies: true },
   'artifact.damaged': { says: 'Die gespeicherte Firmware ist beschädigt.' },
