@@ -14,6 +14,7 @@ export const window: typeof english = {
     dismiss: 'Schließen',
     messages: 'Meldungen',
     details: 'Einzelheiten',
+    copyRefused: 'Der Desktop hat Wakeflash nicht an die Zwischenablage gelassen.',
     close: 'Schließen',
   },
   time: {

@@ -13,6 +13,7 @@ export const window = {
     dismiss: 'Dismiss',
     messages: 'Messages',
     details: 'Details',
+    copyRefused: 'The desktop didn’t let Wakeflash use the clipboard.',
     close: 'Close',
   },
   time: {
