@@ -27,7 +27,7 @@ export const window = {
     hours: (n: number) => `${n} h`,
     days: (n: number) => count(n, 'day', 'days'),
     inAbout: (span: string) => `in ~${span}`,
-    anyMoment: 'any moment now',
+    anyMoment: 'any moment',
   },
   nav: {
     label: 'Pages',
@@ -123,9 +123,7 @@ export const window = {
     },
   },
   banner: {
-    esphomeMissing: 'ESPHome was not found',
-    esphomeMeans:
-      'Nothing can be built until it is there. Updates that are built keep waiting for their device.',
+    esphomeMeans: 'Nothing can be built now. Updates that are built keep waiting for their device.',
     installEsphome: 'Install ESPHome',
     choosePath: 'Choose its path',
     lookAgain: 'Look again',
