@@ -56,12 +56,52 @@ describe('problems', () => {
   });
 });
 
+/** The sentences that the application's state machine says: timelines, but for problems and notifications. */
+function timelineSentences(): string[] {
+  const dispatch = join(SOURCES, 'core/src/dispatch');
+  const others =
+    /(Problem::new\(\s*"[^"]*",\s*|with_help\(\s*|NotificationKind::Held[^"]*"[^"]*"[^"]*)(format!\(\s*)?"(?:[^"\\]|\\.)*"/g;
+  const texts = readdirSync(dispatch)
+    .filter((file) => file.endsWith('.rs') && file !== 'wakes.rs')
+    .map((file) => readFileSync(join(dispatch, file), 'utf8').split(/^#\[cfg\(test\)\]\nmod /m)[0])
+    .map((text) => (text ?? '').replaceAll(/^\s*\/\/.*$/gm, '').replaceAll(/\\\n\s*/g, ''));
+  const said = texts.flatMap((text) =>
+    [...text.replaceAll(others, '').matchAll(/"([A-Z{](?:[^"\\]|\\.)*\.)"/g)].map(
+      (found) => found[1] ?? '',
+    ),
+  );
+  return [...new Set(said)].map((text) => text.replaceAll(/\{[^}]*\}/g, '7'));
+}
+
 describe('sentences', () => {
+  it('of timelines all have German words', () => {
+    const said = timelineSentences();
+    expect(said.length).toBeGreaterThan(25);
+    expect(said.filter((text) => germanSentence(text) === text)).toEqual([]);
+  });
+
   it('are German where they are known', () => {
     expect(germanSentence('Connected to 10.0.0.7 (attempt 2).')).toBe(
       'Verbunden mit 10.0.0.7 (Versuch 2).',
     );
     expect(germanSentence('Compiling main.cpp')).toBe('Kompiliert main.cpp');
     expect(germanSentence('Something new.')).toBe('Something new.');
+  });
+
+  it('are German when they are those of a failed attempt', () => {
+    const lost =
+      'The connection to the device was lost during the transfer. It will be tried again as soon as the device answers.';
+    expect(germanSentence(lost)).toBe(
+      'Die Verbindung zum Gerät ist abgerissen, während der Übertragung.',
+    );
+    const after = lost.replace(
+      /during.*/,
+      'after the whole firmware was sent. The device may have taken the firmware nevertheless: x.',
+    );
+    const said = germanProblem({ code: 'ota.closed', message: after, help: null });
+    expect(said.help).toMatch(/^Das Gerät kann die Firmware trotzdem genommen haben/);
+    expect(germanSentence('The upload came to a halt and was ended: timed out.')).toBe(
+      'Die Übertragung stand still und wurde beendet: timed out.',
+    );
   });
 });

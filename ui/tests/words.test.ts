@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { device, update } from '../src/lib/backend/fake/devices';
 import { pieces, plain } from '../src/lib/builds/ansi';
 import { itemsOf } from '../src/lib/devices/filter';
+import { headlineOf } from '../src/lib/devices/headline';
 import { presenceLine, presenceWords } from '../src/lib/devices/presence';
 import { ago, span } from '../src/lib/shared/time';
 import { Pool } from '../src/lib/shared/pool';
@@ -53,6 +54,35 @@ describe('states', () => {
     };
     expect(held(['a.yaml'])).toBe('Held: a.yaml changed');
     expect(held(['a.yaml', 'b.yaml'])).toBe('Held: 2 files changed');
+  });
+});
+
+describe('the headline', () => {
+  const unseen = (name: string, part: Parameters<typeof device>[1] = {}) =>
+    device(name, {
+      presence: 'unknown',
+      lastSeen: null,
+      deployedVersion: null,
+      updateAvailable: false,
+      ...part,
+    });
+  const current = device('B', { deployedVersion: '2026.10.0', updateAvailable: false });
+
+  it('claims nothing about devices that nobody has seen', () => {
+    expect(headlineOf([unseen('A'), current], NOW)).toEqual({
+      title: 'Nothing is waiting',
+      facts: ['1 device hasn’t been seen yet'],
+    });
+    expect(headlineOf([current], NOW).facts).toEqual(['Nothing newer is known for any device']);
+  });
+
+  it('says what is under way, and which files can’t be read', () => {
+    const building = unseen('A', { update: update({ kind: 'building', since: NOW }) });
+    const problem = { code: 'config.syntax', message: 'Line 3, column 7: a tab.', help: null };
+    expect(headlineOf([building, unseen('C', { problem })], NOW)).toEqual({
+      title: '1 update is under way',
+      facts: ['A: Building', '1 file can’t be read', '1 device hasn’t been seen yet'],
+    });
   });
 });
 

@@ -91,14 +91,26 @@ pub async fn version(program: &Path) -> Result<String, Problem> {
         command.env("PATH", path);
     }
     let shown = program.display();
-    let problem = |what: String| {
-        Problem::new("esphome.broken", format!("ESPHome ({shown}) doesn't work: {what}."))
+    let problem = |message: String| {
+        Problem::new("esphome.broken", message)
             .with_help("Choose another ESPHome in the settings, or let Wakeflash install one.")
     };
-    let said = ask(command, VERSION_LIMITS).await.map_err(|error| problem(error.to_string()))?;
+    let broken = |what: String| problem(format!("ESPHome ({shown}) doesn't work: {what}."));
+    let said = match ask(command, VERSION_LIMITS).await {
+        Ok(said) => said,
+        Err(error) => {
+            // Not found may be the interpreter of a script, too.
+            let there = tokio::fs::try_exists(program).await.unwrap_or(true);
+            let missing = error.kind() == io::ErrorKind::NotFound && !there;
+            return Err(match missing {
+                true => problem(format!("There is no program {shown}.")),
+                false => broken(error.to_string()),
+            });
+        }
+    };
     said.iter()
         .find_map(|line| plain(line).trim().strip_prefix("Version: ").map(str::to_owned))
-        .ok_or_else(|| problem("it doesn't tell its version".to_owned()))
+        .ok_or_else(|| broken("it doesn't tell its version".to_owned()))
 }
 
 /// What a short-lived program says when it succeeds.

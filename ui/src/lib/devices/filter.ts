@@ -19,9 +19,10 @@ export type Sort = (typeof SORTS)[number];
 
 export function passes(device: DeviceView, filter: Filter): boolean {
   switch (filter) {
+    case 'attention':
+      return groupOf(device) === filter || device.problem !== null;
     case 'waiting':
     case 'working':
-    case 'attention':
       return groupOf(device) === filter;
     case 'available':
       return device.updateAvailable;

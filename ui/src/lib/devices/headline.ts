@@ -2,11 +2,12 @@
 import type { DeviceView } from '../backend';
 import { texts } from '../i18n/index.svelte';
 import { ago, inAbout } from '../shared/time';
+import { isUnseen } from './presence';
 import { displayName, groupOf, stateWords } from '../updates/words';
 
 export interface Headline {
   title: string;
-  /** At most three short sentences. */
+  /** At most three short sentences, all of them known to be true. */
   facts: string[];
 }
 
@@ -27,20 +28,21 @@ function nextWake(waiting: readonly DeviceView[]): DeviceView | undefined {
 export function headlineOf(devices: readonly DeviceView[], now: number): Headline {
   const t = texts.headline;
   const groups = { waiting: [] as DeviceView[], working: [] as DeviceView[] };
-  let attention = 0;
-  let available = 0;
+  const counts = { attention: 0, available: 0, unseen: 0, broken: 0 };
   let last: DeviceView | undefined;
   for (const device of devices) {
     const group = groupOf(device);
-    if (group === 'attention') attention += 1;
+    if (group === 'attention') counts.attention += 1;
     else if (group) groups[group].push(device);
-    if (device.updateAvailable && group === null) available += 1;
+    if (device.updateAvailable && group === null) counts.available += 1;
+    if (device.problem) counts.broken += 1;
+    if (isUnseen(device)) counts.unseen += 1;
     if (installedAt(device) > (last ? installedAt(last) : now - NEWS_MS)) last = device;
   }
   const { waiting, working } = groups;
   const facts: string[] = [];
-  const flashing = working.find((device) => device.update?.state.kind === 'flashing');
-  if (flashing) facts.push(t.doing(displayName(flashing), stateWords(flashing, now).title));
+  const doing = working.find((device) => device.update?.state.kind === 'flashing') ?? working[0];
+  if (doing) facts.push(t.doing(displayName(doing), stateWords(doing, now).title));
   const next = nextWake(waiting);
   if (next?.wake?.next != null) facts.push(t.next(displayName(next), inAbout(next.wake.next, now)));
   else {
@@ -48,14 +50,18 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
     if (overdue) facts.push(t.overdue(displayName(overdue)));
   }
   if (last) facts.push(t.last(displayName(last), ago(installedAt(last), now)));
-  if (facts.length === 0) facts.push(available > 0 ? t.available(available) : t.current);
+  const busy = waiting.length + working.length + counts.attention > 0;
   const title =
     waiting.length > 0
       ? t.waiting(waiting.length)
       : working.length > 0
         ? t.working(working.length)
-        : attention > 0
-          ? t.attention(attention)
+        : counts.attention > 0
+          ? t.attention(counts.attention)
           : t.quiet;
-  return { title, facts };
+  if (counts.broken > 0) facts.push(t.broken(counts.broken));
+  if (counts.available > 0 && !busy) facts.push(t.available(counts.available));
+  if (counts.unseen > 0) facts.push(t.unseen(counts.unseen));
+  if (facts.length === 0 && !busy) facts.push(t.current);
+  return { title, facts: facts.slice(0, 3) };
 }

@@ -14,6 +14,12 @@ export interface PresenceWords {
 /** How presence is drawn: a device without configuration has a shape of its own. */
 export type Shape = Presence | 'discovered';
 
+/** Configured, and nobody knows what runs on it: it was never heard. */
+export function isUnseen(device: DeviceView): boolean {
+  const silent = device.lastSeen === null && device.deployedVersion === null;
+  return silent && device.file !== null && device.problem === null;
+}
+
 export function shapeOf(device: DeviceView): Shape {
   return device.file === null ? 'discovered' : device.presence;
 }

@@ -3,6 +3,8 @@ import { createContext } from 'svelte';
 import type { Answer, AppInfo, Backend, DeviceId, Problem, Settings } from '../backend';
 import type { Filter, Sort } from '../devices/filter';
 import { Selection } from '../devices/selection.svelte';
+import { texts } from '../i18n/index.svelte';
+import { writeClipboard } from './clipboard';
 import { Clock } from './clock.svelte';
 import { Dialogs } from './dialogs.svelte';
 import { Store } from './store.svelte';
@@ -61,13 +63,14 @@ export class App {
     this.#noticeTimer = setTimeout(() => (this.notice = ''), 5_000);
   }
 
-  /** Puts a text into the clipboard and says so. */
-  async copy(text: string, notice: string): Promise<void> {
+  /** Puts a text into the clipboard and says so. One that the application has to give is promised in the click. */
+  async copy(text: string | Promise<Answer<string>>, notice: string): Promise<void> {
     try {
-      await navigator.clipboard.writeText(text);
+      await writeClipboard(typeof text === 'string' ? text : text.then(dataOf));
       this.tell(notice);
-    } catch (error) {
-      this.show({ code: 'window.copy', message: String(error), help: null });
+    } catch {
+      const problem = typeof text === 'string' ? null : await failure(text);
+      this.show(problem ?? { code: 'window.copy', message: texts.app.copyRefused, help: null });
     }
   }
 
@@ -98,6 +101,11 @@ export class App {
     this.page = 'devices';
     this.filter = filter;
   }
+}
+
+function dataOf<T>(answer: Answer<T>): T {
+  if (answer.status === 'error') throw new Error(answer.error.message);
+  return answer.data;
 }
 
 /** Why a command failed; `null`: it didn't. */

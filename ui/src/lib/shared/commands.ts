@@ -19,10 +19,8 @@ import type { App } from './app.svelte';
 import { quit } from './leave';
 import type { Entry } from './Menu.svelte';
 
-export async function copyReport(app: App): Promise<void> {
-  const answer = await app.backend.report();
-  if (answer.status === 'error') app.show(answer.error);
-  else await app.copy(answer.data, texts.nav.reportCopied);
+export function copyReport(app: App): Promise<void> {
+  return app.copy(app.backend.report(), texts.nav.reportCopied);
 }
 
 export function openLogs(app: App): void {

@@ -12,6 +12,8 @@ export interface StateWords {
   tone: Tone;
   /** The state in words, complete in itself. */
   title: string;
+  /** What a narrow place may put under the title instead of behind it. */
+  rest?: string;
   /** What is good to know beside it, in one line; empty: nothing. */
   detail: string;
   /** What it means for the user, in a sentence or two. */
@@ -52,7 +54,7 @@ function withoutUpdate(device: DeviceView): string {
   return device.deployedVersion === null ? texts.update.none : texts.update.upToDate;
 }
 
-export function stateWords(device: DeviceView, now: number): StateWords {
+function wordsOf(device: DeviceView, now: number): StateWords {
   const { update } = device;
   if (!update) {
     const broken = device.problem !== null;
@@ -81,16 +83,16 @@ export function stateWords(device: DeviceView, now: number): StateWords {
         meaning: texts.meaning.building,
       };
     case 'waiting': {
-      const since = timeOfDay(state.since, now);
       const sleeper = device.deepSleep || device.presence === 'asleep';
       const title = sleeper
-        ? texts.update.waitingForWake(since)
+        ? texts.update.waitingForWake
         : device.presence === 'online'
-          ? texts.update.waitingOnline(since)
-          : texts.update.waitingForDevice(since);
+          ? texts.update.waitingOnline
+          : texts.update.waitingForDevice;
       return {
         tone: 'waiting',
         title,
+        rest: texts.update.since(timeOfDay(state.since, now)),
         detail: attemptsDetail(update),
         meaning: sleeper ? texts.meaning.waitingForWake : texts.meaning.waitingForDevice,
       };
@@ -151,6 +153,19 @@ export function stateWords(device: DeviceView, now: number): StateWords {
     default:
       return assertNever(state);
   }
+}
+
+/** An update's state in words, with the time in its title. */
+export function stateWords(device: DeviceView, now: number): StateWords {
+  const words = wordsOf(device, now);
+  return words.rest ? { ...words, title: `${words.title} ${words.rest}`, rest: '' } : words;
+}
+
+/** The same for a row of the list: a short title, the time first in what stands under it. */
+export function rowWords(device: DeviceView, now: number): StateWords {
+  const words = wordsOf(device, now);
+  const detail = [words.rest, words.detail].filter(Boolean).join(' · ');
+  return words.rest ? { ...words, detail, rest: '' } : words;
 }
 
 /** How a state is drawn in the timeline. */

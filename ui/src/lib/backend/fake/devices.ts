@@ -95,8 +95,9 @@ export function progress(percent: number | null, step: string): Progress {
 
 const lost = {
   code: 'ota.closed',
-  message: 'The connection to the device was lost after 38 % of the image.',
-  help: 'It will be tried again as soon as the device answers.',
+  message:
+    'The connection to the device was lost during the transfer. It will be tried again as soon as the device answers.',
+  help: null,
 };
 
 /** Every state of an update, a broken file and what was only discovered. */

@@ -27,7 +27,10 @@ export function pastOf(device: DeviceView): Past {
     ['building', 'ESPHome builds the firmware.'],
     ['waiting', 'Built: 858 KiB. Waiting for the device.'],
     ['flashing', 'Connected to 192.168.7.42 (attempt 1).'],
-    ['waiting', 'The connection to the device was lost after 38 % of the image.'],
+    [
+      'waiting',
+      'The connection to the device was lost during the transfer. It will be tried again as soon as the device answers.',
+    ],
     ['flashing', 'Connected to 192.168.7.42 (attempt 2).'],
     ['confirming', 'The device took the new firmware; waiting for it to come back.'],
   ];

@@ -73,8 +73,8 @@ const missing = {
   kind: 'missing',
   problem: {
     code: 'esphome.missing',
-    message: 'There is no esphome program on PATH.',
-    help: 'Let Wakeflash install it into an environment of its own, or choose the path of yours.',
+    message: 'ESPHome was not found on this computer.',
+    help: 'Let Wakeflash install it, or choose its program in the settings.',
   },
 } as const;
 

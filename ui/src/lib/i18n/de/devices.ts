@@ -12,7 +12,11 @@ export const devices: typeof english = {
     doing: (name, what) => `${name}: ${what}`,
     last: (name, when) => `${name} wurde ${when} aktualisiert`,
     available: (n) => count(n, 'Update verfügbar', 'Updates verfügbar'),
-    current: 'Auf jedem Gerät läuft, was seine Datei sagt',
+    unseen: (n) =>
+      n === 1 ? '1 Gerät wurde noch nicht gesehen' : `${n} Geräte wurden noch nicht gesehen`,
+    broken: (n) =>
+      n === 1 ? '1 Datei kann nicht gelesen werden' : `${n} Dateien können nicht gelesen werden`,
+    current: 'Für kein Gerät ist etwas Neueres bekannt',
   },
   filter: {
     label: 'Nur zeigen',

@@ -1,12 +1,7 @@
-/** What a device, its files or its build can do wrong. */
+/** What can be wrong with a device's files or its build. */
 import type { German } from './problems';
 
-const again = 'Es wird beim nächsten Aufwachen erneut versucht.';
-const soon = 'Es wird erneut versucht, sobald das Gerät antwortet.';
-const byCable = 'Flashe es einmal über USB.';
-const deviceLog = 'Sieh im Protokoll des Geräts nach.';
 const clean = 'Räume die Build-Dateien auf (`esphome clean`) und baue neu.';
-const nothingSent = 'Nichts wurde gesendet.';
 
 export const device = {
   'address.link_local': {
@@ -175,23 +170,6 @@ export const device = {
     help: 'Baue neu. Bleibt es so, ist dieses ESPHome vielleicht neuer, als Wakeflash es kennt.',
     varies: true,
   },
-  'flash.already_running': { says: 'Auf dem Gerät läuft dieser Build schon.' },
-  'flash.no_connection': { says: 'Die Verbindung war zu, bevor sie genutzt werden konnte.' },
-  'flash.not_recorded': { says: 'Die Übertragung wurde vor ihrem Ende angehalten.', varies: true },
-  'flash.random': { says: 'Das System gab keine Zufallszahlen.', varies: true },
-  'flash.refused': { says: nothingSent, varies: true },
-  'flash.stopped': { says: 'Dieses Update wird nicht mehr geflasht.' },
-  'gate.other_device': {
-    says: 'Unter dieser Adresse hat ein anderes Gerät geantwortet.',
-    help: `${nothingSent} Das Update wartet auf das richtige Gerät. Hast du die Platine getauscht, brich das Update ab und installiere neu: Das nimmt die an, die jetzt da ist.`,
-    varies: true,
-  },
-  'gate.refused': { says: nothingSent, varies: true },
-  'gate.unidentified': {
-    says: 'Wakeflash konnte nicht feststellen, welches Gerät geantwortet hat.',
-    help: `${nothingSent} Denn die Firmware enthält deine WLAN-Zugangsdaten. Lass das Gerät sich per mDNS melden, gib ihm einen eigenen Schlüssel oder eine feste Adresse in seiner Konfiguration.`,
-    varies: true,
-  },
   'image.empty': { says: 'Das Firmware-Image ist leer.', help: clean },
   'image.magic': {
     says: 'Die Firmware ist kein Image für diese Plattform.',
@@ -202,161 +180,6 @@ export const device = {
     says: 'Die gebaute Firmware kann nicht gelesen werden.',
     help: clean,
     varies: true,
-  },
-  'ota.auth_invalid': {
-    says: 'Das Gerät hat das Passwort abgelehnt.',
-    help: 'Gib das OTA-Passwort der Firmware an, die jetzt darauf läuft, nicht das der neuen.',
-  },
-  'ota.bootloader_update': {
-    says: 'Das Gerät konnte seinen Bootloader nicht schreiben und startet vielleicht nicht mehr.',
-    help: 'Starte es nicht neu, bevor du sein Protokoll gesehen hast.',
-  },
-  'ota.bootloader_verify': {
-    says: 'Das Gerät konnte den Bootloader nicht prüfen. Nichts wurde geändert.',
-    help: deviceLog,
-  },
-  'ota.cancelled': { says: 'Das Update wurde abgebrochen.', varies: true },
-  'ota.closed': { says: 'Die Verbindung zum Gerät ist abgerissen.', help: soon, varies: true },
-  'ota.credentials_changed': {
-    says: 'OTA-Passwort oder Schlüssel sind andere als beim letzten Build; das Gerät kennt sie vielleicht nicht.',
-    varies: true,
-  },
-  'ota.device_cannot_encrypt': {
-    says: 'Die Konfiguration verlangt Verschlüsselung, und die Firmware auf dem Gerät kann das nicht.',
-    varies: true,
-  },
-  'ota.device_unknown': {
-    says: 'Das Gerät hat einen Fehler gemeldet, ohne zu sagen, welchen.',
-    help: `${again} ${deviceLog}`,
-  },
-  'ota.device_unlisted': {
-    says: 'Das Gerät hat einen Fehler gemeldet, den diese Version von Wakeflash nicht kennt.',
-    help: `${deviceLog} Oder aktualisiere Wakeflash.`,
-    varies: true,
-  },
-  'ota.encryption': {
-    says: 'Die Verbindung konnte nicht verschlüsselt werden.',
-    help: 'Nichts wurde unverschlüsselt gesendet; es wird erneut versucht.',
-    varies: true,
-  },
-  'ota.encryption_not_offered': {
-    says: 'Das Gerät bietet keine Verschlüsselung an, und die Konfiguration verlangt sie.',
-    varies: true,
-  },
-  'ota.encryption_required': {
-    says: 'Das Gerät nimmt nur verschlüsselte Updates, und die Konfiguration hat keinen Schlüssel.',
-    help: 'Trage den Schlüssel der Firmware ein, die jetzt darauf läuft.',
-  },
-  'ota.encryption_unavailable': {
-    says: 'Diese Verbindung müsste verschlüsselt sein, und das geht nicht.',
-    varies: true,
-  },
-  'ota.esp32_not_enough_space': {
-    says: 'Die Firmware ist größer als die OTA-Partition des Geräts.',
-    help: 'Mach sie kleiner, oder flashe einmal über USB, um die Partitionen zu ändern.',
-  },
-  'ota.esp8266_not_enough_space': {
-    says: 'Auf dem Gerät ist kein Platz für eine zweite Firmware dieser Größe.',
-    help: 'Flashe erst eine kleine Firmware nur mit OTA, dann diese.',
-  },
-  'ota.handshake_refused': {
-    says: 'Das Gerät hat die verschlüsselte Verbindung abgelehnt.',
-    help: `${again} ${deviceLog}`,
-    varies: true,
-  },
-  'ota.invalid_bootstrapping': {
-    says: 'Nach dem Flashen über USB braucht das Gerät einen Neustart.',
-    help: 'Drücke einmal seine Reset-Taste, oder warte auf sein nächstes Aufwachen.',
-  },
-  'ota.key': {
-    says: 'Der Schlüssel in der Konfiguration ist ungültig.',
-    help: 'Ein Schlüssel besteht aus 32 Bytes in Base64. Die Dokumentation von ESPHome zu `api:` erzeugt einen.',
-  },
-  'ota.magic': {
-    says: 'Das Gerät versteht nicht, was gesendet wurde.',
-    help: 'Prüfe, ob Adresse und Port zu diesem Gerät gehören und ob die Konfiguration die richtige Platine nennt.',
-    varies: true,
-  },
-  'ota.md5_mismatch': {
-    says: 'Die Firmware wurde unterwegs beschädigt, und das Gerät hat sie verworfen.',
-    help: 'Sie wird erneut gesendet; bleibt es so, rücke das Gerät näher an den Zugangspunkt.',
-  },
-  'ota.missing': {
-    says: 'Die Konfiguration hat kein OTA über ESPHome.',
-    help: 'Ergänze `- platform: esphome` unter `ota:`. Fehlt es auch der Firmware auf dem Gerät, installiere sie einmal per Kabel.',
-    varies: true,
-  },
-  'ota.no_update_partition': {
-    says: 'Das Gerät hat keine Partition für Updates.',
-    help: `${byCable} Das legt eine an.`,
-  },
-  'ota.partition_table_update': {
-    says: 'Das Gerät konnte seine Partitionstabelle nicht schreiben und startet vielleicht nicht mehr.',
-    help: 'Starte es nicht neu, bevor du sein Protokoll gesehen hast.',
-  },
-  'ota.partition_table_verify': {
-    says: 'Das Gerät konnte seine Partitionstabelle nicht prüfen. Nichts wurde geändert.',
-    help: deviceLog,
-  },
-  'ota.password_needed': {
-    says: 'Das Gerät verlangt ein OTA-Passwort, und die Konfiguration hat keines.',
-    help: 'Trage das Passwort der Firmware ein, die jetzt darauf läuft.',
-  },
-  'ota.port': {
-    says: 'Der Port von `ota: platform: esphome` ist nicht zu erkennen.',
-    help: 'Setze `port:` im Abschnitt `ota:`.',
-  },
-  'ota.prepare': {
-    says: 'Das Gerät konnte keinen Platz für die Firmware schaffen.',
-    help: 'Starte es neu; hilft das nicht, ist die Firmware vielleicht zu groß.',
-  },
-  'ota.protocol': {
-    says: 'Das Gerät gab eine Antwort, die keinen Sinn ergibt.',
-    help: `Prüfe, ob Adresse und Port zu diesem Gerät gehören. ${again}`,
-    varies: true,
-  },
-  'ota.rp2040_not_enough_space': {
-    says: 'Auf dem Gerät ist kein Platz für eine zweite Firmware dieser Größe.',
-    help: 'Mach sie kleiner, oder flashe über USB.',
-  },
-  'ota.signature_invalid': {
-    says: 'Das Gerät hat die Firmware wegen ihrer Signatur abgelehnt.',
-    help: 'Signiere sie mit dem Schlüssel der Firmware, die auf dem Gerät läuft.',
-  },
-  'ota.timeout': { says: 'Das Gerät ist verstummt.', help: soon, varies: true },
-  'ota.unsupported_type': {
-    says: 'Das Gerät beherrscht diese Art von Update nicht.',
-    help: byCable,
-  },
-  'ota.unsupported_version': {
-    says: 'Das Gerät spricht eine Version des Protokolls, die dieses Wakeflash nicht kennt.',
-    help: 'Aktualisiere Wakeflash.',
-    varies: true,
-  },
-  'ota.update_end': {
-    says: 'Das Gerät hat die Firmware erhalten und konnte sie nicht annehmen.',
-    help: `Prüfe, ob sie für diese Platine gebaut wurde. ${deviceLog}`,
-  },
-  'ota.version_downgrade': {
-    says: 'Das Gerät nimmt nur Firmware, die neuer ist als seine.',
-    help: 'Erhöhe die Projektversion in der Konfiguration und baue neu.',
-  },
-  'ota.writing_flash': {
-    says: 'Das Gerät konnte die Firmware nicht in seinen Flash schreiben.',
-    help: `Starte es neu; geschieht es wieder: ${byCable}`,
-  },
-  'ota.wrong_current_flash_config': {
-    says: 'Die laufende Firmware wurde für eine andere Flash-Größe gebaut.',
-    help: `Wähle die richtige Platine (esp01_1m geht immer). ${byCable}`,
-  },
-  'ota.wrong_key': {
-    says: 'Der Schlüssel der Konfiguration ist nicht der, den das Gerät kennt.',
-    help: 'Trage den Schlüssel der Firmware ein, die jetzt darauf läuft.',
-    varies: true,
-  },
-  'ota.wrong_new_flash_config': {
-    says: 'Die neue Firmware wurde für eine andere Flash-Größe gebaut, als das Gerät hat.',
-    help: 'Wähle in der Konfiguration die richtige Platine und baue neu.',
   },
   'update.active': { says: 'Für dieses Gerät ist schon ein Update unterwegs.' },
   'update.held': {
@@ -372,52 +195,11 @@ export const device = {
     says: 'Das Gerät hat die neue Firmware genommen und kam mit einer anderen zurück.',
     help: 'Firmware vor ESPHome 2026.8 fällt zurück, wenn das Gerät einschläft, bevor die neue eine Minute gelaufen ist. Halte es danach eine Minute wach.',
     varies: true,
-  },
-  'flash.restarted': {
-    says: 'Wakeflash wurde während der Übertragung beendet.',
-    varies: true,
-  },
-  'web_server.auth': {
-    says: 'Der Webserver des Geräts hat Benutzernamen oder Passwort abgelehnt.',
-    help: 'ESPHome nimmt die unter `web_server: auth:`; das Gerät will die der Firmware, die jetzt darauf läuft. `type: digest` kann ESPHome nicht.',
-  },
-  'web_server.cut': {
-    says: 'Die Übertragung über den Webserver ist abgerissen.',
-    help: `Das Gerät behält seine alte Firmware. ${soon}`,
-    varies: true,
-  },
-  'web_server.http': {
-    says: 'Der Webserver des Geräts hat das Update abgelehnt.',
-    help: 'Die Firmware auf dem Gerät muss selbst `ota: platform: web_server` haben.',
-    varies: true,
-  },
-  'web_server.not_begun': {
-    says: 'ESPHome hat die Übertragung nicht begonnen.',
-    help: `${nothingSent} Prüfe die Konfiguration mit \`esphome config\`, und ob dieses ESPHome \`esphome upload --ota-platform\` kennt: 2026.10 tut es.`,
-    varies: true,
-  },
-  'web_server.not_started': {
-    says: 'ESPHome kann zum Übertragen nicht gestartet werden.',
-    help: 'Wähle in den Einstellungen ein anderes, oder lass Wakeflash eines installieren.',
-    varies: true,
-  },
-  'web_server.nowhere': {
-    says: 'Zum Übertragen fehlt ESPHome oder der Konfigurationsordner.',
-    help: 'Wähle sie in den Einstellungen.',
-  },
-  'web_server.outcome_unknown': {
-    says: 'Ob das Gerät die Firmware genommen hat, ist offen.',
-    help: 'Wakeflash sieht nach, was auf dem Gerät läuft, wenn es wiederkommt.',
-    varies: true,
-  },
-  'web_server.refused': {
-    says: 'Das Gerät hat das Image genommen und das Update dann verworfen.',
-    help: `Das Gerät behält seine alte Firmware. ${deviceLog}`,
-    varies: true,
-  },
-  'web_server.unreachable': {
-    says: 'Der Webserver des Geräts ist nicht erreichbar.',
-    help: `${nothingSent} ${soon}`,
-    varies: true,
+    exact: [
+      [
+        /^Rolled back: the device took the new firmware \((.*)\) and came back with another one \((.*)\)\.$/,
+        'Zurückgefallen: Das Gerät hat die neue Firmware ($1) genommen und kam mit einer anderen ($2) zurück.',
+      ],
+    ],
   },
 } satisfies Record<string, German>;

@@ -59,6 +59,10 @@ export const machine = {
     says: 'Dieses ESPHome funktioniert nicht.',
     help: 'Wähle in den Einstellungen ein anderes, oder lass Wakeflash eines installieren.',
     varies: true,
+    exact: [
+      [/^There is no program (.*)\.$/s, 'Es gibt kein Programm $1.'],
+      [/^ESPHome \((.*)\) doesn't work: (.*)\.$/s, 'ESPHome ($1) funktioniert nicht: $2.'],
+    ],
   },
   'esphome.install': {
     says: 'ESPHome konnte nicht installiert werden.',

@@ -1,3 +1,5 @@
+import { germanMessage } from './problems';
+
 /** The lines of timelines and the steps of builds in German. What isn't known stays English. */
 const sentences: readonly (readonly [RegExp, string])[] = [
   [
@@ -46,8 +48,8 @@ const sentences: readonly (readonly [RegExp, string])[] = [
   ],
   [/^Held: (.+) changed since the build\.$/, 'Zurückgehalten: $1 seit dem Build geändert.'],
   [
-    /^The device has another OTA password: .*$/,
-    'Das Gerät hat ein anderes OTA-Passwort: Es wird das des zuletzt installierten Builds versucht.',
+    /^The device has another OTA password or key: .*$/,
+    'Das Gerät hat ein anderes OTA-Passwort oder einen anderen Schlüssel: Die des zuletzt installierten Builds werden versucht.',
   ],
   [
     /^Wakeflash was ended during the build; .*$/,
@@ -69,6 +71,38 @@ const sentences: readonly (readonly [RegExp, string])[] = [
     /^This device can't say what it runs, .*$/,
     'Dieses Gerät kann nicht sagen, was auf ihm läuft, und ob es das Image nahm, ist offen: Es wird noch einmal geflasht.',
   ],
+  [/^The firmware travels encrypted\.$/, 'Die Firmware wird verschlüsselt übertragen.'],
+  [
+    /^The firmware travels in the clear: the device offers no encryption\.$/,
+    'Die Firmware wird unverschlüsselt übertragen: Das Gerät bietet keine Verschlüsselung an.',
+  ],
+  [
+    /^The firmware travels in the clear: no key is configured\.$/,
+    'Die Firmware wird unverschlüsselt übertragen: Es ist kein Schlüssel eingerichtet.',
+  ],
+  [
+    /^ESPHome sends the image; .*$/,
+    'ESPHome sendet das Image; ab hier kann das Gerät es installieren.',
+  ],
+  [
+    /^The new firmware has stayed on the device\.$/,
+    'Die neue Firmware ist auf dem Gerät geblieben.',
+  ],
+  [/^The device runs another firmware now\.$/, 'Auf dem Gerät läuft jetzt eine andere Firmware.'],
+  [
+    /^The device woke again; it doesn't say what it runs\.$/,
+    'Das Gerät ist wieder aufgewacht; es sagt nicht, was auf ihm läuft.',
+  ],
+  [
+    /^(.+) changed since the build; flashed as it was built, .*$/,
+    '$1 seit dem Build geändert; wird geflasht, wie es gebaut wurde, so wollen es die Einstellungen.',
+  ],
+  [/^(.+) changed since the build\.$/, '$1 seit dem Build geändert.'],
+  [/^Waiting for its turn$/, 'Wartet, bis es an der Reihe ist'],
+  [/^Connecting$/, 'Verbindet'],
+  [/^Sending$/, 'Sendet'],
+  [/^Finishing$/, 'Schließt ab'],
+  [/^Compiling (\d+) of (\d+)$/, 'Kompiliert $1 von $2'],
   [/^Reading the configuration$/, 'Konfiguration wird gelesen'],
   [/^Generating the source$/, 'Quelltext wird erzeugt'],
   [/^Compiling( .*)?$/, 'Kompiliert$1'],
@@ -85,5 +119,5 @@ export function germanSentence(text: string): string {
   for (const [pattern, words] of sentences) {
     if (pattern.test(text)) return text.replace(pattern, words);
   }
-  return text;
+  return germanMessage(text) ?? text;
 }

@@ -54,11 +54,13 @@ export const settings: typeof english = {
     general: 'Allgemein',
     startAtLogin: 'Bei der Anmeldung starten',
     startAtLoginHelp: 'Im Infofeld, ohne Fenster.',
+    startAtLoginBare:
+      'Ohne Fenster. Dieser Desktop hat kein Infofeld: Ein zweiter Start zeigt das Fenster.',
     appearance: 'Darstellung',
     theme: 'Farben',
-    themes: { system: 'Wie das System', light: 'Hell', dark: 'Dunkel' },
+    themes: { system: 'System', light: 'Hell', dark: 'Dunkel' },
     language: 'Sprache',
-    languages: { system: 'Wie das System', en: 'English', de: 'Deutsch' },
+    languages: { system: 'System', en: 'English', de: 'Deutsch' },
     diagnostics: 'Diagnose',
     diagnosticsHelp:
       'Für eine Frage oder eine Fehlermeldung. Der Bericht enthält keine Passwörter und keine Schlüssel.',

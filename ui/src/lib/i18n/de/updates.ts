@@ -12,7 +12,7 @@ export const updates: typeof english = {
   },
   update: {
     none: 'Noch kein Update',
-    upToDate: 'Aktuell',
+    upToDate: 'Nichts Neueres bekannt',
     available: 'Update verfügbar',
     modified: 'Seine Dateien wurden geändert',
     queued: (ahead) =>
@@ -20,9 +20,10 @@ export const updates: typeof english = {
         ? 'Eingereiht, wird als Nächstes gebaut'
         : `Eingereiht, ${count(ahead, 'Build', 'Builds')} davor`,
     building: 'Wird gebaut',
-    waitingForWake: (since) => `Wartet auf Aufwachen seit ${since}`,
-    waitingForDevice: (since) => `Wartet auf das Gerät seit ${since}`,
-    waitingOnline: (since) => `Wartet auf Verbindung seit ${since}`,
+    waitingForWake: 'Wartet auf Aufwachen',
+    waitingForDevice: 'Wartet auf das Gerät',
+    waitingOnline: 'Wartet auf Verbindung',
+    since: (time) => `seit ${time}`,
     held: (what) => `Zurückgehalten: ${what}`,
     flashing: 'Wird geflasht',
     confirming: 'Wird bestätigt',
@@ -110,7 +111,9 @@ export const updates: typeof english = {
       n === 1
         ? '1 Gerät kann nicht aktualisiert werden'
         : `${n} Geräte können nicht aktualisiert werden`,
-    nothing: 'Es gibt nichts zu installieren: Auf jedem Gerät läuft, was seine Datei sagt.',
+    nothing: 'Für kein Gerät ist etwas Neueres bekannt.',
+    unseen: (n) =>
+      `${n === 1 ? '1 Gerät wurde noch nicht gesehen: Wähle es' : `${n} Geräte wurden noch nicht gesehen: Wähle sie`} in der Liste aus, um trotzdem zu installieren.`,
     nothingSome: 'Auf keinem dieser Geräte kann jetzt installiert werden.',
     go: (n) => `Auf ${n} installieren`,
     cancel: 'Nicht jetzt',

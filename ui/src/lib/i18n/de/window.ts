@@ -14,6 +14,7 @@ export const window: typeof english = {
     dismiss: 'Schließen',
     messages: 'Meldungen',
     details: 'Einzelheiten',
+    copyRefused: 'Der Desktop hat Wakeflash nicht an die Zwischenablage gelassen.',
     close: 'Schließen',
   },
   time: {
@@ -124,9 +125,8 @@ export const window: typeof english = {
     },
   },
   banner: {
-    esphomeMissing: 'ESPHome wurde nicht gefunden',
     esphomeMeans:
-      'Bis es da ist, kann nichts gebaut werden. Fertig gebaute Updates warten weiter auf ihr Gerät.',
+      'Jetzt kann nichts gebaut werden. Fertig gebaute Updates warten weiter auf ihr Gerät.',
     installEsphome: 'ESPHome installieren',
     choosePath: 'Pfad wählen',
     lookAgain: 'Erneut suchen',

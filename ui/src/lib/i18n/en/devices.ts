@@ -12,7 +12,10 @@ export const devices = {
     doing: (name: string, what: string) => `${name}: ${what}`,
     last: (name: string, when: string) => `${name} was updated ${when}`,
     available: (n: number) => count(n, 'update available', 'updates available'),
-    current: 'Every device runs what its file says',
+    unseen: (n: number) =>
+      n === 1 ? '1 device hasn’t been seen yet' : `${n} devices haven’t been seen yet`,
+    broken: (n: number) => (n === 1 ? '1 file can’t be read' : `${n} files can’t be read`),
+    current: 'Nothing newer is known for any device',
   },
   filter: {
     label: 'Show only',

@@ -47,12 +47,14 @@ export const settings = {
     general: 'General',
     startAtLogin: 'Start at login',
     startAtLoginHelp: 'In the tray, without a window.',
+    startAtLoginBare:
+      'Without a window. This desktop has no tray: starting it once more shows the window.',
     appearance: 'Appearance',
     theme: 'Theme',
-    themes: { system: 'As the system', light: 'Light', dark: 'Dark' },
+    themes: { system: 'System', light: 'Light', dark: 'Dark' },
     language: 'Language',
     /** Languages are named in themselves, so that everybody finds theirs. */
-    languages: { system: 'As the system', en: 'English', de: 'Deutsch' },
+    languages: { system: 'System', en: 'English', de: 'Deutsch' },
     diagnostics: 'Diagnostics',
     diagnosticsHelp: 'For a question or a bug report. The report has no passwords and no keys.',
     copyReport: 'Copy a report',

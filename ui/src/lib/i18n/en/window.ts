@@ -13,6 +13,7 @@ export const window = {
     dismiss: 'Dismiss',
     messages: 'Messages',
     details: 'Details',
+    copyRefused: 'The desktop didn’t let Wakeflash use the clipboard.',
     close: 'Close',
   },
   time: {
@@ -26,7 +27,7 @@ export const window = {
     hours: (n: number) => `${n} h`,
     days: (n: number) => count(n, 'day', 'days'),
     inAbout: (span: string) => `in ~${span}`,
-    anyMoment: 'any moment now',
+    anyMoment: 'any moment',
   },
   nav: {
     label: 'Pages',
@@ -122,9 +123,7 @@ export const window = {
     },
   },
   banner: {
-    esphomeMissing: 'ESPHome was not found',
-    esphomeMeans:
-      'Nothing can be built until it is there. Updates that are built keep waiting for their device.',
+    esphomeMeans: 'Nothing can be built now. Updates that are built keep waiting for their device.',
     installEsphome: 'Install ESPHome',
     choosePath: 'Choose its path',
     lookAgain: 'Look again',
