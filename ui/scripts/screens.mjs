@@ -49,6 +49,7 @@ export const SCREENS = [
   { name: 'paused', story: 'paused', steps: [] },
   { name: 'empty', story: 'empty', steps: [] },
   { name: 'reading', story: 'reading', steps: [] },
+  { name: 'unseen', story: 'unseen', steps: [click('update-all')] },
   { name: 'start-problem', story: 'start-problem', steps: [] },
   { name: 'closing', story: 'closing', steps: [] },
   { name: 'many', story: 'many', steps: [] },

@@ -3,10 +3,10 @@ import userEvent from '@testing-library/user-event';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { device } from '../src/lib/backend/fake/devices';
 import { speak } from '../src/lib/i18n/index.svelte';
-import { expectAccessible, inside, row, show } from './helpers';
+import { CLICKS, expectAccessible, inside, only, row, show } from './helpers';
 
-let user = userEvent.setup();
-beforeEach(() => (user = userEvent.setup()));
+let user = userEvent.setup(CLICKS);
+beforeEach(() => (user = userEvent.setup(CLICKS)));
 afterEach(() => speak('en'));
 
 function shown(): string[] {
@@ -154,7 +154,7 @@ describe('the waiting view', () => {
 
 describe('a device', () => {
   it('has a history with outcomes, sizes and logs', async () => {
-    const backend = await show('demo');
+    const backend = await show('demo', only('demo', 'kitchen-display.yaml'));
     await user.click(inside(row('kitchen-display.yaml'), 'open-details'));
     await user.click(screen.getByTestId('tab-history'));
     const entries = await screen.findAllByTestId('history-entry');
@@ -176,7 +176,7 @@ describe('a device', () => {
   });
 
   it('has a log that is searched', async () => {
-    await show('demo');
+    await show('demo', only('demo', 'garden-soil-sensor.yaml'));
     await user.click(inside(row('garden-soil-sensor.yaml'), 'open-details'));
     await user.type(await screen.findByTestId('log-search'), 'strapping pin');
     expect(screen.getByText('1 of 1')).toBeInTheDocument();
@@ -187,7 +187,7 @@ describe('a device', () => {
   });
 
   it('takes an address; a wrong one is refused beside the field', async () => {
-    const backend = await show('demo');
+    const backend = await show('demo', only('demo', 'mailbox.yaml'));
     await user.click(inside(row('mailbox.yaml'), 'row-menu'));
     await choose('address');
     const input = await screen.findByTestId('address-input');

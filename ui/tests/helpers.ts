@@ -1,4 +1,5 @@
 import { render, screen } from '@testing-library/svelte';
+import { PointerEventsCheckLevel } from '@testing-library/user-event';
 import axe from 'axe-core';
 import { expect } from 'vitest';
 import { FakeBackend, stories } from '../src/lib/backend/fake';
@@ -9,6 +10,14 @@ export function story(name: string, change: Partial<Story> = {}): Story {
   const make = stories[name];
   if (!make) throw new Error(`there is no story ${name}`);
   return { ...make(), ...change };
+}
+
+/** Whether a click would go through is a matter of styles, and looking that up at every click takes long. */
+export const CLICKS = { pointerEventsCheck: PointerEventsCheckLevel.Never };
+
+/** The same story with one of its devices: what looks at everything in the page is done sooner. */
+export function only(name: string, id: string): Partial<Story> {
+  return { devices: story(name).devices.filter((device) => device.id === id) };
 }
 
 /** Shows the whole window on a story. */

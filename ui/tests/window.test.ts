@@ -2,9 +2,9 @@ import { screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it } from 'vitest';
 import { device, update } from '../src/lib/backend/fake/devices';
-import { expectAccessible, inside, row, show } from './helpers';
+import { CLICKS, expectAccessible, inside, only, row, show } from './helpers';
 
-const user = userEvent.setup();
+const user = userEvent.setup(CLICKS);
 
 describe('the list', () => {
   it('says every state in words, with one primary action', async () => {
@@ -151,7 +151,7 @@ describe('unsafe moments', () => {
 
 describe('the drawer', () => {
   it('shows the update, its timeline, its log and the device', async () => {
-    await show('demo');
+    await show('demo', only('demo', 'garden-soil-sensor.yaml'));
     await user.click(inside(row('garden-soil-sensor.yaml'), 'open-details'));
     expect(await screen.findAllByTestId('timeline-entry')).toHaveLength(5);
     const drawer = screen.getByTestId('drawer');

@@ -165,6 +165,22 @@ export const stories: Record<string, () => Story> = {
       },
     },
   }),
+  /** Nothing is known of these yet. */
+  unseen: () => ({
+    ...base(),
+    devices: ['Mailbox', 'Porch Light', 'Well Pump'].map((name) =>
+      device(name, {
+        presence: 'unknown',
+        lastSeen: null,
+        addresses: [],
+        mac: null,
+        deployedVersion: null,
+        deployedHash: null,
+        updateAvailable: false,
+        wake: null,
+      }),
+    ),
+  }),
   closing: () => ({ ...base(), asksToClose: true }),
   paused: () => ({
     ...base(),
