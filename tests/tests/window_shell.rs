@@ -13,6 +13,9 @@ use wakeflash_tests::stage::{DEVICE, SOON, new_yaml};
 /// Ends the application, however slow the machine is.
 const END: Duration = Duration::from_secs(20);
 
+/// WebKitWebProcess: the kernel keeps 15 letters of a process's name.
+const PAGE: &str = "WebKitWebProces";
+
 /// A test: its story on a desktop that has everything, and what can be seen when it fails.
 macro_rules! story {
     ($name:ident, $story:ident) => {
@@ -114,12 +117,18 @@ async fn hidden(scene: &mut Scene) -> Result<()> {
 
     tray.click("Open Wakeflash").await?;
     scene.desktop.until_window(true).await?;
-    ensure!(!web_processes(pid)?.is_empty(), "no web view");
+    // Between fork and exec it doesn't have its name yet.
+    until("the page's process", SOON, async || {
+        let found = web_processes(pid)?;
+        ensure!(found.iter().any(|name| name == PAGE), "{found:?}");
+        Ok(())
+    })
+    .await?;
     scene.desktop.close_window()?;
     scene.desktop.until_window(false).await?;
     until("the page's process ends", SOON, async || {
         let left = web_processes(pid)?;
-        ensure!(!left.iter().any(|name| name.contains("WebProcess")), "{left:?}");
+        ensure!(!left.iter().any(|name| name == PAGE), "{left:?}");
         Ok(())
     })
     .await?;
