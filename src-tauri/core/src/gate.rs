@@ -48,6 +48,9 @@ pub struct Expectation {
     pub wanted_version: Option<String>,
     /// What its configuration says about its address.
     pub literal_address: LiteralAddress,
+    /// Nobody knows what it ran before, so that a hash would prove nothing after an unknown outcome: its word is
+    /// worth the same wait as that of a device that may run the build already.
+    pub unheard: bool,
 }
 
 impl Expectation {
@@ -150,11 +153,11 @@ pub fn judge(expected: &Expectation, evidence: &Evidence) -> Judgement {
     if proven { Judgement::Pass } else { Judgement::Undecided }
 }
 
-/// Whether more can still be learnt that would spare the flash: a hash is wanted, and the device hasn't said
-/// yet what it runs. Firmware that announces its version and no hash has said all it can.
+/// Whether more can still be learnt that would spare this flash, or one after it: a hash is wanted, or nothing is
+/// known of the device, and it hasn't said yet what it runs. Firmware that announces its version and no hash has said all it can.
 #[must_use]
 pub fn may_still_be_running(expected: &Expectation, evidence: &Evidence) -> bool {
-    expected.wanted_hash.is_some()
+    (expected.wanted_hash.is_some() || expected.unheard)
         && !evidence.own_words().any(|words| words.config_hash.is_some() || words.version.is_some())
 }
 

@@ -24,6 +24,7 @@ fn expectation() -> Expectation {
         wanted_hash: Some(WANTED),
         wanted_version: Some("2026.10.0".into()),
         literal_address: LiteralAddress::None,
+        unheard: false,
     }
 }
 
@@ -215,6 +216,9 @@ fn the_wait_for_a_hash_is_short() {
     let silent = evidence([]);
     assert!(may_still_be_running(&expectation(), &silent));
     assert!(!may_still_be_running(&Expectation { wanted_hash: None, ..expectation() }, &silent));
+    let unheard = Expectation { wanted_hash: None, unheard: true, ..expectation() };
+    assert!(may_still_be_running(&unheard, &silent), "its word is worth waiting for");
+    assert!(!may_still_be_running(&unheard, &evidence([heard("sleepy", None, Some(OLD))])));
     assert!(may_still_be_running(&expectation(), &evidence([heard("sleepy", None, None)])));
     assert!(!may_still_be_running(&expectation(), &evidence([heard("sleepy", None, Some(OLD))])));
     let old = with(heard("sleepy", None, None), |h| h.sighting.version = Some("2024.6.0".into()));

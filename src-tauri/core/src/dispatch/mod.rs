@@ -7,10 +7,12 @@
 
 mod building;
 mod bulk;
+mod confirming;
 mod continuity;
 mod credentials;
 mod flashing;
 mod identity;
+mod inout;
 mod names;
 mod network;
 mod online;
@@ -24,204 +26,24 @@ mod targets;
 mod tests;
 mod wakes;
 
-use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::device::{ConfigFile, DeviceId, DeviceMemory, Sighting};
+use crate::device::{ConfigFile, DeviceId, DeviceMemory};
 use crate::error::Problem;
-use crate::ota::FailureClass;
 use crate::schedule::{Schedule, SleepPlan, Wake};
 use crate::settings::Settings;
 use crate::time::Timestamp;
-use crate::update::{
-    Build, Delivery, PasswordChoice, SourceChange, StateKind, Update, UpdateId, UpdateState,
-};
+use crate::update::{Build, Delivery, PasswordChoice, StateKind, Update, UpdateId, UpdateState};
 use crate::view::{Notification, Refusal};
 
-pub use network::{
-    DOUBT, REMEMBERED, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN,
-};
+pub use confirming::{SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
+pub use inout::{Effect, FlashOutcome, Input};
+pub use network::{DOUBT, REMEMBERED};
 pub use other_tools::queued_in_device_builder;
 pub use slots::HELD_LONG;
 pub use targets::KNOCK_PERIOD;
 pub use wakes::FAST;
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// The user wants a device built and flashed.
-    Install(DeviceId),
-    /// The user ends a device's update.
-    Cancel(DeviceId),
-    /// The user starts a device's last update once more.
-    Retry(DeviceId),
-    /// The user wants a held update built again.
-    Rebuild(DeviceId),
-    /// The user wants a held update flashed as it was built.
-    FlashAnyway(DeviceId),
-    /// The user wants many devices built and flashed; those with an update under way are left alone.
-    InstallMany(Vec<DeviceId>),
-    /// The user ends the updates of many devices.
-    CancelMany(Vec<DeviceId>),
-    /// The user says where a device is, or no longer says it.
-    SetAddress {
-        /// Which device.
-        device: DeviceId,
-        /// What was entered.
-        address: Option<String>,
-    },
-    /// The image of a waiting update was compressed.
-    ImageReady {
-        /// Of which update.
-        update: UpdateId,
-        /// How many bytes will be sent.
-        wire_size: u32,
-    },
-    /// The user changed the settings.
-    Settings(Settings),
-    /// The config directory was read; this is all that is in it.
-    Configs(Vec<ConfigFile>),
-    /// The sources of an update were compared with what it was built from.
-    SourcesChecked {
-        /// Which update.
-        update: UpdateId,
-        /// What is different.
-        changes: Vec<SourceChange>,
-    },
-    /// Whether ESPHome can build now; builds wait until it can.
-    BuilderReady(bool),
-    /// A build ended.
-    BuildEnded {
-        /// Of which update.
-        update: UpdateId,
-        /// The build and what changed while it ran, or why there is none.
-        result: Result<(Build, Vec<SourceChange>), Problem>,
-    },
-    /// Evidence about a device from the network.
-    Sighted(Sighting),
-    /// A connection to a waiting device's OTA port is open.
-    Connected {
-        /// For which update it was opened.
-        update: UpdateId,
-        /// The address that answered.
-        peer: IpAddr,
-    },
-    /// A device whose word is awaited accepts connections where it was flashed, and doesn't say who it is.
-    Returned {
-        /// For which update it was tried.
-        update: UpdateId,
-        /// Where.
-        peer: IpAddr,
-    },
-    /// Nobody answers where a device is waited for.
-    Unreachable {
-        /// For which update it was tried.
-        update: UpdateId,
-    },
-    /// A device that is shown as Online answers neither questions nor connections.
-    Silent {
-        /// Its name.
-        name: String,
-    },
-    /// The image of a waiting update can't be read from the artifact store, or isn't what was built.
-    ImageLost {
-        /// Of which update.
-        update: UpdateId,
-        /// What the user reads.
-        problem: Problem,
-    },
-    /// The gate has opened for a flash, and its device is held: it can't sleep until it has its image, or
-    /// until it gives up.
-    Captured {
-        /// Of which update.
-        update: UpdateId,
-    },
-    /// The handshake of a flash is over, and the device may have the image.
-    HandshakeEnded {
-        /// Of which update.
-        update: UpdateId,
-        /// Whether the connection is encrypted.
-        encrypted: bool,
-    },
-    /// The flasher is about to send the last bytes.
-    AboutToComplete(UpdateId),
-    /// A flash ended.
-    FlashEnded {
-        /// Of which update.
-        update: UpdateId,
-        /// How.
-        outcome: FlashOutcome,
-    },
-    /// Whether this computer has a network.
-    Network {
-        /// It has one.
-        connected: bool,
-    },
-    /// The application has started; what was going on when it ended isn't any more.
-    Recover,
-    /// Time has passed.
-    Tick,
-}
-
-/// How a flash ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FlashOutcome {
-    /// The device acknowledged the end of the update.
-    Acknowledged,
-    /// The device runs the wanted build already; nothing was sent.
-    AlreadyRunning,
-    /// It could not be shown that the device at this address is the right one; nothing was sent.
-    NotProven {
-        /// Whether it was shown that it is another one.
-        another_device: bool,
-        /// What the user reads.
-        problem: Problem,
-    },
-    /// The sources have changed; nothing was sent.
-    SourcesChanged(Vec<SourceChange>),
-    /// It failed.
-    Failed {
-        /// Of which kind the failure is.
-        class: FailureClass,
-        /// What the user reads.
-        problem: Problem,
-    },
-}
-
-/// What has to be done, after the state was stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Start ESPHome, once an earlier build of the same device that is being stopped has ended: the two
-    /// would work in the same directory.
-    StartBuild {
-        /// For which update.
-        update: UpdateId,
-        /// Of which device.
-        device: DeviceId,
-    },
-    /// End ESPHome.
-    StopBuild(UpdateId),
-    /// Use the open connection to flash.
-    StartFlash {
-        /// Which update.
-        update: UpdateId,
-        /// With which password.
-        password: PasswordChoice,
-    },
-    /// Let a flash whose device is held send its image.
-    GrantTransfer(UpdateId),
-    /// Close the connection that was just reported; a flash that runs keeps its own.
-    DropConnection(UpdateId),
-    /// End a running flash; the connection is closed.
-    StopFlash(UpdateId),
-    /// Compare the sources of an update with what it was built from.
-    CheckSources(UpdateId),
-    /// Try to connect to this device at once.
-    Nudge(String),
-    /// Tell the user.
-    Notify(Notification),
-}
 
 /// A transition that the table doesn't have; it was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

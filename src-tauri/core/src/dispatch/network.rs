@@ -1,32 +1,15 @@
 //! Evidence from the network: who is there, what runs on it, whom to try to reach.
 
-use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::device::{DeviceId, DeviceMemory, Presence, Sighting, SightingKind, Source};
-use crate::error::Problem;
 use crate::mdns::announces_esphome;
 use crate::time::Timestamp;
-use crate::update::{
-    Acknowledgement, AvoidedAddress, Build, FlashStage, InstalledHow, PasswordChoice, Update,
-    UpdateId, UpdateState,
-};
+use crate::update::{AvoidedAddress, InstalledHow, Update, UpdateId, UpdateState};
 
+use super::confirming::{Word, word};
 use super::identity::is_another_board;
-use super::rollback::{note_installed, rollback_watch};
 use super::{Dispatch, Effect, Heard, Liveness};
-
-/// After its final acknowledgement a device reboots about 100 ms later (ESPHome's OTA component); what it
-/// says before this time may still be the old firmware's.
-pub const SETTLE_AFTER_ACKNOWLEDGEMENT: Duration = Duration::from_secs(3);
-
-/// After a connection that died with the last bytes the device may still be checking and committing the
-/// image; what it says before this time decides nothing against the update.
-pub const SETTLE_AFTER_CUT: Duration = Duration::from_secs(10);
-
-/// How long after its return a device has to announce what it runs, before its acknowledgement and its
-/// return are taken for its word.
-pub const WORD_AFTER_RETURN: Duration = Duration::from_secs(15);
 
 /// How long a device that can't be reached is still shown as Online when it says nothing meanwhile.
 pub const DOUBT: Duration = Duration::from_secs(10);
@@ -40,31 +23,6 @@ pub(super) const ADDRESSES_KEPT: usize = 4;
 
 /// How stale the stored `last_seen` may be.
 const LAST_SEEN_PRECISION: Duration = Duration::from_secs(300);
-
-/// What a sighting says about the firmware that an update is to install.
-pub(super) enum Word {
-    /// It runs.
-    Wanted,
-    /// Something else runs.
-    Other,
-    /// It doesn't say.
-    Silent,
-}
-
-pub(super) fn word(build: &Build, sighting: &Sighting) -> Word {
-    let versions_differ = matches!(
-        (&build.esphome_version, &sighting.version),
-        (Some(wanted), Some(seen)) if wanted != seen
-    );
-    match (build.config_hash, sighting.config_hash) {
-        (Some(wanted), Some(seen)) if wanted == seen && !versions_differ => Word::Wanted,
-        (Some(_), Some(_)) => Word::Other,
-        // Firmware that announces a version and no hash is older than the build.
-        (Some(_), None) if versions_differ => Word::Other,
-        (None, _) if versions_differ => Word::Other,
-        (Some(_), None) | (None, _) => Word::Silent,
-    }
-}
 
 impl Dispatch {
     pub(super) fn sighted(&mut self, sighting: &Sighting, now: Timestamp) {
@@ -159,36 +117,6 @@ impl Dispatch {
         }
     }
 
-    /// What a device says once it is captured is what it ran before: all of it, as long as it can't have the
-    /// whole image, and after that another hash than that of the image. So it needn't have spoken before it was
-    /// captured.
-    fn note_previous_hash(&mut self, id: UpdateId, sighting: &Sighting) {
-        let Some(said) = sighting.config_hash.filter(|_| is_fresh(sighting)) else { return };
-        let Some(update) = self.updates.get(&id) else { return };
-        let can_be_new = match &update.state {
-            UpdateState::Flashing { stage, .. } => *stage == FlashStage::MayBeComplete,
-            UpdateState::Confirming { .. } => true,
-            UpdateState::Queued
-            | UpdateState::Building { .. }
-            | UpdateState::Waiting { .. }
-            | UpdateState::Held { .. }
-            | UpdateState::Installed { .. }
-            | UpdateState::Failed { .. }
-            | UpdateState::Cancelled { .. }
-            | UpdateState::Superseded { .. } => return,
-        };
-        let wanted = update.state.delivery().and_then(|delivery| delivery.build.config_hash);
-        if update.state.previous_hash() == Some(said) || (can_be_new && wanted == Some(said)) {
-            return;
-        }
-        if let Some(update) = self.change(id)
-            && let UpdateState::Flashing { previous_hash, .. }
-            | UpdateState::Confirming { previous_hash, .. } = &mut update.state
-        {
-            *previous_hash = Some(said);
-        }
-    }
-
     /// Takes over what a sighting says of a device. Returns whether the device was not thought alive.
     fn remember(&mut self, sighting: &Sighting, now: Timestamp) -> bool {
         self.touch(&sighting.name);
@@ -248,76 +176,6 @@ impl Dispatch {
         self.decision.touched.insert(DeviceId::discovered(name));
     }
 
-    /// What a device that is to confirm its update has said.
-    fn confirm(&mut self, id: UpdateId, sighting: &Sighting, now: Timestamp) {
-        let Some(update) = self.updates.get(&id) else { return };
-        let UpdateState::Confirming { delivery, acknowledgement, since, .. } = &update.state else {
-            return;
-        };
-        let (delivery, acknowledgement, passed) =
-            (delivery.clone(), *acknowledgement, now.since(*since));
-        let settled = match acknowledgement {
-            Acknowledgement::Final => passed >= SETTLE_AFTER_ACKNOWLEDGEMENT,
-            Acknowledgement::Unknown => passed >= SETTLE_AFTER_CUT,
-        };
-        // A cache can still hold what the device said before it was flashed.
-        let fresh = is_fresh(sighting);
-        match (word(&delivery.build, sighting), acknowledgement) {
-            (Word::Wanted, _)
-                if update.new_hash().is_some() || (fresh && update.telling_hash().is_some()) =>
-            {
-                self.installed(id, InstalledHow::Confirmed, now);
-            }
-            (Word::Wanted, Acknowledgement::Final) if settled && fresh => {
-                self.installed(id, InstalledHow::Returned, now);
-            }
-            (Word::Other, Acknowledgement::Final) if settled && fresh => {
-                self.fail(id, rolled_back(&delivery.build, sighting), true, now);
-            }
-            (Word::Other, Acknowledgement::Unknown) if settled && fresh => {
-                self.wait(
-                    id,
-                    delivery,
-                    None,
-                    now,
-                    "The device still runs its old firmware: the image had not arrived.",
-                );
-            }
-            (Word::Silent | Word::Wanted, _) if settled && fresh => self.is_back(id, now),
-            (Word::Wanted | Word::Other | Word::Silent, _) => {}
-        }
-    }
-
-    /// Something accepts connections and doesn't say who it is. Where the device was flashed, it is the device;
-    /// elsewhere it may be anything.
-    pub(super) fn returned(&mut self, id: UpdateId, at: IpAddr, now: Timestamp) {
-        let here = matches!(
-            self.updates.get(&id).map(|update| &update.state),
-            Some(UpdateState::Confirming { peer, .. }) if *peer == at
-        );
-        if here {
-            self.is_back(id, now);
-        }
-    }
-
-    fn is_back(&mut self, id: UpdateId, now: Timestamp) {
-        let Some(update) = self.updates.get(&id) else { return };
-        let UpdateState::Confirming { since, returned_at: None, .. } = &update.state else {
-            return;
-        };
-        if now.since(*since) < SETTLE_AFTER_ACKNOWLEDGEMENT {
-            return;
-        }
-        let name = update.name.clone();
-        self.alive(&name, now);
-        if let Some(update) = self.change(id) {
-            if let UpdateState::Confirming { returned_at, .. } = &mut update.state {
-                *returned_at = Some(now);
-            }
-            update.note(now, "The device is back; waiting for it to say what it runs.");
-        }
-    }
-
     /// A device answered, without saying anything about itself.
     pub(super) fn alive(&mut self, name: &str, now: Timestamp) {
         self.touch(name);
@@ -328,57 +186,6 @@ impl Dispatch {
         heard.doubted_since = None;
         heard.expired = false;
         heard.memory.last_seen = Some(now);
-    }
-
-    /// When the silence of a device that came back decides; `None`: it doesn't, or the device isn't back.
-    pub(super) fn silence_decides_at(&self, update: &Update) -> Option<Timestamp> {
-        let UpdateState::Confirming { delivery, acknowledgement, returned_at, .. } = &update.state
-        else {
-            return None;
-        };
-        match acknowledgement {
-            // It will say sometime what it runs, and nothing else can.
-            Acknowledgement::Unknown if self.will_tell(update, &delivery.build) => None,
-            Acknowledgement::Unknown | Acknowledgement::Final => {
-                returned_at.map(|back| back + WORD_AFTER_RETURN)
-            }
-        }
-    }
-
-    /// When a device came back and said nothing: what follows.
-    pub(super) fn take_return_for_word(&mut self, id: UpdateId, now: Timestamp) {
-        let Some(update) = self.updates.get(&id) else { return };
-        if self.silence_decides_at(update).is_none_or(|at| at > now) {
-            return;
-        }
-        let UpdateState::Confirming { delivery, acknowledgement, .. } = &update.state else {
-            return;
-        };
-        match acknowledgement {
-            Acknowledgement::Final => self.installed(id, InstalledHow::Returned, now),
-            Acknowledgement::Unknown if !delivery.repeated_blindly => {
-                let mut delivery = delivery.clone();
-                delivery.repeated_blindly = true;
-                // The image that may have arrived brought its password along.
-                delivery.password = PasswordChoice::OfBuild;
-                let text = "This device can't say what it runs, and whether it took the image is unknown: it is flashed once more.";
-                self.wait(id, delivery, None, now, text);
-            }
-            Acknowledgement::Unknown => {
-                let problem = Problem::new(
-                    "update.outcome_unknown",
-                    "The connection broke after the last byte, twice, and this device can't say what it runs.",
-                )
-                .with_help("Look at the device: it may well run the new firmware. Retry if it doesn't.");
-                self.fail(id, problem, false, now);
-            }
-        }
-    }
-
-    /// Whether the device can be expected to announce which of the two builds it runs.
-    fn will_tell(&self, update: &Update, build: &Build) -> bool {
-        let announces = self.memory(&update.name).is_some_and(|memory| memory.announces_hash);
-        build.mdns && update.telling_hash().is_some() && announces
     }
 
     pub(super) fn unreachable(&mut self, id: UpdateId, now: Timestamp) {
@@ -412,37 +219,6 @@ impl Dispatch {
                 heard.doubted_since = None;
             }
             self.touch(&name);
-        }
-    }
-
-    pub(super) fn installed(&mut self, id: UpdateId, how: InstalledHow, now: Timestamp) {
-        let Some(update) = self.updates.get(&id) else { return };
-        let Some(delivery) = update.state.delivery().cloned() else { return };
-        let text = match how {
-            InstalledHow::Confirmed => "Installed: the device announced the new firmware.",
-            InstalledHow::Returned => {
-                "Installed: the device acknowledged the update and came back."
-            }
-            InstalledHow::AlreadyRunning => {
-                "Installed: the device already runs this build, nothing was sent."
-            }
-        };
-        let build = delivery.build.clone();
-        let name = build.name.clone();
-        let (device, former) = (update.device.clone(), update.name.clone());
-        let watch = rollback_watch(how, &delivery);
-        if self.go(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text) {
-            self.move_memory(&device, &former, &name);
-            let sources = Self::installed_sources(&build);
-            let memory = self.change_memory(&name);
-            note_installed(memory, &build, sources, watch);
-            (memory.deep_sleep, memory.sleep_plan) = (build.deep_sleep, build.sleep_plan);
-            memory.config_hash = build.config_hash;
-            if let Some(hash) = build.config_hash {
-                memory.note_hash(hash);
-            }
-            memory.version = build.esphome_version.or(memory.version.take());
-            self.notify_about(id, crate::view::NotificationKind::Installed, text);
         }
     }
 
@@ -501,20 +277,6 @@ fn updated(old: &DeviceMemory, sighting: &Sighting, now: Timestamp) -> DeviceMem
     new.friendly_name = sighting.friendly_name.clone().or(new.friendly_name);
     new.platform = sighting.platform.clone().or(new.platform);
     new
-}
-
-pub(super) fn rolled_back(build: &Build, sighting: &Sighting) -> Problem {
-    let seen =
-        sighting.config_hash.map_or_else(|| "no config hash".to_owned(), |hash| hash.to_string());
-    let wanted = build.config_hash.map_or_else(|| "none".to_owned(), |hash| hash.to_string());
-    Problem::new(
-        "update.rolled_back",
-        format!("Rolled back: the device took the new firmware ({wanted}) and came back with another one ({seen})."),
-    )
-    .with_help(
-        "Firmware before ESPHome 2026.8 goes back when the device sleeps before the new one has run for a minute. \
-         Keep it awake for a minute once, then Retry.",
-    )
 }
 
 impl Update {

@@ -11,8 +11,9 @@ use crate::time::Timestamp;
 use crate::update::{Build, Delivery, InstalledHow, RollbackWatch, UpdateId, UpdateState};
 
 use super::Dispatch;
+use super::confirming::{Word, rolled_back, word};
 use super::identity::is_another_board;
-use super::network::{Word, is_fresh, rolled_back, word};
+use super::network::is_fresh;
 
 /// A device that runs the new firmware for so long without sleeping keeps it (ESPHome marks it after 60 s).
 const STAYS_AFTER: Duration = Duration::from_secs(90);

@@ -160,6 +160,10 @@ impl Runtime {
             link_address: self.dispatch.own_link_address(update),
             wanted_hash: update.new_hash(),
             wanted_version: delivery.build.esphome_version.clone(),
+            unheard: delivery.build.mdns
+                && delivery.build.config_hash.is_some()
+                && update.known_hashes.is_empty()
+                && update.state.previous_hash().is_none(),
             other_name: (delivery.build.name != update.name).then(|| delivery.build.name.clone()),
             literal_address: self
                 .dispatch

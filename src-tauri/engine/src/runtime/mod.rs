@@ -3,6 +3,7 @@
 //! back over one bounded channel.
 
 mod assembly;
+mod commit;
 mod flash;
 mod flash_web;
 mod images;
@@ -30,22 +31,18 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::DeviceId;
-use wakeflash_core::dispatch::{Decision, Dispatch, Effect, Input};
+use wakeflash_core::dispatch::{Dispatch, Effect, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{UpdateId, UpdateState};
-use wakeflash_core::view::Refusal;
 
 use crate::artifacts::Artifacts;
 use crate::handle::{Handle, Shell};
-use crate::store::{Commit, OpenError, Store};
+use crate::store::{OpenError, Store};
 use crate::watch::{OnlineDevice, Target, Unreachable, Watch, WatchEvent};
 use overrides::Overrides;
 use publish::Publisher;
 use work::Report;
-
-/// How often a commit is tried again that could not be made.
-const COMMIT_AGAIN: Duration = Duration::from_secs(2);
 
 /// How long the tasks have to end when the engine is ended.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
@@ -132,12 +129,6 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     let cancel = runtime.cancel.clone();
     let task = tokio::spawn(runtime.run(queues));
     Ok(Engine { handle, log_dir, cancel, task })
-}
-
-/// What a request came to.
-struct Decided {
-    started: Option<UpdateId>,
-    refusals: Vec<Refusal>,
 }
 
 /// The wall-clock time.
@@ -230,106 +221,6 @@ impl Runtime {
         let _ = self.take_pending().await;
         self.happened(Input::Tick).await;
         self.try_store().await;
-    }
-
-    /// When a commit failed and nothing is left that would show it by itself: whether the store can be
-    /// written again. The status would else go on saying no until the next change.
-    async fn try_store(&mut self) {
-        if self.commit_due.is_none_or(|due| due > Instant::now()) {
-            return;
-        }
-        match self.store.check_writable().await {
-            Ok(()) => self.stored(),
-            Err(error) => drop(self.not_stored(&error)),
-        }
-    }
-
-    fn stored(&mut self) {
-        self.commit_due = None;
-        self.publisher.change_status(|status| status.store = None);
-    }
-
-    fn not_stored(&mut self, error: &anyhow::Error) -> Problem {
-        tracing::error!("the state can't be stored: {error:#}");
-        self.commit_due = Some(Instant::now() + COMMIT_AGAIN);
-        let problem = unwritable(error);
-        self.publisher.change_status(|status| status.store = Some(problem.clone()));
-        problem
-    }
-
-    /// Takes in something that can't be refused. What never comes again is kept when it can't be stored and
-    /// tried again, in order, and nothing follows from it until then.
-    async fn happened(&mut self, input: Input) {
-        if keeps(&input) {
-            if matches!(input, Input::Configs(_)) {
-                // It says everything that an older one said.
-                self.pending.retain(|kept| !matches!(kept, Input::Configs(_)));
-            }
-            self.pending.push_back(input);
-            // When it doesn't work, the status says so, and the next tick tries again.
-            let _ = self.take_pending().await;
-        } else if let Err(problem) = self.decide(input).await {
-            tracing::warn!("not taken in: {problem}");
-        }
-    }
-
-    /// Tries once more to store what waits for it; the reason when that doesn't work.
-    async fn take_pending(&mut self) -> Result<(), Problem> {
-        while let Some(input) = self.pending.front().cloned() {
-            if let Err(problem) = self.decide(input).await {
-                tracing::error!("{} inputs wait to be stored: {problem}", self.pending.len());
-                return Err(problem);
-            }
-            self.pending.pop_front();
-        }
-        Ok(())
-    }
-
-    /// Decides, commits, tells, and only then acts.
-    async fn decide(&mut self, input: Input) -> Result<Decided, Problem> {
-        let now = now();
-        let decision = self.dispatch.handle(input, now)?;
-        for refused in &decision.refused {
-            tracing::error!("refused: {refused}");
-        }
-        let durable = decision.is_durable();
-        if durable && let Err(error) = self.store.commit(self.commit_of(&decision)).await {
-            let touched = decision.touched.clone();
-            self.dispatch.undo(decision);
-            // What isn't stored, such as presence, has changed all the same.
-            self.publisher.refresh(&self.dispatch, &touched, now);
-            return Err(self.not_stored(&error));
-        }
-        let Decision { updates, touched, effects, started, refusals, .. } = decision;
-        if durable {
-            self.stored();
-        }
-        self.settle(updates.keys().copied(), &touched, now);
-        for effect in effects {
-            self.act(effect);
-        }
-        Ok(Decided { started, refusals })
-    }
-
-    fn commit_of(&self, decision: &Decision) -> Commit {
-        Commit {
-            updates: decision
-                .updates
-                .keys()
-                .filter_map(|id| self.dispatch.update(*id).cloned())
-                .collect(),
-            memories: decision
-                .memories
-                .keys()
-                .filter_map(|name| Some((name.clone(), self.dispatch.memory(name)?.clone())))
-                .collect(),
-            forgotten: decision.forgotten.iter().cloned().collect(),
-            wakes: self.dispatch.changed_wakes(decision),
-            settings: decision
-                .settings
-                .is_some()
-                .then(|| self.overrides.to_store(self.dispatch.settings())),
-        }
     }
 
     /// Brings everything that is derived from the state up to date with it.
@@ -470,46 +361,4 @@ fn pause(timed: Option<Duration>, commit: Option<Duration>) -> Duration {
     const AT_LEAST: Duration = Duration::from_millis(10);
     const AT_MOST: Duration = Duration::from_secs(60);
     commit.or(timed).unwrap_or(AT_MOST).clamp(AT_LEAST, AT_MOST)
-}
-
-/// Whether it must not be lost when it can't be stored. The rest comes again by itself: packets, ticks, and
-/// what was about a connection, which is another one by the time the store can be written again.
-const fn keeps(input: &Input) -> bool {
-    match input {
-        Input::BuilderReady(_)
-        | Input::Configs(_)
-        | Input::BuildEnded { .. }
-        | Input::FlashEnded { .. }
-        | Input::ImageLost { .. }
-        | Input::Recover => true,
-        Input::Sighted(_)
-        | Input::Tick
-        | Input::Network { .. }
-        | Input::Connected { .. }
-        // The flash gives up waiting by itself, and is tried again.
-        | Input::Captured { .. }
-        | Input::Returned { .. }
-        | Input::Unreachable { .. }
-        // It is asked again while it is shown as Online.
-        | Input::Silent { .. }
-        | Input::SourcesChecked { .. }
-        | Input::ImageReady { .. }
-        // Whoever asked gets the refusal.
-        | Input::Install(_)
-        | Input::Cancel(_)
-        | Input::Retry(_)
-        | Input::Rebuild(_)
-        | Input::FlashAnyway(_)
-        | Input::InstallMany(_)
-        | Input::CancelMany(_)
-        | Input::SetAddress { .. }
-        | Input::Settings(_)
-        | Input::HandshakeEnded { .. }
-        | Input::AboutToComplete(_) => false,
-    }
-}
-
-fn unwritable(error: &anyhow::Error) -> Problem {
-    Problem::new("store.unwritable", format!("The queue can't be written: {}.", error.root_cause()))
-        .with_help("Nothing was changed. Make room on the disk of the data directory; what is waiting stays in the queue.")
 }

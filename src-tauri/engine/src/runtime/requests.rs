@@ -11,8 +11,9 @@ use wakeflash_core::settings::Settings;
 use wakeflash_core::update::{Update, UpdateId};
 use wakeflash_core::view::{BuildLog, Refusal, UpdateDetails, UpdateRecord};
 
+use super::Runtime;
+use super::commit::Decided;
 use super::work::Report;
-use super::{Decided, Runtime};
 use crate::handle::{ReplyTo, Request};
 use crate::{builder, configs, report};
 

@@ -48,6 +48,7 @@ async fn is_given_up(events: &[(u64, Event)]) -> bool {
         wanted_hash: Some(NEW),
         wanted_version: None,
         literal_address: LiteralAddress::None,
+        unheard: false,
     };
     let (progress, shown) = watch::channel(crate::flasher::no_progress());
     let restarted = CancellationToken::new();

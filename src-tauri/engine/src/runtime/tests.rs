@@ -11,6 +11,7 @@ use wakeflash_core::view::{Action, EsphomeStatus, Notification};
 use super::assembly::{Queues, assemble};
 use super::*;
 use crate::configs::ConfigsEvent;
+use crate::store::Commit;
 
 struct Silent;
 

@@ -1,0 +1,165 @@
+//! What happened is decided on and stored before anything follows from it, and kept when it can't be stored.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wakeflash_core::dispatch::{Decision, Input};
+use wakeflash_core::error::Problem;
+use wakeflash_core::update::UpdateId;
+use wakeflash_core::view::Refusal;
+
+use super::{Runtime, now};
+use crate::store::Commit;
+
+/// How often a commit is tried again that could not be made.
+const COMMIT_AGAIN: Duration = Duration::from_secs(2);
+
+/// What a request came to.
+pub(super) struct Decided {
+    pub(super) started: Option<UpdateId>,
+    pub(super) refusals: Vec<Refusal>,
+}
+
+impl Runtime {
+    /// When a commit failed and nothing is left that would show it by itself: whether the store can be
+    /// written again. The status would else go on saying no until the next change.
+    pub(super) async fn try_store(&mut self) {
+        if self.commit_due.is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        match self.store.check_writable().await {
+            Ok(()) => self.stored(),
+            Err(error) => drop(self.not_stored(&error)),
+        }
+    }
+
+    fn stored(&mut self) {
+        self.commit_due = None;
+        self.publisher.change_status(|status| status.store = None);
+    }
+
+    fn not_stored(&mut self, error: &anyhow::Error) -> Problem {
+        tracing::error!("the state can't be stored: {error:#}");
+        self.commit_due = Some(Instant::now() + COMMIT_AGAIN);
+        let problem = unwritable(error);
+        self.publisher.change_status(|status| status.store = Some(problem.clone()));
+        problem
+    }
+
+    /// Takes in something that can't be refused. What never comes again is kept when it can't be stored and
+    /// tried again, in order, and nothing follows from it until then.
+    pub(super) async fn happened(&mut self, input: Input) {
+        if keeps(&input) {
+            if matches!(input, Input::Configs(_)) {
+                // It says everything that an older one said.
+                self.pending.retain(|kept| !matches!(kept, Input::Configs(_)));
+            }
+            self.pending.push_back(input);
+            // When it doesn't work, the status says so, and the next tick tries again.
+            let _ = self.take_pending().await;
+        } else if let Err(problem) = self.decide(input).await {
+            tracing::warn!("not taken in: {problem}");
+        }
+    }
+
+    /// Tries once more to store what waits for it; the reason when that doesn't work.
+    pub(super) async fn take_pending(&mut self) -> Result<(), Problem> {
+        while let Some(input) = self.pending.front().cloned() {
+            if let Err(problem) = self.decide(input).await {
+                tracing::error!("{} inputs wait to be stored: {problem}", self.pending.len());
+                return Err(problem);
+            }
+            self.pending.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Decides, commits, tells, and only then acts.
+    pub(super) async fn decide(&mut self, input: Input) -> Result<Decided, Problem> {
+        let now = now();
+        let decision = self.dispatch.handle(input, now)?;
+        for refused in &decision.refused {
+            tracing::error!("refused: {refused}");
+        }
+        let durable = decision.is_durable();
+        if durable && let Err(error) = self.store.commit(self.commit_of(&decision)).await {
+            let touched = decision.touched.clone();
+            self.dispatch.undo(decision);
+            // What isn't stored, such as presence, has changed all the same.
+            self.publisher.refresh(&self.dispatch, &touched, now);
+            return Err(self.not_stored(&error));
+        }
+        let Decision { updates, touched, effects, started, refusals, .. } = decision;
+        if durable {
+            self.stored();
+        }
+        self.settle(updates.keys().copied(), &touched, now);
+        for effect in effects {
+            self.act(effect);
+        }
+        Ok(Decided { started, refusals })
+    }
+
+    fn commit_of(&self, decision: &Decision) -> Commit {
+        Commit {
+            updates: decision
+                .updates
+                .keys()
+                .filter_map(|id| self.dispatch.update(*id).cloned())
+                .collect(),
+            memories: decision
+                .memories
+                .keys()
+                .filter_map(|name| Some((name.clone(), self.dispatch.memory(name)?.clone())))
+                .collect(),
+            forgotten: decision.forgotten.iter().cloned().collect(),
+            wakes: self.dispatch.changed_wakes(decision),
+            settings: decision
+                .settings
+                .is_some()
+                .then(|| self.overrides.to_store(self.dispatch.settings())),
+        }
+    }
+}
+
+/// Whether it must not be lost when it can't be stored. The rest comes again by itself: packets, ticks, and
+/// what was about a connection, which is another one by the time the store can be written again.
+const fn keeps(input: &Input) -> bool {
+    match input {
+        Input::BuilderReady(_)
+        | Input::Configs(_)
+        | Input::BuildEnded { .. }
+        | Input::FlashEnded { .. }
+        | Input::ImageLost { .. }
+        | Input::Recover => true,
+        Input::Sighted(_)
+        | Input::Tick
+        | Input::Network { .. }
+        | Input::Connected { .. }
+        // The flash gives up waiting by itself, and is tried again.
+        | Input::Captured { .. }
+        | Input::Returned { .. }
+        | Input::Unreachable { .. }
+        // It is asked again while it is shown as Online.
+        | Input::Silent { .. }
+        | Input::SourcesChecked { .. }
+        | Input::ImageReady { .. }
+        // Whoever asked gets the refusal.
+        | Input::Install(_)
+        | Input::Cancel(_)
+        | Input::Retry(_)
+        | Input::Rebuild(_)
+        | Input::FlashAnyway(_)
+        | Input::InstallMany(_)
+        | Input::CancelMany(_)
+        | Input::SetAddress { .. }
+        | Input::Settings(_)
+        | Input::HandshakeEnded { .. }
+        | Input::AboutToComplete(_) => false,
+    }
+}
+
+fn unwritable(error: &anyhow::Error) -> Problem {
+    Problem::new("store.unwritable", format!("The queue can't be written: {}.", error.root_cause()))
+        .with_help("Nothing was changed. Make room on the disk of the data directory; what is waiting stays in the queue.")
+}
