@@ -274,10 +274,10 @@ describe('the keyboard', () => {
     await user.keyboard('{Control>}q{/Control}');
     expect(await screen.findByRole('alertdialog')).toHaveTextContent('1 transfer is under way');
     await user.click(screen.getByTestId('confirm-no'));
-    expect(backend.calls).toEqual([]);
+    expect(backend.calls).toEqual(['stay']);
     await user.keyboard('{Control>}q{/Control}');
     await user.click(await screen.findByTestId('confirm-yes'));
-    await waitFor(() => expect(backend.calls).toEqual(['quit']));
+    await waitFor(() => expect(backend.calls).toEqual(['stay', 'quit']));
   });
 });
 

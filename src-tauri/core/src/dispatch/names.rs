@@ -235,8 +235,11 @@ impl Dispatch {
             .any(|memory| memory.last_seen.is_some() || memory.user_address.is_some());
         (!literal && !known).then(|| {
             let name = &update.name;
-            let message = format!("No device called “{name}” has been seen yet.");
-            Problem::new("device.never_seen", message).with_help(
+            Problem::new(
+                "device.never_seen",
+                format!("No device called “{name}” has been seen yet."),
+            )
+            .with_help(
                 "The update waits for it. If the device goes by another name now, put that name back into its \
                  file until the device was seen once, and change it then. If it doesn't announce itself, enter \
                  its address.",
