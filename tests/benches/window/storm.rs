@@ -12,6 +12,7 @@ use super::{TIMES_HEAD, Times, say, scene};
 
 const PER_SECOND: u32 = 100;
 const SOON: Duration = Duration::from_secs(30);
+const IDLE: Duration = Duration::from_secs(4);
 /// Between two keys.
 const TYPING: Duration = Duration::from_millis(150);
 
@@ -76,13 +77,21 @@ async fn one(devices: u16, seconds: u64) -> Result<String> {
     let app = scene.desktop.open(&options).await?;
     let page = app.page();
     page.until_there(&format!("{}.yaml", name(0))).await?;
+    page.client().execute(WATCH, Vec::new()).await?;
+    // What the display does by itself, to compare with.
+    sleep(IDLE).await;
+    let idle = page.client().execute("return window.bench.frames", Vec::new()).await?;
+    say(&Times(serde_json::from_value(idle)?)
+        .row(devices, "between two frames, nothing happens")?)?;
     let host = scene.lan.host("storm").await?;
     let count = u8::try_from(devices).unwrap_or(200).min(200);
     let _storm = Storm::start(&host, &StormOptions { count, per_second: PER_SECOND })?;
     page.until_presence(&format!("{}.yaml", name(0)), "online").await?;
     // The first round makes devices known, which happens once.
     sleep(Duration::from_secs(5)).await;
-    page.client().execute(WATCH, Vec::new()).await?;
+    let forget = "for (const list of Object.values(window.bench)) if (list.length) list.length = 0;
+        window.bench.events = 0";
+    page.client().execute(forget, Vec::new()).await?;
     let before: u64 = cpu(app.pid())?;
     let began = Instant::now();
     page.press("/").await?;
