@@ -84,7 +84,7 @@ async fn scene(devices: u16) -> Result<(Scene, AppOptions)> {
 
 /// Like somebody's: every second one sleeps.
 fn yaml(number: u16) -> String {
-    let sleep = if number % 2 == 0 {
+    let sleep = if number.is_multiple_of(2) {
         "\ndeep_sleep:\n  run_duration: 15s\n  sleep_duration: 10min\n"
     } else {
         ""
