@@ -50,6 +50,8 @@ async fn many(scene: &mut Scene) -> Result<()> {
         page.until_presence(file, "online").await?;
     }
 
+    // It must be known what is newer: ESPHome may still be looked for.
+    page.until_says("headline", "5 updates available").await?;
     page.click("update-all").await?;
     page.until_says("plan-sum", "5 now").await?;
     ensure!(states(&app, &siblings).await?.iter().all(|state| state == "none"), "it began unasked");
