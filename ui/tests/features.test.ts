@@ -124,6 +124,23 @@ describe('many devices at once', () => {
     const problems = await screen.findAllByTestId('problem');
     expect(problems[0]).toHaveTextContent(/: This can’t be saved: the disk is full/);
   });
+
+  it('wait for an ESPHome to compare with, in a dialog that is open already', async () => {
+    const backend = await show('quiet');
+    const before = await backend.snapshot();
+    if (before.status !== 'ok') throw new Error('no snapshot');
+    const { status, devices } = before.data;
+    backend.emit({ kind: 'status', status: { ...status, esphome: { kind: 'searching' } } });
+    for (const one of devices)
+      backend.emit({ kind: 'device', device: { ...one, updateAvailable: false } });
+    await user.click(screen.getByTestId('update-all'));
+    const dialog = await screen.findByTestId('install-dialog');
+    await waitFor(() => expect(dialog).toHaveTextContent('Without ESPHome it isn’t known'));
+    const found = devices.find(({ presence, update }) => presence === 'online' && !update);
+    if (!found) throw new Error('nobody is online');
+    backend.emit({ kind: 'device', device: { ...found, updateAvailable: true } });
+    expect(await screen.findByTestId('plan-sum')).toHaveTextContent(/^1 now/);
+  });
 });
 
 describe('the waiting view', () => {

@@ -112,6 +112,7 @@ export const updates: typeof english = {
         ? '1 Gerät kann nicht aktualisiert werden'
         : `${n} Geräte können nicht aktualisiert werden`,
     nothing: 'Für kein Gerät ist etwas Neueres bekannt.',
+    notComparable: 'Ohne ESPHome ist nicht bekannt, was neuer ist.',
     unseen: (n) =>
       `${n === 1 ? '1 Gerät wurde noch nicht gesehen: Wähle es' : `${n} Geräte wurden noch nicht gesehen: Wähle sie`} in der Liste aus, um trotzdem zu installieren.`,
     nothingSome: 'Auf keinem dieser Geräte kann jetzt installiert werden.',

@@ -104,6 +104,7 @@ export const updates = {
     activeMeans: 'Nothing is started twice.',
     refused: (n: number) => `${count(n, 'device', 'devices')} can’t be updated`,
     nothing: 'Nothing newer is known for any device.',
+    notComparable: 'Without ESPHome it isn’t known what is newer.',
     unseen: (n: number) =>
       `${n === 1 ? '1 device hasn’t been seen yet: select it' : `${n} devices haven’t been seen yet: select them`} in the list to install all the same.`,
     nothingSome: 'None of these devices can be installed on now.',
