@@ -31,7 +31,7 @@ pub(crate) struct OpenDevice {
 }
 
 /// The user wants to quit in the tray's menu while devices are being flashed: the window asks once, and
-/// `quit` is the answer. A second Quit in the menu ends the application without a question.
+/// `quit` or `stay` is the answer. A second Quit in the menu before that ends the application without a question.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, specta::Type, tauri_specta::Event)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct QuitRequested {

@@ -13,7 +13,7 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    #[allow(clippy::unused_async)]
+    #[allow(clippy::unused_async, reason = "the same signatures as on Linux")]
     pub(super) async fn connect() -> Self {
         Self { failures: Failures::default() }
     }
@@ -31,7 +31,7 @@ impl Daemon {
         }
     }
 
-    #[allow(clippy::unused_async)]
+    #[allow(clippy::unused_async, reason = "the same signatures as on Linux")]
     pub(super) async fn close(&mut self, _device: &DeviceId) {}
 
     pub(super) fn forget_group(&mut self) {}
@@ -42,7 +42,7 @@ impl Daemon {
 }
 
 /// What shows notifications here.
-#[allow(clippy::unused_async)]
+#[allow(clippy::unused_async, reason = "the same signatures as on Linux")]
 pub(crate) async fn server() -> NotificationServer {
     NotificationServer { present: true, actions: false }
 }

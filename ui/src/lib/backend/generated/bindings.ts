@@ -407,7 +407,7 @@ export type Progress = {
 
 /**
  *  The user wants to quit in the tray's menu while devices are being flashed: the window asks once, and
- *  `quit` is the answer. A second Quit in the menu ends the application without a question.
+ *  `quit` or `stay` is the answer. A second Quit in the menu before that ends the application without a question.
  */
 export type QuitRequested = {
 	/**  How many transfers would be cut short. */
