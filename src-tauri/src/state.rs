@@ -27,13 +27,7 @@ impl AppState {
     /// With an engine, or with the reason why there is none.
     #[must_use]
     pub(crate) fn new(paths: Paths, window: Window, engine: Result<Handle, Problem>) -> Self {
-        Self {
-            paths,
-            engine,
-            window,
-            quit: Question::default(),
-            tray: OnceLock::new(),
-        }
+        Self { paths, engine, window, quit: Question::default(), tray: OnceLock::new() }
     }
 
     /// The engine.

@@ -121,7 +121,9 @@ pub(crate) async fn next<T: DeserializeOwned>(
             Line::Whole => match serde_json::from_slice(buffer) {
                 Ok(message) => return Ok(Some(message)),
                 // Its content stays out of the log: it may hold secrets.
-                Err(error) => tracing::error!("a line of {} bytes is no message: {error}", buffer.len()),
+                Err(error) => {
+                    tracing::error!("a line of {} bytes is no message: {error}", buffer.len())
+                }
             },
             Line::TooLong => tracing::error!("a message of more than {limit} bytes is left out"),
         }

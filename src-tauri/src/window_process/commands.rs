@@ -8,8 +8,8 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{
-    BuildLog, Command, ConfigDirCandidate, InstallPlan, Refusal, Snapshot, UpdateDetails, UpdateRecord,
-    WakeRecord,
+    BuildLog, Command, ConfigDirCandidate, InstallPlan, Refusal, Snapshot, UpdateDetails,
+    UpdateRecord, WakeRecord,
 };
 
 use super::desktop;
@@ -235,9 +235,7 @@ async fn set_settings(app: State<'_, Remote>, settings: Settings) -> Result<(), 
 /// Directories that may be the config directory.
 #[tauri::command]
 #[specta::specta]
-async fn config_dir_candidates(
-    app: State<'_, Remote>,
-) -> Result<Vec<ConfigDirCandidate>, Problem> {
+async fn config_dir_candidates(app: State<'_, Remote>) -> Result<Vec<ConfigDirCandidate>, Problem> {
     app.engine(Command::ConfigDirCandidates).await
 }
 

@@ -48,6 +48,7 @@ pub(crate) fn run(cli: &Cli) -> ExitCode {
 }
 
 fn build(cli: &Cli, pipes: Pipes) -> anyhow::Result<i32> {
+    name_process();
     let paths = Paths::of(cli).map_err(|problem| anyhow::anyhow!("{problem}"))?;
     // Tauri panics when there is no display.
     gtk::init()?;
@@ -71,6 +72,14 @@ fn build(cli: &Cli, pipes: Pipes) -> anyhow::Result<i32> {
         })
         .build(context())?;
     Ok(app.run_return(handle))
+}
+
+/// In lists of processes: it was started as `/proc/self/exe`, which would call it `exe`.
+fn name_process() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::set_name(c"wakeflash") {
+        tracing::debug!("the process has no name: {error}");
+    }
 }
 
 fn handle(app: &AppHandle, event: RunEvent) {

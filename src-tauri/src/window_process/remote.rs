@@ -178,7 +178,8 @@ mod tests {
     use crate::events::OpenDevice;
 
     /// The window's side, and the two pipes' ends of the application.
-    fn pair() -> (Remote, BufReader<DuplexStream>, DuplexStream, mpsc::UnboundedReceiver<ToWindow>) {
+    fn pair() -> (Remote, BufReader<DuplexStream>, DuplexStream, mpsc::UnboundedReceiver<ToWindow>)
+    {
         let (remote, lines) = Remote::new();
         let (out, requests) = duplex(256);
         let (answers, input) = duplex(256);
@@ -212,15 +213,16 @@ mod tests {
     #[tokio::test]
     async fn answers_find_their_requests_in_any_order() {
         let (remote, mut requests, mut answers, _hears) = pair();
-        let (first, second, ()) = tokio::join!(paused(&remote, true), paused(&remote, false), async {
-            let (one, two) = (heard(&mut requests).await, heard(&mut requests).await);
-            let wants = |request: &Request| {
-                matches!(request, Request::Engine(Command::SetPaused { paused: true }))
-            };
-            for (id, request) in [two, one] {
-                answer(&mut answers, id, if wants(&request) { "true" } else { "false" }).await;
-            }
-        });
+        let (first, second, ()) =
+            tokio::join!(paused(&remote, true), paused(&remote, false), async {
+                let (one, two) = (heard(&mut requests).await, heard(&mut requests).await);
+                let wants = |request: &Request| {
+                    matches!(request, Request::Engine(Command::SetPaused { paused: true }))
+                };
+                for (id, request) in [two, one] {
+                    answer(&mut answers, id, if wants(&request) { "true" } else { "false" }).await;
+                }
+            });
         assert_eq!((first, second), (Ok(true), Ok(false)));
     }
 

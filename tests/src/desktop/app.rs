@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use super::driver::Driver;
 use super::page::Page;
 use super::{Desktop, until};
-use crate::paths;
+use crate::paths::{self, on_path};
 
 /// The application's title, as its window has it.
 pub const TITLE: &str = "Wakeflash";
@@ -74,11 +74,14 @@ impl Desktop {
     }
 
     fn application(&self, options: &AppOptions) -> Result<Command> {
-        let mut command = self.command(paths::binary("wakeflash")?);
-        command.args(&options.arguments).stdin(Stdio::null());
+        // Its PATH isn't for what starts it.
+        let mut command = self.command(on_path("env")?);
         if let Some(path) = &options.search_path {
-            command.env("PATH", path);
+            let mut variable = OsString::from("PATH=");
+            variable.push(path);
+            command.arg(variable);
         }
+        command.arg(paths::binary("wakeflash")?).args(&options.arguments).stdin(Stdio::null());
         Ok(command)
     }
 
@@ -87,7 +90,8 @@ impl Desktop {
     /// # Errors
     /// When it doesn't end.
     pub async fn open_again(&self, options: &AppOptions) -> Result<ExitStatus> {
-        let mut second = self.application(options)?.spawn().context("cannot start the application")?;
+        let mut second =
+            self.application(options)?.spawn().context("cannot start the application")?;
         let status = tokio::time::timeout(SOON, second.wait()).await;
         Ok(status.context("the second start doesn't end")??)
     }
@@ -183,14 +187,6 @@ impl App {
     }
 }
 
-/// The names of all processes that descend from one.
-///
-/// # Errors
-/// When `/proc` can't be read.
-pub fn descendants(of: u32) -> Result<Vec<String>> {
-    Ok(family(of)?.into_iter().map(|(_, name)| name).collect())
-}
-
 /// The memory of a process and all that descend from it, by name: the proportional set size in KiB, which
 /// counts shared pages in part.
 ///
@@ -208,8 +204,11 @@ pub fn memory(of: u32) -> Result<Vec<(String, u64)>> {
     Ok(measured.collect())
 }
 
-/// All processes that descend from one.
-fn family(of: u32) -> Result<Vec<(u32, String)>> {
+/// All processes that descend from one, with their names.
+///
+/// # Errors
+/// When `/proc` can't be read.
+pub fn family(of: u32) -> Result<Vec<(u32, String)>> {
     let mut parents = vec![of];
     let mut found = Vec::new();
     while let Some(parent) = parents.pop() {
