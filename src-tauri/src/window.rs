@@ -4,6 +4,7 @@
 mod answers;
 mod process;
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use tauri::{AppHandle, Manager};
@@ -86,8 +87,29 @@ impl Early {
     pub(crate) fn start(paths: &Paths) -> Option<Self> {
         let runtime = tauri::async_runtime::handle();
         let _inside = runtime.inner().enter();
-        process::start(paths).map(Self)
+        process::start(paths, &launch()).map(Self)
     }
+}
+
+/// What the desktop gave this start, so that it gives the focus to the window and stops to say that something starts.
+/// GTK takes it out of the environment before `main`; the kernel keeps what the process began with.
+fn launch() -> Vec<(OsString, OsString)> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::ffi::OsStringExt;
+        const NAMES: [&str; 2] = ["DESKTOP_STARTUP_ID", "XDG_ACTIVATION_TOKEN"];
+        let variables = std::fs::read("/proc/self/environ").unwrap_or_default();
+        let variables = variables.split(|byte| *byte == 0).filter_map(|variable| {
+            let at = variable.iter().position(|byte| *byte == b'=')?;
+            let (name, value) = (variable.get(..at)?, variable.get(at + 1..)?);
+            let wanted = NAMES.iter().any(|wanted| wanted.as_bytes() == name);
+            let own = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+            wanted.then(|| (own(name), own(value)))
+        });
+        variables.collect()
+    }
+    #[cfg(not(target_os = "linux"))]
+    Vec::new()
 }
 
 /// What the keeper does when a window's process has ended.
@@ -185,7 +207,7 @@ impl Keeper {
     }
 
     fn open(&mut self) {
-        match process::start(&self.app.state::<AppState>().paths) {
+        match process::start(&self.app.state::<AppState>().paths, &[]) {
             Some(started) => self.adopt(started),
             None => self.without_window(),
         }

@@ -1,5 +1,6 @@
 //! The window's process and the pipes to it.
 
+use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -66,9 +67,10 @@ pub(super) struct Process {
     talks: JoinSet<()>,
 }
 
-/// Starts the process. `None`: it can't be started; the log says why.
-pub(super) fn start(paths: &Paths) -> Option<Started> {
-    let outcome = command(paths).and_then(|mut command| command.spawn());
+/// Starts the process, with these variables in its environment beside the application's own. `None`: it can't be started; the log says why.
+pub(super) fn start(paths: &Paths, variables: &[(OsString, OsString)]) -> Option<Started> {
+    let outcome =
+        command(paths).and_then(|mut command| command.envs(variables.iter().cloned()).spawn());
     let mut child = match outcome {
         Ok(child) => child,
         Err(error) => {

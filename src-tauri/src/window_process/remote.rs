@@ -256,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_too_long_is_refused_and_not_sent() {
         let (remote, _requests, _answers, _hears) = pair();
-        let devices = vec![DeviceId::of_file(&"x".repeat(wire::TO_APPLICATION))];
+        let devices = vec![DeviceId::of_file("x".repeat(wire::TO_APPLICATION))];
         let refused: Result<(), Problem> = remote.engine(Command::CancelMany { devices }).await;
         assert_eq!(refused.unwrap_err().code, "window.request");
     }
