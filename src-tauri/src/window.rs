@@ -8,8 +8,9 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use tauri::{AppHandle, Manager};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
+use wakeflash_engine::handle::Handle;
 
 use crate::page::{Message, Page};
 use crate::paths::Paths;
@@ -142,6 +143,7 @@ pub(crate) struct Keeper {
     deadline: Option<Instant>,
     asked: bool,
     again: bool,
+    looks: watch::Sender<bool>,
 }
 
 impl Keeper {
@@ -149,7 +151,11 @@ impl Keeper {
     pub(crate) async fn run(app: AppHandle, tasks: Tasks, wishes: Wishes, early: Option<Early>) {
         let page = Page::default();
         let (process, deadline, asked, again) = (None, None, false, false);
-        let mut keeper = Self { app, tasks, page, process, deadline, asked, again };
+        let (looks, looking) = watch::channel(false);
+        if let Ok(engine) = app.state::<AppState>().engine() {
+            tasks.spawn(tell_who_looks(engine.clone(), looking));
+        }
+        let mut keeper = Self { app, tasks, page, process, deadline, asked, again, looks };
         if let Some(Early(started)) = early {
             keeper.adopt(started);
         }
@@ -217,7 +223,7 @@ impl Keeper {
         self.deadline = Some(Instant::now() + OPENING);
         self.asked = false;
         self.process = Some(Process::new(started, &self.app, &self.tasks));
-        self.somebody_looks(true);
+        self.looks.send_replace(true);
     }
 
     fn said(&mut self, said: Said) {
@@ -251,7 +257,7 @@ impl Keeper {
         self.deadline = None;
         self.page.gone();
         self.app.state::<AppState>().quit.settled();
-        self.somebody_looks(false);
+        self.looks.send_replace(false);
         match after(ended, self.asked, self.again) {
             After::Nothing => {
                 self.page.forget();
@@ -279,19 +285,19 @@ impl Keeper {
         }
     }
 
-    /// Tells the engine whether there is a window to look at: only then it verifies who is online.
-    fn somebody_looks(&self, on: bool) {
-        let Ok(engine) = self.app.state::<AppState>().engine().cloned() else { return };
-        self.tasks.spawn(async move {
-            if let Err(problem) = engine.set_watching(on).await {
-                tracing::debug!("the engine isn't told who looks: {problem}");
-            }
-        });
-    }
-
     async fn end(&mut self) {
         if let Some(process) = self.process.take() {
             process.end().await;
+        }
+    }
+}
+
+/// Tells the engine whether there is a window to look at: only then it verifies who is online.
+async fn tell_who_looks(engine: Handle, mut looking: watch::Receiver<bool>) {
+    while looking.changed().await.is_ok() {
+        let on = *looking.borrow_and_update();
+        if let Err(problem) = engine.set_watching(on).await {
+            tracing::debug!("the engine isn't told who looks: {problem}");
         }
     }
 }
