@@ -1,10 +1,10 @@
 //! The application's life: start, run, end.
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use tauri::{AppHandle, Manager, RunEvent, WindowEvent};
+use tauri::{AppHandle, Manager, RunEvent};
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Language;
 use wakeflash_core::tray::TrayView;
@@ -15,7 +15,8 @@ use crate::notify::Notifier;
 use crate::paths::Paths;
 use crate::state::AppState;
 use crate::tasks::Tasks;
-use crate::{commands, events, language, logging, notify, signals, tray, tray_host, window};
+use crate::window::{Early, Keeper, Window};
+use crate::{context, language, logging, notify, signals, tray, tray_host};
 
 /// How long the engine has to end builds and transfers.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
@@ -24,12 +25,13 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 #[derive(Clone, Default)]
 struct Running {
     engine: Arc<Mutex<Option<Engine>>>,
+    window: Arc<OnceLock<Window>>,
     tasks: Tasks,
 }
 
 /// Runs the application until it is ended.
 #[must_use]
-pub fn run(cli: Cli) -> ExitCode {
+pub(crate) fn run(cli: Cli) -> ExitCode {
     let (paths, problem) = match Paths::of(&cli) {
         Ok(paths) => (paths.clone(), paths.create().err()),
         Err(problem) => (Paths::nowhere(), Some(problem)),
@@ -59,16 +61,13 @@ fn build(cli: Cli, paths: Paths, problem: Option<Problem>) -> anyhow::Result<Exi
     })?;
     let running = Running::default();
     let at_exit = running.clone();
-    let api = commands::api();
     let app = tauri::Builder::default()
         .plugin(single_instance(&paths))
-        .invoke_handler(api.invoke_handler())
         .setup(move |app| {
-            api.mount_events(app);
             set_up(app.handle(), &cli, paths, problem, &running);
             Ok(())
         })
-        .build(tauri::generate_context!())?;
+        .build(context())?;
     let code = app.run_return(move |app, event| handle(app, event, &at_exit));
     tracing::info!("ended with {code}");
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
@@ -80,16 +79,26 @@ fn single_instance(paths: &Paths) -> tauri::plugin::TauriPlugin<tauri::Wry> {
         .dbus_id(paths.bus_name())
         .callback(|app, arguments, _directory| {
             if !arguments.iter().any(|argument| argument == "--hidden") {
-                window::show(app);
+                show(app);
             }
         })
         .build()
+}
+
+/// Shows the window. Over the main thread: a second start may come before everything is set up there.
+fn show(app: &AppHandle) {
+    let on_main = app.clone();
+    if let Err(error) = app.run_on_main_thread(move || on_main.state::<AppState>().window.show()) {
+        tracing::error!("the window can't be shown: {error}");
+    }
 }
 
 fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, running: &Running) {
     let tasks = &running.tasks;
     tracing::info!("Wakeflash {} at {}", app.package_info().version, paths.state_dir().display());
     let (notifier, notifications) = Notifier::new();
+    let (window, wishes) = Window::new();
+    let early = if cli.hidden { None } else { Early::start(&paths) };
     let started = match problem {
         Some(problem) => Err(problem),
         None => start_engine(cli, &paths, notifier),
@@ -98,11 +107,16 @@ fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, ru
     if let (Ok(engine), Ok(mut slot)) = (started, running.engine.lock()) {
         *slot = Some(engine);
     }
-    app.manage(AppState::new(paths, handle.clone()));
+    app.manage(AppState::new(paths, window.clone(), handle.clone()));
+    // It is ended by its own means, before the engine.
+    let keeper = Keeper::run(app.clone(), tasks.clone(), wishes, early);
+    tauri::async_runtime::spawn(keeper);
+    if running.window.set(window.clone()).is_err() {
+        tracing::error!("the application was set up twice");
+    }
     tasks.spawn(signals::follow(app.clone()));
     match handle {
         Ok(handle) => {
-            tasks.spawn(events::forward(app.clone(), handle.clone()));
             tasks.spawn(notify::deliver(app.clone(), handle.clone(), notifications));
             if let Some(icon) = tray::build(app, TrayView::starting(language::of(Language::System)))
             {
@@ -110,12 +124,9 @@ fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, ru
                 tasks.spawn(tray_host::watch(app.clone()));
                 tasks.spawn(tray::follow(app.clone(), handle));
             }
-            if !cli.hidden {
-                window::show(app);
-            }
         }
         // The window says why, whether it was wanted or not.
-        Err(_) => window::show(app),
+        Err(_) => window.show(),
     }
 }
 
@@ -136,20 +147,11 @@ fn handle(app: &AppHandle, event: RunEvent, running: &Running) {
     // Tauri's own enum, open for growth: what isn't named here needs nothing.
     #[allow(clippy::wildcard_enum_match_arm)]
     match event {
-        // The last window is gone. The application goes on, unless it has nothing to go on with.
+        // Only what was asked for with a code ends the application, unless it has nothing to go on with.
         RunEvent::ExitRequested { code: None, api, .. }
             if app.state::<AppState>().engine().is_ok() =>
         {
             api.prevent_exit();
-        }
-        RunEvent::WindowEvent { event: WindowEvent::CloseRequested { api, .. }, .. } => {
-            window::close_requested(app, &api);
-        }
-        RunEvent::WindowEvent { event: WindowEvent::Destroyed, .. } => {
-            let state = app.state::<AppState>();
-            state.page.gone();
-            state.quit.settled();
-            window::somebody_looks(app, false);
         }
         RunEvent::Exit => tauri::async_runtime::block_on(end(running)),
         _ => {}
@@ -158,6 +160,9 @@ fn handle(app: &AppHandle, event: RunEvent, running: &Running) {
 
 /// Ends everything that runs, in good order.
 async fn end(running: &Running) {
+    if let Some(window) = running.window.get() {
+        window.end().await;
+    }
     let engine = match running.engine.lock() {
         Ok(mut engine) => engine.take(),
         Err(poisoned) => poisoned.into_inner().take(),

@@ -20,4 +20,7 @@ pub struct Cli {
     /// Start without a window, in the tray only
     #[arg(long)]
     pub hidden: bool,
+    /// Be the window of the application that has started this, over standard input and output
+    #[arg(long, hide = true)]
+    pub window: bool,
 }

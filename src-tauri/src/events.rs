@@ -1,14 +1,8 @@
 //! What the window is told without asking.
 
 use serde::{Deserialize, Serialize};
-use tauri::AppHandle;
-use tauri_specta::Event as _;
-use tokio::sync::broadcast::error::RecvError;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::view::Envelope;
-use wakeflash_engine::handle::Handle;
-
-use crate::window;
 
 /// Something changed in the engine.
 #[derive(Clone, Debug, Serialize, Deserialize, specta::Type, tauri_specta::Event)]
@@ -37,23 +31,4 @@ pub(crate) struct OpenDevice {
 pub(crate) struct QuitRequested {
     /// How many transfers would be cut short.
     pub(crate) flashing: u32,
-}
-
-/// Hands the engine's events to the window until the engine ends.
-pub(crate) async fn forward(app: AppHandle, engine: Handle) {
-    let mut events = engine.subscribe();
-    loop {
-        match events.recv().await {
-            // Without a window there is nobody to tell; it asks for everything when it comes.
-            Ok(_) if !window::exists(&app) => {}
-            Ok(envelope) => {
-                if let Err(error) = EngineEvent(envelope).emit(&app) {
-                    tracing::error!("an event didn't reach the window: {error}");
-                }
-            }
-            // The window finds the gap in the revisions and asks for everything again.
-            Err(RecvError::Lagged(lost)) => tracing::warn!("{lost} events were left out"),
-            Err(RecvError::Closed) => return,
-        }
-    }
 }

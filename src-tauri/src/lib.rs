@@ -3,8 +3,6 @@
 mod app;
 mod autostart;
 pub mod cli;
-mod commands;
-mod desktop;
 mod events;
 mod language;
 mod logging;
@@ -19,5 +17,20 @@ mod tasks;
 mod tray;
 mod tray_host;
 mod window;
+mod window_process;
+mod wire;
 
-pub use app::run;
+use std::process::ExitCode;
+
+use cli::Cli;
+
+/// Runs the application until it is ended, or its window until that is closed.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    if cli.window { window_process::run(&cli) } else { app::run(cli) }
+}
+
+/// What `tauri.conf.json` says, and the files of the page.
+fn context() -> tauri::Context {
+    tauri::generate_context!()
+}

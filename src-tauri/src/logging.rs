@@ -19,7 +19,6 @@ const KEPT_FILES: usize = 7;
 /// # Errors
 /// The log is set up already.
 pub(crate) fn start(paths: &Paths) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new("info"));
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("wakeflash")
@@ -32,7 +31,7 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<()> {
     };
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::registry()
-        .with(filter)
+        .with(filter())
         .with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr))
         .with(to_file)
         .try_init()?;
@@ -41,6 +40,20 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<()> {
         tracing::warn!("there is no log file: {error}");
     }
     Ok(())
+}
+
+/// Starts to log on stderr only, for the window's process: the application adds the time and keeps the file.
+pub(crate) fn start_in_window() {
+    let lines = fmt::layer().with_ansi(false).without_time().with_writer(std::io::stderr);
+    let started = tracing_subscriber::registry().with(filter()).with(lines).try_init();
+    log_panics();
+    if let Err(error) = started {
+        tracing::error!("the log is set up already: {error}");
+    }
+}
+
+fn filter() -> EnvFilter {
+    EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
 /// A panic ends a task at most; what it was about must be in the log file.

@@ -8,7 +8,8 @@ mod other;
 
 use std::time::Duration;
 
-use tauri::AppHandle;
+use serde::{Deserialize, Serialize};
+use tauri::{AppHandle, Manager};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wakeflash_core::device::DeviceId;
@@ -19,7 +20,9 @@ use wakeflash_core::words::Lang;
 use wakeflash_engine::handle::{Handle, Shell};
 
 use crate::events::OpenDevice;
-use crate::{language, page, window};
+use crate::language;
+use crate::page::Message;
+use crate::state::AppState;
 
 #[cfg(target_os = "linux")]
 use linux::Daemon;
@@ -35,6 +38,16 @@ const WAITING: usize = 1_024;
 const APP_NAME: &str = "Wakeflash";
 /// Longer than anything waits.
 const FAR: Duration = Duration::from_secs(3_600);
+
+/// What shows desktop notifications.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NotificationServer {
+    /// There is something that shows them.
+    pub(crate) present: bool,
+    /// It shows buttons.
+    pub(crate) actions: bool,
+}
 
 /// What the engine hands its notifications to.
 pub(crate) struct Notifier {
@@ -119,7 +132,7 @@ fn log(shown: &Shown, lang: Lang) {
 }
 
 async fn answer(app: &AppHandle, engine: &Handle, click: Click) {
-    let Some(device) = click.device else { return window::show(app) };
+    let Some(device) = click.device else { return app.state::<AppState>().window.show() };
     let done = match click.button {
         Button::Open => return open(app, device, click.failed),
         Button::ShowLog => return open(app, device, true),
@@ -134,7 +147,8 @@ async fn answer(app: &AppHandle, engine: &Handle, click: Click) {
 }
 
 fn open(app: &AppHandle, device: DeviceId, show_log: bool) {
-    page::tell(app, page::Message::Open(OpenDevice { device, show_log }));
+    let open = Message::Open(OpenDevice { device, show_log });
+    app.state::<AppState>().window.tell(open);
 }
 
 /// Says once that there are no notifications, not at each of them.

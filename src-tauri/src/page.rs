@@ -1,15 +1,9 @@
-//! What the window is told once it listens: a click on a notification may have to create it first.
-
-use std::sync::Mutex;
-
-use tauri::{AppHandle, Manager};
-use tauri_specta::Event as _;
+//! What the window's page is told once it listens: a click on a notification may have to open the window first.
 
 use crate::events::{OpenDevice, QuitRequested};
-use crate::state::AppState;
-use crate::window;
+use crate::wire::ToWindow;
 
-/// What the window is to be told.
+/// What the page is to be told.
 #[derive(Clone, Debug)]
 pub(crate) enum Message {
     /// Show a device.
@@ -18,74 +12,51 @@ pub(crate) enum Message {
     Quit(QuitRequested),
 }
 
-/// Whether the window's page listens, and what waits for it.
-#[derive(Debug, Default)]
-pub(crate) struct Page {
-    state: Mutex<State>,
+impl From<Message> for ToWindow {
+    fn from(message: Message) -> Self {
+        match message {
+            Message::Open(device) => Self::Open(device),
+            Message::Quit(question) => Self::Quit(question),
+        }
+    }
 }
 
+/// Whether the window's page listens, and what it is to be told.
 #[derive(Debug, Default)]
-struct State {
+pub(crate) struct Page {
     listens: bool,
+    /// Not told yet, or told to a window that may be about to end.
     waiting: Option<Message>,
 }
 
 impl Page {
-    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = match self.state.lock() {
-            Ok(state) => state,
-            Err(poisoned) => poisoned.into_inner(),
-        };
-        change(&mut state)
+    /// The page is gone with its window; the next one has to listen anew.
+    pub(crate) fn gone(&mut self) {
+        self.listens = false;
     }
 
-    /// The page is gone with its window; the next one has to listen anew.
-    pub(crate) fn gone(&self) {
-        self.with(|state| state.listens = false);
+    /// The user doesn't want to see any more what waits.
+    pub(crate) fn forget(&mut self) {
+        self.waiting = None;
     }
 
     /// What is to be told at once; else it waits. The newest message replaces an older one.
-    fn take_or_keep(&self, message: Message) -> Option<Message> {
-        self.with(|state| {
-            if state.listens {
-                return Some(message);
-            }
-            state.waiting = Some(message);
-            None
-        })
+    pub(crate) fn tell(&mut self, message: Message) -> Option<Message> {
+        self.waiting = Some(message);
+        self.waiting.clone().filter(|_| self.listens)
+    }
+
+    /// The window has come to the front: it isn't about to end, and hears what it is told.
+    pub(crate) fn heard(&mut self) {
+        if self.listens {
+            self.waiting = None;
+        }
     }
 
     /// The page listens from now on; what waited for that.
-    fn listens(&self) -> Option<Message> {
-        self.with(|state| {
-            state.listens = true;
-            state.waiting.take()
-        })
-    }
-}
-
-/// Shows the window and tells it something, as soon as it listens.
-pub(crate) fn tell(app: &AppHandle, message: Message) {
-    window::show(app);
-    if let Some(message) = app.state::<AppState>().page.take_or_keep(message) {
-        emit(app, message);
-    }
-}
-
-/// The page has subscribed to its events: it asks for its first snapshot after that.
-pub(crate) fn listens(app: &AppHandle) {
-    if let Some(message) = app.state::<AppState>().page.listens() {
-        emit(app, message);
-    }
-}
-
-fn emit(app: &AppHandle, message: Message) {
-    let emitted = match message {
-        Message::Open(device) => device.emit(app),
-        Message::Quit(question) => question.emit(app),
-    };
-    if let Err(error) = emitted {
-        tracing::error!("the window wasn't told: {error}");
+    pub(crate) fn listens(&mut self) -> Option<Message> {
+        self.listens = true;
+        self.waiting.take()
     }
 }
 
@@ -108,13 +79,24 @@ mod tests {
 
     #[test]
     fn what_comes_too_early_waits_and_the_newest_counts() {
-        let page = Page::default();
-        assert_eq!(device(page.take_or_keep(open("a"))), None);
-        assert_eq!(device(page.take_or_keep(open("b"))), None);
-        assert_eq!(device(page.listens()).as_deref(), Some("b"));
+        let mut page = Page::default();
+        assert_eq!(device(page.tell(open("a"))), None);
+        assert_eq!(device(page.tell(open("b"))), None);
+        page.heard();
+        assert_eq!(device(page.listens()).as_deref(), Some("b"), "shown is not heard");
         assert_eq!(device(page.listens()), None, "it is told once");
-        assert_eq!(device(page.take_or_keep(open("c"))).as_deref(), Some("c"));
+        assert_eq!(device(page.tell(open("c"))).as_deref(), Some("c"));
+        page.heard();
         page.gone();
-        assert_eq!(device(page.take_or_keep(open("d"))), None);
+        assert_eq!(device(page.listens()), None, "it was heard");
+    }
+
+    #[test]
+    fn what_a_window_was_told_that_ended_before_it_was_shown_is_told_the_next_one() {
+        let mut page = Page::default();
+        assert_eq!(device(page.listens()), None);
+        assert_eq!(device(page.tell(open("a"))).as_deref(), Some("a"));
+        page.gone();
+        assert_eq!(device(page.listens()).as_deref(), Some("a"));
     }
 }

@@ -6,7 +6,7 @@ use tauri::{AppHandle, Manager};
 use wakeflash_core::view::{Snapshot, UpdateStateView};
 
 use crate::events::QuitRequested;
-use crate::page;
+use crate::page::Message;
 use crate::state::AppState;
 
 /// Whether the question is open.
@@ -35,7 +35,7 @@ pub(crate) fn asked(app: &AppHandle) {
         if flashing == 0 {
             return app.exit(0);
         }
-        page::tell(&app, page::Message::Quit(QuitRequested { flashing }));
+        app.state::<AppState>().window.tell(Message::Quit(QuitRequested { flashing }));
     });
 }
 

@@ -5,19 +5,19 @@ use std::sync::OnceLock;
 use wakeflash_core::error::Problem;
 use wakeflash_engine::handle::Handle;
 
-use crate::page::Page;
 use crate::paths::Paths;
 use crate::quit::Question;
 use crate::tray::Tray;
+use crate::window::Window;
 
-/// What Tauri keeps for the commands.
+/// What Tauri keeps for all of them.
 pub(crate) struct AppState {
     /// Where things are.
     pub(crate) paths: Paths,
     /// The engine, or why it didn't start.
     engine: Result<Handle, Problem>,
-    /// What the window is told.
-    pub(crate) page: Page,
+    /// The window.
+    pub(crate) window: Window,
     /// Whether to quit is being asked.
     pub(crate) quit: Question,
     tray: OnceLock<Tray>,
@@ -26,14 +26,8 @@ pub(crate) struct AppState {
 impl AppState {
     /// With an engine, or with the reason why there is none.
     #[must_use]
-    pub(crate) fn new(paths: Paths, engine: Result<Handle, Problem>) -> Self {
-        Self {
-            paths,
-            engine,
-            page: Page::default(),
-            quit: Question::default(),
-            tray: OnceLock::new(),
-        }
+    pub(crate) fn new(paths: Paths, window: Window, engine: Result<Handle, Problem>) -> Self {
+        Self { paths, engine, window, quit: Question::default(), tray: OnceLock::new() }
     }
 
     /// The engine.

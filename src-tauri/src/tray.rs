@@ -18,8 +18,9 @@ use wakeflash_core::view::Envelope;
 use wakeflash_engine::handle::Handle;
 
 use crate::events::OpenDevice;
+use crate::page::Message;
 use crate::state::AppState;
-use crate::{language, page, quit, tray_host, window};
+use crate::{language, quit, tray_host};
 
 /// How long changes are gathered before the tray is drawn again.
 const GATHER: Duration = Duration::from_millis(200);
@@ -112,7 +113,7 @@ fn try_build(app: &AppHandle, view: &TrayView) -> tauri::Result<TrayIcon<Wry>> {
         .on_menu_event(chosen)
         .on_tray_icon_event(|icon, event| {
             if let TrayIconEvent::DoubleClick { .. } = event {
-                window::show(icon.app_handle());
+                icon.app_handle().state::<AppState>().window.show();
             }
         })
         .build(app)
@@ -122,11 +123,11 @@ fn chosen(app: &AppHandle, event: MenuEvent) {
     let state = app.state::<AppState>();
     let action = state.tray().and_then(|tray| tray.action(event.id().as_ref()));
     match action {
-        Some(TrayAction::Open) => window::show(app),
+        Some(TrayAction::Open) => state.window.show(),
         Some(TrayAction::Quit) => quit::asked(app),
         Some(TrayAction::OpenDevice(device)) => {
             let open = OpenDevice { device, show_log: false };
-            page::tell(app, page::Message::Open(open));
+            state.window.tell(Message::Open(open));
         }
         Some(TrayAction::Pause) => set_paused(app, true),
         Some(TrayAction::Resume) => set_paused(app, false),

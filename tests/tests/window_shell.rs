@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use wakeflash_tests::desktop::app::{AppOptions, descendants};
+use wakeflash_tests::desktop::app::{AppOptions, family};
 use wakeflash_tests::desktop::notifications::{Notifications, Told};
 use wakeflash_tests::desktop::scene::Scene;
 use wakeflash_tests::desktop::{Furniture, until};
@@ -104,7 +104,7 @@ async fn until_told(notifications: &Notifications, count: usize) -> Result<()> {
     .await
 }
 
-/// Started hidden, nothing of the web view runs; a second start shows the window; closed, its processes end.
+/// Started hidden, nothing of the web view runs; a second start shows the window; closed, nothing of it is left.
 async fn hidden(scene: &mut Scene) -> Result<()> {
     new_yaml().write_to(&scene.config(), DEVICE)?;
     let options = AppOptions::default().with("--config").with(scene.config());
@@ -112,23 +112,29 @@ async fn hidden(scene: &mut Scene) -> Result<()> {
     let tray = scene.desktop.tray()?;
     tray.until_there(SOON).await?;
     let pid = app.id().unwrap_or_default();
-    ensure!(web_processes(pid)?.is_empty(), "{:?}", web_processes(pid)?);
+    until("only the application runs", SOON, async || {
+        // It has looked for ESPHome.
+        let others = family(pid)?;
+        ensure!(others.is_empty(), "{others:?}");
+        Ok(())
+    })
+    .await?;
     ensure!(scene.desktop.display().windows()?.is_empty(), "there is a window");
 
     tray.click("Open Wakeflash").await?;
     scene.desktop.until_window(true).await?;
     // Between fork and exec it doesn't have its name yet.
     until("the page's process", SOON, async || {
-        let found = web_processes(pid)?;
-        ensure!(found.iter().any(|name| name == PAGE), "{found:?}");
+        let found = family(pid)?;
+        ensure!(found.iter().any(|(_, name)| name == PAGE), "{found:?}");
         Ok(())
     })
     .await?;
     scene.desktop.close_window()?;
     scene.desktop.until_window(false).await?;
-    until("the page's process ends", SOON, async || {
-        let left = web_processes(pid)?;
-        ensure!(!left.iter().any(|name| name == PAGE), "{left:?}");
+    until("only the application is left", SOON, async || {
+        let left = family(pid)?;
+        ensure!(left.is_empty(), "{left:?}");
         Ok(())
     })
     .await?;
@@ -138,8 +144,4 @@ async fn hidden(scene: &mut Scene) -> Result<()> {
     let status = tokio::time::timeout(END, app.wait()).await??;
     ensure!(status.success(), "it ended with {status}");
     Ok(())
-}
-
-fn web_processes(of: u32) -> Result<Vec<String>> {
-    Ok(descendants(of)?.into_iter().filter(|name| name.starts_with("WebKit")).collect())
 }

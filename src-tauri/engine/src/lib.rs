@@ -2,11 +2,13 @@
 
 pub mod artifacts;
 pub mod builder;
+pub mod command;
 pub mod configs;
 pub mod esphome;
 pub mod flasher;
 pub mod gate;
 pub mod handle;
+pub mod lines;
 mod process;
 mod report;
 pub mod runtime;

@@ -12,8 +12,7 @@ use wakeflash_core::notification::{Shown, Text};
 use wakeflash_core::words::Lang;
 use zbus::zvariant::Value;
 
-use super::{APP_NAME, Click, Failures};
-use crate::commands::NotificationServer;
+use super::{APP_NAME, Click, Failures, NotificationServer};
 use screen::{Key, Screen, Signal};
 
 const NAME: &str = "org.freedesktop.Notifications";

@@ -4,8 +4,7 @@ use wakeflash_core::device::DeviceId;
 use wakeflash_core::notification::Shown;
 use wakeflash_core::words::Lang;
 
-use super::{APP_NAME, Click, Failures};
-use crate::commands::NotificationServer;
+use super::{APP_NAME, Click, Failures, NotificationServer};
 
 /// What shows notifications.
 pub(super) struct Daemon {

@@ -1,12 +1,14 @@
 //! The real application on a desktop.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
 
 use super::driver::Driver;
 use super::page::Page;
@@ -47,7 +49,7 @@ impl AppOptions {
 pub struct App {
     page: Page,
     pid: Pid,
-    _driver: Driver,
+    _child: Child,
 }
 
 impl Desktop {
@@ -61,22 +63,26 @@ impl Desktop {
     }
 
     async fn try_open(&self, options: &AppOptions) -> Result<App> {
-        let program = paths::binary("wakeflash")?;
-        // The driver starts it, and is its parent: with the driver it ends, even when that is killed.
-        let mut arguments: Vec<OsString> = vec!["--pdeathsig".into(), "KILL".into(), "env".into()];
+        let output = File::options().create(true).append(true).open(self.app_output_file())?;
+        let driver = Driver::start(self, output.try_clone()?).await?;
+        let mut command = self.application(options)?;
+        command.envs(driver.environment()).stdout(output.try_clone()?).stderr(output);
+        let child = command.spawn().context("cannot start the application")?;
+        let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        let page = Page::attach(driver).await?;
+        Ok(App { page, pid: pid.context("it has ended at once")?, _child: child })
+    }
+
+    fn application(&self, options: &AppOptions) -> Result<Command> {
+        // Its PATH isn't for what starts it.
+        let mut command = self.command(on_path("env")?);
         if let Some(path) = &options.search_path {
             let mut variable = OsString::from("PATH=");
             variable.push(path);
-            arguments.push(variable);
+            command.arg(variable);
         }
-        arguments.push(program.clone().into());
-        arguments.extend(options.arguments.iter().cloned());
-        let setpriv = on_path("setpriv")?;
-        let driver = Driver::start(self, &setpriv, &arguments, &self.app_output_file()).await?;
-        let parent = driver.pid().context("the driver has ended")?;
-        let pid = until("the application's process", SOON, async || child_of(parent, &program));
-        let pid = pid.await?;
-        Ok(App { page: Page::new(driver.client.clone()), pid, _driver: driver })
+        command.arg(paths::binary("wakeflash")?).args(&options.arguments).stdin(Stdio::null());
+        Ok(command)
     }
 
     /// Starts the application once more, next to one that runs, and waits for the end of this start.
@@ -84,12 +90,8 @@ impl Desktop {
     /// # Errors
     /// When it doesn't end.
     pub async fn open_again(&self, options: &AppOptions) -> Result<ExitStatus> {
-        let mut command = self.command(paths::binary("wakeflash")?);
-        command.args(&options.arguments).stdin(Stdio::null());
-        if let Some(path) = &options.search_path {
-            command.env("PATH", path);
-        }
-        let mut second = command.spawn().context("cannot start the application")?;
+        let mut second =
+            self.application(options)?.spawn().context("cannot start the application")?;
         let status = tokio::time::timeout(SOON, second.wait()).await;
         Ok(status.context("the second start doesn't end")??)
     }
@@ -98,13 +100,8 @@ impl Desktop {
     ///
     /// # Errors
     /// When it has not been built.
-    pub fn start_alone(&self, options: &AppOptions) -> Result<tokio::process::Child> {
-        let mut command = self.command(paths::binary("wakeflash")?);
-        command.args(&options.arguments).stdin(Stdio::null());
-        if let Some(path) = &options.search_path {
-            command.env("PATH", path);
-        }
-        command.spawn().context("cannot start the application")
+    pub fn start_alone(&self, options: &AppOptions) -> Result<Child> {
+        self.application(options)?.spawn().context("cannot start the application")
     }
 
     /// What the application and its driver have printed.
@@ -190,14 +187,6 @@ impl App {
     }
 }
 
-/// The names of all processes that descend from one.
-///
-/// # Errors
-/// When `/proc` can't be read.
-pub fn descendants(of: u32) -> Result<Vec<String>> {
-    Ok(family(of)?.into_iter().map(|(_, name)| name).collect())
-}
-
 /// The memory of a process and all that descend from it, by name: the proportional set size in KiB, which
 /// counts shared pages in part.
 ///
@@ -215,8 +204,11 @@ pub fn memory(of: u32) -> Result<Vec<(String, u64)>> {
     Ok(measured.collect())
 }
 
-/// All processes that descend from one.
-fn family(of: u32) -> Result<Vec<(u32, String)>> {
+/// All processes that descend from one, with their names.
+///
+/// # Errors
+/// When `/proc` can't be read.
+pub fn family(of: u32) -> Result<Vec<(u32, String)>> {
     let mut parents = vec![of];
     let mut found = Vec::new();
     while let Some(parent) = parents.pop() {
@@ -244,20 +236,4 @@ fn process(pid: u32) -> Option<Process> {
     // The name, in parentheses, may contain anything.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     Some(Process { state: fields.next()?.chars().next()?, parent: fields.next()?.parse().ok()? })
-}
-
-/// The child of a process that runs a program.
-fn child_of(parent: u32, program: &Path) -> Result<Pid> {
-    let program = program.canonicalize()?;
-    for entry in std::fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        let runs = || std::fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe == program);
-        if process(pid).is_some_and(|process| process.parent == parent) && runs() {
-            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-            return pid.context("a process id is unexpected");
-        }
-    }
-    bail!("no child of process {parent} runs {}", program.display())
 }

@@ -1,9 +1,10 @@
-//! WebKit's driver inside a host's network namespace, and the client that speaks to it from here.
+//! WebKit's driver inside a host's network namespace, and the client that speaks to it from here. The driver doesn't
+//! start the application: it attaches to whatever window the application opens, by the address in its environment.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::task::{Context as Wakeup, Poll};
@@ -12,21 +13,22 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::process::Child;
 
 use super::{Desktop, until};
 use crate::paths::{self, on_path};
 
-/// The first port that a driver gets; a namespace is the driver's alone.
-const PORT: u16 = 4444;
+/// The first port that a driver gets, and that an application's window listens on; a namespace is theirs alone.
+const DRIVER: u16 = 4444;
+const WINDOW: u16 = 5555;
 const START: Duration = Duration::from_secs(60);
 
-/// A driver with one session, which is one run of the application. Both end when dropped.
+/// A driver for the windows of one run of the application. It ends when dropped.
 pub(super) struct Driver {
-    pub(super) client: Client,
-    driver: Child,
+    socket: PathBuf,
+    window: String,
+    _driver: Child,
     _relay: Child,
 }
 
@@ -50,18 +52,13 @@ impl tower_service::Service<http::Uri> for Connector {
 }
 
 impl Driver {
-    /// Starts a driver, and through it a program with arguments.
-    pub(super) async fn start(
-        desktop: &Desktop,
-        program: &Path,
-        arguments: &[OsString],
-        output: &Path,
-    ) -> Result<Self> {
+    /// Starts a driver.
+    pub(super) async fn start(desktop: &Desktop, output: File) -> Result<Self> {
         let number = desktop.next_start();
-        let port = PORT + number;
-        let output = File::options().create(true).append(true).open(output)?;
+        let (port, window) = (DRIVER + number, format!("127.0.0.1:{}", WINDOW + number));
         let mut command = desktop.command(on_path("WebKitWebDriver")?);
-        command.arg(format!("--port={port}")).env("TAURI_WEBVIEW_AUTOMATION", "true");
+        command.args([&format!("--port={port}"), &format!("--target={window}")]);
+        command.arg("--replace-on-new-session");
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let driver = command.spawn().context("cannot start WebKitWebDriver")?;
 
@@ -70,25 +67,20 @@ impl Driver {
         command.args(["relay", "--port", &port.to_string(), "--socket"]).arg(&socket);
         let relay = command.stdin(Stdio::null()).spawn().context("cannot start the relay")?;
         until("the relay listens", START, async || Ok(UnixStream::connect(&socket).await?)).await?;
-
-        let client = tokio::time::timeout(START, session(&socket, program, arguments)).await;
-        let client = client.context("the driver doesn't start the application")??;
-        Ok(Self { client, driver, _relay: relay })
+        Ok(Self { socket, window, _driver: driver, _relay: relay })
     }
 
-    /// The driver's process, whose child the application is.
-    pub(super) fn pid(&self) -> Option<u32> {
-        self.driver.id()
+    /// What an application needs in its environment, so that its windows can be driven.
+    pub(super) fn environment(&self) -> [(&'static str, OsString); 2] {
+        let address = OsString::from(&self.window);
+        [("TAURI_WEBVIEW_AUTOMATION", "true".into()), ("WEBKIT_INSPECTOR_SERVER", address)]
     }
-}
 
-async fn session(socket: &Path, program: &Path, arguments: &[OsString]) -> Result<Client> {
-    let arguments: Option<Vec<&str>> = arguments.iter().map(|text| text.to_str()).collect();
-    let arguments = arguments.context("an argument isn't UTF-8")?;
-    let options = json!({ "binary": program, "args": arguments });
-    let mut capabilities = serde_json::Map::new();
-    capabilities.insert("webkitgtk:browserOptions".to_owned(), options);
-    let mut builder = ClientBuilder::new(Connector(socket.to_path_buf()));
-    builder.capabilities(capabilities);
-    Ok(builder.connect("http://driver.invalid/").await?)
+    /// A session with the window that is there, or soon is. The session before is over.
+    pub(super) async fn attach(&self) -> Result<Client> {
+        let builder = ClientBuilder::new(Connector(self.socket.clone()));
+        let session = builder.connect("http://driver.invalid/");
+        let session = tokio::time::timeout(START, session).await;
+        Ok(session.context("the driver finds no window")??)
+    }
 }

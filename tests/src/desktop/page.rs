@@ -1,6 +1,7 @@
 //! What is in the window, named by the `data-testid`s that ui/README.md lists.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -10,6 +11,7 @@ use fantoccini::error::CmdError;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 
+use super::driver::Driver;
 use super::until;
 
 /// How long the window may take for anything that needs no build.
@@ -30,21 +32,24 @@ const RECORD: &str = r#"
     });
 "#;
 
-/// The window's content.
-#[derive(Clone)]
+/// The content of the application's window.
 pub struct Page {
-    client: Client,
+    driver: Driver,
+    /// Each window is a process of its own, and needs a session of its own.
+    client: Mutex<Client>,
 }
 
 impl Page {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
+    /// The content of the window that is there, or soon is.
+    pub(super) async fn attach(driver: Driver) -> Result<Self> {
+        let client = until("a window that can be driven", SOON, || driver.attach()).await?;
+        Ok(Self { driver, client: Mutex::new(client) })
     }
 
     /// The WebDriver client, for what has no method here.
     #[must_use]
-    pub fn client(&self) -> &Client {
-        &self.client
+    pub fn client(&self) -> Client {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits for an element and clicks it, as a person would: where it is, when nothing covers it.
@@ -250,7 +255,7 @@ impl Page {
     /// # Errors
     /// When the window doesn't answer.
     pub async fn press(&self, keys: &str) -> Result<()> {
-        let focused = self.client.active_element().await.map_err(words)?;
+        let focused = self.client().active_element().await.map_err(words)?;
         focused.send_keys(keys).await.map_err(words)
     }
 
@@ -276,22 +281,18 @@ impl Page {
     /// # Errors
     /// When the file can't be written.
     pub async fn picture(&self, file: &Path) -> Result<()> {
-        let picture = self.client.screenshot().await?;
+        let picture = self.client().screenshot().await?;
         std::fs::write(file, picture).with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// Goes on with the window that the application has made last; the driver stays at the old one.
+    /// Goes on with the window that the application has made last; the one before is gone.
     ///
     /// # Errors
     /// When there is none.
     pub async fn follow_window(&self) -> Result<()> {
-        until("a window that can be driven", SOON, async || {
-            let windows = self.client.windows().await?;
-            let last = windows.into_iter().last().context("the driver sees no window")?;
-            self.client.switch_to_window(last).await?;
-            self.run("return true", Vec::new()).await.map(|_| ())
-        })
-        .await
+        let client = until("a window that can be driven", SOON, || self.driver.attach()).await?;
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+        Ok(())
     }
 
     /// Clicks what a selector finds, such as a row's `secondary-action`.
@@ -316,7 +317,7 @@ impl Page {
             let (duration, x, y) = (None, 0.0, 0.0);
             let pointer = MouseActions::new("pointer".to_owned());
             let to = PointerAction::MoveToElement { element, duration, x, y };
-            self.client.perform_actions(pointer.then(to)).await.map_err(words)?;
+            self.client().perform_actions(pointer.then(to)).await.map_err(words)?;
             let inside = self.find(&format!("{css} {}", selector(testid))).await?;
             inside.click().await.map_err(words)
         })
@@ -339,11 +340,11 @@ impl Page {
     }
 
     async fn find(&self, css: &str) -> Result<Element> {
-        self.client.find(Locator::Css(css)).await.map_err(words)
+        self.client().find(Locator::Css(css)).await.map_err(words)
     }
 
     async fn run(&self, script: &str, arguments: Vec<Value>) -> Result<Value> {
-        self.client.execute(script, arguments).await.map_err(words)
+        self.client().execute(script, arguments).await.map_err(words)
     }
 }
 

@@ -9,14 +9,17 @@ use std::time::Duration;
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt, BufReader};
+use serde_json::value::RawValue;
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 use wakeflash_core::error::Problem;
 use wakeflash_core::view::{Command, Envelope, Notification};
+use wakeflash_engine::command::execute;
 use wakeflash_engine::handle::{Handle, Shell};
+use wakeflash_engine::lines::{Line, read_line};
 use wakeflash_engine::runtime::{self, EngineOptions};
 
 /// The longest command line, in bytes.
@@ -45,7 +48,7 @@ struct Arguments {
 
 /// A command with the number that its reply repeats.
 #[derive(Debug, Deserialize)]
-struct Line {
+struct Request {
     id: Option<u64>,
     #[serde(flatten)]
     command: Value,
@@ -55,7 +58,7 @@ struct Line {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Output {
-    Reply { id: Option<u64>, ok: Value },
+    Reply { id: Option<u64>, ok: Box<RawValue> },
     Refusal { id: Option<u64>, error: Problem },
     Event(Box<Envelope>),
     Notification { notification: Notification },
@@ -203,17 +206,17 @@ async fn take_commands(
     let mut input = BufReader::new(tokio::io::stdin());
     let mut line = Vec::new();
     loop {
-        let Some(read) = read_line(&mut input, &mut line).await? else { break };
+        let Some(read) = read_line(&mut input, &mut line, LINE_LIMIT).await? else { break };
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
         let (id, parsed) = match read {
-            LineRead::Whole => parse(&line),
-            LineRead::TooLong => (None, Err(too_long())),
+            Line::Whole => parse(&line),
+            Line::TooLong => (None, Err(too_long())),
         };
         let result = match parsed {
             Ok(Command::Shutdown) => {
-                output.send(Output::Reply { id, ok: Value::Null }).await?;
+                output.send(Output::Reply { id, ok: RawValue::NULL.to_owned() }).await?;
                 return Ok(());
             }
             Ok(command) => execute(&handle, command).await,
@@ -231,43 +234,6 @@ async fn take_commands(
     Ok(())
 }
 
-/// What became of a line of input.
-enum LineRead {
-    Whole,
-    TooLong,
-}
-
-/// Reads a line. One that is too long is read to its end and its rest forgotten, so that no part of it is
-/// taken for a command; `None` at the end of the input.
-async fn read_line(
-    input: &mut (impl AsyncBufRead + Unpin),
-    line: &mut Vec<u8>,
-) -> std::io::Result<Option<LineRead>> {
-    line.clear();
-    let mut length = 0;
-    loop {
-        let available = input.fill_buf().await?;
-        if available.is_empty() {
-            // The last line may lack its end.
-            let at_end = length == 0;
-            return Ok((!at_end).then(|| read_to(length)));
-        }
-        let end = available.iter().position(|byte| *byte == b'\n');
-        let count = end.map_or(available.len(), |end| end + 1);
-        let room = LINE_LIMIT.saturating_sub(line.len());
-        line.extend(available.iter().take(count.min(room)));
-        length += count;
-        input.consume(count);
-        if end.is_some() {
-            return Ok(Some(read_to(length)));
-        }
-    }
-}
-
-fn read_to(length: usize) -> LineRead {
-    if length > LINE_LIMIT { LineRead::TooLong } else { LineRead::Whole }
-}
-
 fn too_long() -> Problem {
     Problem::new("command.unreadable", format!("This line is longer than {LINE_LIMIT} bytes."))
         .with_help("docs/API.md lists the commands.")
@@ -278,44 +244,8 @@ fn parse(line: &[u8]) -> (Option<u64>, Result<Command, Problem>) {
         Problem::new("command.unreadable", format!("This is not a command: {error}."))
             .with_help("docs/API.md lists the commands.")
     };
-    match serde_json::from_slice::<Line>(line) {
-        Ok(line) => (line.id, serde_json::from_value(line.command).map_err(refused)),
+    match serde_json::from_slice::<Request>(line) {
+        Ok(request) => (request.id, serde_json::from_value(request.command).map_err(refused)),
         Err(error) => (None, Err(refused(error))),
     }
-}
-
-async fn execute(handle: &Handle, command: Command) -> Result<Value, Problem> {
-    match command {
-        Command::Install { device } => value(handle.install(device).await?),
-        Command::Cancel { device } => value(handle.cancel(device).await?),
-        Command::Retry { device } => value(handle.retry(device).await?),
-        Command::Rebuild { device } => value(handle.rebuild(device).await?),
-        Command::FlashAnyway { device } => value(handle.flash_anyway(device).await?),
-        Command::InstallMany { devices } => value(handle.install_many(devices).await?),
-        Command::CancelMany { devices } => value(handle.cancel_many(devices).await?),
-        Command::Plan { devices } => value(handle.plan(devices).await?),
-        Command::History { device } => value(handle.history(device).await?),
-        Command::SetAddress { device, address } => {
-            value(handle.set_address(device, address).await?)
-        }
-        Command::SetPaused { paused } => value(handle.set_paused(paused).await?),
-        Command::BuildLog { update } => value(handle.build_log(update).await?),
-        Command::Report => value(handle.report().await?),
-        Command::List => value(handle.snapshot().await?.devices),
-        Command::Snapshot => value(handle.snapshot().await?),
-        Command::Details { device } => value(handle.details(device).await?),
-        Command::Wakes { device } => value(handle.wakes(device).await?),
-        Command::SetSettings { settings } => value(handle.set_settings(settings).await?),
-        Command::ConfigDirCandidates => value(handle.config_dir_candidates().await?),
-        Command::FindEsphome => value(handle.find_esphome().await?),
-        Command::SetWatching { on } => value(handle.set_watching(on).await?),
-        Command::InstallEsphome => value(handle.install_esphome().await?),
-        Command::Shutdown => Ok(Value::Null),
-    }
-}
-
-fn value(reply: impl Serialize) -> Result<Value, Problem> {
-    serde_json::to_value(reply).map_err(|error| {
-        Problem::new("engine.defect", format!("The reply can't be written: {error}."))
-    })
 }

@@ -1,4 +1,4 @@
-//! What the window can ask for: one typed command each, handed to the engine as it is.
+//! What the window's page can ask for: one typed command each, handed to the application.
 
 use serde::Serialize;
 use tauri::{AppHandle, Manager, State, Wry};
@@ -8,13 +8,16 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{
-    BuildLog, ConfigDirCandidate, InstallPlan, Refusal, Snapshot, UpdateDetails, UpdateRecord,
-    WakeRecord,
+    BuildLog, Command, ConfigDirCandidate, InstallPlan, Refusal, Snapshot, UpdateDetails,
+    UpdateRecord, WakeRecord,
 };
 
+use super::desktop;
+use super::remote::Remote;
 use crate::events::{CloseRequested, EngineEvent, OpenDevice, QuitRequested};
-use crate::state::AppState;
-use crate::{desktop, notify, page, preferences, window};
+use crate::notify::NotificationServer;
+use crate::paths::Paths;
+use crate::wire::{Request, Surroundings};
 
 /// What the window wants to know about the application around it.
 #[derive(Clone, Debug, Serialize, specta::Type)]
@@ -32,16 +35,6 @@ pub(crate) struct AppInfo {
     pub(crate) log_dir: String,
     /// Why the engine didn't start. Every other command answers with the same problem then.
     pub(crate) start_problem: Option<Problem>,
-}
-
-/// What shows desktop notifications.
-#[derive(Clone, Copy, Debug, Default, Serialize, specta::Type)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct NotificationServer {
-    /// There is something that shows them.
-    pub(crate) present: bool,
-    /// It shows buttons.
-    pub(crate) actions: bool,
 }
 
 /// All commands and events, as the window knows them.
@@ -87,47 +80,44 @@ pub(crate) fn api() -> Builder<Wry> {
 /// Builds and flashes a device.
 #[tauri::command]
 #[specta::specta]
-async fn install(app: State<'_, AppState>, device: DeviceId) -> Result<UpdateId, Problem> {
-    app.engine()?.install(device).await
+async fn install(app: State<'_, Remote>, device: DeviceId) -> Result<UpdateId, Problem> {
+    app.engine(Command::Install { device }).await
 }
 
 /// Ends the update of a device.
 #[tauri::command]
 #[specta::specta]
-async fn cancel(app: State<'_, AppState>, device: DeviceId) -> Result<(), Problem> {
-    app.engine()?.cancel(device).await
+async fn cancel(app: State<'_, Remote>, device: DeviceId) -> Result<(), Problem> {
+    app.engine(Command::Cancel { device }).await
 }
 
 /// Starts the last update of a device once more.
 #[tauri::command]
 #[specta::specta]
-async fn retry(app: State<'_, AppState>, device: DeviceId) -> Result<UpdateId, Problem> {
-    app.engine()?.retry(device).await
+async fn retry(app: State<'_, Remote>, device: DeviceId) -> Result<UpdateId, Problem> {
+    app.engine(Command::Retry { device }).await
 }
 
 /// Builds the held update of a device again.
 #[tauri::command]
 #[specta::specta]
-async fn rebuild(app: State<'_, AppState>, device: DeviceId) -> Result<(), Problem> {
-    app.engine()?.rebuild(device).await
+async fn rebuild(app: State<'_, Remote>, device: DeviceId) -> Result<(), Problem> {
+    app.engine(Command::Rebuild { device }).await
 }
 
 /// Flashes the held update of a device as it was built.
 #[tauri::command]
 #[specta::specta]
-async fn flash_anyway(app: State<'_, AppState>, device: DeviceId) -> Result<(), Problem> {
-    app.engine()?.flash_anyway(device).await
+async fn flash_anyway(app: State<'_, Remote>, device: DeviceId) -> Result<(), Problem> {
+    app.engine(Command::FlashAnyway { device }).await
 }
 
 /// Everything there is to see.
 #[tauri::command]
 #[specta::specta]
-async fn snapshot(app: AppHandle) -> Result<Snapshot, Problem> {
-    let state = app.state::<AppState>();
-    let engine = state.engine()?;
-    preferences::reconcile(engine).await;
-    page::listens(&app);
-    engine.snapshot().await
+async fn snapshot(app: State<'_, Remote>) -> Result<Snapshot, Problem> {
+    // The page has subscribed to its events: it asks for its first snapshot after that.
+    app.ask(Request::Look).await
 }
 
 /// Builds and flashes many devices. Those with an update under way are left alone; they and those that
@@ -135,66 +125,66 @@ async fn snapshot(app: AppHandle) -> Result<Snapshot, Problem> {
 #[tauri::command]
 #[specta::specta]
 async fn install_many(
-    app: State<'_, AppState>,
+    app: State<'_, Remote>,
     devices: Vec<DeviceId>,
 ) -> Result<Vec<Refusal>, Problem> {
-    app.engine()?.install_many(devices).await
+    app.engine(Command::InstallMany { devices }).await
 }
 
 /// Ends the updates of many devices; those that have none are answered with that.
 #[tauri::command]
 #[specta::specta]
 async fn cancel_many(
-    app: State<'_, AppState>,
+    app: State<'_, Remote>,
     devices: Vec<DeviceId>,
 ) -> Result<Vec<Refusal>, Problem> {
-    app.engine()?.cancel_many(devices).await
+    app.engine(Command::CancelMany { devices }).await
 }
 
 /// What [`install_many`] would do.
 #[tauri::command]
 #[specta::specta]
-async fn plan(app: State<'_, AppState>, devices: Vec<DeviceId>) -> Result<InstallPlan, Problem> {
-    app.engine()?.plan(devices).await
+async fn plan(app: State<'_, Remote>, devices: Vec<DeviceId>) -> Result<InstallPlan, Problem> {
+    app.engine(Command::Plan { devices }).await
 }
 
 /// The updates of a device, newest first; at most 50.
 #[tauri::command]
 #[specta::specta]
-async fn history(app: State<'_, AppState>, device: DeviceId) -> Result<Vec<UpdateRecord>, Problem> {
-    app.engine()?.history(device).await
+async fn history(app: State<'_, Remote>, device: DeviceId) -> Result<Vec<UpdateRecord>, Problem> {
+    app.engine(Command::History { device }).await
 }
 
 /// The wakes of a device that were seen, newest last; at most 200.
 #[tauri::command]
 #[specta::specta]
-async fn wakes(app: State<'_, AppState>, device: DeviceId) -> Result<Vec<WakeRecord>, Problem> {
-    app.engine()?.wakes(device).await
+async fn wakes(app: State<'_, Remote>, device: DeviceId) -> Result<Vec<WakeRecord>, Problem> {
+    app.engine(Command::Wakes { device }).await
 }
 
 /// Where the user says that a device is; null: nothing is said any more.
 #[tauri::command]
 #[specta::specta]
 async fn set_address(
-    app: State<'_, AppState>,
+    app: State<'_, Remote>,
     device: DeviceId,
     address: Option<String>,
 ) -> Result<(), Problem> {
-    app.engine()?.set_address(device, address).await
+    app.engine(Command::SetAddress { device, address }).await
 }
 
 /// Begins no new build and no new flash, or does so again. What runs goes on.
 #[tauri::command]
 #[specta::specta]
-async fn set_paused(app: State<'_, AppState>, paused: bool) -> Result<(), Problem> {
-    app.engine()?.set_paused(paused).await
+async fn set_paused(app: State<'_, Remote>, paused: bool) -> Result<(), Problem> {
+    app.engine(Command::SetPaused { paused }).await
 }
 
 /// The log of an update's build, also of one in the history. Empty when it is gone or there was none.
 #[tauri::command]
 #[specta::specta]
-async fn build_log(app: State<'_, AppState>, update: UpdateId) -> Result<BuildLog, Problem> {
-    app.engine()?.build_log(update).await
+async fn build_log(app: State<'_, Remote>, update: UpdateId) -> Result<BuildLog, Problem> {
+    app.engine(Command::BuildLog { update }).await
 }
 
 /// Lets the user save the log of an update's build, as plain text; the path, or null: they changed their
@@ -202,14 +192,14 @@ async fn build_log(app: State<'_, AppState>, update: UpdateId) -> Result<BuildLo
 #[tauri::command]
 #[specta::specta]
 async fn save_log(app: AppHandle, update: UpdateId) -> Result<Option<String>, Problem> {
-    let log = app.state::<AppState>().engine()?.build_log(update).await?;
+    let log = app.state::<Remote>().engine(Command::BuildLog { update }).await?;
     desktop::save_log(&app, update, log).await
 }
 
 /// Opens a device's YAML file in the desktop's editor.
 #[tauri::command]
 #[specta::specta]
-async fn open_yaml(app: State<'_, AppState>, device: DeviceId) -> Result<(), Problem> {
+async fn open_yaml(app: AppHandle, device: DeviceId) -> Result<(), Problem> {
     desktop::open_yaml(&app, &device).await
 }
 
@@ -217,52 +207,50 @@ async fn open_yaml(app: State<'_, AppState>, device: DeviceId) -> Result<(), Pro
 /// manager can do that.
 #[tauri::command]
 #[specta::specta]
-async fn open_folder(app: State<'_, AppState>, device: Option<DeviceId>) -> Result<(), Problem> {
+async fn open_folder(app: AppHandle, device: Option<DeviceId>) -> Result<(), Problem> {
     desktop::open_folder(&app, device.as_ref()).await
 }
 
 /// Diagnostics for a bug report, as text without secrets.
 #[tauri::command]
 #[specta::specta]
-async fn report(app: State<'_, AppState>) -> Result<String, Problem> {
-    app.engine()?.report().await
+async fn report(app: State<'_, Remote>) -> Result<String, Problem> {
+    app.engine(Command::Report).await
 }
 
 /// The update of a device in detail.
 #[tauri::command]
 #[specta::specta]
-async fn details(app: State<'_, AppState>, device: DeviceId) -> Result<UpdateDetails, Problem> {
-    app.engine()?.details(device).await
+async fn details(app: State<'_, Remote>, device: DeviceId) -> Result<UpdateDetails, Problem> {
+    app.engine(Command::Details { device }).await
 }
 
 /// Changes the settings, all of them.
 #[tauri::command]
 #[specta::specta]
-async fn set_settings(app: State<'_, AppState>, settings: Settings) -> Result<(), Problem> {
-    preferences::set(app.engine()?, settings).await
+async fn set_settings(app: State<'_, Remote>, settings: Settings) -> Result<(), Problem> {
+    app.ask(Request::SetSettings(settings)).await
 }
 
 /// Directories that may be the config directory.
 #[tauri::command]
 #[specta::specta]
-async fn config_dir_candidates(
-    app: State<'_, AppState>,
-) -> Result<Vec<ConfigDirCandidate>, Problem> {
-    app.engine()?.config_dir_candidates().await
+async fn config_dir_candidates(app: State<'_, Remote>) -> Result<Vec<ConfigDirCandidate>, Problem> {
+    app.engine(Command::ConfigDirCandidates).await
 }
 
 /// Looks for ESPHome again.
 #[tauri::command]
 #[specta::specta]
-async fn find_esphome(app: State<'_, AppState>) -> Result<(), Problem> {
-    app.engine()?.find_esphome().await
+async fn find_esphome(app: State<'_, Remote>) -> Result<(), Problem> {
+    app.engine(Command::FindEsphome).await
 }
 
 /// Installs ESPHome into an environment of the application's own.
 #[tauri::command]
 #[specta::specta]
-async fn install_esphome(app: State<'_, AppState>) -> Result<(), Problem> {
-    app.engine()?.install_esphome().await
+async fn install_esphome(app: State<'_, Remote>) -> Result<(), Problem> {
+    app.engine(Command::InstallEsphome).await
 }
 
 /// Lets the user choose a directory; `None`: they changed their mind.
@@ -276,7 +264,7 @@ async fn choose_directory(app: AppHandle, title: String) -> Result<Option<String
 /// desktop has for it. Nothing else can be opened.
 #[tauri::command]
 #[specta::specta]
-async fn open_path(app: State<'_, AppState>, path: String) -> Result<(), Problem> {
+async fn open_path(app: AppHandle, path: String) -> Result<(), Problem> {
     desktop::open_path(&app, path.into()).await
 }
 
@@ -284,14 +272,14 @@ async fn open_path(app: State<'_, AppState>, path: String) -> Result<(), Problem
 #[tauri::command]
 #[specta::specta]
 async fn app_info(app: AppHandle) -> Result<AppInfo, Problem> {
-    let state = app.state::<AppState>();
+    let around: Surroundings = app.state::<Remote>().ask(Request::Surroundings).await?;
     Ok(AppInfo {
         version: app.package_info().version.to_string(),
         license: env!("CARGO_PKG_LICENSE").to_owned(),
-        notifications: notify::server().await,
-        tray: state.tray_visible(),
-        log_dir: state.paths.log_dir().display().to_string(),
-        start_problem: state.engine().err(),
+        notifications: around.notifications,
+        tray: around.tray,
+        log_dir: app.state::<Paths>().log_dir().display().to_string(),
+        start_problem: around.start_problem,
     })
 }
 
@@ -299,23 +287,21 @@ async fn app_info(app: AppHandle) -> Result<AppInfo, Problem> {
 #[tauri::command]
 #[specta::specta]
 async fn close_window(app: AppHandle) -> Result<(), Problem> {
-    window::close(&app)
+    super::close(&app)
 }
 
 /// Ends the application. Updates that wait go on at its next start.
 #[tauri::command]
 #[specta::specta]
-async fn quit(app: AppHandle) -> Result<(), Problem> {
-    app.exit(0);
-    Ok(())
+async fn quit(app: State<'_, Remote>) -> Result<(), Problem> {
+    app.ask(Request::Quit).await
 }
 
 /// Goes on. The answer to [`crate::events::QuitRequested`] that isn't [`quit`]: the next Quit asks again.
 #[tauri::command]
 #[specta::specta]
-async fn stay(app: AppHandle) -> Result<(), Problem> {
-    app.state::<AppState>().quit.settled();
-    Ok(())
+async fn stay(app: State<'_, Remote>) -> Result<(), Problem> {
+    app.ask(Request::Stay).await
 }
 
 #[cfg(test)]

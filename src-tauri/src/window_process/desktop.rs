@@ -9,10 +9,12 @@ use wakeflash_core::compile::plain;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_core::update::UpdateId;
-use wakeflash_core::view::{BuildLog, ConfigDirStatus};
+use wakeflash_core::view::{BuildLog, Command, ConfigDirStatus, Snapshot};
 use wakeflash_engine::configs;
 
-use crate::state::AppState;
+use super::MAIN;
+use super::remote::Remote;
+use crate::paths::Paths;
 
 /// The files that may be opened: text that the desktop shows in an editor, nothing that it would run.
 const TEXTS: [&str; 4] = ["yaml", "yml", "log", "txt"];
@@ -65,7 +67,7 @@ async fn ask(app: &AppHandle, question: Question) -> Result<Option<PathBuf>, Pro
 
 /// On the main thread: GTK may be used from one thread only, and the window is on that one.
 async fn ask_on_main(app: AppHandle, question: Question, answer: oneshot::Sender<Option<PathBuf>>) {
-    let parent = app.get_webview_window("main").and_then(|window| window.gtk_window().ok());
+    let parent = app.get_webview_window(MAIN).and_then(|window| window.gtk_window().ok());
     let (title, action) = match &question {
         Question::Directory { title } => {
             (Some(title.as_str()), gtk::FileChooserAction::SelectFolder)
@@ -125,7 +127,7 @@ fn copy_plain(source: &Path, target: &Path) -> std::io::Result<()> {
 ///
 /// # Errors
 /// The device has no file, it is gone, or the desktop has no program for it.
-pub(crate) async fn open_yaml(app: &AppState, device: &DeviceId) -> Result<(), Problem> {
+pub(crate) async fn open_yaml(app: &AppHandle, device: &DeviceId) -> Result<(), Problem> {
     let path = configs::config_path(&config_dir(app).await?, device)?;
     open_path(app, path).await
 }
@@ -134,7 +136,7 @@ pub(crate) async fn open_yaml(app: &AppState, device: &DeviceId) -> Result<(), P
 ///
 /// # Errors
 /// There is no config directory, or the desktop has no program for it.
-pub(crate) async fn open_folder(app: &AppState, device: Option<&DeviceId>) -> Result<(), Problem> {
+pub(crate) async fn open_folder(app: &AppHandle, device: Option<&DeviceId>) -> Result<(), Problem> {
     let dir = config_dir(app).await?;
     #[cfg(target_os = "linux")]
     if let Some(device) = device {
@@ -162,8 +164,12 @@ async fn show_in_file_manager(path: &Path) -> zbus::Result<()> {
     connection.call_method(Some(NAME), path, Some(NAME), "ShowItems", &arguments).await.map(drop)
 }
 
-async fn config_dir(app: &AppState) -> Result<PathBuf, Problem> {
-    let dir = app.engine()?.snapshot().await?.settings.config_dir;
+async fn snapshot(app: &AppHandle) -> Result<Snapshot, Problem> {
+    app.state::<Remote>().engine(Command::Snapshot).await
+}
+
+async fn config_dir(app: &AppHandle) -> Result<PathBuf, Problem> {
+    let dir = snapshot(app).await?.settings.config_dir;
     dir.map(PathBuf::from).ok_or_else(|| {
         Problem::new("config_dir.unset", "No config directory is chosen yet.")
             .with_help("Choose the directory that your YAML files lie in.")
@@ -174,16 +180,17 @@ async fn config_dir(app: &AppState) -> Result<PathBuf, Problem> {
 ///
 /// # Errors
 /// The path is none of these, or the desktop has no program for it.
-pub(crate) async fn open_path(app: &AppState, path: PathBuf) -> Result<(), Problem> {
-    let mut allowed = vec![app.paths.log_dir()];
-    // The log says why when the engine didn't start; nothing else is to be opened then.
-    if let Ok(engine) = app.engine() {
-        match engine.snapshot().await?.status.config_dir {
-            ConfigDirStatus::Unset => {}
+pub(crate) async fn open_path(app: &AppHandle, path: PathBuf) -> Result<(), Problem> {
+    let mut allowed = vec![app.state::<Paths>().log_dir()];
+    match snapshot(app).await.map(|snapshot| snapshot.status.config_dir) {
+        Ok(
             ConfigDirStatus::Reading { path }
             | ConfigDirStatus::Ready { path }
-            | ConfigDirStatus::Unreadable { path, .. } => allowed.push(path.into()),
-        }
+            | ConfigDirStatus::Unreadable { path, .. },
+        ) => allowed.push(path.into()),
+        Ok(ConfigDirStatus::Unset) => {}
+        // The log says why when the engine didn't start; nothing else is to be opened then.
+        Err(problem) => tracing::debug!("there is no config directory: {problem}"),
     }
     let path = tokio::task::spawn_blocking(move || openable(&path, &allowed))
         .await

@@ -1,0 +1,273 @@
+//! The window's process and the pipes to it.
+
+use std::ffi::OsString;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tauri::{AppHandle, Manager};
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinSet;
+use wakeflash_core::view::Envelope;
+use wakeflash_engine::lines::{Line, read_line};
+
+use super::answers;
+use crate::paths::Paths;
+use crate::state::AppState;
+use crate::tasks::Tasks;
+use crate::wire::{self, ToWindow};
+
+/// How long the window may read nothing while something is written for it.
+const WRITING: Duration = Duration::from_secs(30);
+/// How long it has to end when the application does.
+const END: Duration = Duration::from_secs(3);
+/// How long the rest of its words may take to be read when it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How many messages may wait to be written.
+const WAITING: usize = 64;
+/// The longest line of its log, in bytes.
+const LOG_LINE: usize = 16 << 10;
+
+/// What the window's process says to its keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It is there, in front of others.
+    Shown,
+    /// Its page has subscribed to its events.
+    Listens,
+    /// It has closed its pipe, or doesn't read.
+    NothingMore,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It was closed, by whomever.
+    InOrder,
+    /// By itself, without being asked.
+    Crashed,
+}
+
+/// A process with its pipes.
+pub(super) struct Started {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+}
+
+/// A window's process, and the tasks that talk to it. All end when it is dropped.
+pub(super) struct Process {
+    pub(super) child: Child,
+    pub(super) said: mpsc::Receiver<Said>,
+    pub(super) silent: bool,
+    messages: mpsc::Sender<ToWindow>,
+    talks: JoinSet<()>,
+}
+
+/// Starts the process, with these variables in its environment beside the application's own. `None`: it can't be started; the log says why.
+pub(super) fn start(paths: &Paths, variables: &[(OsString, OsString)]) -> Option<Started> {
+    let outcome =
+        command(paths).and_then(|mut command| command.envs(variables.iter().cloned()).spawn());
+    let mut child = match outcome {
+        Ok(child) => child,
+        Err(error) => {
+            tracing::error!("the window's process can't be started: {error}");
+            return None;
+        }
+    };
+    match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
+        (Some(stdin), Some(stdout), Some(stderr)) => Some(Started { child, stdin, stdout, stderr }),
+        (_, _, _) => {
+            tracing::error!("the window's process has no pipes");
+            None
+        }
+    }
+}
+
+fn command(paths: &Paths) -> std::io::Result<Command> {
+    let mut command = Command::new(program()?);
+    command.args(["--window", "--state"]).arg(paths.state_dir());
+    #[cfg(unix)]
+    {
+        // What the window is called by the desktop comes from it.
+        if let Some(name) = std::env::args_os().next() {
+            command.arg0(name);
+        }
+        // Ctrl-C in a terminal is for the application, which ends its window.
+        command.process_group(0);
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    Ok(command)
+}
+
+/// The program that runs, also when an upgrade has put another one in its place: both ends of the pipes must be of
+/// the same version.
+#[cfg(target_os = "linux")]
+#[allow(clippy::unnecessary_wraps, reason = "the same signature as elsewhere")]
+fn program() -> std::io::Result<std::path::PathBuf> {
+    Ok("/proc/self/exe".into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn program() -> std::io::Result<std::path::PathBuf> {
+    std::env::current_exe()
+}
+
+impl Process {
+    /// Begins to talk to it.
+    pub(super) fn new(started: Started, app: &AppHandle, tasks: &Tasks) -> Self {
+        let Started { child, stdin, stdout, stderr } = started;
+        let (messages, wanted) = mpsc::channel(WAITING);
+        let (tell, said) = mpsc::channel(WAITING);
+        let events = match app.state::<AppState>().engine() {
+            Ok(engine) => Some(engine.subscribe()),
+            Err(_) => None,
+        };
+        let (app, tasks, answers) = (app.clone(), tasks.clone(), messages.clone());
+        let mut talks = JoinSet::new();
+        let runtime = tauri::async_runtime::handle();
+        let talk = async move {
+            tokio::select! {
+                () = write(stdin, wanted, events) => {}
+                () = answers::take(stdout, &app, &tasks, &answers, &tell) => {}
+            }
+        };
+        talks.spawn_on(talk, runtime.inner());
+        talks.spawn_on(log(stderr), runtime.inner());
+        Self { child, said, silent: false, messages, talks }
+    }
+
+    /// Says something to it.
+    pub(super) fn tell(&self, message: ToWindow) {
+        if let Err(error) = self.messages.try_send(message) {
+            tracing::warn!("the window isn't told: {error}");
+        }
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(&mut self) {
+        if let Err(error) = self.child.start_kill() {
+            tracing::error!("the window's process can't be killed: {error}");
+        }
+    }
+
+    /// Lets the rest of what it said be read, after its end.
+    pub(super) async fn last_words(mut self) {
+        let read = async { while self.talks.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_WORDS, read).await.is_err() {
+            tracing::debug!("somebody holds the pipes of the window's process");
+        }
+    }
+
+    /// Ends it in good order: with its input it ends.
+    pub(super) async fn end(mut self) {
+        self.talks.abort_all();
+        while self.talks.join_next().await.is_some() {}
+        if tokio::time::timeout(END, self.child.wait()).await.is_ok() {
+            return;
+        }
+        tracing::error!("the window doesn't end; its process is killed");
+        if let Err(error) = self.child.kill().await {
+            tracing::error!("the window's process can't be killed: {error}");
+        }
+    }
+}
+
+/// Waits for its end, and says how that was.
+pub(super) async fn ended(child: &mut Child) -> Ended {
+    match child.wait().await {
+        Ok(status) if in_order(status) => Ended::InOrder,
+        Ok(status) => {
+            tracing::error!("the window's process ended badly: {status}");
+            Ended::Crashed
+        }
+        Err(error) => {
+            tracing::error!("the end of the window's process isn't known: {error}");
+            Ended::Crashed
+        }
+    }
+}
+
+/// A signal that asks for an end is as good as a click: at the end of a session everybody gets one.
+fn in_order(status: ExitStatus) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt;
+        use tokio::signal::unix::SignalKind;
+        let asking = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+        if asking.iter().any(|signal| status.signal() == Some(signal.as_raw_value())) {
+            return true;
+        }
+    }
+    status.success()
+}
+
+/// Writes messages and events, until the window doesn't read them. Of the events those are lost for which it is too
+/// slow; it finds the gap in the revisions and asks for everything again.
+async fn write(
+    mut stdin: ChildStdin,
+    mut messages: mpsc::Receiver<ToWindow>,
+    mut events: Option<broadcast::Receiver<Envelope>>,
+) {
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = messages.recv() => match message {
+                Some(message) => message,
+                None => return,
+            },
+            event = next(&mut events) => event,
+        };
+        let line = match wire::line(&message, wire::TO_WINDOW) {
+            Ok(line) => line,
+            Err(error) => {
+                tracing::error!("the window isn't told: {error}");
+                continue;
+            }
+        };
+        match tokio::time::timeout(WRITING, stdin.write_all(&line)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return tracing::debug!("the window doesn't listen: {error}"),
+            Err(_) => return tracing::error!("the window doesn't read"),
+        }
+    }
+}
+
+async fn next(events: &mut Option<broadcast::Receiver<Envelope>>) -> ToWindow {
+    while let Some(open) = events {
+        match open.recv().await {
+            Ok(envelope) => return ToWindow::Event(Box::new(envelope)),
+            Err(RecvError::Lagged(lost)) => {
+                tracing::warn!("the window is too slow for {lost} events");
+            }
+            Err(RecvError::Closed) => *events = None,
+        }
+    }
+    std::future::pending().await
+}
+
+/// Takes what it prints into the log: its own lines begin with their level, others are of libraries.
+async fn log(stderr: ChildStderr) {
+    let (mut input, mut line) = (BufReader::new(stderr), Vec::new());
+    loop {
+        match read_line(&mut input, &mut line, LOG_LINE).await {
+            Ok(Some(Line::Whole | Line::TooLong)) => {}
+            Ok(None) => return,
+            Err(error) => return tracing::debug!("the window's log can't be read: {error}"),
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim();
+        match text.split_once(' ').unwrap_or((text, "")) {
+            ("ERROR", said) => tracing::error!("window: {said}"),
+            ("WARN", said) => tracing::warn!("window: {said}"),
+            ("INFO", said) => tracing::info!("window: {said}"),
+            ("DEBUG", said) => tracing::debug!("window: {said}"),
+            ("TRACE", said) => tracing::trace!("window: {said}"),
+            ("", _) => {}
+            (_, _) => tracing::warn!("window: {text}"),
+        }
+    }
+}
