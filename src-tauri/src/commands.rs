@@ -151,10 +151,13 @@ async fn cancel_many(
     app.engine()?.cancel_many(devices).await
 }
 
-/// What [`install_many`] would do.
+/// What [`install_many`] would do; null: with all that there is an update for.
 #[tauri::command]
 #[specta::specta]
-async fn plan(app: State<'_, AppState>, devices: Vec<DeviceId>) -> Result<InstallPlan, Problem> {
+async fn plan(
+    app: State<'_, AppState>,
+    devices: Option<Vec<DeviceId>>,
+) -> Result<InstallPlan, Problem> {
     app.engine()?.plan(devices).await
 }
 

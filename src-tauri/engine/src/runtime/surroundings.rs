@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::dispatch::Input;
+use wakeflash_core::dispatch::{Builder, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus};
 
@@ -142,20 +142,17 @@ impl Runtime {
     }
 
     async fn take_esphome(&mut self, status: EsphomeStatus) {
-        let ready = match &status {
-            EsphomeStatus::Ready { path, .. } => {
+        let builder = match &status {
+            EsphomeStatus::Ready { path, version } => {
                 self.surroundings.esphome = Some(PathBuf::from(path));
-                Some(true)
+                Some(Builder::Ready { version: version.clone() })
             }
-            EsphomeStatus::Missing { .. } => Some(false),
+            EsphomeStatus::Missing { .. } => Some(Builder::Missing),
             EsphomeStatus::Searching | EsphomeStatus::Installing { .. } => None,
         };
         self.publisher.change_status(|shown| shown.esphome = status);
-        // Its version decides which devices have an update available.
-        let rows = self.dispatch.rows().into_iter().collect();
-        self.publisher.refresh(&self.dispatch, &rows, super::now());
-        if let Some(ready) = ready {
-            self.happened(Input::BuilderReady(ready)).await;
+        if let Some(builder) = builder {
+            self.happened(Input::Builder(builder)).await;
         }
     }
 

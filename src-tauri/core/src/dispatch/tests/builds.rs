@@ -1,6 +1,6 @@
 //! Which builds run, and in which order.
 
-use crate::dispatch::{Effect, Input};
+use crate::dispatch::{Builder, Effect, Input};
 use crate::settings::Settings;
 use crate::update::StateKind;
 use crate::view::UpdateStateView;
@@ -57,9 +57,9 @@ fn as_many_as_the_settings_allow() {
 #[test]
 fn builds_wait_until_esphome_is_found() {
     let (mut lab, id) = Lab::at(StateKind::Queued);
-    lab.give(Input::BuilderReady(false));
+    lab.give(Input::Builder(Builder::Missing));
     lab.expect(id, StateKind::Queued);
-    lab.give(Input::BuilderReady(true));
+    lab.give(ready());
     lab.expect(id, StateKind::Building);
 }
 

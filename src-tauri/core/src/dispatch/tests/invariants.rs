@@ -9,6 +9,7 @@ use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId,
 use crate::view::{Counts, DeviceView, UpdateStateView};
 
 use super::durable::{Durable, durable};
+use super::lab::ready;
 
 /// The whole state, to be compared with a later one.
 #[derive(Clone, Debug, PartialEq)]
@@ -192,7 +193,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Settings(_)
             | Input::Configs(_)
             | Input::SourcesChecked { .. }
-            | Input::BuilderReady(_)
+            | Input::Builder(_)
             | Input::BuildEnded { .. }
             | Input::Connected { .. }
             | Input::Returned { .. }
@@ -365,7 +366,7 @@ pub(super) fn check_ends(dispatch: &mut Dispatch, mut now: Timestamp) {
         now = now + core::time::Duration::from_secs(seconds);
         dispatch.handle(input, now).map(|decision| decision.effects)
     };
-    give(Input::BuilderReady(true), dispatch, 0).expect("it is ready");
+    give(ready(), dispatch, 0).expect("it is ready");
     let resumed = crate::settings::Settings { paused: false, ..dispatch.settings().clone() };
     give(Input::Settings(resumed), dispatch, 0).expect("it can be resumed");
     for _ in 0..20 {

@@ -135,14 +135,14 @@ export const stories: Record<string, () => Story> = {
         kind: 'unreadable',
         path: DIR,
         problem: {
-          code: 'config_dir.gone',
+          code: 'config_dir.missing',
           message: 'The folder doesn’t exist any more.',
           help: 'When it lies on a drive or a share, connect that; it is read again by itself.',
         },
       },
       esphome: missing,
       store: {
-        code: 'store.full',
+        code: 'store.unwritable',
         message: 'The disk is full.',
         help: 'Free some space on the disk that holds your home directory.',
       },

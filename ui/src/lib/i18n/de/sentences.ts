@@ -1,5 +1,3 @@
-import { germanMessage } from './problems';
-
 /** The lines of timelines and the steps of builds in German. What isn't known stays English. */
 const sentences: readonly (readonly [RegExp, string])[] = [
   [
@@ -119,5 +117,5 @@ export function germanSentence(text: string): string {
   for (const [pattern, words] of sentences) {
     if (pattern.test(text)) return text.replace(pattern, words);
   }
-  return germanMessage(text) ?? text;
+  return text;
 }
