@@ -95,6 +95,17 @@ describe('sentences', () => {
     expect(said.filter((text) => germanSentence(text) === text)).toEqual([]);
   });
 
+  it('of the installation of ESPHome all have German words', () => {
+    const engine = readFileSync(join(SOURCES, 'engine/src/esphome.rs'), 'utf8');
+    const pip = readFileSync(join(SOURCES, 'core/src/pip.rs'), 'utf8').split('#[cfg(test)]')[1];
+    const steps = [...engine.matchAll(/begun\("([^"]+)"\)/g)].map((found) => found[1] ?? '');
+    const counted = [...(pip ?? '').matchAll(/"([A-Z][a-z]+ [^"]*\d package[^"]*)"/g)];
+    const all = [...steps, ...counted.map((found) => found[1] ?? '')];
+    expect(all.length).toBeGreaterThan(8);
+    expect(all.filter((text) => germanSentence(text) === text)).toEqual([]);
+    expect(all.map(germanSentence).filter((text) => /packages?\b/.test(text))).toEqual([]);
+  });
+
   it('are German where they are known', () => {
     expect(germanSentence('Connected to 10.0.0.7 (attempt 2).')).toBe(
       'Verbunden mit 10.0.0.7 (Versuch 2).',

@@ -206,9 +206,6 @@ impl Dispatch {
                 return;
             }
             self.decision.effects.push(Effect::StartBuild { update: id, device });
-            // The rows of all others say how many builds come before theirs.
-            let others: Vec<_> = self.queued().map(|update| update.device.clone()).collect();
-            self.decision.touched.extend(others);
         }
     }
 

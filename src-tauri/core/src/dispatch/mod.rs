@@ -261,6 +261,7 @@ impl Dispatch {
         }
         self.fill_build_slots(now);
         self.fill_transfer_slots(now);
+        self.touch_the_queued();
         Ok(core::mem::take(&mut self.decision))
     }
 

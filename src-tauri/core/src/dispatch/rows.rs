@@ -206,6 +206,23 @@ impl Dispatch {
         }
     }
 
+    /// Whoever joins or leaves the queue, or ends a build, changes how many builds come before the others'.
+    pub(super) fn touch_the_queued(&mut self) {
+        let counts = |update: Option<&Update>| {
+            let kind = update.map(|update| update.state.kind());
+            kind.filter(|kind| matches!(kind, StateKind::Queued | StateKind::Building))
+        };
+        let moved = self
+            .decision
+            .updates
+            .iter()
+            .any(|(id, before)| counts(before.as_ref()) != counts(self.updates.get(id)));
+        if moved {
+            let queued: Vec<DeviceId> = self.queued().map(|update| update.device.clone()).collect();
+            self.decision.touched.extend(queued);
+        }
+    }
+
     fn builds_ahead_of(&self, id: UpdateId) -> u32 {
         let Some(own) = self.updates.get(&id).map(|update| self.build_rank(update)) else {
             return 0;

@@ -83,5 +83,7 @@ pub enum EsphomeStatus {
     Installing {
         /// What is being done.
         step: String,
+        /// How far that is, 0 to 100; `None`: nobody knows.
+        percent: Option<u8>,
     },
 }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::dispatch::{Builder, Input};
 use wakeflash_core::error::Problem;
-use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus};
+use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus, Progress};
 
 use super::Runtime;
 use super::work::Report;
@@ -115,10 +115,12 @@ impl Runtime {
         self.take_esphome(status).await;
     }
 
-    pub(super) fn esphome_install_went(&mut self, step: String) {
+    pub(super) fn esphome_install_went(&mut self, went: Progress) {
         if self.surroundings.installing {
-            self.publisher
-                .change_status(|status| status.esphome = EsphomeStatus::Installing { step });
+            let Progress { step, percent } = went;
+            self.publisher.change_status(|status| {
+                status.esphome = EsphomeStatus::Installing { step, percent };
+            });
         }
     }
 
@@ -167,7 +169,7 @@ impl Runtime {
         let (state_dir, cancel, reports) =
             (self.options.state_dir.clone(), self.cancel.child_token(), self.reports.clone());
         self.spawn(async move {
-            let (steps, mut told) = mpsc::channel::<String>(16);
+            let (steps, mut told) = mpsc::channel::<Progress>(16);
             let install = async {
                 let result = esphome::install(&state_dir, None, steps, cancel).await;
                 match result {
@@ -180,8 +182,8 @@ impl Runtime {
                 }
             };
             let forward = async {
-                while let Some(step) = told.recv().await {
-                    if reports.send(Report::InstallWent(step)).await.is_err() {
+                while let Some(went) = told.recv().await {
+                    if reports.send(Report::InstallWent(went)).await.is_err() {
                         break;
                     }
                 }

@@ -23,13 +23,7 @@ pub(super) struct View {
 impl View {
     pub(super) fn of(dispatch: &Dispatch, now: Timestamp) -> Self {
         let row = |id: DeviceId| {
-            let mut row = dispatch.row(&id, now).expect("every listed row can be shown");
-            // How many builds come before is shown with the next start of a build, not with every wish.
-            if let Some(UpdateStateView::Queued { ahead }) =
-                row.update.as_mut().map(|update| &mut update.state)
-            {
-                *ahead = 0;
-            }
+            let row = dispatch.row(&id, now).expect("every listed row can be shown");
             (id, row)
         };
         Self {

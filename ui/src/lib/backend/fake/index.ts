@@ -437,8 +437,13 @@ export class FakeBackend implements Backend {
   }
 
   async #installEsphome(): Promise<void> {
-    for (const step of ['Creating the environment', 'Downloading esphome', 'Installing packages']) {
-      this.#setStatus({ esphome: { kind: 'installing', step } });
+    const steps: [string, number | null][] = [
+      ['Creating an environment', null],
+      ['Downloading 31 of 62 packages, 48 MB', 48],
+      ['Installing 62 packages', null],
+    ];
+    for (const [step, percent] of steps) {
+      this.#setStatus({ esphome: { kind: 'installing', step, percent } });
       await sleep(10 * STEP_MS);
     }
     const path = '/home/sam/.local/share/wakeflash/esphome/bin/esphome';

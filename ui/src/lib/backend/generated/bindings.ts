@@ -271,7 +271,9 @@ problem: Problem } |
 /**  Being installed into an environment of the application's own. */
 { kind: "installing"; 
 /**  What is being done. */
-step: string };
+step: string; 
+/**  How far that is, 0 to 100; `None`: nobody knows. */
+percent: number | null };
 
 /**  What changed. */
 export type Event = 
