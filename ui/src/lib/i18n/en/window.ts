@@ -145,7 +145,7 @@ export const window = {
     intro:
       'Click Install on a sleeping ESPHome device. Wakeflash builds the firmware now and flashes it the moment the device wakes.',
     where: 'Where are your ESPHome YAML files?',
-    found: 'Found on this machine',
+    found: 'Found on this computer',
     looking: 'Looking in the usual places…',
     noneFound: 'None of the usual places has YAML files. Type or choose your folder.',
     path: 'Folder',
