@@ -102,7 +102,7 @@ target_dir() {
 build_ui() {
     local stamp=.cache/ui-dist.stamp sources
     sources=$(
-        find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print0 |
+        find ui src-tauri/core/src/words -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print0 |
             LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum
     )
     if [[ -f ui/dist/index.html && -f $stamp && $(<"$stamp") == "$sources" ]]; then

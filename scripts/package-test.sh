@@ -37,11 +37,16 @@ if command -v desktop-file-validate >/dev/null; then desktop-file-validate "$ent
 if command -v appstreamcli >/dev/null; then
     appstreamcli validate --no-net "$root"/usr/share/metainfo/*.xml >/dev/null || die "The AppStream data is invalid."
 fi
+# Tauri's program adds what the web view and the tray need; nothing is named twice, and the tray's library is there.
+depends=$(dpkg-deb --field "$deb" Depends | tr ',' '\n' | awk 'NF { print $1 }')
+twice=$(sort <<<"$depends" | uniq -d)
+[[ -z $twice ]] || die "It depends twice on:" "$twice"
+grep -qx libayatana-appindicator3-1 <<<"$depends" || die "It doesn't depend on the tray's library."
 # Every dependency must be one that this distribution has.
-dpkg-deb --field "$deb" Depends | tr ',' '\n' | while read -r dependency _; do
+while read -r dependency; do
     dpkg-query -W "$dependency" >/dev/null 2>&1 || apt-cache show "$dependency" >/dev/null 2>&1 ||
         die "There is no package $dependency."
-done
+done <<<"$depends"
 
 say "Starting it as the menu does."
 exec_line=$(sed -n 's/^Exec=//p' "$entry" | sed 's/ *%[a-zA-Z]//g')

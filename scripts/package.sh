@@ -17,6 +17,10 @@ manifest=src-tauri/Cargo.toml
 saved=$(mktemp)
 cp -p "$manifest" "$saved"
 trap 'cp -p "$saved" "$manifest"; rm -f "$saved"' EXIT
+# Tauri's program writes into the program, too, which can't be done to one that runs: it gets a file of its own.
+program=$(target_dir)/$dir/wakeflash
+cp -p "$program" "$program.bundled"
+mv -f "$program.bundled" "$program"
 # Only the bundling: the program is built, and its features must not depend on who builds it.
 (cd src-tauri && ../ui/node_modules/.bin/tauri bundle "${which[@]}" --bundles deb)
 deb=$(ls "$bundle"/*.deb)

@@ -5,7 +5,13 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   plugins: [svelte(), svelteTesting()],
   clearScreen: false,
-  server: { host: '127.0.0.1', port: 5173, strictPort: true },
+  server: {
+    host: '127.0.0.1',
+    port: 5173,
+    strictPort: true,
+    // The German sentences of problems are the application's own.
+    fs: { allow: ['.', '../src-tauri/core/src/words'] },
+  },
   preview: { host: '127.0.0.1', port: 4173, strictPort: true },
   build: {
     target: ['es2022', 'safari16', 'chrome110'],

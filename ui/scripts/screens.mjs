@@ -21,6 +21,7 @@ export const SCREENS = [
   { name: 'failed', story: 'demo', steps: [open('pond-level.yaml')] },
   { name: 'waiting', story: 'demo', steps: [click('open-waiting')] },
   { name: 'update-all', story: 'demo', steps: [click('update-all')] },
+  { name: 'update-all-bare', story: 'no-esphome', steps: [click('update-all')] },
   {
     name: 'selection',
     story: 'demo',

@@ -20,7 +20,16 @@ const SIZES = {
   large: { width: 1280, height: 900, text: 2 },
 };
 /** Those that the documentation shows. */
-const SHOWN = ['window', 'drawer', 'device', 'waiting', 'update-all', 'settings', 'first-run'];
+const SHOWN = [
+  'window',
+  'drawer',
+  'device',
+  'waiting',
+  'update-all',
+  'update-all-bare',
+  'settings',
+  'first-run',
+];
 
 const { values } = parseArgs({
   options: {

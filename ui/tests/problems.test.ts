@@ -2,6 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import examples from '../../src-tauri/core/src/words/examples.json';
+import { stories } from '../src/lib/backend/fake/stories';
 import { germanCodes, germanProblem } from '../src/lib/i18n/de/problems';
 import { germanSentence } from '../src/lib/i18n/de/sentences';
 
@@ -41,18 +43,31 @@ describe('problems', () => {
     expect(known.filter((code) => !germanCodes.includes(code))).toEqual([]);
   });
 
+  it('of the stories are those of the application', () => {
+    const told = JSON.stringify(Object.values(stories).map((story) => story()));
+    const codes = [...told.matchAll(/"code":"([^"]+)"/g)].map((found) => found[1] ?? '');
+    expect(codes.length).toBeGreaterThan(10);
+    expect(codes.filter((code) => !germanCodes.includes(code))).toEqual([]);
+  });
+
+  it('are read as the application reads them for its notifications', () => {
+    for (const { code, message, german } of examples) {
+      expect(germanProblem({ code, message, help: null }).message).toBe(german);
+    }
+  });
+
   it('keep what varies, in the sentence or as details', () => {
     const said = (code: string, message: string) => germanProblem({ code, message, help: 'Help.' });
-    expect(said('config.syntax', 'Line 3, column 7: a tab.')).toMatchObject({
-      message: 'Zeile 3, Spalte 7: a tab.',
-      details: null,
-    });
-    expect(said('build.not_started', 'ESPHome can’t be started: no.')).toMatchObject({
-      message: 'ESPHome kann nicht gestartet werden.',
-      details: 'ESPHome can’t be started: no. Help.',
-    });
+    expect(said('config.syntax', 'Line 3, column 7: a tab.').details).toBeNull();
+    expect(said('build.not_started', 'ESPHome can’t be started: no.').details).toBe(
+      'ESPHome can’t be started: no. Help.',
+    );
     expect(said('open.missing', 'That file or directory is gone.').details).toBeNull();
-    expect(said('nobody.knows', 'Something new.')).toMatchObject({ message: 'Something new.' });
+    const after =
+      'The connection to the device was lost after the whole firmware was sent. The device may have taken the firmware nevertheless: x.';
+    expect(said('ota.closed', after).help).toMatch(
+      /^Das Gerät kann die Firmware trotzdem genommen haben/,
+    );
   });
 });
 
@@ -80,28 +95,22 @@ describe('sentences', () => {
     expect(said.filter((text) => germanSentence(text) === text)).toEqual([]);
   });
 
+  it('of the installation of ESPHome all have German words', () => {
+    const engine = readFileSync(join(SOURCES, 'engine/src/esphome.rs'), 'utf8');
+    const pip = readFileSync(join(SOURCES, 'core/src/pip.rs'), 'utf8').split('#[cfg(test)]')[1];
+    const steps = [...engine.matchAll(/begun\("([^"]+)"\)/g)].map((found) => found[1] ?? '');
+    const counted = [...(pip ?? '').matchAll(/"([A-Z][a-z]+ [^"]*\d package[^"]*)"/g)];
+    const all = [...steps, ...counted.map((found) => found[1] ?? '')];
+    expect(all.length).toBeGreaterThan(8);
+    expect(all.filter((text) => germanSentence(text) === text)).toEqual([]);
+    expect(all.map(germanSentence).filter((text) => /packages?\b/.test(text))).toEqual([]);
+  });
+
   it('are German where they are known', () => {
     expect(germanSentence('Connected to 10.0.0.7 (attempt 2).')).toBe(
       'Verbunden mit 10.0.0.7 (Versuch 2).',
     );
     expect(germanSentence('Compiling main.cpp')).toBe('Kompiliert main.cpp');
     expect(germanSentence('Something new.')).toBe('Something new.');
-  });
-
-  it('are German when they are those of a failed attempt', () => {
-    const lost =
-      'The connection to the device was lost during the transfer. It will be tried again as soon as the device answers.';
-    expect(germanSentence(lost)).toBe(
-      'Die Verbindung zum Gerät ist abgerissen, während der Übertragung.',
-    );
-    const after = lost.replace(
-      /during.*/,
-      'after the whole firmware was sent. The device may have taken the firmware nevertheless: x.',
-    );
-    const said = germanProblem({ code: 'ota.closed', message: after, help: null });
-    expect(said.help).toMatch(/^Das Gerät kann die Firmware trotzdem genommen haben/);
-    expect(germanSentence('The upload came to a halt and was ended: timed out.')).toBe(
-      'Die Übertragung stand still und wurde beendet: timed out.',
-    );
   });
 });

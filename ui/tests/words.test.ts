@@ -15,8 +15,8 @@ const MINUTE = 60_000;
 describe('times', () => {
   it('are relative, and never in the future', () => {
     expect(ago(NOW + 5_000, NOW)).toBe('just now');
-    expect(ago(NOW - 12 * MINUTE, NOW)).toBe('12 min ago');
-    expect(ago(NOW - 3 * 60 * MINUTE, NOW)).toBe('3 h ago');
+    expect(ago(NOW - 12 * MINUTE, NOW)).toBe('12\u00a0min ago');
+    expect(ago(NOW - 3 * 60 * MINUTE, NOW)).toBe('3\u00a0h ago');
     expect(ago(NOW - 24 * 60 * MINUTE, NOW)).toBe('1 day ago');
     expect(span(3 * 24 * 60 * MINUTE)).toBe('3 days');
   });
@@ -26,7 +26,7 @@ describe('presence', () => {
   it('is said in words', () => {
     const lastSeen = NOW - 12 * MINUTE;
     expect(presenceLine(device('A', { lastSeen, wake: null }), NOW)).toBe(
-      'Asleep, seen 12 min ago',
+      'Asleep, seen 12\u00a0min ago',
     );
     const gone = device('A', { presence: 'offline', lastSeen: NOW - 72 * 60 * MINUTE });
     expect(presenceWords(gone, NOW).title).toBe('Offline 3 days');

@@ -17,6 +17,7 @@ pub mod knock;
 pub mod mdns;
 pub mod notification;
 pub mod ota;
+pub mod pip;
 pub mod retry;
 pub mod schedule;
 pub mod scrub;

@@ -82,7 +82,11 @@ impl Shown {
 }
 
 fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
-    let (name, detail) = (&told.name, &told.detail);
+    let name = &told.name;
+    let detail = match &told.code {
+        Some(code) => lang.message(code, &told.detail),
+        None => told.detail.clone(),
+    };
     let (title, mut body, hint, buttons) = match told.kind {
         NotificationKind::Installed => (
             lang.pick("{} is updated", "{} ist aktualisiert"),
@@ -92,7 +96,7 @@ fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
         ),
         NotificationKind::Failed => (
             lang.pick("The update of {} failed", "Das Update von {} ist fehlgeschlagen"),
-            detail.clone(),
+            detail,
             lang.pick(
                 "Open Wakeflash for the log and to retry.",
                 "Wakeflash zeigt das Log und versucht es erneut.",
@@ -101,14 +105,14 @@ fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
         ),
         NotificationKind::RolledBack => (
             lang.pick("{} rolled back", "{} ist zur alten Firmware zurückgekehrt"),
-            detail.clone(),
+            detail,
             lang.pick("Open Wakeflash to retry.", "Wakeflash versucht es auf Wunsch erneut."),
             vec![Button::ShowLog, Button::Retry],
         ),
         NotificationKind::Held => (
-            lang.pick("The update of {} is held", "Das Update von {} ist angehalten"),
+            lang.pick("The update of {} is held", "Das Update von {} ist zurückgehalten"),
             lang.pick("Changed since it was built: {}.", "Seit dem Bauen geändert: {}.")
-                .replacen("{}", detail, 1),
+                .replacen("{}", &detail, 1),
             lang.pick(
                 "Open Wakeflash to rebuild it, flash it anyway, or cancel it.",
                 "In Wakeflash neu bauen, trotzdem flashen oder abbrechen.",
@@ -195,12 +199,15 @@ const fn is_good(kind: NotificationKind) -> bool {
 pub(crate) mod tests {
     use super::*;
 
+    const DETAIL: &str = "The device could not write the firmware to its flash.";
+
     pub(crate) fn told(name: &str, kind: NotificationKind) -> Notification {
         Notification {
             device: DeviceId::of_file(format!("{name}.yaml")),
             name: name.to_owned(),
             kind,
-            detail: "The device ran out of space.".to_owned(),
+            detail: DETAIL.to_owned(),
+            code: (kind != NotificationKind::Held).then(|| "ota.writing_flash".to_owned()),
             title: String::new(),
             body: String::new(),
         }
@@ -227,7 +234,7 @@ pub(crate) mod tests {
             (
                 Held,
                 "The update of {} is held",
-                "Das Update von {} ist angehalten",
+                "Das Update von {} ist zurückgehalten",
                 vec![Button::Rebuild, Button::Open],
             ),
         ] {
@@ -241,6 +248,10 @@ pub(crate) mod tests {
                 let says_more = !matches!(kind, Installed | Overdue);
                 assert_eq!(without.body.len() > with.body.len(), says_more, "{kind:?}");
                 assert!(!with.body.is_empty());
+                let says_why = matches!(kind, Failed | RolledBack);
+                let why = lang
+                    .pick(DETAIL, "Das Gerät konnte die Firmware nicht in seinen Flash schreiben.");
+                assert_eq!(with.body == why, says_why, "{}", with.body);
             }
         }
     }

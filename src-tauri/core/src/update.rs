@@ -1,23 +1,26 @@
 //! An update and its states. The transitions that are legal stand in [`StateKind::may_become`]; who makes
 //! them is [`crate::dispatch`].
 
+mod build;
 mod delivery;
 mod kind;
 mod sources;
+mod state;
+mod timeline;
 
 use core::fmt;
-use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::device::{ConfigHash, DeviceId, MacAddress};
-use crate::error::Problem;
-use crate::schedule::SleepPlan;
 use crate::time::Timestamp;
 
+pub use build::{Build, Encryption, OtaMethod, OtaParameters};
 pub use delivery::{AttemptReport, AvoidedAddress, Delivery, PasswordChoice, SourceTracking};
 pub use kind::StateKind;
 pub use sources::sources_digest;
+pub use state::{Acknowledgement, FlashStage, InstalledHow, RollbackWatch, UpdateState};
+pub use timeline::{Note, TimelineEntry};
 
 /// Names an update; a later one has a greater number.
 #[derive(
@@ -89,304 +92,6 @@ pub enum SourceChangeKind {
     Added,
     /// It can't be read any more.
     Unreadable,
-}
-
-/// By which protocol a device takes its firmware.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OtaMethod {
-    /// ESPHome's own (`ota: platform: esphome`).
-    #[default]
-    Native,
-    /// HTTP (`ota: platform: web_server` and no other), which `esphome upload` speaks: in the clear, with the
-    /// login of the configuration. So there is no OTA password and no encryption.
-    WebServer,
-}
-
-/// How the device of a build takes its firmware.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OtaParameters {
-    /// By which protocol.
-    #[serde(default)]
-    pub method: OtaMethod,
-    /// The port of `ota: platform: esphome`, or of `web_server:`.
-    pub port: u16,
-    /// Its password; `None`: no authentication.
-    pub password: Option<Secret>,
-    /// What is said about encryption.
-    pub encryption: Encryption,
-}
-
-/// What a configuration says about encrypted OTA.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Encryption {
-    /// No key anywhere: plaintext.
-    None,
-    /// `api: encryption: key` only: encrypted when the device offers it.
-    Offered {
-        /// 32 bytes in base64.
-        key: Secret,
-    },
-    /// `ota: encryption: key`: never plaintext, unless `allow_plaintext_upload` is set.
-    Required {
-        /// 32 bytes in base64.
-        key: Secret,
-        /// `allow_plaintext_upload`.
-        allow_plaintext: bool,
-    },
-}
-
-/// A finished build: an immutable image and what is known about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Build {
-    /// The image in the artifact store.
-    pub image: Sha256,
-    /// Its size in bytes.
-    pub size: u64,
-    /// The hash that the device will announce when it runs this build.
-    pub config_hash: Option<ConfigHash>,
-    /// The ESPHome that built it.
-    pub esphome_version: Option<String>,
-    /// When it was finished.
-    pub built_at: Timestamp,
-    /// `esphome: name:` of the build, the name that the device goes by afterwards.
-    pub name: String,
-    /// What it was built from.
-    pub sources: Vec<SourceFile>,
-    /// How to flash it.
-    pub ota: OtaParameters,
-    /// The password or the key is another one than that of the compile before.
-    #[serde(default)]
-    pub credentials_changed: bool,
-    /// `wifi`/`ethernet` `use_address` or static IP, of the validated configuration.
-    pub address: Option<String>,
-    /// The build has `deep_sleep:`.
-    pub deep_sleep: bool,
-    /// The durations of `deep_sleep:`.
-    #[serde(default)]
-    pub sleep_plan: Option<SleepPlan>,
-    /// The build answers on mDNS (no `mdns: disabled: true`).
-    pub mdns: bool,
-}
-
-/// How far a transfer is, as far as it must survive a crash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FlashStage {
-    /// The device can't have the whole image.
-    Incomplete,
-    /// The last bytes may have been sent: the device may commit at any time.
-    MayBeComplete,
-}
-
-/// What is known when the device has to confirm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Acknowledgement {
-    /// The device acknowledged the end of the update.
-    Final,
-    /// The connection ended after the last byte and before the acknowledgement.
-    Unknown,
-}
-
-/// How an update came to be installed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
-#[serde(rename_all = "camelCase")]
-pub enum InstalledHow {
-    /// Flashed; the device announced the new firmware.
-    Confirmed,
-    /// Flashed; the device acknowledged the end of the update and came back.
-    Returned,
-    /// Nothing was sent: the device already ran this build.
-    AlreadyRunning,
-}
-
-/// Whether the device may still go back to its old firmware.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RollbackWatch {
-    /// The new firmware must show itself over the device's next wake.
-    Watched,
-    /// It stayed, or it wasn't this update that brought it.
-    #[default]
-    Over,
-}
-
-/// Where an update stands. A variant carries what that state needs, and nothing else does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum UpdateState {
-    /// Waits for a build slot.
-    Queued,
-    /// ESPHome is compiling.
-    Building {
-        /// Since when.
-        started_at: Timestamp,
-    },
-    /// Built; waits for the device.
-    Waiting {
-        /// What is delivered.
-        delivery: Delivery,
-        /// Not before this time, after a failed attempt.
-        retry_at: Option<Timestamp>,
-    },
-    /// Built, but the sources have changed since; waits for the user.
-    Held {
-        /// What would be delivered.
-        delivery: Delivery,
-        /// What changed.
-        changes: Vec<SourceChange>,
-    },
-    /// A connection to the device is open.
-    Flashing {
-        /// What is delivered.
-        delivery: Delivery,
-        /// Since when.
-        started_at: Timestamp,
-        /// The device's address.
-        peer: IpAddr,
-        /// What the device has said that it runs, in this wake.
-        previous_hash: Option<ConfigHash>,
-        /// How far it is.
-        stage: FlashStage,
-    },
-    /// The whole image has been sent, or may have been; the device's word is awaited.
-    Confirming {
-        /// What was delivered.
-        delivery: Delivery,
-        /// What is known.
-        acknowledgement: Acknowledgement,
-        /// Since when.
-        since: Timestamp,
-        /// What the device said that it ran, just before it was flashed.
-        previous_hash: Option<ConfigHash>,
-        /// Where it was flashed.
-        peer: IpAddr,
-        /// When it was first reached after the transfer.
-        returned_at: Option<Timestamp>,
-    },
-    /// The device runs it.
-    Installed {
-        /// What was delivered.
-        delivery: Delivery,
-        /// When it was known.
-        at: Timestamp,
-        /// How it was known.
-        how: InstalledHow,
-        /// Whether it stays so is still watched.
-        #[serde(default)]
-        watch: RollbackWatch,
-    },
-    /// It ended without success.
-    Failed {
-        /// When.
-        at: Timestamp,
-        /// Why.
-        problem: Problem,
-        /// The device went back to its old firmware.
-        rolled_back: bool,
-    },
-    /// The user ended it.
-    Cancelled {
-        /// When.
-        at: Timestamp,
-        /// The whole image may have been sent before.
-        may_have_arrived: bool,
-    },
-    /// A newer update of the same device took its place.
-    Superseded {
-        /// When.
-        at: Timestamp,
-        /// Which.
-        by: UpdateId,
-    },
-}
-
-impl UpdateState {
-    /// The state without what it carries.
-    #[must_use]
-    pub const fn kind(&self) -> StateKind {
-        match self {
-            Self::Queued => StateKind::Queued,
-            Self::Building { .. } => StateKind::Building,
-            Self::Waiting { .. } => StateKind::Waiting,
-            Self::Held { .. } => StateKind::Held,
-            Self::Flashing { .. } => StateKind::Flashing,
-            Self::Confirming { .. } => StateKind::Confirming,
-            Self::Installed { .. } => StateKind::Installed,
-            Self::Failed { .. } => StateKind::Failed,
-            Self::Cancelled { .. } => StateKind::Cancelled,
-            Self::Superseded { .. } => StateKind::Superseded,
-        }
-    }
-
-    /// What the device said that it ran, just before it was flashed.
-    #[must_use]
-    pub const fn previous_hash(&self) -> Option<ConfigHash> {
-        match self {
-            Self::Flashing { previous_hash, .. } | Self::Confirming { previous_hash, .. } => {
-                *previous_hash
-            }
-            Self::Queued
-            | Self::Building { .. }
-            | Self::Waiting { .. }
-            | Self::Held { .. }
-            | Self::Installed { .. }
-            | Self::Failed { .. }
-            | Self::Cancelled { .. }
-            | Self::Superseded { .. } => None,
-        }
-    }
-
-    /// What is on its way to the device, or arrived there.
-    #[must_use]
-    pub const fn delivery(&self) -> Option<&Delivery> {
-        match self {
-            Self::Waiting { delivery, .. }
-            | Self::Held { delivery, .. }
-            | Self::Flashing { delivery, .. }
-            | Self::Confirming { delivery, .. }
-            | Self::Installed { delivery, .. } => Some(delivery),
-            Self::Queued
-            | Self::Building { .. }
-            | Self::Failed { .. }
-            | Self::Cancelled { .. }
-            | Self::Superseded { .. } => None,
-        }
-    }
-
-    /// Whether the device may have taken the image, whatever is known of it.
-    #[must_use]
-    pub const fn may_have_arrived(&self) -> bool {
-        match self {
-            Self::Confirming { .. }
-            | Self::Installed { .. }
-            | Self::Flashing { stage: FlashStage::MayBeComplete, .. } => true,
-            Self::Waiting { delivery, .. }
-            | Self::Held { delivery, .. }
-            | Self::Flashing { delivery, stage: FlashStage::Incomplete, .. } => {
-                delivery.repeated_blindly
-            }
-            Self::Cancelled { may_have_arrived, .. } => *may_have_arrived,
-            Self::Queued
-            | Self::Building { .. }
-            | Self::Failed { .. }
-            | Self::Superseded { .. } => false,
-        }
-    }
-}
-
-/// A line of an update's history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
-#[serde(rename_all = "camelCase")]
-pub struct TimelineEntry {
-    /// When it happened.
-    pub at: Timestamp,
-    /// The state that it led to, or left unchanged.
-    pub state: StateKind,
-    /// What happened, in a sentence.
-    pub text: String,
 }
 
 /// One wish of the user for one device, from the click to its end.
@@ -484,12 +189,13 @@ impl Update {
     pub const TIMELINE_LIMIT: usize = 100;
 
     /// Adds a line to the timeline; when it is full, the oldest attempt gives way, the beginning stays.
-    pub fn note(&mut self, at: Timestamp, text: impl Into<String>) {
+    pub fn note(&mut self, at: Timestamp, note: impl Into<Note>) {
         const BEGINNING: usize = 10;
         if self.timeline.len() >= Self::TIMELINE_LIMIT {
             self.timeline.remove(BEGINNING);
         }
-        self.timeline.push(TimelineEntry { at, state: self.state.kind(), text: text.into() });
+        let Note { text, code } = note.into();
+        self.timeline.push(TimelineEntry { at, state: self.state.kind(), text, code });
     }
 }
 

@@ -4,7 +4,10 @@
 //! missing, it asks again.
 
 mod bulk;
+mod command;
 mod history;
+mod notification;
+mod status;
 mod version;
 mod wakes;
 
@@ -12,12 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::{ConfigHash, DeviceId, MacAddress, Presence};
 use crate::error::Problem;
-use crate::settings::{NotifyKinds, Settings};
+use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, UpdateId};
 
 pub use bulk::{InstallPlan, Refusal};
+pub use command::Command;
 pub use history::UpdateRecord;
+pub use notification::{Notification, NotificationKind};
+pub use status::{ConfigDirStatus, Counts, EsphomeStatus, Status};
 pub use version::is_older;
 pub use wakes::{WakeRecord, WakeView};
 
@@ -261,88 +267,6 @@ pub enum UpdateStateView {
     },
 }
 
-/// The state of the application.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
-#[serde(rename_all = "camelCase")]
-pub struct Status {
-    /// The config directory.
-    pub config_dir: ConfigDirStatus,
-    /// ESPHome.
-    pub esphome: EsphomeStatus,
-    /// Why the store can't be written, when it can't.
-    pub store: Option<Problem>,
-    /// Why the network can't be watched, when it can't.
-    pub network: Option<Problem>,
-    /// Other tools that are about to update the same devices.
-    pub other_tools: Vec<Problem>,
-    /// Whether no new build and no new flash is begun.
-    pub paused: bool,
-    /// How many updates are where.
-    pub counts: Counts,
-}
-
-/// How many updates are where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
-#[serde(rename_all = "camelCase")]
-pub struct Counts {
-    /// Waiting for their device.
-    pub waiting: u32,
-    /// Queued, building, flashing or confirming.
-    pub working: u32,
-    /// Held, or failed and not yet retried.
-    pub attention: u32,
-}
-
-/// The state of the config directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum ConfigDirStatus {
-    /// Not chosen yet.
-    Unset,
-    /// Being read for the first time.
-    Reading {
-        /// Which.
-        path: String,
-    },
-    /// Read and followed.
-    Ready {
-        /// Which.
-        path: String,
-    },
-    /// It can't be read. Updates that wait keep waiting.
-    Unreadable {
-        /// Which.
-        path: String,
-        /// Why.
-        problem: Problem,
-    },
-}
-
-/// The state of ESPHome.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum EsphomeStatus {
-    /// Being looked for.
-    Searching,
-    /// Found and working.
-    Ready {
-        /// The program.
-        path: String,
-        /// What it says its version is.
-        version: String,
-    },
-    /// Not found, or it doesn't start.
-    Missing {
-        /// What was tried and what to do.
-        problem: Problem,
-    },
-    /// Being installed into an environment of the application's own.
-    Installing {
-        /// What is being done.
-        step: String,
-    },
-}
-
 /// An update in all detail, for the drawer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "camelCase")]
@@ -375,153 +299,4 @@ pub struct ConfigDirCandidate {
     pub path: String,
     /// How many YAML files lie in it.
     pub devices: u32,
-}
-
-/// What a notification is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
-#[serde(rename_all = "camelCase")]
-pub enum NotificationKind {
-    /// A queued update is installed.
-    Installed,
-    /// An update failed.
-    Failed,
-    /// The device went back to its old firmware.
-    RolledBack,
-    /// The sources of a waiting update changed.
-    Held,
-    /// A device that an update waits for has not woken for long.
-    Overdue,
-}
-
-impl NotificationKind {
-    /// Whether the user wants to hear about it.
-    #[must_use]
-    pub const fn is_wanted(self, kinds: NotifyKinds) -> bool {
-        match self {
-            Self::Installed => kinds.installed,
-            Self::Failed | Self::RolledBack => kinds.failed,
-            Self::Held => kinds.held,
-            Self::Overdue => kinds.overdue,
-        }
-    }
-}
-
-/// Something the user should know though the window is closed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
-#[serde(rename_all = "camelCase")]
-pub struct Notification {
-    /// Which device it is about.
-    pub device: DeviceId,
-    /// What a person calls the device.
-    pub name: String,
-    /// What it is about.
-    pub kind: NotificationKind,
-    /// What the body says beside the title: the reason, or the files that changed.
-    pub detail: String,
-    /// One line.
-    pub title: String,
-    /// One or two sentences.
-    pub body: String,
-}
-
-/// A command of a program, as the headless host reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "cmd", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Command {
-    /// Build and flash a device.
-    Install {
-        /// Which.
-        device: DeviceId,
-    },
-    /// End its update.
-    Cancel {
-        /// Of which device.
-        device: DeviceId,
-    },
-    /// Start its last update once more.
-    Retry {
-        /// Of which device.
-        device: DeviceId,
-    },
-    /// Build its held update again.
-    Rebuild {
-        /// Of which device.
-        device: DeviceId,
-    },
-    /// Flash its held update as it was built.
-    FlashAnyway {
-        /// Of which device.
-        device: DeviceId,
-    },
-    /// Build and flash many devices; those with an update under way are left alone.
-    InstallMany {
-        /// Which.
-        devices: Vec<DeviceId>,
-    },
-    /// End the updates of many devices.
-    CancelMany {
-        /// Of which devices.
-        devices: Vec<DeviceId>,
-    },
-    /// What Install would do with these devices.
-    Plan {
-        /// Which.
-        devices: Vec<DeviceId>,
-    },
-    /// The updates that a device had.
-    History {
-        /// Which.
-        device: DeviceId,
-    },
-    /// Where the user says that a device is.
-    SetAddress {
-        /// Which.
-        device: DeviceId,
-        /// An IP address or a name; null: nothing is said.
-        address: Option<String>,
-    },
-    /// Begin no new build and no new flash, or do so again.
-    SetPaused {
-        /// Which of the two.
-        paused: bool,
-    },
-    /// The log of a build.
-    BuildLog {
-        /// Of which update.
-        update: UpdateId,
-    },
-    /// Diagnostics without secrets.
-    Report,
-    /// The devices.
-    List,
-    /// Everything.
-    Snapshot,
-    /// A device's update in detail.
-    Details {
-        /// Of which device.
-        device: DeviceId,
-    },
-    /// The wakes of a device that were seen.
-    Wakes {
-        /// Of which device.
-        device: DeviceId,
-    },
-    /// Change the settings.
-    SetSettings {
-        /// All of them.
-        settings: Settings,
-    },
-    /// Directories that may be the config directory.
-    ConfigDirCandidates,
-    /// Look for ESPHome again.
-    FindEsphome,
-    /// Install ESPHome into an environment of the application's own.
-    InstallEsphome,
-    /// Say whether somebody looks at the list of devices.
-    SetWatching {
-        /// Whether somebody does.
-        on: bool,
-    },
-    /// End the program.
-    Shutdown,
 }

@@ -1,5 +1,7 @@
-//! The words of the tray and the notifications, in the user's language. The window has a catalogue of its own.
+//! The words of the tray and the notifications, in the user's language. The window has a catalogue of its own, but
+//! for problems: their German sentences are here, and the window has them from here.
 
+mod german;
 use crate::settings::Language;
 
 /// A language that there are words in.
@@ -35,6 +37,15 @@ impl Lang {
         match self {
             Self::En => english,
             Self::De => german,
+        }
+    }
+
+    /// The message of a problem with this code.
+    #[must_use]
+    pub fn message(self, code: &str, message: &str) -> String {
+        match self {
+            Self::En => message.to_owned(),
+            Self::De => german::message(code, message),
         }
     }
 }

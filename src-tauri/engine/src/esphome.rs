@@ -10,7 +10,8 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::compile::plain;
 use wakeflash_core::error::Problem;
-use wakeflash_core::view::EsphomeStatus;
+use wakeflash_core::pip::PipProgress;
+use wakeflash_core::view::{EsphomeStatus, Progress};
 
 use crate::artifacts::create_private_dir;
 use crate::process::{Ended, Event, Limits, Process, path_with};
@@ -187,18 +188,18 @@ fn is_executable(program: &Path) -> bool {
 }
 
 /// Makes an environment of our own with ESPHome in it, in place of the one that may be there. `esphome` is
-/// a version to take, or else the newest. Progress is a line now and then; a slow receiver misses some.
+/// a version to take, or else the newest. A slow receiver misses some of the progress.
 ///
 /// # Errors
 /// It was cancelled, there is no fitting Python, or a step failed. A half-made environment is deleted.
 pub async fn install(
     state_dir: &Path,
     esphome: Option<&str>,
-    progress: mpsc::Sender<String>,
+    progress: mpsc::Sender<Progress>,
     cancel: CancellationToken,
 ) -> Result<PathBuf, InstallFailure> {
     let requirement = requirement(esphome)?;
-    tell(&progress, "Looking for Python");
+    tell(&progress, begun("Looking for Python"));
     let python = tokio::select! {
         python = find_python() => python?,
         () = cancel.cancelled() => return Err(InstallFailure::Cancelled),
@@ -214,20 +215,21 @@ async fn make_env(
     state_dir: &Path,
     python: &Path,
     requirement: &str,
-    progress: &mpsc::Sender<String>,
+    progress: &mpsc::Sender<Progress>,
     cancel: &CancellationToken,
 ) -> Result<PathBuf, InstallFailure> {
     clear(state_dir).await?;
-    tell(progress, "Creating an environment");
+    tell(progress, begun("Creating an environment"));
     let mut venv = Command::new(python);
     venv.args(["-m", "venv"]).arg(env_dir(state_dir));
     step(venv, progress, cancel).await?;
-    tell(progress, "Installing ESPHome");
+    tell(progress, begun("Looking for ESPHome's packages"));
     let mut pip =
         Command::new(env_bin(state_dir).join(if cfg!(windows) { "python.exe" } else { "python" }));
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", requirement]);
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]);
+    pip.args(["--progress-bar", "off", requirement]);
     step(pip, progress, cancel).await?;
-    tell(progress, "Starting ESPHome for the first time");
+    tell(progress, begun("Starting ESPHome for the first time"));
     let program = own_program(state_dir);
     let version = tokio::select! {
         version = version(&program) => version?,
@@ -269,7 +271,7 @@ async fn on_files(
 /// Runs a step of the installation.
 async fn step(
     command: Command,
-    progress: &mpsc::Sender<String>,
+    progress: &mpsc::Sender<Progress>,
     cancel: &CancellationToken,
 ) -> Result<(), InstallFailure> {
     const KEPT: usize = 40;
@@ -279,16 +281,18 @@ async fn step(
     };
     let mut process = Process::spawn(command, INSTALL_LIMITS, cancel.clone()).map_err(fault)?;
     let mut said = std::collections::VecDeque::new();
+    let mut pip = PipProgress::default();
     let ended = loop {
         match process.next().await.map_err(fault)? {
             Event::Lines(lines) => {
-                for line in lines.iter().map(|line| plain(line).trim().to_owned()) {
-                    if line.is_empty() {
-                        continue;
+                for line in
+                    lines.iter().map(|line| plain(line)).filter(|line| !line.trim().is_empty())
+                {
+                    tracing::info!(line = line.trim(), "installing esphome");
+                    if let Some(went) = pip.take(&line) {
+                        tell(progress, went);
                     }
-                    tracing::info!(line, "installing esphome");
-                    tell(progress, &line);
-                    said.push_back(line);
+                    said.push_back(line.trim().to_owned());
                     if said.len() > KEPT {
                         said.pop_front();
                     }
@@ -399,101 +403,15 @@ async fn ask_python(python: &Path) -> io::Result<u32> {
         .ok_or_else(|| io::Error::other("it is no Python 3"))
 }
 
-fn tell(progress: &mpsc::Sender<String>, line: &str) {
-    // Full: the receiver is slow and misses a line. Closed: nobody wants to know.
-    let _ = progress.try_send(line.to_owned());
+fn begun(step: &str) -> Progress {
+    Progress { percent: None, step: step.to_owned() }
+}
+
+fn tell(progress: &mpsc::Sender<Progress>, went: Progress) {
+    // Full: the receiver is slow and misses some. Closed: nobody wants to know.
+    let _ = progress.try_send(went);
 }
 
 #[cfg(test)]
 #[cfg(unix)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    fn program(dir: &Path, name: &str, script: &str) -> PathBuf {
-        fs::create_dir_all(dir).unwrap();
-        let path = dir.join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path
-    }
-
-    #[tokio::test]
-    async fn a_configured_program_is_asked_and_no_other() {
-        let dir = tempfile::tempdir().unwrap();
-        let good = program(
-            dir.path(),
-            "good",
-            "echo noise; printf '\\033[32mVersion: 2026.10.0\\033[0m\\n'",
-        );
-        let EsphomeStatus::Ready { path, version } = locate(Some(&good), dir.path()).await else {
-            panic!("not found");
-        };
-        assert_eq!((path.as_str(), version.as_str()), (good.to_str().unwrap(), "2026.10.0"));
-        for bad in [
-            program(dir.path(), "fails", "exit 1"),
-            program(dir.path(), "other", "echo hello"),
-            dir.path().join("missing"),
-        ] {
-            let status = locate(Some(&bad), dir.path()).await;
-            let EsphomeStatus::Missing { problem } = status else { panic!("{status:?}") };
-            assert_eq!(problem.code, "esphome.broken");
-        }
-    }
-
-    #[test]
-    fn only_a_version_is_passed_to_pip() {
-        assert_eq!(requirement(Some("2026.10.0b1")).unwrap(), "esphome==2026.10.0b1");
-        for wrong in ["", "--pre", "1 2", "1;x", "a", "1/../x"] {
-            assert!(requirement(Some(wrong)).is_err(), "{wrong:?}");
-        }
-    }
-
-    /// A Python that makes an environment whose pip does what the test wants.
-    fn fake_python(dir: &Path, pip: &str) -> PathBuf {
-        let venv = format!(
-            "mkdir -p \"$3/bin\"; cat > \"$3/bin/python\" <<'EOF'\n#!/bin/sh\n{pip}\nEOF\n\
-             chmod +x \"$3/bin/python\""
-        );
-        program(dir, "python", &venv)
-    }
-
-    async fn make(
-        state: &Path,
-        pip: &str,
-        cancel: &CancellationToken,
-    ) -> Result<PathBuf, InstallFailure> {
-        let python = fake_python(&state.join("fake"), pip);
-        let (progress, _lines) = mpsc::channel(4);
-        let made = make_env(state, &python, "esphome", &progress, cancel).await;
-        if made.is_err() {
-            clear(state).await.unwrap();
-        }
-        made
-    }
-
-    #[tokio::test]
-    async fn an_environment_is_complete_or_gone() {
-        let dir = tempfile::tempdir().unwrap();
-        let cancel = CancellationToken::new();
-        let good = "d=$(dirname \"$0\"); printf '#!/bin/sh\\necho Version: 1\\n' > $d/esphome; chmod +x $d/esphome";
-        assert_eq!(make(dir.path(), good, &cancel).await, Ok(own_program(dir.path())));
-        assert!(own_is_complete(dir.path()));
-        let failure =
-            make(dir.path(), "echo ERROR: Failed to establish a new connection; exit 1", &cancel)
-                .await;
-        let Err(InstallFailure::Failed { problem }) = failure else { panic!("{failure:?}") };
-        assert_eq!(problem.code, "esphome.install_network");
-        assert!(!env_dir(dir.path()).exists());
-        let soon = cancel.clone();
-        let canceller = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            soon.cancel();
-        });
-        assert_eq!(make(dir.path(), "sleep 60", &cancel).await, Err(InstallFailure::Cancelled));
-        canceller.await.unwrap();
-        assert!(!env_dir(dir.path()).exists());
-    }
-}
+mod tests;

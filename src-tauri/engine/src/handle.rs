@@ -29,7 +29,7 @@ pub(crate) enum Request {
     FlashAnyway(DeviceId, ReplyTo<()>),
     InstallMany(Vec<DeviceId>, ReplyTo<Vec<Refusal>>),
     CancelMany(Vec<DeviceId>, ReplyTo<Vec<Refusal>>),
-    Plan(Vec<DeviceId>, ReplyTo<InstallPlan>),
+    Plan(Option<Vec<DeviceId>>, ReplyTo<InstallPlan>),
     History(DeviceId, ReplyTo<Vec<UpdateRecord>>),
     SetAddress(DeviceId, Option<String>, ReplyTo<()>),
     SetPaused(bool, ReplyTo<()>),
@@ -130,11 +130,11 @@ impl Handle {
         self.ask(|reply| Request::CancelMany(devices, reply)).await
     }
 
-    /// What [`Self::install_many`] would do.
+    /// What [`Self::install_many`] would do; `None`: with all that there is an update for.
     ///
     /// # Errors
     /// The engine is shutting down.
-    pub async fn plan(&self, devices: Vec<DeviceId>) -> Result<InstallPlan, Problem> {
+    pub async fn plan(&self, devices: Option<Vec<DeviceId>>) -> Result<InstallPlan, Problem> {
         self.ask(|reply| Request::Plan(devices, reply)).await
     }
 

@@ -141,10 +141,13 @@ async fn cancel_many(
     app.engine(Command::CancelMany { devices }).await
 }
 
-/// What [`install_many`] would do.
+/// What [`install_many`] would do; null: with all that there is an update for.
 #[tauri::command]
 #[specta::specta]
-async fn plan(app: State<'_, Remote>, devices: Vec<DeviceId>) -> Result<InstallPlan, Problem> {
+async fn plan(
+    app: State<'_, Remote>,
+    devices: Option<Vec<DeviceId>>,
+) -> Result<InstallPlan, Problem> {
     app.engine(Command::Plan { devices }).await
 }
 

@@ -8,11 +8,11 @@ use crate::error::Problem;
 use crate::settings::ChangedSources;
 use crate::time::Timestamp;
 use crate::update::{
-    Build, Delivery, SourceChange, SourceTracking, StateKind, Update, UpdateId, UpdateState,
+    Build, Delivery, Note, SourceChange, SourceTracking, StateKind, Update, UpdateId, UpdateState,
 };
 use crate::view::{Notification, NotificationKind};
 
-use super::{Dispatch, Effect};
+use super::{Builder, Dispatch, Effect};
 
 impl Dispatch {
     /// Takes over what is in the config directory; returns what was in it before.
@@ -122,12 +122,12 @@ impl Dispatch {
             ChangedSources::Hold => {
                 let text = format!("Held: {files} changed since the build.");
                 if self.go(id, UpdateState::Held { delivery, changes }, now, text) {
-                    self.notify_about(id, NotificationKind::Held, &files);
+                    self.notify_about(id, NotificationKind::Held, files);
                 }
             }
             ChangedSources::Rebuild => {
                 // A running flash that finds out at the gate has no way to Queued but over Waiting.
-                self.wait(id, delivery, None, now, &format!("{files} changed since the build."));
+                self.wait(id, delivery, None, now, format!("{files} changed since the build."));
                 self.go(
                     id,
                     UpdateState::Queued,
@@ -140,7 +140,7 @@ impl Dispatch {
                 let text = format!(
                     "{files} changed since the build; flashed as it was built, as the settings say."
                 );
-                self.wait(id, waived, None, now, &text);
+                self.wait(id, waived, None, now, text);
             }
         }
     }
@@ -153,7 +153,7 @@ impl Dispatch {
         delivery: Delivery,
         retry_at: Option<Timestamp>,
         now: Timestamp,
-        text: &str,
+        note: impl Into<Note>,
     ) {
         let tracked = delivery.tracking == SourceTracking::Tracked;
         let waiting = UpdateState::Waiting { delivery, retry_at };
@@ -161,11 +161,11 @@ impl Dispatch {
             Some(StateKind::Waiting) => {
                 if let Some(update) = self.change(id) {
                     update.state = waiting;
-                    update.note(now, text);
+                    update.note(now, note);
                 }
             }
             Some(StateKind::Flashing | StateKind::Confirming) => {
-                if self.go(id, waiting, now, text) && tracked {
+                if self.go(id, waiting, now, note) && tracked {
                     self.decision.effects.push(Effect::CheckSources(id));
                 }
             }
@@ -179,13 +179,21 @@ impl Dispatch {
                 | StateKind::Superseded,
             )
             | None => {
-                self.go(id, waiting, now, text);
+                self.go(id, waiting, now, note);
             }
         }
     }
 
+    /// Its version decides for which devices there is an update.
+    pub(super) fn take_builder(&mut self, builder: Builder) {
+        if self.builder.as_ref() != Some(&builder) {
+            self.builder = Some(builder);
+            self.decision.touched.extend(self.rows());
+        }
+    }
+
     pub(super) fn fill_build_slots(&mut self, now: Timestamp) {
-        if self.builder != Some(true) || self.settings.paused {
+        if !matches!(self.builder, Some(Builder::Ready { .. })) || self.settings.paused {
             return;
         }
         while self.count(StateKind::Building) < usize::from(self.settings.max_builds) {
@@ -198,9 +206,6 @@ impl Dispatch {
                 return;
             }
             self.decision.effects.push(Effect::StartBuild { update: id, device });
-            // The rows of all others say how many builds come before theirs.
-            let others: Vec<_> = self.queued().map(|update| update.device.clone()).collect();
-            self.decision.touched.extend(others);
         }
     }
 
@@ -246,9 +251,9 @@ impl Dispatch {
                     format!("Built: {} KiB. Waiting for the device.", build.size.div_ceil(1024));
                 let mut delivery = Self::delivery(build);
                 delivery.warning = self.credential_warning(id, &delivery.build);
-                self.wait(id, delivery.clone(), None, now, &text);
+                self.wait(id, delivery.clone(), None, now, text);
                 if let (Some(warning), Some(update)) = (&delivery.warning, self.change(id)) {
-                    update.note(now, warning.message.clone());
+                    update.note(now, warning);
                 }
                 self.note_renaming(id, &delivery.build.name, now);
                 if !changes.is_empty() {
@@ -281,23 +286,28 @@ impl Dispatch {
         rolled_back: bool,
         now: Timestamp,
     ) {
-        let text = problem.message.clone();
-        let failed = UpdateState::Failed { at: now, problem, rolled_back };
-        if self.go(id, failed, now, text.clone()) {
+        let failed = UpdateState::Failed { at: now, problem: problem.clone(), rolled_back };
+        if self.go(id, failed, now, &problem) {
             let kind =
                 if rolled_back { NotificationKind::RolledBack } else { NotificationKind::Failed };
-            self.notify_about(id, kind, &text);
+            self.notify_about(id, kind, &problem);
         }
     }
 
-    pub(super) fn notify_about(&mut self, id: UpdateId, kind: NotificationKind, detail: &str) {
+    pub(super) fn notify_about(
+        &mut self,
+        id: UpdateId,
+        kind: NotificationKind,
+        reason: impl Into<Note>,
+    ) {
         let Some(update) = self.updates.get(&id) else { return };
+        let Note { text: detail, code } = reason.into();
         let name = self.display_name(&update.device, &update.name);
         let (title, body) = match kind {
-            NotificationKind::Installed => (format!("{name} is updated"), detail.to_owned()),
-            NotificationKind::Failed => (format!("The update of {name} failed"), detail.to_owned()),
-            NotificationKind::RolledBack => (format!("{name} rolled back"), detail.to_owned()),
-            NotificationKind::Overdue => (format!("{name} is overdue"), detail.to_owned()),
+            NotificationKind::Installed => (format!("{name} is updated"), detail.clone()),
+            NotificationKind::Failed => (format!("The update of {name} failed"), detail.clone()),
+            NotificationKind::RolledBack => (format!("{name} rolled back"), detail.clone()),
+            NotificationKind::Overdue => (format!("{name} is overdue"), detail.clone()),
             NotificationKind::Held => (
                 format!("The update of {name} is held"),
                 format!(
@@ -306,8 +316,7 @@ impl Dispatch {
             ),
         };
         let device = update.device.clone();
-        let detail = detail.to_owned();
-        self.notify(Notification { device, name, kind, detail, title, body });
+        self.notify(Notification { device, name, kind, detail, code, title, body });
     }
 
     /// What a person calls the device.

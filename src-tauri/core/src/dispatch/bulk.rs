@@ -22,11 +22,13 @@ enum Intent {
 }
 
 impl Dispatch {
-    /// What [`super::Input::InstallMany`] would do.
+    /// What [`super::Input::InstallMany`] would do with these devices. `None`: with all that there is an update
+    /// for.
     #[must_use]
-    pub fn install_plan(&self, devices: &[DeviceId], now: Timestamp) -> InstallPlan {
+    pub fn install_plan(&self, devices: Option<&[DeviceId]>, now: Timestamp) -> InstallPlan {
         let mut plan = InstallPlan::default();
-        for device in unique(devices) {
+        let devices = devices.map_or_else(|| self.updatable(now), unique);
+        for device in devices {
             match self.intent(&device, now) {
                 Intent::Now => plan.now.push(device),
                 Intent::AtWake => plan.at_wake.push(device),
@@ -36,6 +38,12 @@ impl Dispatch {
             }
         }
         plan
+    }
+
+    /// The devices that there is an update for.
+    fn updatable(&self, now: Timestamp) -> Vec<DeviceId> {
+        let rows = self.rows().into_iter().filter_map(|id| self.row(&id, now));
+        rows.filter(|row| row.update_available).map(|row| row.id).collect()
     }
 
     fn intent(&self, device: &DeviceId, now: Timestamp) -> Intent {

@@ -59,7 +59,7 @@ const fn may_be_refused(input: &Input) -> bool {
         | Input::Recover
         | Input::Configs(_)
         | Input::SourcesChecked { .. }
-        | Input::BuilderReady(_)
+        | Input::Builder(_)
         | Input::BuildEnded { .. }
         | Input::Sighted(_)
         | Input::Connected { .. }

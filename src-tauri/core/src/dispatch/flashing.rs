@@ -7,8 +7,8 @@ use crate::ota::FailureClass;
 use crate::retry::{AFTER_REFUSED_GATE, AT_ANOTHER_DEVICE, NextStep, next_step, pause_is_over};
 use crate::time::Timestamp;
 use crate::update::{
-    Acknowledgement, AttemptReport, AvoidedAddress, Delivery, FlashStage, InstalledHow, OtaMethod,
-    PasswordChoice, StateKind, Update, UpdateId, UpdateState,
+    Acknowledgement, AttemptReport, AvoidedAddress, Delivery, FlashStage, InstalledHow, Note,
+    OtaMethod, PasswordChoice, StateKind, Update, UpdateId, UpdateState,
 };
 
 use super::{Dispatch, Effect, FlashOutcome, Heard, Liveness};
@@ -135,7 +135,7 @@ impl Dispatch {
         now: Timestamp,
     ) {
         let pause = if another_device { AT_ANOTHER_DEVICE } else { AFTER_REFUSED_GATE };
-        let text = problem.message.clone();
+        let note = Note::from(&problem);
         let mut delivery = reported(delivery, problem, now);
         delivery.avoided.retain(|avoided| avoided.address != peer && avoided.until > now);
         delivery.avoided.push(AvoidedAddress { address: peer, until: now + pause });
@@ -143,7 +143,7 @@ impl Dispatch {
         if another_device && let Some(name) = name {
             self.change_memory(&name).addresses.retain(|address| *address != peer);
         }
-        self.wait(id, delivery, None, now, &text);
+        self.wait(id, delivery, None, now, note);
     }
 
     fn attempt_failed(
@@ -159,11 +159,11 @@ impl Dispatch {
         }
         let step =
             next_step(class, delivery.device_errors, self.has_other_credentials(id, &delivery));
-        let text = problem.message.clone();
+        let note = Note::from(&problem);
         match step {
             NextStep::RetryIn(pause) => {
                 let delivery = reported(delivery, problem, now);
-                self.wait(id, delivery, Some(now + pause), now, &text);
+                self.wait(id, delivery, Some(now + pause), now, note);
             }
             NextStep::TryLastPassword => {
                 let mut delivery = reported(delivery, problem, now);
@@ -172,7 +172,7 @@ impl Dispatch {
                 self.wait(id, delivery, None, now, text);
             }
             NextStep::GiveUp => self.fail(id, problem, false, now),
-            NextStep::Confirm => self.await_word(id, Acknowledgement::Unknown, now, &text),
+            NextStep::Confirm => self.await_word(id, Acknowledgement::Unknown, now, note),
         }
     }
 
@@ -181,7 +181,7 @@ impl Dispatch {
         id: UpdateId,
         acknowledgement: Acknowledgement,
         now: Timestamp,
-        text: &str,
+        note: impl Into<Note>,
     ) {
         let Some(UpdateState::Flashing { delivery, peer, previous_hash, .. }) =
             self.updates.get(&id).map(|update| update.state.clone())
@@ -199,7 +199,7 @@ impl Dispatch {
         if let Some(name) = self.updates.get(&id).map(|update| update.name.clone()) {
             self.note_flashed(&name);
         }
-        self.go(id, confirming, now, text);
+        self.go(id, confirming, now, note);
     }
 
     /// What was going on when the application ended isn't going on any more.

@@ -9,6 +9,18 @@ use crate::settings::Settings;
 use crate::update::{Build, PasswordChoice, SourceChange, UpdateId};
 use crate::view::Notification;
 
+/// What builds the firmware.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Builder {
+    /// ESPHome is there.
+    Ready {
+        /// What it says its version is.
+        version: String,
+    },
+    /// There is none that works.
+    Missing,
+}
+
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -51,8 +63,8 @@ pub enum Input {
         /// What is different.
         changes: Vec<SourceChange>,
     },
-    /// Whether ESPHome can build now; builds wait until it can.
-    BuilderReady(bool),
+    /// What ESPHome there is; builds wait until there is one.
+    Builder(Builder),
     /// A build ended.
     BuildEnded {
         /// Of which update.

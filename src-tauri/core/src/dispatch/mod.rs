@@ -34,11 +34,13 @@ use crate::error::Problem;
 use crate::schedule::{Schedule, SleepPlan, Wake};
 use crate::settings::Settings;
 use crate::time::Timestamp;
-use crate::update::{Build, Delivery, PasswordChoice, StateKind, Update, UpdateId, UpdateState};
+use crate::update::{
+    Build, Delivery, Note, PasswordChoice, StateKind, Update, UpdateId, UpdateState,
+};
 use crate::view::{Notification, Refusal};
 
 pub use confirming::{SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
-pub use inout::{Effect, FlashOutcome, Input};
+pub use inout::{Builder, Effect, FlashOutcome, Input};
 pub use network::{DOUBT, REMEMBERED};
 pub use other_tools::queued_in_device_builder;
 pub use slots::HELD_LONG;
@@ -149,7 +151,8 @@ pub struct Dispatch {
     configs_read: bool,
     heard: BTreeMap<String, Heard>,
     next_id: u32,
-    builder: Option<bool>,
+    /// `None`: it is being looked for.
+    builder: Option<Builder>,
     /// Until then it is too early to say that a remembered device is gone; `None` after that.
     first_look_until: Option<Timestamp>,
     /// The devices that are held, and those that images are being sent to.
@@ -238,7 +241,7 @@ impl Dispatch {
             Input::Settings(settings) => self.change_settings(settings)?,
             Input::Configs(files) => self.take_configs(files),
             Input::SourcesChecked { update, changes } => self.sources_checked(update, changes, now),
-            Input::BuilderReady(ready) => self.builder = Some(ready),
+            Input::Builder(builder) => self.take_builder(builder),
             Input::BuildEnded { update, result } => self.build_ended(update, result, now),
             Input::Sighted(sighting) => self.sighted(&sighting, now),
             Input::Connected { update, peer } => self.connected(update, peer, now),
@@ -258,6 +261,7 @@ impl Dispatch {
         }
         self.fill_build_slots(now);
         self.fill_transfer_slots(now);
+        self.touch_the_queued();
         Ok(core::mem::take(&mut self.decision))
     }
 
@@ -361,13 +365,7 @@ impl Dispatch {
     }
 
     /// Moves an update to another state, if the table allows it, and writes it into its timeline.
-    fn go(
-        &mut self,
-        id: UpdateId,
-        to: UpdateState,
-        now: Timestamp,
-        text: impl Into<String>,
-    ) -> bool {
+    fn go(&mut self, id: UpdateId, to: UpdateState, now: Timestamp, note: impl Into<Note>) -> bool {
         let Some(from) = self.updates.get(&id).map(|update| update.state.kind()) else {
             return false;
         };
@@ -377,7 +375,7 @@ impl Dispatch {
         }
         if let Some(update) = self.change(id) {
             update.become_state(to);
-            update.note(now, text);
+            update.note(now, note);
         }
         true
     }

@@ -6,7 +6,7 @@ use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::update::{SourceTracking, StateKind, Update, UpdateId, UpdateState};
 
-use super::{Dispatch, Effect};
+use super::{Builder, Dispatch, Effect};
 
 impl Dispatch {
     pub(super) fn install(&mut self, device: &DeviceId, now: Timestamp) -> Result<(), Problem> {
@@ -51,7 +51,7 @@ impl Dispatch {
     pub(super) fn installable(&self, device: &DeviceId) -> Result<String, Problem> {
         let file = self.configs.get(device).ok_or_else(|| self.no_configuration(device))?;
         file.content.as_ref().map_err(Clone::clone)?;
-        if self.builder == Some(false) {
+        if self.builder == Some(Builder::Missing) {
             return Err(Problem::new(
                 "esphome.missing",
                 "ESPHome was not found, so nothing can be built.",

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::device::{DeviceId, DeviceMemory};
 use crate::time::Timestamp;
 use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
-use crate::view::{Action, Counts, DeviceView, UpdateStateView, UpdateView};
+use crate::view::{Action, Counts, DeviceView, UpdateStateView, UpdateView, is_older};
 
-use super::{Dispatch, Liveness};
+use super::{Builder, Dispatch, Liveness};
 
 impl Dispatch {
     /// The identifiers of all rows.
@@ -47,6 +47,22 @@ impl Dispatch {
     /// A row as it looks now; `None` when there is none any more.
     #[must_use]
     pub fn row(&self, id: &DeviceId, now: Timestamp) -> Option<DeviceView> {
+        let mut row = self.bare_row(id, now)?;
+        row.update_available = row.modified || self.is_outdated(&row);
+        Some(row)
+    }
+
+    /// Whether the ESPHome that is here builds something newer than what runs on a configured device.
+    fn is_outdated(&self, row: &DeviceView) -> bool {
+        match (&self.builder, &row.deployed_version, &row.file) {
+            (Some(Builder::Ready { version }), Some(deployed), Some(_)) => {
+                is_older(deployed, version)
+            }
+            (Some(Builder::Ready { .. } | Builder::Missing) | None, _, _) => false,
+        }
+    }
+
+    fn bare_row(&self, id: &DeviceId, now: Timestamp) -> Option<DeviceView> {
         if let Some(file) = self.configs.get(id) {
             return Some(match &file.content {
                 Ok(summary) => {
@@ -187,6 +203,23 @@ impl Dispatch {
                 UpdateStateView::Cancelled { at: *at, may_have_arrived: *may_have_arrived }
             }
             UpdateState::Superseded { at, .. } => UpdateStateView::Superseded { at: *at },
+        }
+    }
+
+    /// Whoever joins or leaves the queue, or ends a build, changes how many builds come before the others'.
+    pub(super) fn touch_the_queued(&mut self) {
+        let counts = |update: Option<&Update>| {
+            let kind = update.map(|update| update.state.kind());
+            kind.filter(|kind| matches!(kind, StateKind::Queued | StateKind::Building))
+        };
+        let moved = self
+            .decision
+            .updates
+            .iter()
+            .any(|(id, before)| counts(before.as_ref()) != counts(self.updates.get(id)));
+        if moved {
+            let queued: Vec<DeviceId> = self.queued().map(|update| update.device.clone()).collect();
+            self.decision.touched.extend(queued);
         }
     }
 

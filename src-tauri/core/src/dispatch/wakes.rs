@@ -272,7 +272,7 @@ impl Dispatch {
             let text = format!(
                 "It has missed {missed} wakes. Check its battery and its network; the update goes on waiting."
             );
-            self.notify_about(id, NotificationKind::Overdue, &text);
+            self.notify_about(id, NotificationKind::Overdue, text);
         }
     }
 

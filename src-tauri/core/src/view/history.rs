@@ -91,7 +91,12 @@ mod tests {
     use super::*;
 
     fn entry(seconds: i64, state: StateKind) -> TimelineEntry {
-        TimelineEntry { at: Timestamp::from_millis(seconds * 1000), state, text: String::new() }
+        TimelineEntry {
+            at: Timestamp::from_millis(seconds * 1000),
+            state,
+            text: String::new(),
+            code: None,
+        }
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Runtime {
 /// what was about a connection, which is another one by the time the store can be written again.
 const fn keeps(input: &Input) -> bool {
     match input {
-        Input::BuilderReady(_)
+        Input::Builder(_)
         | Input::Configs(_)
         | Input::BuildEnded { .. }
         | Input::FlashEnded { .. }

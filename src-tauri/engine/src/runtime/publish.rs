@@ -9,8 +9,7 @@ use wakeflash_core::settings::Settings;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{
-    ConfigDirStatus, Counts, DeviceView, Envelope, EsphomeStatus, Event, Progress, Snapshot,
-    Status, is_older,
+    ConfigDirStatus, Counts, DeviceView, Envelope, EsphomeStatus, Event, Progress, Snapshot, Status,
 };
 
 /// The published state.
@@ -72,7 +71,6 @@ impl Publisher {
         for id in touched {
             match dispatch.row(id, now) {
                 Some(mut row) => {
-                    row.update_available = row.modified || self.is_outdated(&row);
                     if let Some(update) = &mut row.update {
                         update.progress = self.progress.get(&update.id).cloned();
                     }
@@ -97,23 +95,6 @@ impl Publisher {
         if !touched.is_empty() {
             let counts = dispatch.counts();
             self.change_status(|status| status.counts = counts);
-        }
-    }
-
-    /// Whether the ESPHome that is here builds something newer than what runs on a configured device.
-    fn is_outdated(&self, row: &DeviceView) -> bool {
-        match (&self.status.esphome, &row.deployed_version, &row.file) {
-            (EsphomeStatus::Ready { version, .. }, Some(deployed), Some(_)) => {
-                is_older(deployed, version)
-            }
-            (
-                EsphomeStatus::Ready { .. }
-                | EsphomeStatus::Searching
-                | EsphomeStatus::Missing { .. }
-                | EsphomeStatus::Installing { .. },
-                _,
-                _,
-            ) => false,
         }
     }
 

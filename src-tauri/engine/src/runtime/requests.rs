@@ -43,7 +43,7 @@ impl Runtime {
                 answer(reply, self.for_many(Input::CancelMany(devices)).await);
             }
             Request::Plan(devices, reply) => {
-                answer(reply, Ok(self.dispatch.install_plan(&devices, super::now())));
+                answer(reply, Ok(self.dispatch.install_plan(devices.as_deref(), super::now())));
             }
             Request::History(device, reply) => self.history(device, reply),
             Request::SetAddress(device, address, reply) => {

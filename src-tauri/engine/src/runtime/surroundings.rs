@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::dispatch::Input;
+use wakeflash_core::dispatch::{Builder, Input};
 use wakeflash_core::error::Problem;
-use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus};
+use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus, Progress};
 
 use super::Runtime;
 use super::work::Report;
@@ -115,10 +115,12 @@ impl Runtime {
         self.take_esphome(status).await;
     }
 
-    pub(super) fn esphome_install_went(&mut self, step: String) {
+    pub(super) fn esphome_install_went(&mut self, went: Progress) {
         if self.surroundings.installing {
-            self.publisher
-                .change_status(|status| status.esphome = EsphomeStatus::Installing { step });
+            let Progress { step, percent } = went;
+            self.publisher.change_status(|status| {
+                status.esphome = EsphomeStatus::Installing { step, percent };
+            });
         }
     }
 
@@ -142,20 +144,17 @@ impl Runtime {
     }
 
     async fn take_esphome(&mut self, status: EsphomeStatus) {
-        let ready = match &status {
-            EsphomeStatus::Ready { path, .. } => {
+        let builder = match &status {
+            EsphomeStatus::Ready { path, version } => {
                 self.surroundings.esphome = Some(PathBuf::from(path));
-                Some(true)
+                Some(Builder::Ready { version: version.clone() })
             }
-            EsphomeStatus::Missing { .. } => Some(false),
+            EsphomeStatus::Missing { .. } => Some(Builder::Missing),
             EsphomeStatus::Searching | EsphomeStatus::Installing { .. } => None,
         };
         self.publisher.change_status(|shown| shown.esphome = status);
-        // Its version decides which devices have an update available.
-        let rows = self.dispatch.rows().into_iter().collect();
-        self.publisher.refresh(&self.dispatch, &rows, super::now());
-        if let Some(ready) = ready {
-            self.happened(Input::BuilderReady(ready)).await;
+        if let Some(builder) = builder {
+            self.happened(Input::Builder(builder)).await;
         }
     }
 
@@ -170,7 +169,7 @@ impl Runtime {
         let (state_dir, cancel, reports) =
             (self.options.state_dir.clone(), self.cancel.child_token(), self.reports.clone());
         self.spawn(async move {
-            let (steps, mut told) = mpsc::channel::<String>(16);
+            let (steps, mut told) = mpsc::channel::<Progress>(16);
             let install = async {
                 let result = esphome::install(&state_dir, None, steps, cancel).await;
                 match result {
@@ -183,8 +182,8 @@ impl Runtime {
                 }
             };
             let forward = async {
-                while let Some(step) = told.recv().await {
-                    if reports.send(Report::InstallWent(step)).await.is_err() {
+                while let Some(went) = told.recv().await {
+                    if reports.send(Report::InstallWent(went)).await.is_err() {
                         break;
                     }
                 }

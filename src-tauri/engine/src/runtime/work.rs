@@ -36,7 +36,7 @@ pub(super) enum Report {
     Located(u32, EsphomeStatus),
     /// The devices that another tool is about to update.
     OtherTools(BTreeSet<DeviceId>),
-    InstallWent(String),
+    InstallWent(Progress),
     InstallEnded(EsphomeStatus),
     SourcesChecked {
         update: UpdateId,
@@ -183,7 +183,7 @@ impl Runtime {
             Report::Configs(generation, event) => self.take_configs_event(generation, event).await,
             Report::Located(search, status) => self.esphome_located(search, status).await,
             Report::OtherTools(queued) => self.other_tools_found(queued),
-            Report::InstallWent(step) => self.esphome_install_went(step),
+            Report::InstallWent(went) => self.esphome_install_went(went),
             Report::InstallEnded(status) => self.esphome_installed(status).await,
             Report::SourcesChecked { update, image, dir, changes } => {
                 self.sources_checked(update, &image, &dir, changes).await;

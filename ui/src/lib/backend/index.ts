@@ -89,8 +89,8 @@ export interface Backend {
 
   installMany(devices: DeviceId[]): Promise<Answer<Refusal[]>>;
   cancelMany(devices: DeviceId[]): Promise<Answer<Refusal[]>>;
-  /** What installing on these would do; changes nothing. */
-  plan(devices: DeviceId[]): Promise<Answer<InstallPlan>>;
+  /** What installing on these would do, or on all that there is an update for; changes nothing. */
+  plan(devices: DeviceId[] | null): Promise<Answer<InstallPlan>>;
   setPaused(paused: boolean): Promise<Answer<null>>;
   /** An address to try beside the device's own; `null` removes it. */
   setAddress(device: DeviceId, address: string | null): Promise<Answer<null>>;

@@ -4,6 +4,9 @@ import type { Store } from '../shared/store.svelte';
 
 type Output = Extract<Event, { kind: 'buildOutput' }>;
 
+/** As many lines as the application itself gives of a log; those before are in its file. */
+const KEPT = 5_000;
+
 /** What tells that the timeline has grown. */
 function stamp(device: DeviceView): string {
   const { update } = device;
@@ -102,6 +105,10 @@ export class Details {
       return;
     }
     const fresh = output.lines.slice(next - output.firstLine);
-    if (fresh.length > 0) this.lines = [...this.lines, ...fresh];
+    if (fresh.length === 0) return;
+    const lines = [...this.lines, ...fresh];
+    const gone = Math.max(0, lines.length - KEPT);
+    this.lines = lines.slice(gone);
+    this.firstLine += gone;
   }
 }

@@ -1,5 +1,5 @@
 /** What the user wants to know first: what waits, when it happens, whether it worked. */
-import type { DeviceView } from '../backend';
+import type { DeviceView, StateKind } from '../backend';
 import { texts } from '../i18n/index.svelte';
 import { ago, inAbout } from '../shared/time';
 import { isUnseen } from './presence';
@@ -41,7 +41,8 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
   }
   const { waiting, working } = groups;
   const facts: string[] = [];
-  const doing = working.find((device) => device.update?.state.kind === 'flashing') ?? working[0];
+  const inState = (kind: StateKind) => working.find((one) => one.update?.state.kind === kind);
+  const doing = inState('flashing') ?? inState('building') ?? working[0];
   if (doing) facts.push(t.doing(displayName(doing), stateWords(doing, now).title));
   const next = nextWake(waiting);
   if (next?.wake?.next != null) facts.push(t.next(displayName(next), inAbout(next.wake.next, now)));

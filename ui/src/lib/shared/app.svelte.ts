@@ -76,9 +76,9 @@ export class App {
 
   /** Changes some settings; answers why they weren't taken. */
   changeSettings(change: Partial<Settings>): Promise<Problem | null> {
-    const now = this.store.settings;
-    if (!now) return Promise.resolve(null);
-    return failure(this.backend.setSettings({ ...now, ...change }));
+    return this.store.changeSettings(change, (settings) =>
+      failure(this.backend.setSettings(settings)),
+    );
   }
 
   go(page: Page): void {

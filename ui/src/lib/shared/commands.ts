@@ -27,10 +27,9 @@ export function openLogs(app: App): void {
   if (app.info) void app.report(app.backend.openPath(app.info.logDir));
 }
 
-/** Asks for the plan of installing on everything that has an update. */
+/** Asks for the plan of installing on everything that there is an update for. */
 export function updateAll(app: App): void {
-  const devices = app.store.devices.filter((device) => device.updateAvailable);
-  app.dialogs.show({ kind: 'install', devices: devices.map(({ id }) => id), all: true });
+  app.dialogs.show({ kind: 'install', devices: null });
 }
 
 async function setTheme(app: App, theme: Theme): Promise<void> {

@@ -16,8 +16,8 @@ export type Dialog =
   | { kind: 'palette' }
   | { kind: 'keys' }
   | { kind: 'address'; device: DeviceId }
-  /** `all`: everything that has an update; else these were chosen. */
-  | { kind: 'install'; devices: readonly DeviceId[]; all: boolean };
+  /** `null`: everything that there is an update for. */
+  | { kind: 'install'; devices: readonly DeviceId[] | null };
 
 export class Dialogs {
   /** What is asked; one thing at a time. */

@@ -36,7 +36,13 @@ export class Projection {
   }
 
   async start(): Promise<void> {
-    const unlisten = await this.#backend.listen((envelope) => this.#receive(envelope));
+    let unlisten: Unlisten;
+    try {
+      unlisten = await this.#backend.listen((envelope) => this.#receive(envelope));
+    } catch (error) {
+      this.#fail(error, () => this.start());
+      return;
+    }
     if (this.#stopped) {
       unlisten();
       return;
@@ -69,7 +75,6 @@ export class Projection {
   }
 
   async #ask(): Promise<void> {
-    let problem: Problem;
     try {
       const answer = await this.#backend.snapshot();
       if (this.#stopped) return;
@@ -77,19 +82,26 @@ export class Projection {
         this.#retryMs = FIRST_RETRY_MS;
         this.#sink.trouble(null);
         this.#take(answer.data);
-        return;
-      }
-      problem = answer.error;
+      } else this.#retry(answer.error, () => this.#askAnew());
     } catch (error) {
-      if (this.#stopped) return;
-      problem = { code: 'window.snapshot', message: String(error), help: null };
+      this.#fail(error, () => this.#askAnew());
     }
-    this.#sink.trouble(problem);
-    this.#askLater();
   }
 
-  #askLater(): void {
-    this.#timer = setTimeout(() => void this.#ask(), this.#retryMs);
+  /** What came until now is in the next snapshot: it needn't be kept, however long there is none. */
+  #askAnew(): Promise<void> {
+    this.#early = [];
+    return this.#ask();
+  }
+
+  #fail(error: unknown, again: () => Promise<void>): void {
+    this.#retry({ code: 'window.snapshot', message: String(error), help: null }, again);
+  }
+
+  #retry(problem: Problem, again: () => Promise<void>): void {
+    if (this.#stopped) return;
+    this.#sink.trouble(problem);
+    this.#timer = setTimeout(() => void again(), this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_RETRY_MS);
   }
 

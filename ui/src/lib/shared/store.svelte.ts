@@ -30,6 +30,7 @@ export class Store {
   /** Sorted by the name that is shown. */
   devices: readonly DeviceView[] = $state.raw([]);
   status: Status | null = $state.raw(null);
+  /** While a change is on its way, they are as they will be: the next change builds on it. */
   settings: Settings | null = $state.raw(null);
   /** Why there is no snapshot, when there is none. */
   trouble: Problem | null = $state.raw(null);
@@ -45,6 +46,10 @@ export class Store {
   #dirty = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #published = 0;
+  /** The settings as the application has them. */
+  #confirmed: Settings | null = null;
+  /** How many changes are on their way. */
+  #changing = 0;
 
   constructor(backend: Backend) {
     this.#projection = new Projection(backend, {
@@ -79,7 +84,7 @@ export class Store {
     this.#byId = new Map(snapshot.devices.map((device) => [device.id, device]));
     this.#order = null;
     this.status = snapshot.status;
-    this.settings = completeSettings(snapshot.settings);
+    this.#takeSettings(completeSettings(snapshot.settings));
     this.#publish();
     for (const listener of this.#resetListeners) listener();
   }
@@ -97,7 +102,7 @@ export class Store {
         this.status = event.status;
         break;
       case 'settings':
-        this.settings = completeSettings(event.settings);
+        this.#takeSettings(completeSettings(event.settings));
         break;
       case 'progress': {
         const device = this.#byId.get(event.device);
@@ -115,6 +120,27 @@ export class Store {
         event satisfies never;
     }
     for (const listener of this.#listeners) listener(event);
+  }
+
+  /** Shows changed settings at once, and takes them back when they are refused; answers why. */
+  async changeSettings(
+    change: Partial<Settings>,
+    send: (settings: Settings) => Promise<Problem | null>,
+  ): Promise<Problem | null> {
+    if (!this.settings) return null;
+    const wanted = { ...this.settings, ...change };
+    this.settings = wanted;
+    this.#changing += 1;
+    const problem = await send(wanted);
+    this.#changing -= 1;
+    if (problem === null) this.#confirmed = wanted;
+    if (problem !== null || this.#changing === 0) this.settings = this.#confirmed;
+    return problem;
+  }
+
+  #takeSettings(settings: Settings): void {
+    this.#confirmed = settings;
+    if (this.#changing === 0) this.settings = settings;
   }
 
   #put(device: DeviceView): void {

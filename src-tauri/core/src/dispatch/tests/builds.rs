@@ -1,6 +1,6 @@
 //! Which builds run, and in which order.
 
-use crate::dispatch::{Effect, Input};
+use crate::dispatch::{Builder, Effect, Input};
 use crate::settings::Settings;
 use crate::update::StateKind;
 use crate::view::UpdateStateView;
@@ -57,9 +57,9 @@ fn as_many_as_the_settings_allow() {
 #[test]
 fn builds_wait_until_esphome_is_found() {
     let (mut lab, id) = Lab::at(StateKind::Queued);
-    lab.give(Input::BuilderReady(false));
+    lab.give(Input::Builder(Builder::Missing));
     lab.expect(id, StateKind::Queued);
-    lab.give(Input::BuilderReady(true));
+    lab.give(ready());
     lab.expect(id, StateKind::Building);
 }
 
@@ -79,7 +79,8 @@ fn a_row_says_how_many_builds_come_before_it_and_hears_of_every_change() {
     let mut lab = Lab::with(["a", "b", "c"].map(config).into());
     let running = lab.install("a");
     lab.install("b");
-    lab.install("c");
+    let decision = lab.give(Input::Install(yaml("c")));
+    assert!(decision.touched.contains(&yaml("b")), "the newest wish comes before it");
     let ahead = |lab: &Lab, name: &str| match lab.row(name).update.unwrap().state {
         UpdateStateView::Queued { ahead } => Some(ahead),
         UpdateStateView::Building { .. }

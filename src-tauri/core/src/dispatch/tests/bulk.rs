@@ -1,13 +1,14 @@
 //! Many devices at once, pausing, addresses of the user, what is modified, the history.
 
 use crate::device::{ConfigHash, DeviceId, RecordedBuild};
-use crate::dispatch::Input;
+use crate::dispatch::{Builder, Input};
 use crate::knock::TargetAddress;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::update::{Encryption, Secret, Sha256, SourceFile, StateKind, sources_digest};
 
 use super::lab::*;
+use crate::view::InstallPlan;
 
 fn ids(names: &[&str]) -> Vec<DeviceId> {
     names.iter().map(|name| yaml(name)).collect()
@@ -15,6 +16,28 @@ fn ids(names: &[&str]) -> Vec<DeviceId> {
 
 fn paused(paused: bool) -> Input {
     Input::Settings(Settings { paused, ..Settings::default() })
+}
+
+#[test]
+fn all_are_those_that_there_is_an_update_for() {
+    let mut lab = Lab::with(["old", "new", "unknown"].map(config).to_vec());
+    for (name, version) in [("old", "2026.9.1"), ("new", "2026.10.0"), ("stranger", "2026.1.0")] {
+        let mut seen = packet(name, Some(OLD));
+        seen.version = Some(version.to_owned());
+        lab.give(Input::Sighted(seen));
+    }
+    let plan = lab.dispatch.install_plan(None, lab.now);
+    assert_eq!((plan.now, plan.at_wake.len(), plan.refused.len()), (ids(&["old"]), 0, 0));
+
+    // A newer ESPHome changes the rows, and what all are; a device of which nothing is known isn't meant.
+    let newer = Builder::Ready { version: "2026.11.0".to_owned() };
+    let decision = lab.give(Input::Builder(newer.clone()));
+    assert!(decision.touched.contains(&yaml("new")) && lab.row("new").update_available);
+    assert_eq!(lab.dispatch.install_plan(None, lab.now).now, ids(&["new", "old"]));
+    assert!(lab.give(Input::Builder(newer)).touched.is_empty(), "nothing is different");
+    lab.give(Input::Builder(Builder::Missing));
+    assert!(!lab.row("old").update_available);
+    assert_eq!(lab.dispatch.install_plan(None, lab.now), InstallPlan::default());
 }
 
 #[test]
@@ -30,7 +53,7 @@ fn the_plan_says_what_installing_many_then_does() {
     let busy = lab.install("busy");
 
     let all = ids(&["busy", "awake", "held", "nobody", "broken", "asleep", "awake"]);
-    let plan = lab.dispatch.install_plan(&all, lab.now);
+    let plan = lab.dispatch.install_plan(Some(&all), lab.now);
     assert_eq!(plan.now, ids(&["awake"]));
     assert_eq!(plan.at_wake, ids(&["asleep"]));
     assert_eq!((plan.held, plan.active), (ids(&["held"]), ids(&["busy"])));
@@ -50,7 +73,7 @@ fn the_plan_says_what_installing_many_then_does() {
     ]
     .map(own);
     assert_eq!(codes(&decision.refusals), refused);
-    assert_eq!(lab.dispatch.install_plan(&all, lab.now).active.len(), 3);
+    assert_eq!(lab.dispatch.install_plan(Some(&all), lab.now).active.len(), 3);
 
     let decision = lab.give(Input::CancelMany(all));
     assert_eq!(decision.refusals.len(), 2, "{:?}", decision.refusals);
@@ -174,7 +197,7 @@ fn the_key_of_what_is_installed_is_a_secret_as_well() {
     let (mut lab, id) = Lab::at(StateKind::Queued);
     let mut build = build("sleepy");
     build.ota.encryption = Encryption::Offered { key: Secret("the-key".into()) };
-    lab.give(Input::BuilderReady(true));
+    lab.give(ready());
     lab.built_as(id, build);
     lab.connected(id);
     lab.acknowledged(id);

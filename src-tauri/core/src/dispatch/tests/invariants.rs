@@ -9,6 +9,7 @@ use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId,
 use crate::view::{Counts, DeviceView, UpdateStateView};
 
 use super::durable::{Durable, durable};
+use super::lab::ready;
 
 /// The whole state, to be compared with a later one.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,13 +23,7 @@ pub(super) struct View {
 impl View {
     pub(super) fn of(dispatch: &Dispatch, now: Timestamp) -> Self {
         let row = |id: DeviceId| {
-            let mut row = dispatch.row(&id, now).expect("every listed row can be shown");
-            // How many builds come before is shown with the next start of a build, not with every wish.
-            if let Some(UpdateStateView::Queued { ahead }) =
-                row.update.as_mut().map(|update| &mut update.state)
-            {
-                *ahead = 0;
-            }
+            let row = dispatch.row(&id, now).expect("every listed row can be shown");
             (id, row)
         };
         Self {
@@ -192,7 +187,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Settings(_)
             | Input::Configs(_)
             | Input::SourcesChecked { .. }
-            | Input::BuilderReady(_)
+            | Input::Builder(_)
             | Input::BuildEnded { .. }
             | Input::Connected { .. }
             | Input::Returned { .. }
@@ -365,7 +360,7 @@ pub(super) fn check_ends(dispatch: &mut Dispatch, mut now: Timestamp) {
         now = now + core::time::Duration::from_secs(seconds);
         dispatch.handle(input, now).map(|decision| decision.effects)
     };
-    give(Input::BuilderReady(true), dispatch, 0).expect("it is ready");
+    give(ready(), dispatch, 0).expect("it is ready");
     let resumed = crate::settings::Settings { paused: false, ..dispatch.settings().clone() };
     give(Input::Settings(resumed), dispatch, 0).expect("it can be resumed");
     for _ in 0..20 {

@@ -8,7 +8,7 @@ use crate::device::{
     ConfigFile, ConfigHash, ConfigSummary, DeviceId, DeviceMemory, Sighting, SightingKind, Source,
     SourcesState,
 };
-use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input};
+use crate::dispatch::{Builder, Decision, Dispatch, Effect, FlashOutcome, Input};
 use crate::error::Problem;
 use crate::ota::FailureClass;
 use crate::settings::{ChangedSources, Settings};
@@ -121,6 +121,11 @@ pub(super) fn edited(path: &str) -> Vec<SourceChange> {
     vec![SourceChange { path: path.into(), kind: SourceChangeKind::Edited }]
 }
 
+/// ESPHome is there.
+pub(super) fn ready() -> Input {
+    Input::Builder(Builder::Ready { version: "2026.10.0".to_owned() })
+}
+
 pub(super) fn problem() -> Problem {
     Problem::new("test.problem", "It went wrong.")
 }
@@ -171,7 +176,7 @@ impl Lab {
         let mut lab = Self { dispatch, now, configs, effects: Vec::new(), told: Vec::new() };
         lab.give(Input::Recover);
         lab.give(Input::Configs(lab.configs.clone()));
-        lab.give(Input::BuilderReady(true));
+        lab.give(ready());
         lab.after(60);
         lab.give(Input::Tick);
         lab
@@ -188,7 +193,7 @@ impl Lab {
     pub(super) fn at(state: StateKind) -> (Self, UpdateId) {
         let mut lab = Self::new();
         if state == StateKind::Queued {
-            lab.give(Input::BuilderReady(false));
+            lab.give(Input::Builder(Builder::Missing));
             lab.dispatch.builder = None;
         }
         let id = lab.install("sleepy");
@@ -325,6 +330,6 @@ impl Lab {
     /// What follows on a start: the directory is read and ESPHome is found.
     pub(super) fn come_up(&mut self) {
         self.give(Input::Configs(self.configs.clone()));
-        self.give(Input::BuilderReady(true));
+        self.give(ready());
     }
 }

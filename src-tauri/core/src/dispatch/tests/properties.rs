@@ -6,14 +6,14 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::device::{ConfigFile, ConfigHash, DeviceId, Sighting, SightingKind, Source};
-use crate::dispatch::{Dispatch, Effect, FlashOutcome, Input};
+use crate::dispatch::{Builder, Dispatch, Effect, FlashOutcome, Input};
 use crate::ota::FailureClass;
 use crate::settings::{ChangedSources, Settings};
 use crate::time::Timestamp;
 use crate::update::{Build, SourceChange, UpdateId};
 
 use super::invariants::{self, View};
-use super::lab::{self, address, broken, config, edited, mains_powered, packet, problem};
+use super::lab::{self, address, broken, config, edited, mains_powered, packet, problem, ready};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "stranger"];
 
@@ -160,7 +160,8 @@ fn input() -> impl Strategy<Value = Input> {
         1 => settings().prop_map(Input::Settings),
         1 => prop::collection::vec(file(), 0..5).prop_map(Input::Configs),
         1 => (id(), changes()).prop_map(|(update, changes)| Input::SourcesChecked { update, changes }),
-        1 => prop::bool::weighted(0.8).prop_map(Input::BuilderReady),
+        1 => prop::bool::weighted(0.8)
+            .prop_map(|there| if there { ready() } else { Input::Builder(Builder::Missing) }),
         1 => (id(), build_result).prop_map(|(update, result)| Input::BuildEnded { update, result }),
         8 => sighting().prop_map(Input::Sighted),
         1 => (id(), peer.clone()).prop_map(|(update, peer)| Input::Connected { update, peer }),
@@ -231,7 +232,7 @@ impl Engine {
     fn come_up(&mut self) {
         let files = vec![config("a"), mains_powered("b"), config("c")];
         self.happen(Input::Configs(files));
-        self.happen(Input::BuilderReady(true));
+        self.happen(ready());
     }
 
     fn happen(&mut self, input: Input) {

@@ -1,7 +1,7 @@
 //! What the user may ask for and what is refused, in words and without a trace.
 
 use crate::device::DeviceId;
-use crate::dispatch::Input;
+use crate::dispatch::{Builder, Input};
 use crate::settings::{NotifyKinds, Settings};
 use crate::update::{StateKind, UpdateState};
 
@@ -62,7 +62,7 @@ fn a_broken_configuration_is_refused_with_its_own_error() {
 #[test]
 fn nothing_is_started_without_an_esphome() {
     let mut lab = Lab::new();
-    lab.give(Input::BuilderReady(false));
+    lab.give(Input::Builder(Builder::Missing));
     assert_eq!(lab.refuse(Input::Install(yaml("sleepy"))), "esphome.missing");
 }
 

@@ -147,7 +147,9 @@ export class FakeBackend implements Backend {
 
   plan: Backend['plan'] = async (ids) => {
     const plan: InstallPlan = { now: [], atWake: [], held: [], active: [], refused: [] };
-    for (const device of ids.flatMap((id) => this.#devices.get(id) ?? [])) {
+    const all = [...this.#devices.values()].filter((device) => device.updateAvailable);
+    const wanted = ids?.flatMap((id) => this.#devices.get(id) ?? []) ?? all;
+    for (const device of wanted) {
       const kind = device.update?.state.kind;
       if (device.file === null || device.problem) {
         const problem = device.problem ?? {
@@ -347,7 +349,7 @@ export class FakeBackend implements Backend {
   #move(id: DeviceId, state: UpdateStateView, text: string, part: Partial<UpdateView> = {}): void {
     const device = this.#devices.get(id);
     if (!device?.update) return;
-    this.#pastOf(id).timeline.push({ at: Date.now(), state: state.kind, text });
+    this.#pastOf(id).timeline.push({ at: Date.now(), state: state.kind, text, code: null });
     this.#put({ ...device, update: { ...device.update, progress: null, ...part, state } });
   }
 
@@ -372,7 +374,12 @@ export class FakeBackend implements Backend {
     this.#past.set(id, { timeline: [], lines: [] });
     if (device.update) this.#earlier.get(id)?.push(recordOf(device.update));
     this.#put({ ...device, update: fresh });
-    this.#pastOf(id).timeline.push({ at: Date.now(), state: 'queued', text: 'Install requested.' });
+    this.#pastOf(id).timeline.push({
+      at: Date.now(),
+      state: 'queued',
+      text: 'Install requested.',
+      code: null,
+    });
     void this.#build(id, this.#newLife(id));
     return ok(fresh.id);
   }
@@ -430,8 +437,13 @@ export class FakeBackend implements Backend {
   }
 
   async #installEsphome(): Promise<void> {
-    for (const step of ['Creating the environment', 'Downloading esphome', 'Installing packages']) {
-      this.#setStatus({ esphome: { kind: 'installing', step } });
+    const steps: [string, number | null][] = [
+      ['Creating an environment', null],
+      ['Downloading 31 of 62 packages, 48 MB', 48],
+      ['Installing 62 packages', null],
+    ];
+    for (const [step, percent] of steps) {
+      this.#setStatus({ esphome: { kind: 'installing', step, percent } });
       await sleep(10 * STEP_MS);
     }
     const path = '/home/sam/.local/share/wakeflash/esphome/bin/esphome';

@@ -68,9 +68,12 @@ function until(update: UpdateView, words: [StateKind, string][]) {
   const { state } = update;
   const seen = steps(update);
   const gap = (Date.now() - update.requestedAt) / (seen + 1);
-  const timeline: TimelineEntry[] = words
-    .slice(0, seen)
-    .map(([state, text], n) => ({ at: Math.round(update.requestedAt + n * gap), state, text }));
+  const timeline: TimelineEntry[] = words.slice(0, seen).map(([state, text], n) => ({
+    at: Math.round(update.requestedAt + n * gap),
+    state,
+    text,
+    code: text.startsWith('The connection') ? 'ota.closed' : null,
+  }));
   const last: Partial<Record<StateKind, string>> = {
     held: 'Held: rain-gauge.yaml changed since the build.',
     installed: 'Installed: the device announced the new firmware.',
@@ -78,7 +81,8 @@ function until(update: UpdateView, words: [StateKind, string][]) {
     cancelled: 'Cancelled.',
   };
   const text = last[state.kind];
-  if (text) timeline.push({ at: Date.now() - 60_000, state: state.kind, text });
+  const code = state.kind === 'failed' ? state.problem.code : null;
+  if (text) timeline.push({ at: Date.now() - 60_000, state: state.kind, text, code });
   return { timeline, seen };
 }
 

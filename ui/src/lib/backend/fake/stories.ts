@@ -110,12 +110,17 @@ export const stories: Record<string, () => Story> = {
       esphome: { kind: 'searching' },
     },
   }),
-  'no-esphome': () => ({ ...base(), status: { ...base().status, esphome: missing } }),
+  /** Nothing can be compared without it. */
+  'no-esphome': () => ({
+    ...base(),
+    devices: everyState().map((one) => ({ ...one, modified: false, updateAvailable: false })),
+    status: { ...base().status, esphome: missing },
+  }),
   'installing-esphome': () => ({
     ...base(),
     status: {
       ...base().status,
-      esphome: { kind: 'installing', step: 'Downloading esphome 2026.10.0 (14 of 62 packages)' },
+      esphome: { kind: 'installing', step: 'Downloading 14 of 62 packages, 21 MB', percent: 20 },
     },
   }),
   trouble: () => ({
@@ -135,14 +140,14 @@ export const stories: Record<string, () => Story> = {
         kind: 'unreadable',
         path: DIR,
         problem: {
-          code: 'config_dir.gone',
+          code: 'config_dir.missing',
           message: 'The folder doesn’t exist any more.',
           help: 'When it lies on a drive or a share, connect that; it is read again by itself.',
         },
       },
       esphome: missing,
       store: {
-        code: 'store.full',
+        code: 'store.unwritable',
         message: 'The disk is full.',
         help: 'Free some space on the disk that holds your home directory.',
       },

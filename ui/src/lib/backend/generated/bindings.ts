@@ -25,8 +25,8 @@ export const commands = {
 	installMany: (devices: DeviceId[]) => typedError<Refusal[], Problem>(__TAURI_INVOKE("install_many", { devices })),
 	/**  Ends the updates of many devices; those that have none are answered with that. */
 	cancelMany: (devices: DeviceId[]) => typedError<Refusal[], Problem>(__TAURI_INVOKE("cancel_many", { devices })),
-	/**  What [`install_many`] would do. */
-	plan: (devices: DeviceId[]) => typedError<InstallPlan, Problem>(__TAURI_INVOKE("plan", { devices })),
+	/**  What [`install_many`] would do; null: with all that there is an update for. */
+	plan: (devices: DeviceId[] | null) => typedError<InstallPlan, Problem>(__TAURI_INVOKE("plan", { devices })),
 	/**  The updates of a device, newest first; at most 50. */
 	history: (device: DeviceId) => typedError<UpdateRecord[], Problem>(__TAURI_INVOKE("history", { device })),
 	/**  The wakes of a device that were seen, newest last; at most 200. */
@@ -271,7 +271,9 @@ problem: Problem } |
 /**  Being installed into an environment of the application's own. */
 { kind: "installing"; 
 /**  What is being done. */
-step: string };
+step: string; 
+/**  How far that is, 0 to 100; `None`: nobody knows. */
+percent: number | null };
 
 /**  What changed. */
 export type Event = 
@@ -546,6 +548,8 @@ export type TimelineEntry = {
 	state: StateKind,
 	/**  What happened, in a sentence. */
 	text: string,
+	/**  The code of the problem whose message this is; `None`: it is another sentence. */
+	code?: string | null,
 };
 
 /**

@@ -141,6 +141,7 @@ export const devices: typeof english = {
       `In den letzten ${span.replace(/Tage$/, 'Tagen')} ${n}-mal aufgewacht, etwa alle ${period}`,
     irregular: (n, span) =>
       `In den letzten ${span.replace(/Tage$/, 'Tagen')} ${n}-mal aufgewacht, ohne festen Abstand`,
+    some: (n, span) => `In den letzten ${span.replace(/Tage$/, 'Tagen')} ${n}-mal aufgewacht`,
     configured: (period) => `Laut seiner Datei wacht es etwa alle ${period} auf`,
     awake: (span) => `wach für etwa ${span}`,
     expected: (when) => `Als Nächstes erwartet: ${when}`,

@@ -1,5 +1,3 @@
-import { germanMessage } from './problems';
-
 /** The lines of timelines and the steps of builds in German. What isn't known stays English. */
 const sentences: readonly (readonly [RegExp, string])[] = [
   [
@@ -109,15 +107,25 @@ const sentences: readonly (readonly [RegExp, string])[] = [
   [/^Linking$/, 'Linkt'],
   [/^Making the image$/, 'Image wird erzeugt'],
   [/^Compiled$/, 'Kompiliert'],
+  [/^Sending the image$/, 'Image wird gesendet'],
+  [/^Looking for Python$/, 'Python wird gesucht'],
+  [/^Creating an environment$/, 'Umgebung wird angelegt'],
+  [/^Looking for ESPHome's packages$/, 'Pakete von ESPHome werden gesucht'],
+  [/^Collecting what ESPHome needs: (\d+) packages?$/, 'Sammelt, was ESPHome braucht: $1 Pakete'],
+  [
+    /^Collecting what ESPHome needs: (\d+) packages?, (\d+) MB$/,
+    'Sammelt, was ESPHome braucht: $1 Pakete, $2 MB',
+  ],
+  [/^Downloading (\d+) of (\d+) packages?, (\d+) MB$/, 'Lädt $1 von $2 Paketen, $3 MB'],
+  [/^Installing (\d+) packages?$/, 'Installiert $1 Pakete'],
+  [/^Starting ESPHome for the first time$/, 'ESPHome startet zum ersten Mal'],
   [/^Downloading (.*)$/, 'Lädt herunter: $1'],
   [/^Installing (.*)$/, 'Installiert: $1'],
-  [/^Sending the image$/, 'Image wird gesendet'],
-  [/^Creating the environment$/, 'Umgebung wird angelegt'],
 ];
 
 export function germanSentence(text: string): string {
   for (const [pattern, words] of sentences) {
     if (pattern.test(text)) return text.replace(pattern, words);
   }
-  return germanMessage(text) ?? text;
+  return text;
 }

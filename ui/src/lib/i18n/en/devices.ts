@@ -139,6 +139,7 @@ export const devices = {
       `Woke ${count(n, 'time', 'times')} in the last ${span}, about every ${period}`,
     irregular: (n: number, span: string) =>
       `Woke ${count(n, 'time', 'times')} in the last ${span}, at no regular times`,
+    some: (n: number, span: string) => `Woke ${count(n, 'time', 'times')} in the last ${span}`,
     configured: (period: string) => `Its file says that it wakes about every ${period}`,
     awake: (span: string) => `awake for about ${span}`,
     expected: (when: string) => `Next expected at ${when}`,

@@ -1,0 +1,87 @@
+//! What a build is, and how its device takes it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Secret, Sha256, SourceFile};
+use crate::device::ConfigHash;
+use crate::schedule::SleepPlan;
+use crate::time::Timestamp;
+
+/// By which protocol a device takes its firmware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OtaMethod {
+    /// ESPHome's own (`ota: platform: esphome`).
+    #[default]
+    Native,
+    /// HTTP (`ota: platform: web_server` and no other), which `esphome upload` speaks: in the clear, with the
+    /// login of the configuration. So there is no OTA password and no encryption.
+    WebServer,
+}
+
+/// How the device of a build takes its firmware.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtaParameters {
+    /// By which protocol.
+    #[serde(default)]
+    pub method: OtaMethod,
+    /// The port of `ota: platform: esphome`, or of `web_server:`.
+    pub port: u16,
+    /// Its password; `None`: no authentication.
+    pub password: Option<Secret>,
+    /// What is said about encryption.
+    pub encryption: Encryption,
+}
+
+/// What a configuration says about encrypted OTA.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encryption {
+    /// No key anywhere: plaintext.
+    None,
+    /// `api: encryption: key` only: encrypted when the device offers it.
+    Offered {
+        /// 32 bytes in base64.
+        key: Secret,
+    },
+    /// `ota: encryption: key`: never plaintext, unless `allow_plaintext_upload` is set.
+    Required {
+        /// 32 bytes in base64.
+        key: Secret,
+        /// `allow_plaintext_upload`.
+        allow_plaintext: bool,
+    },
+}
+
+/// A finished build: an immutable image and what is known about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// The image in the artifact store.
+    pub image: Sha256,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The hash that the device will announce when it runs this build.
+    pub config_hash: Option<ConfigHash>,
+    /// The ESPHome that built it.
+    pub esphome_version: Option<String>,
+    /// When it was finished.
+    pub built_at: Timestamp,
+    /// `esphome: name:` of the build, the name that the device goes by afterwards.
+    pub name: String,
+    /// What it was built from.
+    pub sources: Vec<SourceFile>,
+    /// How to flash it.
+    pub ota: OtaParameters,
+    /// The password or the key is another one than that of the compile before.
+    #[serde(default)]
+    pub credentials_changed: bool,
+    /// `wifi`/`ethernet` `use_address` or static IP, of the validated configuration.
+    pub address: Option<String>,
+    /// The build has `deep_sleep:`.
+    pub deep_sleep: bool,
+    /// The durations of `deep_sleep:`.
+    #[serde(default)]
+    pub sleep_plan: Option<SleepPlan>,
+    /// The build answers on mDNS (no `mdns: disabled: true`).
+    pub mdns: bool,
+}

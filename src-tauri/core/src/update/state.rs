@@ -1,0 +1,217 @@
+//! Where an update stands.
+
+use core::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Delivery, SourceChange, StateKind, UpdateId};
+use crate::device::ConfigHash;
+use crate::error::Problem;
+use crate::time::Timestamp;
+
+/// How far a transfer is, as far as it must survive a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlashStage {
+    /// The device can't have the whole image.
+    Incomplete,
+    /// The last bytes may have been sent: the device may commit at any time.
+    MayBeComplete,
+}
+
+/// What is known when the device has to confirm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acknowledgement {
+    /// The device acknowledged the end of the update.
+    Final,
+    /// The connection ended after the last byte and before the acknowledgement.
+    Unknown,
+}
+
+/// How an update came to be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub enum InstalledHow {
+    /// Flashed; the device announced the new firmware.
+    Confirmed,
+    /// Flashed; the device acknowledged the end of the update and came back.
+    Returned,
+    /// Nothing was sent: the device already ran this build.
+    AlreadyRunning,
+}
+
+/// Whether the device may still go back to its old firmware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackWatch {
+    /// The new firmware must show itself over the device's next wake.
+    Watched,
+    /// It stayed, or it wasn't this update that brought it.
+    #[default]
+    Over,
+}
+
+/// Where an update stands. A variant carries what that state needs, and nothing else does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum UpdateState {
+    /// Waits for a build slot.
+    Queued,
+    /// ESPHome is compiling.
+    Building {
+        /// Since when.
+        started_at: Timestamp,
+    },
+    /// Built; waits for the device.
+    Waiting {
+        /// What is delivered.
+        delivery: Delivery,
+        /// Not before this time, after a failed attempt.
+        retry_at: Option<Timestamp>,
+    },
+    /// Built, but the sources have changed since; waits for the user.
+    Held {
+        /// What would be delivered.
+        delivery: Delivery,
+        /// What changed.
+        changes: Vec<SourceChange>,
+    },
+    /// A connection to the device is open.
+    Flashing {
+        /// What is delivered.
+        delivery: Delivery,
+        /// Since when.
+        started_at: Timestamp,
+        /// The device's address.
+        peer: IpAddr,
+        /// What the device has said that it runs, in this wake.
+        previous_hash: Option<ConfigHash>,
+        /// How far it is.
+        stage: FlashStage,
+    },
+    /// The whole image has been sent, or may have been; the device's word is awaited.
+    Confirming {
+        /// What was delivered.
+        delivery: Delivery,
+        /// What is known.
+        acknowledgement: Acknowledgement,
+        /// Since when.
+        since: Timestamp,
+        /// What the device said that it ran, just before it was flashed.
+        previous_hash: Option<ConfigHash>,
+        /// Where it was flashed.
+        peer: IpAddr,
+        /// When it was first reached after the transfer.
+        returned_at: Option<Timestamp>,
+    },
+    /// The device runs it.
+    Installed {
+        /// What was delivered.
+        delivery: Delivery,
+        /// When it was known.
+        at: Timestamp,
+        /// How it was known.
+        how: InstalledHow,
+        /// Whether it stays so is still watched.
+        #[serde(default)]
+        watch: RollbackWatch,
+    },
+    /// It ended without success.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        problem: Problem,
+        /// The device went back to its old firmware.
+        rolled_back: bool,
+    },
+    /// The user ended it.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+        /// The whole image may have been sent before.
+        may_have_arrived: bool,
+    },
+    /// A newer update of the same device took its place.
+    Superseded {
+        /// When.
+        at: Timestamp,
+        /// Which.
+        by: UpdateId,
+    },
+}
+
+impl UpdateState {
+    /// The state without what it carries.
+    #[must_use]
+    pub const fn kind(&self) -> StateKind {
+        match self {
+            Self::Queued => StateKind::Queued,
+            Self::Building { .. } => StateKind::Building,
+            Self::Waiting { .. } => StateKind::Waiting,
+            Self::Held { .. } => StateKind::Held,
+            Self::Flashing { .. } => StateKind::Flashing,
+            Self::Confirming { .. } => StateKind::Confirming,
+            Self::Installed { .. } => StateKind::Installed,
+            Self::Failed { .. } => StateKind::Failed,
+            Self::Cancelled { .. } => StateKind::Cancelled,
+            Self::Superseded { .. } => StateKind::Superseded,
+        }
+    }
+
+    /// What the device said that it ran, just before it was flashed.
+    #[must_use]
+    pub const fn previous_hash(&self) -> Option<ConfigHash> {
+        match self {
+            Self::Flashing { previous_hash, .. } | Self::Confirming { previous_hash, .. } => {
+                *previous_hash
+            }
+            Self::Queued
+            | Self::Building { .. }
+            | Self::Waiting { .. }
+            | Self::Held { .. }
+            | Self::Installed { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. }
+            | Self::Superseded { .. } => None,
+        }
+    }
+
+    /// What is on its way to the device, or arrived there.
+    #[must_use]
+    pub const fn delivery(&self) -> Option<&Delivery> {
+        match self {
+            Self::Waiting { delivery, .. }
+            | Self::Held { delivery, .. }
+            | Self::Flashing { delivery, .. }
+            | Self::Confirming { delivery, .. }
+            | Self::Installed { delivery, .. } => Some(delivery),
+            Self::Queued
+            | Self::Building { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. }
+            | Self::Superseded { .. } => None,
+        }
+    }
+
+    /// Whether the device may have taken the image, whatever is known of it.
+    #[must_use]
+    pub const fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Confirming { .. }
+            | Self::Installed { .. }
+            | Self::Flashing { stage: FlashStage::MayBeComplete, .. } => true,
+            Self::Waiting { delivery, .. }
+            | Self::Held { delivery, .. }
+            | Self::Flashing { delivery, stage: FlashStage::Incomplete, .. } => {
+                delivery.repeated_blindly
+            }
+            Self::Cancelled { may_have_arrived, .. } => *may_have_arrived,
+            Self::Queued
+            | Self::Building { .. }
+            | Self::Failed { .. }
+            | Self::Superseded { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+/** What goes wrong between the window and the application, and where the keyboard is afterwards. */
+import { screen, waitFor } from '@testing-library/svelte';
+import userEvent from '@testing-library/user-event';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Backend, Event, Settings } from '../src/lib/backend';
+import { FakeBackend } from '../src/lib/backend/fake';
+import { device, update } from '../src/lib/backend/fake/devices';
+import { tauriBackend } from '../src/lib/backend/tauri';
+import { Details } from '../src/lib/builds/details.svelte';
+import { Projection } from '../src/lib/shared/projection';
+import { Store } from '../src/lib/shared/store.svelte';
+import { CLICKS, inside, row, show, story } from './helpers';
+
+let user = userEvent.setup(CLICKS);
+beforeEach(() => (user = userEvent.setup(CLICKS)));
+
+describe('the keyboard', () => {
+  it('goes from the search to what was found', async () => {
+    await show('demo');
+    await user.keyboard('/mail{Enter}');
+    await waitFor(() => expect(inside(row('mailbox.yaml'), 'open-details')).toHaveFocus());
+  });
+
+  it('is in the list when the bar of the selection closes', async () => {
+    await show('demo');
+    inside(row('attic-lights.yaml'), 'open-details').focus();
+    await user.keyboard(' ');
+    screen.getByTestId('bulk-cancel').focus();
+    await user.keyboard('{Escape}');
+    await waitFor(() => expect(document.activeElement?.closest('[data-device]')).not.toBeNull());
+  });
+
+  it('is on the page when the row that had it is done', async () => {
+    await show('demo');
+    await user.click(screen.getByTestId('open-waiting'));
+    const cancel = screen.getAllByTestId('primary-action')[0];
+    cancel?.focus();
+    await user.keyboard('{Enter}');
+    await waitFor(() => expect(screen.getByTestId('waiting')).toHaveFocus());
+  });
+});
+
+describe('settings', () => {
+  function slow(backend: FakeBackend, answer: (settings: Settings) => boolean) {
+    const sent: Settings[] = [];
+    const finish: (() => void)[] = [];
+    const set: Backend['setSettings'] = async (settings) => {
+      sent.push(settings);
+      await new Promise<void>((done) => finish.push(done));
+      if (answer(settings)) return { status: 'ok', data: null };
+      return { status: 'error', error: { code: 'autostart.failed', message: 'No.', help: null } };
+    };
+    backend.setSettings = set;
+    return { sent, finish: () => finish.splice(0).forEach((done) => done()) };
+  }
+
+  it('that are changed one after the other are both kept', async () => {
+    const { sent, finish } = slow(await show('demo'), () => true);
+    await user.click(screen.getByTestId('open-settings'));
+    await user.click(screen.getByTestId('settings-notify-installed'));
+    await user.click(screen.getByTestId('settings-notify-held'));
+    expect(sent.at(-1)?.notify).toMatchObject({ installed: false, held: false });
+    finish();
+    await waitFor(() => expect(screen.getByTestId('settings-notify-held')).not.toBeChecked());
+    expect(screen.getByTestId('settings-notify-installed')).not.toBeChecked();
+  });
+
+  it('that are refused are shown as they are', async () => {
+    const { finish } = slow(await show('demo'), () => false);
+    await user.click(screen.getByTestId('open-settings'));
+    await user.click(screen.getByTestId('settings-start-at-login'));
+    expect(screen.getByTestId('settings-start-at-login')).toBeChecked();
+    finish();
+    expect(await screen.findByTestId('problem')).toHaveTextContent('No.');
+    expect(screen.getByTestId('settings-start-at-login')).not.toBeChecked();
+  });
+});
+
+describe('the way to the application', () => {
+  it('is tried again when not even a subscription is possible', async () => {
+    const backend = new FakeBackend(story('empty'));
+    const listen = backend.listen;
+    backend.listen = vi.fn().mockRejectedValueOnce('no event').mockImplementation(listen);
+    const log: string[] = [];
+    const projection = new Projection(backend, {
+      reset: () => log.push('reset'),
+      apply: () => undefined,
+      trouble: (problem) => problem && log.push(problem.message),
+    });
+    void projection.start();
+    await expect.poll(() => log, { timeout: 2_000 }).toEqual(['no event', 'reset']);
+    projection.stop();
+  });
+
+  it('never rejects: what goes wrong is an answer', async () => {
+    const answers = ['command plan not found', new Error('gone'), { code: 'a.b', message: 'C.' }];
+    const codes = [];
+    for (const answer of answers) {
+      vi.stubGlobal('__TAURI_INTERNALS__', { invoke: () => Promise.reject(answer) });
+      const result = await tauriBackend().plan(null);
+      codes.push(result.status === 'error' ? result.error.code : 'none');
+    }
+    vi.unstubAllGlobals();
+    expect(codes).toEqual(['window.command', 'window.command', 'a.b']);
+  });
+
+  it('brings logs of any length, of which the end is kept', async () => {
+    const building = device('One', { update: update({ kind: 'building', since: 0 }) });
+    const backend = new FakeBackend(story('empty', { devices: [building] }));
+    const details = { update: building.update!, timeline: [] };
+    const log = { firstLine: 0, lines: ['first'], path: null };
+    backend.details = async () => ({ status: 'ok', data: { ...details, log } });
+    const store = new Store(backend);
+    await store.start();
+    const followed = new Details(backend, store, building);
+    await expect.poll(() => followed.loaded).toBe(true);
+    for (let n = 0; n < 12; n += 1) {
+      const lines = Array.from({ length: 500 }, (_, k) => `line ${1 + n * 500 + k}`);
+      const at = { device: building.id, update: details.update.id, firstLine: 1 + n * 500 };
+      backend.emit({ kind: 'buildOutput', ...at, lines } satisfies Event);
+    }
+    expect(followed.lines).toHaveLength(5_000);
+    expect(followed.lines.at(-1)).toBe('line 6000');
+    expect(followed.lines[0]).toBe(`line ${followed.firstLine}`);
+    followed.stop();
+    store.stop();
+  });
+});
