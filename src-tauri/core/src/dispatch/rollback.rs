@@ -18,6 +18,9 @@ use super::network::is_fresh;
 /// A device that runs the new firmware for so long without sleeping keeps it (ESPHome marks it after 60 s).
 const STAYS_AFTER: Duration = Duration::from_secs(90);
 
+/// The wakes after which it isn't waited for its word any longer.
+const SILENT_WAKES: usize = 3;
+
 /// Whether the firmware of an update that is installed now has to show that it stays.
 pub(super) fn rollback_watch(how: InstalledHow, delivery: &Delivery) -> RollbackWatch {
     match how {
@@ -77,7 +80,7 @@ impl Dispatch {
                 Word::Wanted if self.has_stayed(&sighting.name, at, now) => {
                     self.end_watch(id, now, "The new firmware has stayed on the device.");
                 }
-                Word::Silent if self.has_woken_since(&sighting.name, at) => {
+                Word::Silent if self.says_no_more(sighting, at) => {
                     self.end_watch(id, now, "The device woke again; it doesn't say what it runs.");
                 }
                 Word::Wanted | Word::Silent => {}
@@ -107,12 +110,19 @@ impl Dispatch {
     }
 
     fn has_stayed(&self, name: &str, installed: Timestamp, now: Timestamp) -> bool {
-        self.has_woken_since(name, installed) || now.since(installed) >= STAYS_AFTER
+        self.wakes_since(name, installed) > 0 || now.since(installed) >= STAYS_AFTER
     }
 
-    fn has_woken_since(&self, name: &str, installed: Timestamp) -> bool {
-        let last = self.heard.get(name).and_then(|heard| heard.wakes.last());
-        last.is_some_and(|wake| wake.at > installed)
+    /// Whether nothing more can be expected than this, which has no hash: a record with a version is complete,
+    /// and a probe or an address comes before it, unless no record is heard in several wakes.
+    fn says_no_more(&self, sighting: &Sighting, installed: Timestamp) -> bool {
+        let enough = if sighting.version.is_some() { 1 } else { SILENT_WAKES };
+        self.wakes_since(&sighting.name, installed) >= enough
+    }
+
+    fn wakes_since(&self, name: &str, installed: Timestamp) -> usize {
+        let wakes = self.heard.get(name).map_or(&[][..], |heard| &heard.wakes);
+        wakes.iter().filter(|wake| wake.at > installed).count()
     }
 
     /// The device takes again what its old firmware took.

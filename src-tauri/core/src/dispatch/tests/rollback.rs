@@ -121,3 +121,32 @@ fn what_ran_already_without_an_attempt_is_not_watched() {
     lab.expect(id, StateKind::Installed);
     assert!(!watched(&lab));
 }
+
+/// A device probes for its name before it announces what it runs.
+#[test]
+fn a_packet_without_a_version_says_nothing_about_a_rollback() {
+    let (mut lab, id) = installed();
+    lab.after(600).give(Input::Sighted(address_packet("sleepy")));
+    assert!(watched(&lab));
+    lab.after(1).seen("sleepy", Some(OLD));
+    lab.expect(id, StateKind::Failed);
+}
+
+#[test]
+fn firmware_that_announces_no_hash_is_watched_for_one_wake() {
+    let (mut lab, _) = installed();
+    lab.after(600).seen("sleepy", None);
+    assert!(!watched(&lab));
+}
+
+#[test]
+fn a_device_that_never_says_what_it_runs_is_watched_for_three_wakes() {
+    let (mut lab, _) = installed();
+    for wake in 1..=3 {
+        assert!(watched(&lab), "wake {wake}");
+        lab.after(600).give(Input::Sighted(address_packet("sleepy")));
+        lab.after(1).give(Input::Sighted(address_packet("sleepy")));
+        lab.after(9).give(Input::Sighted(goodbye("sleepy")));
+    }
+    assert!(!watched(&lab));
+}
