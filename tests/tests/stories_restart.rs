@@ -52,9 +52,7 @@ async fn builds_that_were_killed_leave_nothing_behind_and_start_again() -> Resul
     stage.app.device_command("install", SECOND).await?;
     stage.until_row(SECOND, "it is built", SOON, is("building")).await?;
     stage.until_compiling().await?;
-    let pid = stage.app.process().pid().await.and_then(|pid| i32::try_from(pid).ok());
-    let pid = pid.and_then(rustix::process::Pid::from_raw).context("it runs")?;
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+    stage.app.process().signal(rustix::process::Signal::TERM).await?;
     let status = stage.app.process().wait(SOON).await?;
     ensure!(status.code() == Some(0), "SIGTERM is an end in order: {status}");
     ensure!(stage.build_processes()?.is_empty(), "the build ended with it");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use wakeflash_tests::esphome::Esphome;
-use wakeflash_tests::stage::{DEVICE, SOON, Scene, Stage, new_yaml};
+use wakeflash_tests::stage::{BUILD, DEVICE, SOON, Scene, Stage, new_yaml};
 use wakeflash_tests::supervisor::Wake;
 
 fn window(seconds: u64) -> Wake {
@@ -136,5 +136,46 @@ async fn a_device_that_was_flashed_by_others_in_its_sleep_is_sent_nothing() -> R
     ensure!(row["update"]["state"]["how"] == "alreadyRunning", "{row}");
     let device = stage.device.state().await?;
     ensure!(device.ota_started == before.ota_started, "it was flashed again: {device:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn firmware_that_does_not_stay_is_told_and_not_sent_again() -> Result<()> {
+    let Some(stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
+    stage.let_it_be_seen().await?;
+    stage.until_built().await?;
+    stage.device.wake(window(3)).await?;
+    stage.let_it_speak().await?;
+    stage.ensure_flashed_once().await?;
+    stage.device.sleep(true).await?;
+
+    // What a bootloader does with firmware that was never marked as good.
+    let program = stage.dir.path().join("device/program");
+    std::fs::remove_file(&program)?;
+    std::fs::copy(&stage.old.program, &program)?;
+    let hash = stage.device.wake_fully().await?;
+    ensure!(hash == stage.old.config_hash, "it has not rolled back");
+    let row = serde_json::to_value(stage.until_state("failed", SOON).await?)?;
+    ensure!(row["update"]["state"]["rolledBack"] == true, "{row}");
+    ensure!(row["update"]["state"]["problem"]["help"].is_string(), "{row}");
+    let told = stage.notifications("rolledBack");
+    ensure!(told.len() == 1 && told[0]["device"] == DEVICE, "{told:?}");
+
+    for _ in 0..2 {
+        stage.device.sleep(true).await?;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        stage.device.wake_fully().await?;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    let state = stage.device.state().await?;
+    ensure!((state.ota_started, state.ota_done) == (1, 1), "it was sent again: {state:?}");
+    stage.until_state("failed", SOON).await?;
+    ensure!(stage.notifications("rolledBack").len() == 1);
+
+    // But when the user wants it.
+    stage.command("retry").await?;
+    stage.until_state("installed", BUILD).await?;
+    let state = stage.device.state().await?;
+    ensure!((state.ota_started, state.ota_done) == (2, 2), "{state:?}");
     Ok(())
 }
