@@ -1,9 +1,10 @@
 //! Many devices wake at once: the power came back.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use tokio::time::Instant;
 use wakeflash_tests::stage::others::Other;
 use wakeflash_tests::stage::{Scene, Stage, new_yaml, state_of};
 use wakeflash_tests::supervisor::Wake;
@@ -13,6 +14,9 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// At this rate, and four at a time, the transfers alone take longer than a window.
 const BITS_PER_SECOND: u32 = 1_500_000;
+
+/// An image has more than 180 kB, compressed.
+const LEAST_TRANSFER: Duration = Duration::from_millis(160 * 8 * 1000 / 1_500);
 
 /// Long enough for all of them.
 const ALL: Duration = Duration::from_secs(60);
@@ -32,7 +36,7 @@ async fn fifty_devices_that_wake_within_a_second_are_all_held_and_flashed() -> R
     let for_ms = u64::try_from(WINDOW.as_millis())?;
     stage.wake_others(Wake { for_ms: Some(for_ms), ..Wake::default() }).await?;
     let installed = stage.until_others("installed", ALL, |row| state_of(row) == "installed");
-    let (transfers, installed) = tokio::join!(begin_of_transfers(&stage), installed);
+    let (transfers, installed) = tokio::join!(transfers(&stage), installed);
     installed?;
     let transfers = transfers?;
 
@@ -46,7 +50,7 @@ async fn fifty_devices_that_wake_within_a_second_are_all_held_and_flashed() -> R
         ensure!(!slept, "{} was not held: {:?}", other.name, other.device.process().lines());
         wakes.push(woke);
         times.push(Duration::from_micros(done - woke));
-        spans.push((*transfers.get(other.host.port()).context("no transfer")?, done));
+        spans.push(*transfers.get(other.host.port()).context("no transfer")?);
     }
     let apart = wakes.iter().max().zip(wakes.iter().min()).map(|(last, first)| last - first);
     println!("woke within {apart:?} us, flashed after {times:?}");
@@ -68,28 +72,31 @@ fn times_of(other: &Other, event: &str) -> Vec<u64> {
     said.filter_map(|line| line["at_us"].as_u64()).collect()
 }
 
-/// Waits until every device gets its image, and says since when at the latest, by the ports of their hosts.
-async fn begin_of_transfers(stage: &Stage) -> Result<BTreeMap<String, u64>> {
+/// Waits until every device gets its image, and says from when until when each was certainly being sent, by the
+/// ports of their hosts: from when the first bytes of it had been seen, for as long as the rest takes at least.
+async fn transfers(stage: &Stage) -> Result<BTreeMap<String, (Instant, Instant)>> {
     // More than what comes before the image.
     const HANDSHAKE: u64 = 20_000;
-    let give_up = tokio::time::Instant::now() + ALL;
+    let give_up = Instant::now() + ALL;
     let mut begun = BTreeMap::new();
+    let mut before = Instant::now();
     while begun.len() < stage.others.len() {
-        ensure!(tokio::time::Instant::now() < give_up, "only {} got an image", begun.len());
+        ensure!(Instant::now() < give_up, "only {} got an image", begun.len());
+        let asked = Instant::now();
         let sent = stage.lan.sent().await?;
-        let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros())?;
-        for (port, bytes) in sent {
-            if bytes > HANDSHAKE {
-                begun.entry(port).or_insert(now);
-            }
+        for (port, _) in sent.into_iter().filter(|(_, bytes)| *bytes > HANDSHAKE) {
+            begun.entry(port).or_insert((before, Instant::now()));
         }
+        before = asked;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Ok(begun)
+    let spans =
+        begun.into_iter().map(|(port, (not_yet, seen))| (port, (seen, not_yet + LEAST_TRANSFER)));
+    Ok(spans.collect())
 }
 
 /// How many of these spans of time there are at the busiest moment.
-fn most_at_once(spans: &[(u64, u64)]) -> usize {
+fn most_at_once(spans: &[(Instant, Instant)]) -> usize {
     let at = |moment| spans.iter().filter(|(from, to)| *from <= moment && moment < *to).count();
     spans.iter().map(|(from, _)| at(*from)).max().unwrap_or(0)
 }
