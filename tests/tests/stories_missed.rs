@@ -14,16 +14,26 @@ use wakeflash_tests::supervisor::Wake;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Some 20 s of silence are enough for such a device to be overdue, and the application looks every 30 s.
+/// Long enough for it to be late.
 const LATE: Duration = Duration::from_secs(100);
 
 fn window(seconds: u64) -> Wake {
     Wake { for_ms: Some(seconds * 1000), ..Wake::default() }
 }
 
-/// A device that is said to wake every three seconds was seen, sleeps, and is waited for.
-async fn waiting(scene: Scene) -> Result<Option<Stage>> {
-    let wanted = [(DEVICE.to_owned(), new_yaml().with_deep_sleep(1, 2))].into();
+/// In seconds: a device that is said to sleep for so long is late within half a minute.
+const SHORT: u32 = 2;
+
+/// In seconds: one that is said to sleep for so long isn't late within [`BEYOND_A_LOOK`], unless wakes count that were
+/// before.
+const LONG: u32 = 120;
+
+/// The application looks every 30 s who is late.
+const BEYOND_A_LOOK: Duration = Duration::from_secs(33);
+
+/// A device that is said to sleep for so long was seen, sleeps, and is waited for.
+async fn waiting(sleep: u32, scene: Scene) -> Result<Option<Stage>> {
+    let wanted = [(DEVICE.to_owned(), new_yaml().with_deep_sleep(1, sleep))].into();
     let Some(stage) = Stage::play(Scene { wanted, ..scene }).await? else { return Ok(None) };
     stage.let_it_be_seen().await?;
     stage.until_built().await?;
@@ -50,7 +60,7 @@ async fn ensure_unsuspected(stage: &Stage, time: Duration) -> Result<()> {
 
 #[tokio::test]
 async fn a_device_that_misses_its_wakes_is_told_once_and_flashed_when_it_comes() -> Result<()> {
-    let Some(stage) = waiting(Scene::default()).await? else { return Ok(()) };
+    let Some(stage) = waiting(SHORT, Scene::default()).await? else { return Ok(()) };
     let wake = wakes(&stage.row().await?)?;
     ensure!(wake.period_seconds == Some(3) && !wake.overdue, "{wake:?}");
     let late = |row: &DeviceView| row.wake.is_some_and(|wake| wake.overdue);
@@ -77,7 +87,7 @@ async fn a_device_that_misses_its_wakes_is_told_once_and_flashed_when_it_comes()
 #[tokio::test]
 async fn a_network_that_was_gone_says_nothing_about_devices() -> Result<()> {
     let scene = Scene { others: 1, ..Scene::default() };
-    let Some(mut stage) = waiting(scene).await? else { return Ok(()) };
+    let Some(mut stage) = waiting(SHORT, scene).await? else { return Ok(()) };
     stage.app.request(json!({"cmd": "set_watching", "on": true})).await?;
     stage.wake_others(Wake::default()).await?;
     let online = |row: &DeviceView| row.presence == Presence::Online;
@@ -107,7 +117,7 @@ async fn a_network_that_was_gone_says_nothing_about_devices() -> Result<()> {
 #[tokio::test]
 async fn a_computer_that_slept_has_missed_no_wake() -> Result<()> {
     let scene = Scene { clock: true, ..Scene::default() };
-    let Some(stage) = waiting(scene).await? else { return Ok(()) };
+    let Some(stage) = waiting(LONG, scene).await? else { return Ok(()) };
     let clock = stage.clock.as_ref().context("the scene has a clock")?;
 
     // As far as a process can tell: it stands still, nothing is received, and it is eight hours later.
@@ -121,7 +131,7 @@ async fn a_computer_that_slept_has_missed_no_wake() -> Result<()> {
     stage.home.link(true).await?;
     stage.app.process().signal(Signal::CONT).await?;
 
-    ensure_unsuspected(&stage, Duration::from_secs(8)).await?;
+    ensure_unsuspected(&stage, BEYOND_A_LOOK).await?;
     stage.device.wake(window(3)).await?;
     stage.let_it_speak().await?;
     stage.ensure_flashed_once().await?;
@@ -132,12 +142,12 @@ async fn a_computer_that_slept_has_missed_no_wake() -> Result<()> {
 #[tokio::test]
 async fn a_clock_that_is_set_says_nothing_about_devices() -> Result<()> {
     let scene = Scene { clock: true, ..Scene::default() };
-    let Some(stage) = waiting(scene).await? else { return Ok(()) };
+    let Some(stage) = waiting(LONG, scene).await? else { return Ok(()) };
     let clock = stage.clock.as_ref().context("the scene has a clock")?;
     clock.set_forward(HOUR * 2)?;
-    ensure_unsuspected(&stage, Duration::from_secs(8)).await?;
+    ensure_unsuspected(&stage, BEYOND_A_LOOK).await?;
     clock.set_back(HOUR * 30)?;
-    ensure_unsuspected(&stage, Duration::from_secs(8)).await?;
+    ensure_unsuspected(&stage, BEYOND_A_LOOK).await?;
     stage.device.wake(window(3)).await?;
     stage.let_it_speak().await?;
     stage.ensure_flashed_once().await?;
