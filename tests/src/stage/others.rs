@@ -78,16 +78,21 @@ impl Stage {
         self.until_others("asleep", SOON, |row| row.presence == Presence::Asleep).await
     }
 
-    /// Waits for the end of the windows of all further devices, and lets them wake once more, to say what they run.
+    /// Waits until all further devices have been flashed, and sleep again.
     ///
     /// # Errors
-    /// When one doesn't sleep, or doesn't say.
-    pub async fn let_others_speak(&self) -> Result<()> {
-        let again = self.others.iter().map(|other| async {
-            other.device.until_asleep_after(1, SOON).await?;
-            other.device.wake_fully().await
-        });
-        try_join_all(again).await.map(drop)
+    /// When one doesn't within `timeout`.
+    pub async fn until_others_flashed(&self, timeout: Duration) -> Result<()> {
+        let asleep = self.others.iter().map(|other| other.device.until_asleep_after(1, timeout));
+        try_join_all(asleep).await.map(drop)
+    }
+
+    /// Wakes all further devices until told otherwise, and waits for what they say that they run.
+    ///
+    /// # Errors
+    /// When one doesn't say it.
+    pub async fn wake_others_fully(&self) -> Result<()> {
+        try_join_all(self.others.iter().map(|other| other.device.wake_fully())).await.map(drop)
     }
 
     /// Installs on all further devices and waits until everything is built.
