@@ -327,6 +327,11 @@ impl DeviceMemory {
     /// How many hashes are kept.
     const HASHES_KEPT: usize = 16;
 
+    /// Its link-layer addresses, as far as they are known.
+    pub fn link_addresses(&self) -> impl Iterator<Item = MacAddress> {
+        [self.link_address, self.mac].into_iter().flatten()
+    }
+
     /// Remembers a hash that the device has announced, or that may have arrived on it.
     pub fn note_hash(&mut self, hash: ConfigHash) {
         self.hashes.retain(|known| *known != hash);

@@ -4,6 +4,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::address;
+use crate::device::DeviceMemory;
 use crate::knock::{Purpose, Target, TargetAddress};
 use crate::retry::pause_is_over;
 use crate::time::Timestamp;
@@ -77,11 +78,7 @@ impl Dispatch {
             update: update.id,
             name: update.name.clone(),
             other_name: renamed.map(str::to_owned),
-            link_addresses: memory
-                .into_iter()
-                .flat_map(|memory| [memory.link_address, memory.mac])
-                .flatten()
-                .collect(),
+            link_addresses: memory.into_iter().flat_map(DeviceMemory::link_addresses).collect(),
             addresses,
             avoid,
             port: build.ota.port,

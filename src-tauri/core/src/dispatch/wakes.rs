@@ -33,7 +33,7 @@ const MISSED_FOR_LONG: u64 = 3;
 const TELL_AGAIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// How often a device is tried when it is expected, and when it was just heard of.
-pub const FAST: Duration = Duration::from_millis(250);
+pub const FAST: Duration = Duration::from_millis(200);
 
 /// How long after evidence that is.
 const AFTER_EVIDENCE: Duration = Duration::from_secs(10);

@@ -12,15 +12,26 @@ pub const REST: Duration = Duration::from_secs(2);
 /// The least time between two look-ups of one name: the answer seldom changes, and each one costs packets.
 pub const LOOKUP_PERIOD: Duration = Duration::from_secs(10);
 
+/// The names of a fleet take turns this far apart: look-ups are multicast to everybody.
+const LOOKUPS_APART: Duration = Duration::from_millis(250);
+
 /// After evidence of life a name is looked up again when its last look-up is this old.
 const LOOKUP_FRESH: Duration = Duration::from_secs(2);
 
 /// When a look-up is given up.
 pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// At the slow pace an attempt is kept for this long: the kernel repeats its SYN after a second, and a device
-/// that shows itself by ARP gets the SYN that waited for that.
-const SLOW_TIMEOUT: Duration = Duration::from_millis(1500);
+/// In between an attempt is kept for this long: the system repeats its SYN after a second, and a device that
+/// shows itself by ARP gets the SYN that waited for that.
+const MEDIUM_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// From this period on, the system's own repetitions are the knocks.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// At the slow pace an attempt is kept for this long, and the next one follows: the system repeats its SYN after
+/// 1 and 3 s (RFC 6298, section 2.1), Linux from 6.5 on after 1, 2 and 3 s (`tcp_syn_linear_timeouts`). No time
+/// between two SYNs is longer than [`SLOW`], for half of the attempts.
+const SLOW_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// At the fast pace the next SYN comes soon, but an answer to this one may take a device in power save 300 ms
 /// and more: attempts overlap rather than cut each other short.
@@ -49,6 +60,10 @@ impl Slot {
     fn place(&self) -> Place {
         (self.spot.address.clone(), self.spot.port)
     }
+
+    fn is_name(&self) -> bool {
+        matches!(self.spot.address, TargetAddress::Name(_))
+    }
 }
 
 /// Who knocks at an address and port now.
@@ -64,6 +79,8 @@ struct Occupied {
 ///
 /// - Who was due first comes first. Evidence of life comes before everything else.
 /// - The whole fleet is bounded by [`Limits`]; what exceeds them comes later, nothing is left out.
+/// - Without evidence an attempt lasts as long as the system repeats its SYN in time, where there is room for
+///   that.
 /// - Only one update at a time knocks at one address and port. At the fast pace its attempts there overlap, up
 ///   to [`MAX_FLIGHTS`].
 /// - After evidence of life the pace of a device is 50, 100 and then every 250 ms, for 5 s, or 10 s when the
@@ -77,6 +94,12 @@ pub struct Plan {
     urgent_budget: Budget,
     slots: BTreeMap<SlotId, Slot>,
     ids: BTreeMap<Spot, SlotId>,
+    /// How many slots there are for each place.
+    places: BTreeMap<Place, u32>,
+    /// How many of the slots are names.
+    names_looked_up: usize,
+    /// The turn of the name that was looked up last.
+    lookup_turn: Duration,
     /// The updates that wait for a device of this name, in lowercase.
     names: BTreeMap<String, BTreeSet<UpdateId>>,
     of_update: BTreeMap<UpdateId, BTreeSet<SlotId>>,
@@ -100,6 +123,9 @@ impl Plan {
             urgent_budget: Budget::per_second(limits.per_second.saturating_mul(2)),
             slots: BTreeMap::new(),
             ids: BTreeMap::new(),
+            places: BTreeMap::new(),
+            names_looked_up: 0,
+            lookup_turn: Duration::ZERO,
             names: BTreeMap::new(),
             of_update: BTreeMap::new(),
             queue: BTreeSet::new(),
@@ -146,7 +172,9 @@ impl Plan {
         if let Some(&id) = self.ids.get(&spot) {
             if let Some(slot) = self.slots.get_mut(&id) {
                 slot.period = period;
-                let due = slot.due.min(now.saturating_add(period)).max(rested);
+            }
+            if let Some(slot) = self.slots.get(&id).filter(|slot| !slot.is_name()) {
+                let due = slot.due.min(now.saturating_add(self.pause(slot))).max(rested);
                 self.set_due(id, due, false);
             }
             return id;
@@ -156,7 +184,10 @@ impl Plan {
         let (due, urgent, last, flights) = (rested.max(now), false, None, BTreeSet::new());
         self.ids.insert(spot.clone(), id);
         self.of_update.entry(target.update).or_default().insert(id);
-        self.slots.insert(id, Slot { spot, period, due, urgent, last, flights });
+        let slot = Slot { spot, period, due, urgent, last, flights };
+        *self.places.entry(slot.place()).or_default() += 1;
+        self.names_looked_up += usize::from(slot.is_name());
+        self.slots.insert(id, slot);
         self.queue.insert((due, id));
         // Evidence of life may have been what brought this address.
         if self.ramps.get(&target.update).is_some_and(|ramp| ramp.is_hot(now)) {
@@ -170,8 +201,16 @@ impl Plan {
         let Some(slot) = self.slots.remove(&id) else { return flights };
         self.queue.remove(&(slot.due, id));
         self.urgent.remove(&(slot.due, id));
-        if let Some(occupied) = self.occupied.get_mut(&slot.place()) {
+        let place = slot.place();
+        if let Some(occupied) = self.occupied.get_mut(&place) {
             occupied.waiting.remove(&id);
+        }
+        self.names_looked_up -= usize::from(slot.is_name());
+        if let Some(count) = self.places.get_mut(&place) {
+            *count -= 1;
+            if *count == 0 {
+                self.places.remove(&place);
+            }
         }
         self.ids.remove(&slot.spot);
         if let Some(of_update) = self.of_update.get_mut(&slot.spot.update) {
@@ -181,6 +220,19 @@ impl Plan {
             }
         }
         flights
+    }
+
+    /// How long after an attempt at an address the next one is due, when there is no evidence of life.
+    fn pause(&self, slot: &Slot) -> Duration {
+        if self.may_last(slot) { slot.period.max(SLOW_TIMEOUT) } else { slot.period }
+    }
+
+    /// Whether the system may repeat the SYN for a while, which costs much less than further attempts. Not
+    /// where somebody else waits for the place, nor where all attempts would be taken up by few.
+    fn may_last(&self, slot: &Slot) -> bool {
+        let alone = self.places.get(&slot.place()).is_none_or(|slots| *slots == 1);
+        let addresses = self.slots.len() - self.names_looked_up;
+        slot.period >= SLOW && alone && addresses <= self.limits.under_way / 4 * 3
     }
 
     /// There is evidence of life of the device of this name: all its addresses are due now, and often for the
@@ -255,6 +307,9 @@ impl Plan {
 
     /// Starts an attempt of a slot that was taken out of its queue; `None` when it has to wait for its place.
     fn start(&mut self, now: Duration, id: SlotId) -> Option<Attempt> {
+        let slot = self.slots.get(&id)?;
+        let (pause, lasts) = (self.pause(slot), self.may_last(slot));
+        let turn = self.lookup_turn.saturating_add(LOOKUPS_APART);
         let slot = self.slots.get_mut(&id)?;
         let update = slot.spot.update;
         let vacant = Occupied { by: update, flights: 0, waiting: BTreeSet::new() };
@@ -265,7 +320,7 @@ impl Plan {
             return None;
         }
         place.by = update;
-        let is_name = matches!(slot.spot.address, TargetAddress::Name(_));
+        let is_name = slot.is_name();
         let at_most = if is_name { 1 } else { MAX_FLIGHTS };
         let replaces = slot.flights.first().copied().filter(|_| slot.flights.len() >= at_most);
         if let Some(replaced) = replaces {
@@ -280,12 +335,17 @@ impl Plan {
         let ramp = self.ramps.get(&update).filter(|ramp| ramp.is_hot(now) && !is_name);
         slot.urgent = ramp.is_some();
         slot.last = Some(now);
-        let pause = ramp.map_or(slot.period, |ramp| ramp.step(now).min(slot.period));
+        let pause = ramp.map_or(pause, |ramp| ramp.step(now).min(slot.period));
         slot.due = now.saturating_add(pause);
+        if is_name {
+            slot.due = slot.due.max(turn);
+            self.lookup_turn = slot.due;
+        }
         let timeout = match slot.spot.address {
             TargetAddress::Name(_) => LOOKUP_TIMEOUT,
             TargetAddress::Ip(_) if pause <= STEADY => FAST_TIMEOUT,
-            TargetAddress::Ip(_) => SLOW_TIMEOUT,
+            TargetAddress::Ip(_) if lasts => SLOW_TIMEOUT,
+            TargetAddress::Ip(_) => MEDIUM_TIMEOUT,
         };
         let attempt = Attempt { id: self.next_id, spot: slot.spot.clone(), timeout, replaces };
         self.enqueue(id);
@@ -305,24 +365,31 @@ impl Plan {
         let Some(slot_id) = self.flights.remove(&id) else { return Vec::new() };
         let Some(slot) = self.slots.get_mut(&slot_id) else { return Vec::new() };
         slot.flights.remove(&id);
-        let (place, update) = (slot.place(), slot.spot.update);
-        let is_address = matches!(slot.spot.address, TargetAddress::Ip(_));
+        let (place, update, is_name) = (slot.place(), slot.spot.update, slot.is_name());
         self.leave(&place, 1);
         match outcome {
-            Outcome::Success if is_address => self.rest(now, update),
+            Outcome::Success if is_name => return Vec::new(),
+            Outcome::Success => return self.rest(now, update),
             Outcome::Refused => {
                 let ramp = Ramp::refused(self.ramps.get(&update).copied(), now);
                 self.ramps.insert(update, ramp);
-                if ramp.is_hot(now)
-                    && let Some(slot) = self.slots.get(&slot_id)
-                {
-                    let due = slot.due.min(now.saturating_add(ramp.step(now)));
-                    self.set_due(slot_id, due, true);
-                }
-                Vec::new()
             }
-            Outcome::Success | Outcome::Failure => Vec::new(),
+            Outcome::Failure => {}
         }
+        // Where there is no way to the device, or nobody listens, an attempt doesn't last until its time is up.
+        let Some(slot) = self.slots.get(&slot_id) else { return Vec::new() };
+        let hot = self.ramps.get(&update).filter(|ramp| ramp.is_hot(now));
+        let (due, urgent) = match (outcome, hot) {
+            _ if is_name => return Vec::new(),
+            (Outcome::Refused, Some(ramp)) => (now.saturating_add(ramp.step(now)), true),
+            (Outcome::Refused | Outcome::Failure | Outcome::Success, _) => {
+                let rested = self.resting.get(&update).copied().unwrap_or_default();
+                let last = slot.last.unwrap_or(now);
+                (last.saturating_add(slot.period).max(now).max(rested), false)
+            }
+        };
+        self.set_due(slot_id, slot.due.min(due), urgent);
+        Vec::new()
     }
 
     fn rest(&mut self, now: Duration, update: UpdateId) -> Vec<u64> {
@@ -337,7 +404,7 @@ impl Plan {
             useless.extend(self.take_flights(id));
             if let Some(slot) = self.slots.get_mut(&id) {
                 slot.urgent = false;
-                let due = slot.due.max(until);
+                let due = if slot.is_name() { slot.due.max(until) } else { until };
                 self.set_due(id, due, false);
             }
         }

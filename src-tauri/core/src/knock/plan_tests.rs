@@ -65,19 +65,98 @@ fn run(plan: &mut Plan, from: Duration, end: Duration) -> Vec<(Duration, Attempt
 }
 
 #[test]
-fn a_new_target_is_due_at_once_and_then_once_per_period() {
+fn a_new_target_is_due_at_once_and_then_when_its_attempt_is_over() {
     let mut plan = plan();
     assert_eq!(plan.next_deadline(), None);
     plan.set_targets(ms(0), &[target(1, &[ip(1)])]);
     let first = start_one(&mut plan, ms(0));
-    assert_eq!(plan.next_deadline(), Some(PERIOD));
-    fail(&mut plan, ms(1500), &first);
+    assert_eq!((first.timeout, plan.next_deadline()), (ms(4000), Some(ms(4000))));
     plan.set_targets(ms(1600), &[target(1, &[ip(1)])]);
-    assert!(plan.start_due(ms(1999)).is_empty(), "the list as it was changes no turn");
-    start_one(&mut plan, PERIOD);
+    assert!(plan.start_due(ms(3999)).is_empty(), "the list as it was changes no turn");
+    fail(&mut plan, ms(4000), &first);
+    start_one(&mut plan, ms(4000));
     let sooner = Target { period: ms(250), ..target(1, &[ip(1)]) };
-    plan.set_targets(ms(2100), &[sooner]);
-    assert_eq!(plan.next_deadline(), Some(ms(2350)), "a shorter period counts at once");
+    plan.set_targets(ms(4100), &[sooner]);
+    assert_eq!(plan.next_deadline(), Some(ms(4350)), "a shorter period counts at once");
+}
+
+#[test]
+fn an_attempt_that_fails_early_is_repeated_after_its_period() {
+    for outcome in [Outcome::Failure, Outcome::Refused] {
+        let mut plan = plan();
+        plan.set_targets(ms(0), &[target(1, &[ip(1)])]);
+        // Refused for long: that is no sign of life any more.
+        let mut now = ms(0);
+        while now < ms(20_000) {
+            for attempt in plan.start_due(now) {
+                plan.ended(now, attempt.id, outcome);
+            }
+            now = plan.next_deadline().unwrap();
+        }
+        let attempt = start_one(&mut plan, now);
+        plan.ended(now + ms(3), attempt.id, outcome);
+        assert_eq!(plan.next_deadline(), Some(now + PERIOD), "{outcome:?}");
+        let attempt = start_one(&mut plan, now + PERIOD);
+        plan.ended(now + PERIOD + ms(3000), attempt.id, outcome);
+        start_one(&mut plan, now + PERIOD + ms(3000));
+    }
+}
+
+/// The times between two SYNs at an address: those of the attempts, and their repetitions by a system that
+/// repeats them after 1 and 3 s.
+fn gaps(begun: &[(Duration, Attempt)]) -> Vec<Duration> {
+    let mut syns: Vec<Duration> = Vec::new();
+    for (at, attempt) in begun {
+        let repeated = [ms(0), ms(1000), ms(3000)].into_iter();
+        syns.extend(repeated.filter(|after| *after < attempt.timeout).map(|after| *at + after));
+    }
+    syns.sort_unstable();
+    syns.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+#[test]
+fn an_attempt_is_long_only_where_it_is_in_nobodys_way() {
+    let limits = Limits { under_way: 40, per_second: 100 };
+    let alone: Vec<Target> = (0..30).map(|n| target(n, &[ip(u8::try_from(n).unwrap())])).collect();
+    let crowd: Vec<Target> = (0..31).map(|n| target(n, &[ip(u8::try_from(n).unwrap())])).collect();
+    let shared = [target(1, &[ip(1)]), target(2, &[ip(1)]), target(3, &[ip(3)])];
+    for (targets, short) in
+        [(&alone[..], vec![]), (&crowd, (0..31).collect()), (&shared, vec![1, 2])]
+    {
+        let mut plan = Plan::new(limits);
+        plan.set_targets(ms(0), targets);
+        let begun = run(&mut plan, ms(0), ms(60_000));
+        for (_, attempt) in &begun {
+            let is_short = attempt.timeout == ms(1500);
+            assert_eq!(is_short, short.contains(&attempt.spot.update.0), "{attempt:?}");
+        }
+        for update in targets.iter().map(|target| target.update).filter(|id| !short.contains(&id.0))
+        {
+            let own: Vec<_> =
+                begun.iter().filter(|(_, a)| a.spot.update == update).cloned().collect();
+            assert!(own.len() <= 16, "{}", own.len());
+            assert!(gaps(&own).iter().all(|gap| *gap <= PERIOD), "{:?}", gaps(&own));
+        }
+    }
+}
+
+#[test]
+fn many_names_are_looked_up_less_often_each() {
+    let mut plan = Plan::new(Limits { under_way: 256, per_second: 150 });
+    let name = |n| TargetAddress::Name(format!("device{n}.local"));
+    let targets: Vec<Target> = (0..200).map(|n| target(n, &[name(n)])).collect();
+    plan.set_targets(ms(0), &targets);
+    run(&mut plan, ms(0), ms(100_000));
+    let begun = run(&mut plan, ms(100_000), ms(200_000));
+    assert!((380..=420).contains(&begun.len()), "{}", begun.len());
+    assert!(begun.windows(2).all(|pair| pair[1].0 - pair[0].0 >= ms(250)), "not in bursts");
+    plan.evidence(ms(200_010), "device7");
+    let first = plan.start_due(ms(200_010)).remove(0);
+    assert_eq!(first.spot.update, UpdateId(7), "evidence comes first");
+    plan.set_targets(ms(201_000), &targets[..1]);
+    let begun = run(&mut plan, ms(201_000), ms(400_000));
+    let last: Vec<_> = begun.iter().rev().take(10).map(|(at, _)| *at).collect();
+    assert!(last.windows(2).all(|pair| pair[0] - pair[1] == LOOKUP_PERIOD), "{last:?}");
 }
 
 #[test]
@@ -90,7 +169,7 @@ fn after_evidence_of_life_it_is_knocked_at_once_and_often() {
     let begun = run(&mut plan, ms(700), ms(700) + HOT);
     let (one, two): (Vec<_>, Vec<_>) =
         begun.iter().partition(|(_, attempt)| attempt.spot.update == UpdateId(1));
-    assert_eq!(two.len(), 2, "others keep their pace");
+    assert_eq!(two.len(), 1, "others keep their pace");
     let times: Vec<_> = one.iter().map(|(at, _)| *at - ms(700)).collect();
     assert_eq!(times[..6], [ms(0), ms(50), ms(150), ms(400), ms(650), ms(900)]);
     assert!(times.len() <= 24, "{times:?}");

@@ -39,7 +39,7 @@ use wakeflash_core::update::{UpdateId, UpdateState};
 use crate::artifacts::Artifacts;
 use crate::handle::{Handle, Shell};
 use crate::store::{OpenError, Store};
-use crate::watch::{OnlineDevice, Target, Unreachable, Watch, WatchEvent};
+use crate::watch::{OnlineDevice, Sleeper, Target, Unreachable, Watch, WatchEvent};
 use overrides::Overrides;
 use publish::Publisher;
 use work::Report;
@@ -151,6 +151,7 @@ struct Runtime {
     watch: Watch,
     targets: watch::Sender<Vec<Target>>,
     online: watch::Sender<Vec<OnlineDevice>>,
+    sleepers: watch::Sender<Vec<Sleeper>>,
     /// Whether somebody looks at the list.
     watching: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -257,36 +258,25 @@ impl Runtime {
         }
         self.publisher.refresh(&self.dispatch, touched, now);
         self.show_other_tools();
-        let targets = self.dispatch.targets(now);
-        self.targets.send_if_modified(|list| {
-            let different = *list != targets;
-            if different {
-                *list = targets;
-            }
-            different
-        });
+        tell(&self.targets, self.dispatch.targets(now));
         if !touched.is_empty() {
             self.tell_online();
         }
     }
 
+    /// Tells the watch who is there and who sleeps.
     fn tell_online(&self) {
-        let online: Vec<OnlineDevice> = self
-            .dispatch
-            .online()
-            .into_iter()
-            .map(|(name, addresses)| OnlineDevice {
-                name: name.to_owned(),
-                addresses: addresses.to_vec(),
-            })
-            .collect();
-        self.online.send_if_modified(|list| {
-            let different = *list != online;
-            if different {
-                *list = online;
-            }
-            different
+        let online = self.dispatch.online().into_iter().map(|(name, addresses)| OnlineDevice {
+            name: name.to_owned(),
+            addresses: addresses.to_vec(),
         });
+        tell(&self.online, online.collect());
+        let sleepers = self.dispatch.sleepers().map(|(memory, awake)| Sleeper {
+            addresses: memory.addresses.clone(),
+            link_addresses: memory.link_addresses().collect(),
+            awake,
+        });
+        tell(&self.sleepers, sleepers.collect());
     }
 
     fn act(&mut self, effect: Effect) {
@@ -377,6 +367,17 @@ impl Runtime {
             tracing::warn!("some tasks did not end within {SHUTDOWN_LIMIT:?} and were cut off");
         }
     }
+}
+
+/// Tells whoever watches it a list that has changed.
+fn tell<T: PartialEq>(to: &watch::Sender<Vec<T>>, new: Vec<T>) {
+    to.send_if_modified(|list| {
+        let different = *list != new;
+        if different {
+            *list = new;
+        }
+        different
+    });
 }
 
 /// How long to sleep until time decides something, or a commit is tried again. While nothing can be stored,

@@ -19,9 +19,11 @@ use wakeflash_core::update::UpdateId;
 use super::neighbours::Neighbours;
 use super::{Nudger, Unreachable, WatchEvent};
 
-/// For the whole fleet. Each attempt is an open file, of which a process often may have 1,024; 150 attempts in a
-/// second cost about 1 % of a core.
-const LIMITS: Limits = Limits { under_way: 256, per_second: 150 };
+/// For the whole fleet.
+const PER_SECOND: u32 = 150;
+/// Each attempt is an open file. After evidence there may be twice as many, and the rest of the engine needs some.
+const UNDER_WAY: usize = 400;
+const OTHER_FILES: usize = 256;
 /// A failure that goes on is told again after this time.
 const REMIND: Duration = Duration::from_secs(60);
 const MAX_ADDRESSES_OF_NAME: usize = 4;
@@ -99,7 +101,7 @@ impl Knocker {
     ) -> Self {
         Self {
             origin: Instant::now(),
-            plan: Plan::new(LIMITS),
+            plan: Plan::new(Limits { under_way: attempts_allowed(), per_second: PER_SECOND }),
             targets: Vec::new(),
             found: BTreeMap::new(),
             shown: BTreeMap::new(),
@@ -286,6 +288,30 @@ impl Knocker {
             tracing::debug!("nobody listens to the network watch any more");
         }
     }
+}
+
+/// How many attempts may be under way by the number of files that this process may open, which is raised as far
+/// as it is needed and the system lets it: often it is 1,024.
+#[cfg(unix)]
+fn attempts_allowed() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let wanted = u64::try_from(2 * UNDER_WAY + OTHER_FILES).unwrap_or(u64::MAX);
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        let mut raised = limit;
+        raised.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
+        match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => limit = raised,
+            Err(error) => tracing::debug!(%error, "no more files may be opened at once"),
+        }
+    }
+    let files = limit.current.and_then(|current| usize::try_from(current).ok());
+    files.map_or(UNDER_WAY, |files| (files.saturating_sub(OTHER_FILES) / 2).clamp(16, UNDER_WAY))
+}
+
+#[cfg(not(unix))]
+fn attempts_allowed() -> usize {
+    UNDER_WAY
 }
 
 async fn connect(peer: SocketAddr, limit: Duration) -> Ended {

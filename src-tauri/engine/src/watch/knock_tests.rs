@@ -172,7 +172,7 @@ async fn a_fleet_that_does_not_answer_stays_bounded() {
         knocker.start_due();
         knocker.evidence(&[("sleepy".to_owned(), BTreeSet::new())].into());
         knocker.start_due();
-        assert!(knocker.under_way.len() <= 2 * LIMITS.under_way);
+        assert!(knocker.under_way.len() <= 2 * attempts_allowed());
     }
     knocker.attempts.shutdown().await;
     assert!(events.try_recv().is_err());
