@@ -77,7 +77,7 @@ impl Dispatch {
                 Word::Wanted if self.has_stayed(&sighting.name, at, now) => {
                     self.end_watch(id, now, "The new firmware has stayed on the device.");
                 }
-                Word::Silent if self.has_woken_since(&sighting.name, at) => {
+                Word::Silent if self.says_nothing(sighting, at) => {
                     self.end_watch(id, now, "The device woke again; it doesn't say what it runs.");
                 }
                 Word::Wanted | Word::Silent => {}
@@ -111,8 +111,19 @@ impl Dispatch {
     }
 
     fn has_woken_since(&self, name: &str, installed: Timestamp) -> bool {
-        let last = self.heard.get(name).and_then(|heard| heard.wakes.last());
-        last.is_some_and(|wake| wake.at > installed)
+        self.wakes_since(name, installed) > 0
+    }
+
+    /// Whether a device that is awake again doesn't say what it runs. Its probes and addresses come before its
+    /// TXT record; when it has none, its whole wake has to pass.
+    fn says_nothing(&self, sighting: &Sighting, installed: Timestamp) -> bool {
+        let spoken = usize::from(sighting.version.is_some());
+        self.wakes_since(&sighting.name, installed) + spoken > 1
+    }
+
+    fn wakes_since(&self, name: &str, installed: Timestamp) -> usize {
+        let wakes = self.heard.get(name).map(|heard| heard.wakes.iter().rev());
+        wakes.map_or(0, |wakes| wakes.take_while(|wake| wake.at > installed).count())
     }
 
     /// The device takes again what its old firmware took.

@@ -46,6 +46,24 @@ fn the_old_firmware_in_the_next_wake_is_a_rollback() {
 }
 
 #[test]
+fn a_probe_before_the_announcement_does_not_end_the_watch() {
+    let (mut lab, id) = installed();
+    let probe = || Input::Sighted(Sighting { version: None, mac: None, ..packet("sleepy", None) });
+    lab.after(600).give(probe());
+    assert!(watched(&lab));
+    lab.after(1).seen("sleepy", Some(OLD));
+    lab.expect(id, StateKind::Failed);
+
+    // One that never says more isn't watched for ever.
+    let (mut lab, _) = installed();
+    lab.after(600).give(probe());
+    lab.after(10).give(Input::Sighted(goodbye("sleepy")));
+    assert!(watched(&lab));
+    lab.after(600).give(probe());
+    assert!(!watched(&lab));
+}
+
+#[test]
 fn the_new_firmware_in_the_next_wake_ends_the_watch() {
     for restarted in [false, true] {
         let (mut lab, id) = installed();
