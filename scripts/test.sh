@@ -57,6 +57,19 @@ run_cargo_tests() {
     cargo test "${all[@]}" --no-fail-fast 2>&1 | tee "$cargo_results"
 }
 
+# The fuzz targets are no members of the workspace, so nothing else compiles them. What they run is in
+# src-tauri/core/tests/ota_fuzz.rs as well. Without libFuzzer itself, which a check doesn't link.
+# shellcheck disable=SC2317 # called by stage
+check_fuzz_targets() {
+    local manifest=tests/fuzz/Cargo.toml
+    if [[ Cargo.lock -nt tests/fuzz/Cargo.lock ]]; then cp Cargo.lock tests/fuzz/; fi
+    check_them() {
+        CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a \
+            cargo check "$@" --manifest-path "$manifest" --target-dir "$(target_dir)/fuzz"
+    }
+    check_them --offline || check_them
+}
+
 # Adds up what the tests said. A test that found that it can't run here says "skipped: " and why; cargo
 # knows no such thing and counts it as passed.
 summary() {
@@ -107,6 +120,7 @@ if ((vitest_code)); then
 fi
 stage 'ui: build' build_ui || fail 'ui: build'
 stage 'cargo clippy' cargo clippy "${all[@]}" --all-targets -- -D warnings || fail 'cargo clippy'
+stage 'cargo check: fuzz targets' check_fuzz_targets || fail 'cargo check in tests/fuzz'
 # Tests start the programs, which `cargo test` alone wouldn't build.
 stage 'cargo build' cargo build "${all[@]}" --all-targets || fail 'cargo build'
 

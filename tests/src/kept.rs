@@ -73,6 +73,8 @@ if [ "$1" = version ]; then echo "Version: $version"; exit 0; fi
 # Nothing to remember.
 if [ "$2" = upload ]; then exec "$real" "$@"; fi
 file=$3
+# A file is there as a whole or not at all, as with the real one.
+put() { cat >"$1.new"; mv "$1.new" "$1"; }
 if [ -f @PATCH@ ] && [ -z "${LAB_PATCHED:-}" ]; then
     LAB_PATCHED=1 "$0" "$@"
     "$(dirname "$real")/python" - @PATCH@ ".esphome/storage/$file.validated.json" <<'PYTHON'
@@ -104,11 +106,10 @@ if [ "$file" = "@STEM@-$number.yaml" ] && [ "$number" != "@FIRST@" ]; then
     find .esphome -type f -path '*@STEM@-@FIRST@*' | while read -r from; do
         to=$here/$(echo "$from" | sed "s/@STEM@-@FIRST@/@STEM@-$number/g")
         mkdir -p "$(dirname "$to")"
-        rm -f "$to"
         case $from in
-            *.json) sed "s|/$there/|/|g; s/@STEM@-@FIRST@/@STEM@-$number/g" "$from" >"$to" ;;
+            *.json) sed "s|/$there/|/|g; s/@STEM@-@FIRST@/@STEM@-$number/g" "$from" | put "$to" ;;
             # The name keeps its length, so the program stays what it is otherwise.
-            *) LC_ALL=C sed "s/@STEM@-@FIRST@/@STEM@-$number/g" "$from" >"$to"; chmod 755 "$to" ;;
+            *) LC_ALL=C sed "s/@STEM@-@FIRST@/@STEM@-$number/g" "$from" | put "$to"; chmod 755 "$to" ;;
         esac
     done
     exit 0
@@ -145,9 +146,9 @@ if [ ! -e "$entry" ]; then
 fi
 name=$(cat "$entry/name") then=$(cat "$entry/dir") now=$(pwd)
 mkdir -p .esphome/storage ".esphome/build/$name/.pioenvs/$name"
-sed "s|$then|$now|g" "$entry/storage.json" >".esphome/storage/$file.json"
-sed "s|$then|$now|g" "$entry/validated.json" >".esphome/storage/$file.validated.json"
-cat "$entry/build_info.json" >".esphome/build/$name/build_info.json"
+sed "s|$then|$now|g" "$entry/storage.json" | put ".esphome/storage/$file.json"
+sed "s|$then|$now|g" "$entry/validated.json" | put ".esphome/storage/$file.validated.json"
+put ".esphome/build/$name/build_info.json" <"$entry/build_info.json"
 program=.esphome/build/$name/.pioenvs/$name/program
 rm -f "$program"
 cp "$entry/program" "$program"

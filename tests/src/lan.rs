@@ -7,13 +7,14 @@ pub mod crowd;
 pub mod sniffer;
 pub mod storm;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -21,6 +22,9 @@ use crate::supervisor::{DeviceOptions, LabDevice};
 
 /// The name of the interface in every host.
 pub const INTERFACE: &str = "eth0";
+
+/// The packet filter's table that counts.
+const COUNTERS: &str = "lab_sent";
 
 /// The length of the LAN's prefix, 10.77.0.0/24.
 const PREFIX: u8 = 24;
@@ -159,9 +163,58 @@ impl Lan {
         .await
     }
 
+    /// Slows a host's network down, to this many bits in a second towards it; 0: as fast as it goes.
+    ///
+    /// # Errors
+    /// When `tc` fails.
+    pub async fn slow_down(&self, host: &Host, bits: u32) -> Result<()> {
+        let port = &host.port;
+        let script = match bits {
+            0 => format!("tc qdisc del dev {port} root"),
+            _ => format!("tc qdisc replace dev {port} root tbf rate {bits} burst 1600 latency 1s"),
+        };
+        run(self.admin("sh").args(["-c", &script])).await
+    }
+
+    /// Counts from now on what is sent to a TCP port of each of these hosts; see [`Lan::sent`].
+    ///
+    /// # Errors
+    /// When `nft` fails.
+    pub async fn count(&self, hosts: &[&Host], tcp_port: u16) -> Result<()> {
+        let mut rules = String::new();
+        for host in hosts {
+            let port = &host.port;
+            rules += &format!(
+                "oifname {port} ip protocol tcp tcp dport {tcp_port} counter comment \"{port}\"\n"
+            );
+        }
+        self.chain(COUNTERS, &rules).await
+    }
+
+    /// How many bytes have been sent to each host since [`Lan::count`], by its [`Host::port`].
+    ///
+    /// # Errors
+    /// When `nft` fails.
+    pub async fn sent(&self) -> Result<BTreeMap<String, u64>> {
+        let listed = self.admin("nft").args(["list", "table", "bridge", COUNTERS]).output().await?;
+        ensure!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+        let listed = String::from_utf8(listed.stdout)?;
+        // Not every nft can say it as JSON.
+        let rules = listed.lines().filter_map(|line| {
+            let (_, counted) = line.split_once(" bytes ")?;
+            let (bytes, port) = counted.split_once(" comment ")?;
+            Some((port.trim_matches('"').to_owned(), bytes.parse().ok()?))
+        });
+        Ok(rules.collect())
+    }
+
     /// Puts rules in the place of those that a host has.
     async fn filter(&self, host: &Host, rules: &str) -> Result<()> {
-        let chain = &host.port;
+        self.chain(&host.port, rules).await
+    }
+
+    /// Puts rules in the place of those of this name.
+    async fn chain(&self, chain: &str, rules: &str) -> Result<()> {
         // Made and deleted first: then it needn't be known whether it exists.
         let script = format!(
             "table bridge {chain}\ndelete table bridge {chain}\n\

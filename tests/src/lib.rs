@@ -3,6 +3,7 @@
 
 pub mod announcer;
 pub mod bench;
+pub mod clock;
 pub mod control;
 pub mod demo;
 pub mod desktop;

@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use wakeflash_core::view::{DeviceView, Snapshot, UpdateDetails};
 
+use crate::clock::LabClock;
 use crate::disk::Disk;
 use crate::esphome::{Esphome, Firmware, firmware};
 use crate::headless::{Headless, HeadlessOptions};
 use crate::kept::{self, Sibling};
-use crate::lan::{self, Host, Lan};
+use crate::lan::{Host, Lan};
 use crate::supervisor::{DeviceOptions, LabDevice, Wake};
 use crate::yaml::DeviceYaml;
 
@@ -51,6 +52,8 @@ pub struct Stage {
     pub dir: TempDir,
     /// The small disk, if the scene has one.
     pub disk: Option<Disk>,
+    /// The application's clock, if the scene has one of its own.
+    pub clock: Option<LabClock>,
     /// The network.
     pub lan: Lan,
 }
@@ -66,6 +69,8 @@ pub struct Scene {
     pub really_builds: bool,
     /// A small disk for a directory below the state directory (empty: for all of it), with its KiB.
     pub disk: Option<(String, u32)>,
+    /// Whether the application has a clock of its own, which can be set.
+    pub clock: bool,
     /// How many further devices there are, each with its YAML; see [`others`].
     pub others: u16,
     /// Whether to wait until the application is ready.
@@ -79,6 +84,7 @@ impl Default for Scene {
             wanted: BTreeMap::from([(DEVICE.to_owned(), new_yaml())]),
             really_builds: false,
             disk: None,
+            clock: false,
             others: 0,
             ready: true,
         }
@@ -145,9 +151,12 @@ impl Stage {
             Some((at, kib)) => Some(Disk::new(&lan, &state.join(at), *kib).await?),
             None => None,
         };
+        let clock = if scene.clock { Some(LabClock::new(dir.path()).await?) } else { None };
         options.prefix = disk.as_ref().map(Disk::prefix).unwrap_or_default();
+        options.prefix.extend(clock.as_ref().map(LabClock::prefix).unwrap_or_default());
         let app = Headless::start(options, Some(&home))?;
-        let stage = Self { app, device, old, sensor, others, home, config, state, dir, disk, lan };
+        let stage =
+            Self { app, device, old, sensor, others, home, config, state, dir, disk, clock, lan };
         if scene.ready {
             stage.until_ready().await?;
         }
@@ -381,12 +390,7 @@ impl Stage {
     /// # Errors
     /// When `tc` fails.
     pub async fn slow_down(&self, bits: u32) -> Result<()> {
-        let port = self.sensor.port();
-        let script = match bits {
-            0 => format!("tc qdisc del dev {port} root"),
-            _ => format!("tc qdisc replace dev {port} root tbf rate {bits} burst 1600 latency 1s"),
-        };
-        lan::run(self.lan.admin("sh").args(["-c", &script])).await
+        self.lan.slow_down(&self.sensor, bits).await
     }
 
     /// Waits until what is shown satisfies a condition.

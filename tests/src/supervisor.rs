@@ -363,7 +363,8 @@ impl LabDevice {
     /// As [`LabDevice::wake`].
     pub async fn wake_fully(&self) -> Result<u32> {
         self.wake(Wake::default()).await?;
-        self.wait("boot", Duration::from_secs(10), |state| state.running_hash.is_some()).await?;
+        // A busy machine takes some seconds.
+        self.wait("boot", Duration::from_secs(30), |state| state.running_hash.is_some()).await?;
         self.running_hash().await?.context("the firmware doesn't say its config hash")
     }
 

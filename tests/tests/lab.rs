@@ -17,7 +17,7 @@ use wakeflash_tests::yaml::DeviceYaml;
 /// Set for this program when a test starts it as a helper.
 const HELPER: &str = "WAKEFLASH_LAB_HELPER";
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 fn yaml() -> DeviceYaml {
     DeviceYaml::new("sleepy").with_friendly_name("Sleepy")
@@ -203,7 +203,7 @@ query = struct.pack(">6H", 0x1234, 0, 1, 0, 0, 0)
 query += b"".join(bytes([len(l)]) + l.encode() for l in name.split(".")) + b"\0" + struct.pack(">2H", 16, 1)
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(0.3)
-for attempt in range(8):  # nothing is answered while the device probes
+for attempt in range(40):  # nothing is answered while the device probes
     s.sendto(query, (address, 5353))
     try:
         reply, peer = s.recvfrom(9000)

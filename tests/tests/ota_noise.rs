@@ -9,13 +9,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use flashing::{
-    class_of_a_loss, failure, firmware, flash_at, in_memory, open_gate, over_tcp, request,
+    Kind, class_of_nonsense, failure, firmware, flash_at, in_memory, open_gate, over_tcp, request,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::ota::{
     Compression, DeviceError, Encryption, EncryptionKey, FailureClass, OtaError, Step, Violation,
@@ -43,20 +42,11 @@ fn device() -> Script {
     Script { key: Some(KEY.to_owned()), requires_key: true, ..Script::default() }
 }
 
-/// Every stage at which a device with Noise answers, and the step of the client then.
-const STAGES: [(Stage, Step); 11] = [
-    (Stage::Connect, Step::Greeting),
-    (Stage::Greeting, Step::Greeting),
-    (Stage::Features, Step::Features),
-    (Stage::Encryption, Step::Encryption),
-    (Stage::AuthResult, Step::Auth),
-    (Stage::Prepare, Step::Prepare),
-    (Stage::Checksum, Step::Checksum),
-    (Stage::Block(0), Step::Transfer),
-    (Stage::Block(3), Step::Transfer),
-    (Stage::Received, Step::Commit),
-    (Stage::UpdateEnd, Step::Commit),
-];
+const WITH_NOISE: Kind = Kind {
+    device,
+    request: required,
+    between: [(Stage::Encryption, Step::Encryption), (Stage::AuthResult, Step::Auth)],
+};
 
 #[tokio::test]
 async fn every_form_of_the_image_travels_encrypted() {
@@ -149,35 +139,14 @@ async fn the_credentials_that_a_device_refuses_are_told_from_what_it_can_not_do(
 
 #[tokio::test]
 async fn an_encrypted_connection_that_ends_is_judged_by_its_step() {
-    for fault in [Fault::Close, Fault::Reset] {
-        for (stage, step) in STAGES {
-            let script = device().fault(stage, fault.clone());
-            // That encryption is only tried makes no difference: the network is no reason to go without.
-            let request = encrypted(Encryption::WhenOffered(key(KEY)));
-            let (outcome, seen) = over_tcp(script, request).await;
-            assert!(seen.faulted && seen.image.is_none());
-            let error = failure(outcome);
-            assert!(matches!(error, OtaError::Closed { .. }), "{stage:?}: {error}");
-            assert_eq!(error.step(), step, "{fault:?} at {stage:?}");
-            assert_eq!(error.class(), class_of_a_loss(step));
-        }
-    }
+    // That encryption is only tried makes no difference: the network is no reason to go without.
+    let request = || encrypted(Encryption::WhenOffered(key(KEY)));
+    Kind { request, ..WITH_NOISE }.ends_at_every_stage().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_encrypted_device_that_falls_silent_is_given_up_in_time() {
-    for (stage, step) in STAGES {
-        let start = Instant::now();
-        let script = device().fault(stage, Fault::Stall);
-        let (outcome, seen) =
-            in_memory(script, required(), open_gate(), CancellationToken::new()).await;
-        assert!(seen.faulted);
-        let error = failure(outcome);
-        assert_eq!(error, OtaError::Timeout { step }, "{stage:?}");
-        assert_eq!(error.class(), class_of_a_loss(step));
-        let limit = if step < Step::Gate { 20 } else { 110 };
-        assert!(start.elapsed() <= Duration::from_secs(limit + 1), "{:?}", start.elapsed());
-    }
+    WITH_NOISE.falls_silent_at_every_stage().await;
 }
 
 #[tokio::test]
@@ -219,12 +188,7 @@ async fn nonsense_on_an_encrypted_connection_is_a_violation() {
         request.deadlines.answer = Duration::from_millis(500);
         let error = failure(over_tcp(script, request).await.0);
         assert_eq!(error, OtaError::Protocol { violation, step }, "{stage:?} {fault:?}");
-        let class = if step == Step::Commit {
-            FailureClass::OutcomeUnknown
-        } else {
-            FailureClass::NextWake
-        };
-        assert_eq!(error.class(), class);
+        assert_eq!(error.class(), class_of_nonsense(step));
     }
 }
 

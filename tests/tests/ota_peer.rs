@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flashing::{
-    class_of_a_loss, failure, firmware, flash_at, in_memory, open_gate, over_tcp, request,
+    Kind, class_of_nonsense, failure, firmware, flash_at, in_memory, open_gate, over_tcp, request,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -26,20 +26,11 @@ use wakeflash_engine::flasher::{
 };
 use wakeflash_tests::peer::{Auth, Fault, Features, LiveReport, Peer, Report, Script, Stage, play};
 
-/// Every stage at which a device with a password answers, and the step of the client then.
-const STAGES: [(Stage, Step); 11] = [
-    (Stage::Connect, Step::Greeting),
-    (Stage::Greeting, Step::Greeting),
-    (Stage::Features, Step::Features),
-    (Stage::AuthRequest, Step::Auth),
-    (Stage::AuthResult, Step::AuthResult),
-    (Stage::Prepare, Step::Prepare),
-    (Stage::Checksum, Step::Checksum),
-    (Stage::Block(0), Step::Transfer),
-    (Stage::Block(3), Step::Transfer),
-    (Stage::Received, Step::Commit),
-    (Stage::UpdateEnd, Step::Commit),
-];
+const WITH_PASSWORD: Kind = Kind {
+    device: Script::default,
+    request,
+    between: [(Stage::AuthRequest, Step::Auth), (Stage::AuthResult, Step::AuthResult)],
+};
 
 #[tokio::test]
 async fn every_variant_of_the_protocol_installs_the_image() {
@@ -127,33 +118,12 @@ async fn every_error_byte_is_told_apart_at_its_step() {
 
 #[tokio::test]
 async fn a_connection_that_ends_is_judged_by_its_step() {
-    for fault in [Fault::Close, Fault::Reset] {
-        for (stage, step) in STAGES {
-            let script = Script::default().fault(stage, fault.clone());
-            let (outcome, seen) = over_tcp(script, request()).await;
-            assert!(seen.faulted && seen.image.is_none());
-            let error = failure(outcome);
-            assert!(matches!(error, OtaError::Closed { .. }), "{stage:?}: {error}");
-            assert_eq!(error.step(), step, "{fault:?} at {stage:?}");
-            assert_eq!(error.class(), class_of_a_loss(step));
-        }
-    }
+    WITH_PASSWORD.ends_at_every_stage().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_device_that_falls_silent_is_given_up_in_time() {
-    for (stage, step) in STAGES {
-        let start = Instant::now();
-        let script = Script::default().fault(stage, Fault::Stall);
-        let (outcome, seen) =
-            in_memory(script, request(), open_gate(), CancellationToken::new()).await;
-        assert!(seen.faulted);
-        let error = failure(outcome);
-        assert_eq!(error, OtaError::Timeout { step }, "{stage:?}");
-        assert_eq!(error.class(), class_of_a_loss(step));
-        let limit = if step < Step::Gate { 20 } else { 110 };
-        assert!(start.elapsed() <= Duration::from_secs(limit + 1), "{:?}", start.elapsed());
-    }
+    WITH_PASSWORD.falls_silent_at_every_stage().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,12 +168,7 @@ async fn nonsense_is_a_protocol_violation() {
         let error = failure(flash(stream, request, hooks, CancellationToken::new()).await);
         assert!(matches!(error, OtaError::Protocol { .. }), "{stage:?} {fault:?}: {error}");
         assert_eq!(error.step(), step, "{stage:?} {fault:?}");
-        let class = if step == Step::Commit {
-            FailureClass::OutcomeUnknown
-        } else {
-            FailureClass::NextWake
-        };
-        assert_eq!(error.class(), class);
+        assert_eq!(error.class(), class_of_nonsense(step));
         peer.finish().await.unwrap();
     }
 }
@@ -336,7 +301,7 @@ async fn without_a_record_the_image_is_not_completed() {
 
 #[tokio::test(start_paused = true)]
 async fn cancelling_closes_the_connection_at_once() {
-    for (stage, step) in STAGES {
+    for (stage, step) in WITH_PASSWORD.stages() {
         let cancel = CancellationToken::new();
         let trigger = cancel.clone();
         let start = Instant::now();

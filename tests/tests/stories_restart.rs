@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
 use serde_json::json;
 use wakeflash_core::view::DeviceView;
 use wakeflash_tests::esphome::Esphome;
@@ -52,9 +53,7 @@ async fn builds_that_were_killed_leave_nothing_behind_and_start_again() -> Resul
     stage.app.device_command("install", SECOND).await?;
     stage.until_row(SECOND, "it is built", SOON, is("building")).await?;
     stage.until_compiling().await?;
-    let pid = stage.app.process().pid().await.and_then(|pid| i32::try_from(pid).ok());
-    let pid = pid.and_then(rustix::process::Pid::from_raw).context("it runs")?;
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+    stage.app.process().signal(Signal::TERM).await?;
     let status = stage.app.process().wait(SOON).await?;
     ensure!(status.code() == Some(0), "SIGTERM is an end in order: {status}");
     ensure!(stage.build_processes()?.is_empty(), "the build ended with it");
@@ -183,9 +182,7 @@ async fn the_end_of_the_input_ends_it_unless_it_is_detached() -> Result<()> {
             line["event"]["device"]["id"] == "another.yaml"
         })
         .await?;
-    let pid = detached.process().pid().await.and_then(|pid| i32::try_from(pid).ok());
-    let pid = pid.and_then(rustix::process::Pid::from_raw).context("it runs")?;
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+    detached.process().signal(Signal::TERM).await?;
     ensure!(detached.process().wait(SOON).await?.code() == Some(0));
     Ok(())
 }

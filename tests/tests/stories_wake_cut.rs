@@ -1,10 +1,12 @@
 //! Flashes that are cut, and devices that were flashed by others.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use wakeflash_tests::esphome::Esphome;
-use wakeflash_tests::stage::{DEVICE, SOON, Scene, Stage, new_yaml};
+use serde_json::json;
+use wakeflash_tests::esphome::{Esphome, firmware};
+use wakeflash_tests::stage::{BUILD, DEVICE, SOON, Scene, Stage, new_yaml};
 use wakeflash_tests::supervisor::Wake;
 
 fn window(seconds: u64) -> Wake {
@@ -107,6 +109,22 @@ async fn until_committed(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// Another tool flashes the device: with what lies in the build folder, or as the arguments say.
+async fn upload(stage: &Stage, arguments: &[&OsStr]) -> Result<()> {
+    let esphome = Esphome::locate()?;
+    let upload = stage
+        .home
+        .command(esphome.program())
+        .args(["upload", DEVICE, "--device", &stage.sensor.address().to_string()])
+        .args(arguments)
+        .current_dir(&stage.config)
+        .env("PATH", esphome.search_path()?)
+        .output()
+        .await?;
+    ensure!(upload.status.success(), "{}", String::from_utf8_lossy(&upload.stderr));
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_device_that_was_flashed_by_others_in_its_sleep_is_sent_nothing() -> Result<()> {
     let Some(mut stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
@@ -115,16 +133,7 @@ async fn a_device_that_was_flashed_by_others_in_its_sleep_is_sent_nothing() -> R
     let wanted = row.update.and_then(|update| update.wanted_hash).context("no hash")?.0;
     stage.app.kill().await?;
     stage.device.wake_fully().await?;
-    let esphome = Esphome::locate()?;
-    let upload = stage
-        .home
-        .command(esphome.program())
-        .args(["upload", DEVICE, "--device", &stage.sensor.address().to_string()])
-        .current_dir(&stage.config)
-        .env("PATH", esphome.search_path()?)
-        .output()
-        .await?;
-    ensure!(upload.status.success(), "{}", String::from_utf8_lossy(&upload.stderr));
+    upload(&stage, &[]).await?;
     stage.device.wait("the build", SOON, |state| state.running_hash == Some(wanted)).await?;
     stage.device.sleep(true).await?;
     let before = stage.device.state().await?;
@@ -136,5 +145,87 @@ async fn a_device_that_was_flashed_by_others_in_its_sleep_is_sent_nothing() -> R
     ensure!(row["update"]["state"]["how"] == "alreadyRunning", "{row}");
     let device = stage.device.state().await?;
     ensure!(device.ota_started == before.ota_started, "it was flashed again: {device:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn firmware_that_does_not_stay_is_told_and_not_sent_again() -> Result<()> {
+    let Some(stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
+    stage.let_it_be_seen().await?;
+    stage.until_built().await?;
+    // One wake only: a second one with the new firmware would show that it stays.
+    stage.wake().await?;
+    stage.ensure_flashed_once().await?;
+    stage.device.sleep(true).await?;
+    // Who is back within three seconds hasn't slept.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+
+    // What a bootloader does with firmware that was never marked as good.
+    let program = stage.dir.path().join("device/program");
+    std::fs::remove_file(&program)?;
+    std::fs::copy(&stage.old.program, &program)?;
+    let hash = stage.device.wake_fully().await?;
+    ensure!(hash == stage.old.config_hash, "it has not rolled back");
+    let row = serde_json::to_value(stage.until_state("failed", SOON).await?)?;
+    ensure!(row["update"]["state"]["rolledBack"] == true, "{row}");
+    ensure!(row["update"]["state"]["problem"]["help"].is_string(), "{row}");
+    let told = stage.notifications("rolledBack");
+    ensure!(told.len() == 1 && told[0]["device"] == DEVICE, "{told:?}");
+
+    for _ in 0..2 {
+        stage.device.sleep(true).await?;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        stage.device.wake_fully().await?;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    let state = stage.device.state().await?;
+    ensure!((state.ota_started, state.ota_done) == (1, 1), "it was sent again: {state:?}");
+    stage.until_state("failed", SOON).await?;
+    ensure!(stage.notifications("rolledBack").len() == 1);
+
+    // But when the user wants it.
+    stage.command("retry").await?;
+    stage.until_state("installed", BUILD).await?;
+    let state = stage.device.state().await?;
+    ensure!((state.ota_started, state.ota_done) == (2, 2), "{state:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_update_that_the_device_builder_has_queued_too_is_told_and_not_fought() -> Result<()> {
+    let theirs = firmware(&new_yaml().with_friendly_name("Sleepy Sensor 3")).await?;
+    let Some(stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
+    stage.let_it_be_seen().await?;
+    stage.until_built().await?;
+    let queue = stage.config.join(".esphome/.device-builder-devices.json");
+    std::fs::write(&queue, json!({ DEVICE: { "queued_update": true } }).to_string())?;
+    stage
+        .until_snapshot("it is told", SOON, |snapshot| {
+            let told = &snapshot.status.other_tools;
+            told.iter().any(|problem| problem.code == "other_tools.device_builder")
+        })
+        .await?;
+    stage.device.wake_fully().await?;
+    stage.ensure_flashed_once().await?;
+
+    // Its own update comes in the same wake. It is the user's, as ours was.
+    upload(&stage, &["--file".as_ref(), theirs.program.as_ref()]).await?;
+    std::fs::remove_file(&queue)?;
+    stage
+        .until("it runs theirs", SOON, |row| {
+            row.deployed_hash.is_some_and(|hash| hash.0 == theirs.config_hash)
+        })
+        .await?;
+    stage.device.sleep(true).await?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    stage.device.wake_fully().await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let state = stage.device.state().await?;
+    ensure!(state.running_hash == Some(theirs.config_hash), "{state:?}");
+    ensure!((state.ota_started, state.ota_done) == (2, 2), "once by each of them: {state:?}");
+    stage.until_state("installed", SOON).await?;
+    ensure!(
+        stage.notifications("rolledBack").is_empty() && stage.notifications("failed").is_empty()
+    );
     Ok(())
 }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use wakeflash_tests::stage::{BUILD, SOON, Stage};
 use wakeflash_tests::supervisor::Wake;
+
+/// Long enough for a transfer that goes on by TCP's timeouts.
+const LOSSY: Duration = Duration::from_secs(240);
 
 /// A scene whose device was seen, sleeps, and is waited for.
 async fn armed() -> Result<Option<Stage>> {
@@ -51,6 +54,37 @@ async fn every_fifth_packet_is_lost() -> Result<()> {
     // From here on the device stays awake; how long the rest takes is TCP's business.
     stage.lan.lose(&stage.sensor, 0).await?;
     stage.ensure_flashed_once().await
+}
+
+#[tokio::test]
+async fn every_fifth_packet_is_lost_to_the_end() -> Result<()> {
+    let Some(stage) = armed().await? else { return Ok(()) };
+    stage.lan.lose(&stage.sensor, 20).await?;
+    let give_up = tokio::time::Instant::now() + LOSSY;
+    // Mostly the first window is enough.
+    loop {
+        let wake = Wake { for_ms: Some(15_000), ..Wake::default() };
+        stage.device.wake(wake).await?;
+        let state = stage
+            .device
+            .wait("end of the wake", LOSSY, |state| state.ota_done > 0 || !state.running)
+            .await?;
+        if state.ota_done > 0 {
+            break;
+        }
+        ensure!(tokio::time::Instant::now() < give_up, "{state:?}");
+    }
+    stage.let_it_speak().await?;
+    let row = stage.until_state("installed", SOON).await?;
+    let update = row.update.context("no update")?;
+    let state = stage.device.state().await?;
+    let wanted = update.wanted_hash.context("no hash")?.0;
+    ensure!(state.running_hash == Some(wanted) && wanted != stage.old.config_hash, "{state:?}");
+    ensure!(state.ota_done == 1, "flashed once: {state:?}");
+    // Whatever had a data phase is an attempt; some end before, which not even the device may have seen.
+    ensure!(update.attempts >= state.ota_started, "{update:?} {state:?}");
+    println!("{} attempts, {state:?}", update.attempts);
+    Ok(())
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use futures_util::future::try_join_all;
 use wakeflash_core::device::Presence;
 use wakeflash_core::view::DeviceView;
 
@@ -50,15 +51,12 @@ pub(super) async fn start(lan: &mut Lan, dir: &std::path::Path, count: u16) -> R
 }
 
 impl Stage {
-    /// Wakes all further devices, one right after the other.
+    /// Wakes all further devices at once.
     ///
     /// # Errors
     /// When one can't be woken.
     pub async fn wake_others(&self, wake: Wake) -> Result<()> {
-        for other in &self.others {
-            other.device.wake(wake).await?;
-        }
-        Ok(())
+        try_join_all(self.others.iter().map(|other| other.device.wake(wake))).await.map(drop)
     }
 
     /// Sends all further devices to sleep, with a goodbye or without.
@@ -66,10 +64,7 @@ impl Stage {
     /// # Errors
     /// When one doesn't sleep.
     pub async fn let_others_sleep(&self, goodbye: bool) -> Result<()> {
-        for other in &self.others {
-            other.device.sleep(goodbye).await?;
-        }
-        Ok(())
+        try_join_all(self.others.iter().map(|other| other.device.sleep(goodbye))).await.map(drop)
     }
 
     /// Lets all further devices wake once, so that the application sees them, and sleep again.
@@ -81,6 +76,23 @@ impl Stage {
         self.until_others("seen", SOON, |row| row.deployed_hash.is_some()).await?;
         self.let_others_sleep(true).await?;
         self.until_others("asleep", SOON, |row| row.presence == Presence::Asleep).await
+    }
+
+    /// Waits until all further devices have been flashed, and sleep again.
+    ///
+    /// # Errors
+    /// When one doesn't within `timeout`.
+    pub async fn until_others_flashed(&self, timeout: Duration) -> Result<()> {
+        let asleep = self.others.iter().map(|other| other.device.until_asleep_after(1, timeout));
+        try_join_all(asleep).await.map(drop)
+    }
+
+    /// Wakes all further devices until told otherwise, and waits for what they say that they run.
+    ///
+    /// # Errors
+    /// When one doesn't say it.
+    pub async fn wake_others_fully(&self) -> Result<()> {
+        try_join_all(self.others.iter().map(|other| other.device.wake_fully())).await.map(drop)
     }
 
     /// Installs on all further devices and waits until everything is built.

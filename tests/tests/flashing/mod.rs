@@ -3,15 +3,17 @@
 use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::ota::{FailureClass, OtaError, Password, PreparedImage, Step};
 use wakeflash_engine::flasher::{
     FlashError, FlashHooks, FlashReport, FlashRequest, GateVerdict, flash, no_progress,
 };
-use wakeflash_tests::peer::{LiveReport, Peer, Report, Script, play};
+use wakeflash_tests::peer::{Fault, LiveReport, Peer, Report, Script, Stage, play};
 
 /// 300 KB of which about half is noise, so that every form has many blocks.
 pub(crate) fn firmware() -> Vec<u8> {
@@ -85,7 +87,70 @@ pub(crate) fn failure(outcome: Outcome) -> OtaError {
     }
 }
 
-pub(crate) fn class_of_a_loss(step: Step) -> FailureClass {
+/// A kind of device, what it is asked to install, and where they are between the features and the gate.
+pub(crate) struct Kind {
+    pub(crate) device: fn() -> Script,
+    pub(crate) request: fn() -> FlashRequest,
+    pub(crate) between: [(Stage, Step); 2],
+}
+
+impl Kind {
+    /// Every stage at which the device answers, and the step of the client then.
+    pub(crate) fn stages(&self) -> Vec<(Stage, Step)> {
+        let before = [
+            (Stage::Connect, Step::Greeting),
+            (Stage::Greeting, Step::Greeting),
+            (Stage::Features, Step::Features),
+        ];
+        let after = [
+            (Stage::Prepare, Step::Prepare),
+            (Stage::Checksum, Step::Checksum),
+            (Stage::Block(0), Step::Transfer),
+            (Stage::Block(3), Step::Transfer),
+            (Stage::Received, Step::Commit),
+            (Stage::UpdateEnd, Step::Commit),
+        ];
+        before.into_iter().chain(self.between).chain(after).collect()
+    }
+
+    /// A connection that ends is judged by the step at which it does.
+    pub(crate) async fn ends_at_every_stage(&self) {
+        for fault in [Fault::Close, Fault::Reset] {
+            for (stage, step) in self.stages() {
+                let script = (self.device)().fault(stage, fault.clone());
+                let (outcome, seen) = over_tcp(script, (self.request)()).await;
+                assert!(seen.faulted && seen.image.is_none());
+                let error = failure(outcome);
+                assert!(matches!(error, OtaError::Closed { .. }), "{stage:?}: {error}");
+                assert_eq!(error.step(), step, "{fault:?} at {stage:?}");
+                assert_eq!(error.class(), class_of_a_loss(step));
+            }
+        }
+    }
+
+    /// A device that falls silent is given up in time. The clock has to be paused.
+    pub(crate) async fn falls_silent_at_every_stage(&self) {
+        for (stage, step) in self.stages() {
+            let start = Instant::now();
+            let script = (self.device)().fault(stage, Fault::Stall);
+            let (outcome, seen) =
+                in_memory(script, (self.request)(), open_gate(), CancellationToken::new()).await;
+            assert!(seen.faulted);
+            let error = failure(outcome);
+            assert_eq!(error, OtaError::Timeout { step }, "{stage:?}");
+            assert_eq!(error.class(), class_of_a_loss(step));
+            let limit = if step < Step::Gate { 20 } else { 110 };
+            assert!(start.elapsed() <= Duration::from_secs(limit + 1), "{:?}", start.elapsed());
+        }
+    }
+}
+
+/// How a session that makes no sense is judged.
+pub(crate) fn class_of_nonsense(step: Step) -> FailureClass {
+    if step == Step::Commit { FailureClass::OutcomeUnknown } else { FailureClass::NextWake }
+}
+
+fn class_of_a_loss(step: Step) -> FailureClass {
     match step {
         Step::Greeting => FailureClass::Busy,
         Step::Commit => FailureClass::OutcomeUnknown,

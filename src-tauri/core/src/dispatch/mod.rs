@@ -101,6 +101,40 @@ impl Decision {
             || !self.wakes.is_empty()
             || self.settings.is_some()
     }
+
+    /// Whether devices go by other names after it. What comes later must be stored later.
+    #[must_use]
+    pub fn renames(&self) -> bool {
+        !self.moved.is_empty() || !self.forgotten.is_empty()
+    }
+
+    /// Makes one decision of this one and the next, to be stored together or taken back together. Not for
+    /// one that [renames](Self::renames), unless it is the last.
+    pub fn join(&mut self, next: Self) {
+        // What was before both is what the first one found.
+        for (id, before) in next.updates {
+            self.updates.entry(id).or_insert(before);
+        }
+        for (name, before) in next.memories {
+            self.memories.entry(name).or_insert(before);
+        }
+        for (name, before) in next.wakes {
+            self.wakes.entry(name).or_insert(before);
+        }
+        for (id, before) in next.slots {
+            self.slots.entry(id).or_insert(before);
+        }
+        self.settings = self.settings.take().or(next.settings);
+        self.configs = self.configs.take().or(next.configs);
+        self.former_names = self.former_names.take().or(next.former_names);
+        self.forgotten.extend(next.forgotten);
+        self.touched.extend(next.touched);
+        self.effects.extend(next.effects);
+        self.refused.extend(next.refused);
+        self.started = next.started.or(self.started);
+        self.refusals.extend(next.refusals);
+        self.moved.extend(next.moved);
+    }
 }
 
 /// Whether a device has been heard of since the start.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wakeflash_core::dispatch::{Decision, Input};
 use wakeflash_core::error::Problem;
+use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::Refusal;
 
@@ -74,10 +75,39 @@ impl Runtime {
         Ok(())
     }
 
+    /// Takes in things that come again by themselves, with one commit. Each of many devices that wake at the
+    /// same time would else wait for the disk as often as there are devices before it.
+    pub(super) async fn happened_together(&mut self, inputs: Vec<Input>) {
+        let mut together = Decision::default();
+        for input in inputs {
+            match self.dispatch.handle(input, now()) {
+                Ok(decision) => {
+                    let ends = decision.renames();
+                    together.join(decision);
+                    if ends {
+                        self.carry_out_or_warn(std::mem::take(&mut together)).await;
+                    }
+                }
+                Err(problem) => tracing::warn!("not taken in: {problem}"),
+            }
+        }
+        self.carry_out_or_warn(together).await;
+    }
+
+    async fn carry_out_or_warn(&mut self, decision: Decision) {
+        if let Err(problem) = self.carry_out(decision, now()).await {
+            tracing::warn!("not taken in: {problem}");
+        }
+    }
+
     /// Decides, commits, tells, and only then acts.
     pub(super) async fn decide(&mut self, input: Input) -> Result<Decided, Problem> {
         let now = now();
         let decision = self.dispatch.handle(input, now)?;
+        self.carry_out(decision, now).await
+    }
+
+    async fn carry_out(&mut self, decision: Decision, now: Timestamp) -> Result<Decided, Problem> {
         for refused in &decision.refused {
             tracing::error!("refused: {refused}");
         }

@@ -47,6 +47,9 @@ use work::Report;
 /// How long the tasks have to end when the engine is ended.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
+/// How much of what the network says is stored at once. The rest of the loop has its turn in between.
+const AT_ONCE: usize = 64;
+
 /// The code of the problem that there is no network at all; others leave it usable.
 const NO_NETWORK: &str = "network.none";
 
@@ -180,7 +183,7 @@ impl Runtime {
                 // Evidence of a device that is awake comes before everything else.
                 biased;
                 () = self.cancel.cancelled() => break,
-                Some(event) = watched.recv() => self.take_watch_event(event).await,
+                Some(event) = watched.recv() => self.take_watch_events(event, &mut watched).await,
                 Some(report) = reports.recv() => self.take_report(report).await,
                 Some(request) = requests.recv() => self.take_request(request).await,
                 Some(ended) = self.tasks.join_next() => {
@@ -290,35 +293,56 @@ impl Runtime {
         }
     }
 
-    async fn take_watch_event(&mut self, event: WatchEvent) {
+    /// Takes in what the network says, as much as is there.
+    async fn take_watch_events(
+        &mut self,
+        first: WatchEvent,
+        more: &mut mpsc::Receiver<WatchEvent>,
+    ) {
+        let mut inputs = Vec::new();
+        let mut next = Some(first);
+        while let Some(event) = next {
+            inputs.extend(self.input_of(event).await);
+            next = if inputs.len() < AT_ONCE { more.try_recv().ok() } else { None };
+        }
+        self.happened_together(inputs).await;
+        // Connections that were neither used nor dropped by now have no place in the state.
+        self.connections.clear();
+    }
+
+    /// What there is to decide about an event of the network.
+    async fn input_of(&mut self, event: WatchEvent) -> Option<Input> {
         match event {
-            WatchEvent::Seen(sighting) => self.happened(Input::Sighted(sighting)).await,
-            WatchEvent::Silent { name } => self.happened(Input::Silent { name }).await,
+            WatchEvent::Seen(sighting) => Some(Input::Sighted(sighting)),
+            WatchEvent::Silent { name } => Some(Input::Silent { name }),
             WatchEvent::Connected { update, peer, stream, .. } => {
                 if self.take_pending().await.is_err() {
                     // What is pending may change what the connection is for. The device will be there again.
                     tracing::warn!(
                         "the connection to {peer} is not used: the state can't be stored"
                     );
-                    return;
+                    return None;
+                }
+                if self.connections.contains_key(&update) {
+                    // A device serves one.
+                    return None;
                 }
                 self.connections.insert(update, stream);
-                self.happened(Input::Connected { update, peer: peer.ip() }).await;
-                // A connection that was neither used nor dropped by now has no place in the state.
-                self.connections.remove(&update);
+                Some(Input::Connected { update, peer: peer.ip() })
             }
             WatchEvent::Returned { update, name, peer } => {
                 self.ask_for_word(update, name, peer.ip());
+                None
             }
             WatchEvent::Unreachable { update, reason, .. } => match reason {
-                Unreachable::NoAnswer => self.happened(Input::Unreachable { update }).await,
+                Unreachable::NoAnswer => Some(Input::Unreachable { update }),
                 // Somebody is there, or nothing is said about the device.
-                Unreachable::Refused | Unreachable::NameUnknown | Unreachable::Local => {}
+                Unreachable::Refused | Unreachable::NameUnknown | Unreachable::Local => None,
             },
             WatchEvent::Network(problem) => {
                 let connected = problem.as_ref().is_none_or(|problem| problem.code != NO_NETWORK);
-                self.happened(Input::Network { connected }).await;
                 self.publisher.change_status(|status| status.network = problem);
+                Some(Input::Network { connected })
             }
         }
     }

@@ -79,7 +79,7 @@ async fn while_an_outcome_cannot_be_stored_no_connection_is_used_and_no_image_de
     let dir = tempfile::tempdir().unwrap();
     let building = UpdateState::Building { started_at: Timestamp::from_millis(1) };
     let updates = vec![update(1, "a", building), update(2, "b", waiting("b"))];
-    let (mut runtime, _queues) = runtime(dir.path(), updates).await;
+    let (mut runtime, mut queues) = runtime(dir.path(), updates).await;
     let image = runtime.artifacts.put(b"an image that nobody needs").unwrap();
     let image = dir.path().join("artifacts").join(&image.sha256.0);
 
@@ -97,7 +97,8 @@ async fn while_an_outcome_cannot_be_stored_no_connection_is_used_and_no_image_de
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (mut device, peer) = listener.accept().await.unwrap();
     let (update, name) = (UpdateId(2), "b".to_owned());
-    runtime.take_watch_event(WatchEvent::Connected { update, name, peer, stream }).await;
+    let connected = WatchEvent::Connected { update, name, peer, stream };
+    runtime.take_watch_events(connected, &mut queues.watched).await;
     assert_eq!(kind(&runtime, 2), StateKind::Waiting);
     assert_eq!(device.read(&mut [0]).await.unwrap(), 0, "the connection is closed");
 

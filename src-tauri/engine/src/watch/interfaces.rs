@@ -29,7 +29,7 @@ pub(super) struct Link {
 /// The network that this computer is in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Network {
-    /// Every interface with an address, besides loopback.
+    /// Every interface with an address and a network behind it, besides loopback.
     pub(super) links: BTreeSet<Link>,
     /// How often the computer has slept since the start. What was known before such a sleep is old.
     pub(super) sleeps: u32,
@@ -45,12 +45,12 @@ impl Network {
     }
 }
 
-/// The interfaces that there are now.
+/// The interfaces that there are now. One whose cable is pulled keeps its addresses for a while; nobody is there.
 pub(super) fn links() -> BTreeSet<Link> {
     match if_addrs::get_if_addrs() {
         Ok(found) => found
             .iter()
-            .filter(|interface| !interface.is_loopback())
+            .filter(|interface| !interface.is_loopback() && interface.is_oper_up())
             .filter_map(|interface| {
                 Some(Link { index: interface.index?, v6: interface.ip().is_ipv6() })
             })

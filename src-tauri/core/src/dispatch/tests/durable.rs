@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::device::{ConfigFile, DeviceId, DeviceMemory};
-use crate::dispatch::{Dispatch, FlashOutcome, Input};
+use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input};
 use crate::settings::Settings;
 use crate::update::{StateKind, Update, UpdateId};
 
@@ -55,6 +55,37 @@ fn undo_restores_what_was() {
     lab.after(5);
     fails_to_store(&mut lab, Input::Sighted(packet("sleepy", Some(NEW))));
     lab.expect(id, StateKind::Installed);
+}
+
+#[test]
+fn decisions_that_are_stored_together_are_taken_back_together() {
+    let (mut lab, id) = Lab::at(StateKind::Waiting);
+    lab.after(600);
+    let inputs = [
+        Input::Sighted(packet("sleepy", Some(OLD))),
+        Input::Sighted(packet("other", Some(OLD))),
+        Input::Connected { update: id, peer: address(7) },
+        Input::Sighted(goodbye("other")),
+        Input::Sighted(packet("sleepy", Some(NEW))),
+    ];
+    let before = durable(&lab.dispatch);
+    let mut together = Decision::default();
+    for input in inputs.clone() {
+        together.join(lab.dispatch.handle(input, lab.now).unwrap());
+    }
+    assert!(together.is_durable() && !together.renames());
+    let flashes = |effect: &Effect| matches!(effect, Effect::StartFlash { .. });
+    assert!(together.effects.iter().any(flashes), "{:?}", together.effects);
+    let wakes = lab.dispatch.changed_wakes(&together);
+    assert_eq!(wakes.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["sleepy"]);
+    lab.dispatch.undo(together);
+    assert_eq!(durable(&lab.dispatch), before);
+
+    // One after the other they come to the same.
+    for input in inputs {
+        lab.give(input);
+    }
+    lab.expect(id, StateKind::Flashing);
 }
 
 #[test]
