@@ -8,7 +8,7 @@ use std::time::Duration;
 use mdns_sd::{HostnameResolutionEvent, ServiceDaemon};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::knock::{
@@ -29,6 +29,9 @@ const REMIND: Duration = Duration::from_secs(60);
 const MAX_ADDRESSES_OF_NAME: usize = 4;
 const MAX_ADDRESSES_SHOWN: usize = 4;
 
+/// Connections that open within this time open at once.
+const AT_ONCE: Duration = Duration::from_millis(2);
+
 enum Ended {
     Connected(TcpStream, SocketAddr),
     Found(Vec<IpAddr>),
@@ -46,7 +49,7 @@ struct Knocker {
     shown: BTreeMap<UpdateId, Vec<IpAddr>>,
     neighbours: Neighbours,
     attempts: JoinSet<(Attempt, Ended)>,
-    under_way: BTreeMap<u64, AbortHandle>,
+    under_way: BTreeMap<u64, (UpdateId, AbortHandle)>,
     told: BTreeMap<Spot, (Unreachable, Instant)>,
     events: mpsc::Sender<WatchEvent>,
     daemon: watch::Receiver<Option<ServiceDaemon>>,
@@ -76,11 +79,7 @@ pub(super) async fn run(
                     knocker.set_targets(list);
                 }
                 names = nudger.take() => knocker.evidence(&names),
-                Some(ended) = knocker.attempts.join_next() => match ended {
-                    Ok((attempt, ended)) => knocker.ended(attempt, ended).await,
-                    Err(error) if error.is_cancelled() => {}
-                    Err(error) => tracing::error!(%error, "a knock ended badly"),
-                },
+                Some(ended) = knocker.attempts.join_next() => knocker.some_ended(ended).await,
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {}
             }
             true
@@ -189,7 +188,7 @@ impl Knocker {
     }
 
     fn abort(&mut self, id: u64) {
-        if let Some(attempt) = self.under_way.remove(&id) {
+        if let Some((_, attempt)) = self.under_way.remove(&id) {
             attempt.abort();
         }
     }
@@ -201,7 +200,7 @@ impl Knocker {
             }
             self.hold_neighbour(&attempt.spot);
             let daemon = self.daemon.borrow().clone();
-            let id = attempt.id;
+            let (id, update) = (attempt.id, attempt.spot.update);
             let handle = self.attempts.spawn(async move {
                 let ended = match &attempt.spot.address {
                     TargetAddress::Ip(ip) => {
@@ -211,7 +210,7 @@ impl Knocker {
                 };
                 (attempt, ended)
             });
-            self.under_way.insert(id, handle);
+            self.under_way.insert(id, (update, handle));
         }
     }
 
@@ -221,6 +220,31 @@ impl Knocker {
             && let Some(target) = self.targets.get(at)
         {
             self.neighbours.hold(ip, &target.link_addresses);
+        }
+    }
+
+    /// When a link comes up, the SYNs that waited for it open several connections at once. The device serves
+    /// them in the order in which they were begun, and has little room for those that wait: the oldest is used.
+    async fn some_ended(&mut self, first: Result<(Attempt, Ended), JoinError>) {
+        if let Ok((attempt, Ended::Connected(..))) = &first {
+            let mut others = self.under_way.iter().filter(|(id, _)| **id != attempt.id);
+            if others.any(|(_, (update, _))| *update == attempt.spot.update) {
+                tokio::time::sleep(AT_ONCE).await;
+            }
+        }
+        let mut all = vec![first];
+        all.extend(std::iter::from_fn(|| self.attempts.try_join_next()));
+        let mut good = Vec::new();
+        for ended in all {
+            match ended {
+                Ok(ended) => good.push(ended),
+                Err(error) if error.is_cancelled() => {}
+                Err(error) => tracing::error!(%error, "a knock ended badly"),
+            }
+        }
+        good.sort_by_key(|(attempt, _)| attempt.id);
+        for (attempt, ended) in good {
+            self.ended(attempt, ended).await;
         }
     }
 

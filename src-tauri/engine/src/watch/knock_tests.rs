@@ -177,3 +177,31 @@ async fn a_fleet_that_does_not_answer_stays_bounded() {
     knocker.attempts.shutdown().await;
     assert!(events.try_recv().is_err());
 }
+
+#[tokio::test]
+async fn of_connections_that_open_at_once_the_oldest_is_used() {
+    let listener = TcpListener::bind("127.0.0.15:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let (tx, mut events) = mpsc::channel(8);
+    let (_, daemon) = watch::channel(None);
+    let mut knocker = Knocker::new(tx, Neighbours::new(), daemon);
+    knocker.set_targets(vec![target(at, Purpose::Capture, Duration::from_millis(1))]);
+    for _ in 0..2 {
+        knocker.start_due();
+        // No attempt goes on meanwhile: this test has one thread.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut both = Vec::new();
+    while let Some(ended) = knocker.attempts.join_next().await {
+        both.push(ended.unwrap());
+    }
+    both.sort_by_key(|(attempt, _)| attempt.id);
+    let [(older, older_end), newer] = <[_; 2]>::try_from(both).ok().expect("two attempts");
+    let Ended::Connected(stream, _) = &older_end else { panic!("it isn't connected") };
+    let wanted = stream.local_addr().unwrap();
+    knocker.attempts.spawn(async move { (older, older_end) });
+    knocker.some_ended(Ok(newer)).await;
+    let Ok(WatchEvent::Connected { stream, .. }) = events.try_recv() else { panic!() };
+    assert_eq!(stream.local_addr().unwrap(), wanted);
+    assert!(events.try_recv().is_err(), "the other one is closed");
+}
