@@ -41,13 +41,14 @@ describe('the keyboard', () => {
 });
 
 describe('settings', () => {
-  function slow(backend: FakeBackend, answer: (settings: Settings) => boolean) {
+  function slow(backend: FakeBackend, answer: (settings: Settings) => Settings | null) {
     const sent: Settings[] = [];
     const finish: (() => void)[] = [];
     const set: Backend['setSettings'] = async (settings) => {
       sent.push(settings);
       await new Promise<void>((done) => finish.push(done));
-      if (answer(settings)) return { status: 'ok', data: null };
+      const data = answer(settings);
+      if (data) return { status: 'ok', data };
       return { status: 'error', error: { code: 'autostart.failed', message: 'No.', help: null } };
     };
     backend.setSettings = set;
@@ -55,18 +56,53 @@ describe('settings', () => {
   }
 
   it('that are changed one after the other are both kept', async () => {
-    const { sent, finish } = slow(await show('demo'), () => true);
+    const { sent, finish } = slow(await show('demo'), (settings) => settings);
     await user.click(screen.getByTestId('open-settings'));
     await user.click(screen.getByTestId('settings-notify-installed'));
     await user.click(screen.getByTestId('settings-notify-held'));
-    expect(sent.at(-1)?.notify).toMatchObject({ installed: false, held: false });
+    expect(screen.getByTestId('settings-notify-installed')).not.toBeChecked();
+    expect(screen.getByTestId('settings-notify-held')).not.toBeChecked();
+    expect(sent).toHaveLength(1);
+    finish();
+    await waitFor(() => expect(sent).toHaveLength(2));
+    expect(sent[1]?.notify).toMatchObject({ installed: false, held: false });
     finish();
     await waitFor(() => expect(screen.getByTestId('settings-notify-held')).not.toBeChecked());
     expect(screen.getByTestId('settings-notify-installed')).not.toBeChecked();
   });
 
+  it('that are refused are not sent with the next change', async () => {
+    const refuses = (settings: Settings) => (settings.startAtLogin ? null : settings);
+    const { sent, finish } = slow(await show('demo'), refuses);
+    await user.click(screen.getByTestId('open-settings'));
+    await user.click(screen.getByTestId('settings-start-at-login'));
+    await user.click(screen.getByTestId('settings-notify-held'));
+    finish();
+    await waitFor(() => expect(sent).toHaveLength(2));
+    expect(sent[1]).toMatchObject({ startAtLogin: false, notify: { held: false } });
+    finish();
+    await waitFor(() => expect(screen.getByTestId('settings-start-at-login')).not.toBeChecked());
+  });
+
+  it('are shown as the application has them, which may correct them', async () => {
+    const backend = await show('demo');
+    const corrected = (settings: Settings) => ({ ...settings, startAtLogin: false });
+    const { sent, finish } = slow(backend, corrected);
+    await user.click(screen.getByTestId('open-settings'));
+    await user.click(screen.getByTestId('settings-start-at-login'));
+    const wanted = sent[0]!;
+    // Told before the answer: the queue was paused in the tray meanwhile.
+    backend.emit({ kind: 'settings', settings: { ...corrected(wanted), paused: true } });
+    finish();
+    await waitFor(() => expect(screen.getByTestId('settings-start-at-login')).not.toBeChecked());
+    await user.click(screen.getByTestId('settings-notify-held'));
+    await waitFor(() => expect(sent).toHaveLength(2));
+    expect(sent[1]).toMatchObject({ startAtLogin: false, paused: true });
+    finish();
+  });
+
   it('that are refused are shown as they are', async () => {
-    const { finish } = slow(await show('demo'), () => false);
+    const { finish } = slow(await show('demo'), () => null);
     await user.click(screen.getByTestId('open-settings'));
     await user.click(screen.getByTestId('settings-start-at-login'));
     expect(screen.getByTestId('settings-start-at-login')).toBeChecked();

@@ -26,18 +26,21 @@ impl PipProgress {
         let said = line.trim();
         if let Some(rest) = said.strip_prefix("Collecting ") {
             let name = rest.split(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)));
-            self.needed.insert(name.take(1).collect::<String>().to_ascii_lowercase());
+            // Dots, hyphens and underscores are the same in a package's name, and so are its capitals (PEP 503).
+            let name = name.take(1).collect::<String>().to_ascii_lowercase();
+            self.needed.insert(name.replace(['.', '_'], "-"));
             return Some(self.collecting());
         }
         if let Some(all) = said.strip_prefix("Installing collected packages: ") {
             let step = format!("Installing {}", packages(all.split(',').count()));
             return Some(Progress { percent: None, step });
         }
-        let fetched = said.strip_prefix("Downloading ").or(said.strip_prefix("Using cached "))?;
+        let downloaded = said.strip_prefix("Downloading ");
+        let fetched = downloaded.or(said.strip_prefix("Using cached "))?;
         if fetched.split(' ').next().is_some_and(|file| file.ends_with(".metadata")) {
             return None;
         }
-        self.bytes = self.bytes.saturating_add(size(fetched).unwrap_or(0));
+        self.bytes = self.bytes.saturating_add(downloaded.and_then(size).unwrap_or(0));
         if indented {
             self.early += 1;
             return Some(self.collecting());
@@ -117,7 +120,7 @@ mod tests {
                 (None, "Collecting what ESPHome needs: 3 packages"),
                 (None, "Collecting what ESPHome needs: 3 packages"),
                 (Some(0), "Downloading 1 of 2 packages, 7 MB"),
-                (Some(50), "Downloading 2 of 2 packages, 8 MB"),
+                (Some(50), "Downloading 2 of 2 packages, 7 MB"),
                 (None, "Installing 3 packages"),
             ]
         );
@@ -130,12 +133,14 @@ mod tests {
             "  Downloading esphome-2026.10.0-py3-none-any.whl (7.4 MB)",
             "Collecting cryptography==50.0.2 (from esphome)",
             "  Downloading cryptography-50.0.2-cp311-abi3-manylinux_2_34_x86_64.whl (4.8 MB)",
-            // A second look at the same package is no second package.
+            // A second look at the same package is no second package, however it is spelt.
             "Collecting cryptography>=40 (from esphome)",
+            "Collecting ruamel.yaml>=0.18 (from esphome)",
+            "Collecting Ruamel-YAML (from esphome)",
             "Requirement already satisfied: pip in ./lib",
         ]);
         assert!(told.iter().all(|(percent, _)| percent.is_none()));
-        assert_eq!(told.last().unwrap().1, "Collecting what ESPHome needs: 2 packages, 12 MB");
+        assert_eq!(told.last().unwrap().1, "Collecting what ESPHome needs: 3 packages, 12 MB");
     }
 
     #[test]

@@ -382,6 +382,8 @@ impl Plan {
         let (due, urgent) = match (outcome, hot) {
             _ if is_name => return Vec::new(),
             (Outcome::Refused, Some(ramp)) => (now.saturating_add(ramp.step(now)), true),
+            // Another attempt goes on.
+            _ if !slot.flights.is_empty() => return Vec::new(),
             (Outcome::Refused | Outcome::Failure | Outcome::Success, _) => {
                 let rested = self.resting.get(&update).copied().unwrap_or_default();
                 let last = slot.last.unwrap_or(now);

@@ -1,6 +1,7 @@
 /* eslint-disable svelte/prefer-svelte-reactivity -- the maps here are not rendered; what is, is published from them */
 /** The application's state as the components read it: a projection of the backend. */
 import type {
+  Answer,
   Backend,
   DeviceId,
   DeviceView,
@@ -30,7 +31,7 @@ export class Store {
   /** Sorted by the name that is shown. */
   devices: readonly DeviceView[] = $state.raw([]);
   status: Status | null = $state.raw(null);
-  /** While a change is on its way, they are as they will be: the next change builds on it. */
+  /** With the changes that are on their way. */
   settings: Settings | null = $state.raw(null);
   /** Why there is no snapshot, when there is none. */
   trouble: Problem | null = $state.raw(null);
@@ -46,10 +47,12 @@ export class Store {
   #dirty = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #published = 0;
-  /** The settings as the application has them. */
+  /** The settings as the application has them, and how often it has told them. */
   #confirmed: Settings | null = null;
-  /** How many changes are on their way. */
-  #changing = 0;
+  #told = 0;
+  /** Changes that were not answered yet, oldest first. */
+  #changes: Partial<Settings>[] = [];
+  #lastChange: Promise<unknown> = Promise.resolve();
 
   constructor(backend: Backend) {
     this.#projection = new Projection(backend, {
@@ -122,25 +125,44 @@ export class Store {
     for (const listener of this.#listeners) listener(event);
   }
 
-  /** Shows changed settings at once, and takes them back when they are refused; answers why. */
+  /**
+   * Shows changed settings at once, and what has become of them when they are answered; answers why they were
+   * refused. They are sent one after the other, each on top of what the application has then.
+   */
   async changeSettings(
     change: Partial<Settings>,
-    send: (settings: Settings) => Promise<Problem | null>,
+    send: (settings: Settings) => Promise<Answer<Settings>>,
   ): Promise<Problem | null> {
-    if (!this.settings) return null;
-    const wanted = { ...this.settings, ...change };
-    this.settings = wanted;
-    this.#changing += 1;
-    const problem = await send(wanted);
-    this.#changing -= 1;
-    if (problem === null) this.#confirmed = wanted;
-    if (problem !== null || this.#changing === 0) this.settings = this.#confirmed;
-    return problem;
+    this.#changes.push(change);
+    this.#showSettings();
+    const answered = this.#lastChange.then(() => this.#sendChange(change, send));
+    this.#lastChange = answered;
+    return answered;
+  }
+
+  async #sendChange(
+    change: Partial<Settings>,
+    send: (settings: Settings) => Promise<Answer<Settings>>,
+  ): Promise<Problem | null> {
+    const before = this.#told;
+    const answer = this.#confirmed && (await send({ ...this.#confirmed, ...change }));
+    this.#changes = this.#changes.filter((other) => other !== change);
+    // What was told meanwhile is newer than the answer.
+    if (answer?.status === 'ok' && this.#told === before) {
+      this.#confirmed = completeSettings(answer.data);
+    }
+    this.#showSettings();
+    return answer?.status === 'error' ? answer.error : null;
   }
 
   #takeSettings(settings: Settings): void {
+    this.#told += 1;
     this.#confirmed = settings;
-    if (this.#changing === 0) this.settings = settings;
+    this.#showSettings();
+  }
+
+  #showSettings(): void {
+    this.settings = this.#confirmed && Object.assign({}, this.#confirmed, ...this.#changes);
   }
 
   #put(device: DeviceView): void {

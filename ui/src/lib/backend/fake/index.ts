@@ -223,7 +223,7 @@ export class FakeBackend implements Backend {
       this.#setStatus({ configDir: { kind: 'ready', path: configDir } });
       for (const device of stories.quiet?.().devices ?? []) this.emit({ kind: 'device', device });
     }
-    return ok(null);
+    return ok(settings);
   };
 
   configDirCandidates: Backend['configDirCandidates'] = async () => ok(this.#story.candidates);

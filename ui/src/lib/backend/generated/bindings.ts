@@ -55,8 +55,8 @@ export const commands = {
 	snapshot: () => typedError<Snapshot, Problem>(__TAURI_INVOKE("snapshot")),
 	/**  The update of a device in detail. */
 	details: (device: DeviceId) => typedError<UpdateDetails, Problem>(__TAURI_INVOKE("details", { device })),
-	/**  Changes the settings, all of them. */
-	setSettings: (settings: Settings) => typedError<null, Problem>(__TAURI_INVOKE("set_settings", { settings })),
+	/**  Changes the settings, all of them; what they are then. */
+	setSettings: (settings: Settings) => typedError<Settings, Problem>(__TAURI_INVOKE("set_settings", { settings })),
 	/**  Directories that may be the config directory. */
 	configDirCandidates: () => typedError<ConfigDirCandidate[], Problem>(__TAURI_INVOKE("config_dir_candidates")),
 	/**  Looks for ESPHome again. */

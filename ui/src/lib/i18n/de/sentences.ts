@@ -111,16 +111,17 @@ const sentences: readonly (readonly [RegExp, string])[] = [
   [/^Looking for Python$/, 'Python wird gesucht'],
   [/^Creating an environment$/, 'Umgebung wird angelegt'],
   [/^Looking for ESPHome's packages$/, 'Pakete von ESPHome werden gesucht'],
-  [/^Collecting what ESPHome needs: (\d+) packages?$/, 'Sammelt, was ESPHome braucht: $1 Pakete'],
+  [
+    /^Collecting what ESPHome needs: (\d+) packages?$/,
+    'Sammelt die Pakete, die ESPHome braucht: $1',
+  ],
   [
     /^Collecting what ESPHome needs: (\d+) packages?, (\d+) MB$/,
-    'Sammelt, was ESPHome braucht: $1 Pakete, $2 MB',
+    'Sammelt die Pakete, die ESPHome braucht: $1, $2 MB',
   ],
-  [/^Downloading (\d+) of (\d+) packages?, (\d+) MB$/, 'Lädt $1 von $2 Paketen, $3 MB'],
-  [/^Installing (\d+) packages?$/, 'Installiert $1 Pakete'],
+  [/^Downloading (\d+) of (\d+) packages?, (\d+) MB$/, 'Lädt Paket $1 von $2, $3 MB'],
+  [/^Installing (\d+) packages?$/, 'Installiert die Pakete ($1)'],
   [/^Starting ESPHome for the first time$/, 'ESPHome startet zum ersten Mal'],
-  [/^Downloading (.*)$/, 'Lädt herunter: $1'],
-  [/^Installing (.*)$/, 'Installiert: $1'],
 ];
 
 export function germanSentence(text: string): string {
