@@ -1,6 +1,7 @@
 //! The application's life: start, run, end.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::notify::Notifier;
 use crate::paths::Paths;
 use crate::state::AppState;
 use crate::tasks::Tasks;
-use crate::window::{Early, Keeper, Window};
+use crate::window::{Early, Keeper, Window, program};
 use crate::{context, language, logging, notify, signals, tray, tray_host};
 
 /// How long the engine has to end builds and transfers.
@@ -27,6 +28,10 @@ struct Running {
     engine: Arc<Mutex<Option<Engine>>>,
     window: Arc<OnceLock<Window>>,
     tasks: Tasks,
+    /// It is being ended.
+    ending: Arc<AtomicBool>,
+    /// It was started once more while it was being ended.
+    anew: Arc<AtomicBool>,
 }
 
 /// Runs the application until it is ended.
@@ -60,25 +65,50 @@ fn build(cli: Cli, paths: Paths, problem: Option<Problem>) -> anyhow::Result<Exi
         anyhow::anyhow!("there is no display for a window; wakeflash-headless works without one")
     })?;
     let running = Running::default();
-    let at_exit = running.clone();
+    let (at_exit, anew) = (running.clone(), Arc::clone(&running.anew));
     let app = tauri::Builder::default()
-        .plugin(single_instance(&paths))
+        .plugin(single_instance(&paths, running.clone()))
         .setup(move |app| {
             set_up(app.handle(), &cli, paths, problem, &running);
             Ok(())
         })
         .build(context())?;
-    let code = app.run_return(move |app, event| handle(app, event, &at_exit));
+    let code = app.run_return(move |_app, event| handle(&event, &at_exit));
     tracing::info!("ended with {code}");
+    if anew.load(Ordering::Acquire) {
+        start_anew();
+    }
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
+/// Starts the program once more, for a start that came while this one was ending: it has answered for both.
+fn start_anew() {
+    let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--hidden");
+    let started = program().and_then(|program| {
+        let mut command = std::process::Command::new(program);
+        #[cfg(unix)]
+        if let Some(name) = std::env::args_os().next() {
+            std::os::unix::process::CommandExt::arg0(&mut command, name);
+        }
+        command.args(arguments).spawn()
+    });
+    match started {
+        Ok(_child) => tracing::info!("it was started again meanwhile"),
+        Err(error) => tracing::error!("it was started again meanwhile, and can't be: {error}"),
+    }
+}
+
 /// Hands a second start to the first one, which shows its window. It comes before everything else.
-fn single_instance(paths: &Paths) -> tauri::plugin::TauriPlugin<tauri::Wry> {
+fn single_instance(paths: &Paths, running: Running) -> tauri::plugin::TauriPlugin<tauri::Wry> {
     tauri_plugin_single_instance::Builder::new()
         .dbus_id(paths.bus_name())
-        .callback(|app, arguments, _directory| {
-            if !arguments.iter().any(|argument| argument == "--hidden") {
+        .callback(move |app, arguments, _directory| {
+            if arguments.iter().any(|argument| argument == "--hidden") {
+                return;
+            }
+            if running.ending.load(Ordering::Acquire) {
+                running.anew.store(true, Ordering::Release);
+            } else {
                 show(app);
             }
         })
@@ -98,17 +128,17 @@ fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, ru
     tracing::info!("Wakeflash {} at {}", app.package_info().version, paths.state_dir().display());
     let (notifier, notifications) = Notifier::new();
     let (window, wishes) = Window::new();
-    let early = if cli.hidden { None } else { Early::start(&paths) };
+    let early = (!cli.hidden).then(|| Early::start(&paths));
     let started = match problem {
         Some(problem) => Err(problem),
-        None => start_engine(cli, &paths, notifier),
+        None => start_engine(cli, &paths, notifier.clone()),
     };
     let handle = started.as_ref().map(|engine| engine.handle.clone()).map_err(Clone::clone);
     if let (Ok(engine), Ok(mut slot)) = (started, running.engine.lock()) {
         *slot = Some(engine);
     }
-    app.manage(AppState::new(paths, window.clone(), handle.clone()));
-    // It is ended by its own means, before the engine.
+    app.manage(AppState::new(paths, window.clone(), notifier, handle.clone()));
+    // It is ended by its own means, before the other tasks.
     let keeper = Keeper::run(app.clone(), tasks.clone(), wishes, early);
     tauri::async_runtime::spawn(keeper);
     if running.window.set(window.clone()).is_err() {
@@ -143,34 +173,31 @@ fn start_engine(cli: &Cli, paths: &Paths, notifier: Notifier) -> Result<Engine, 
     })
 }
 
-fn handle(app: &AppHandle, event: RunEvent, running: &Running) {
-    // Tauri's own enum, open for growth: what isn't named here needs nothing.
-    #[allow(clippy::wildcard_enum_match_arm)]
-    match event {
-        // Only what was asked for with a code ends the application, unless it has nothing to go on with.
-        RunEvent::ExitRequested { code: None, api, .. }
-            if app.state::<AppState>().engine().is_ok() =>
-        {
-            api.prevent_exit();
-        }
-        RunEvent::Exit => tauri::async_runtime::block_on(end(running)),
-        _ => {}
+fn handle(event: &RunEvent, running: &Running) {
+    if let RunEvent::Exit = event {
+        running.ending.store(true, Ordering::Release);
+        tauri::async_runtime::block_on(end(running));
     }
 }
 
-/// Ends everything that runs, in good order.
+/// Ends everything that runs, in good order: the window and the engine at once, since both may take their time.
 async fn end(running: &Running) {
-    if let Some(window) = running.window.get() {
-        window.end().await;
-    }
     let engine = match running.engine.lock() {
         Ok(mut engine) => engine.take(),
         Err(poisoned) => poisoned.into_inner().take(),
     };
-    if let Some(engine) = engine
-        && tokio::time::timeout(SHUTDOWN_LIMIT, engine.shutdown()).await.is_err()
-    {
-        tracing::error!("the engine didn't end in time; its work goes on at the next start");
-    }
+    let window = async {
+        if let Some(window) = running.window.get() {
+            window.end().await;
+        }
+    };
+    let engine = async {
+        if let Some(engine) = engine
+            && tokio::time::timeout(SHUTDOWN_LIMIT, engine.shutdown()).await.is_err()
+        {
+            tracing::error!("the engine didn't end in time; its work goes on at the next start");
+        }
+    };
+    tokio::join!(window, engine);
     running.tasks.end().await;
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tauri::{AppHandle, Manager};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use wakeflash_core::device::DeviceId;
-use wakeflash_core::notification::{Button, Gatherer, Showing, Shown};
+use wakeflash_core::notification::{Button, Gatherer, Showing, Shown, no_window};
 use wakeflash_core::settings::Language;
 use wakeflash_core::view::Notification;
 use wakeflash_core::words::Lang;
@@ -49,23 +49,40 @@ pub(crate) struct NotificationServer {
     pub(crate) actions: bool,
 }
 
-/// What the engine hands its notifications to.
+/// What is to be shown.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// By the engine.
+    Engine(Notification),
+    /// The window can't be opened; answered with whether something shows that.
+    NoWindow(oneshot::Sender<bool>),
+}
+
+/// What the engine and the window's keeper hand their notifications to.
+#[derive(Clone)]
 pub(crate) struct Notifier {
-    queue: mpsc::Sender<Notification>,
+    queue: mpsc::Sender<Told>,
 }
 
 impl Notifier {
     /// The notifier, and what its task ([`deliver`]) takes the notifications from.
     #[must_use]
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Notification>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Told>) {
         let (queue, waiting) = mpsc::channel(WAITING);
         (Self { queue }, waiting)
+    }
+
+    /// Says that the window can't be opened; whether something shows that.
+    pub(crate) async fn no_window(&self) -> bool {
+        let (shown, answer) = oneshot::channel();
+        // It is shown only when it is said to be.
+        self.queue.send(Told::NoWindow(shown)).await.is_ok() && answer.await.unwrap_or(false)
     }
 }
 
 impl Shell for Notifier {
     fn notify(&self, notification: Notification) {
-        if let Err(error) = self.queue.try_send(notification) {
+        if let Err(error) = self.queue.try_send(Told::Engine(notification)) {
             tracing::warn!("a notification is left out: {error}");
         }
     }
@@ -81,22 +98,24 @@ struct Click {
     failed: bool,
 }
 
-/// Shows what arrives, until the engine is gone.
-pub(crate) async fn deliver(
-    app: AppHandle,
-    engine: Handle,
-    mut waiting: mpsc::Receiver<Notification>,
-) {
+/// Shows what arrives, until the application ends.
+pub(crate) async fn deliver(app: AppHandle, engine: Handle, mut waiting: mpsc::Receiver<Told>) {
     let mut gatherer = Gatherer::default();
     let mut daemon = Daemon::connect().await;
     let began = Instant::now();
     loop {
         let due = gatherer.deadline().map_or(Instant::now() + FAR, |deadline| began + deadline);
         tokio::select! {
-            notification = waiting.recv() => {
-                let Some(notification) = notification else { return };
-                gatherer.add(notification, began.elapsed());
-            }
+            told = waiting.recv() => match told {
+                Some(Told::Engine(notification)) => gatherer.add(notification, began.elapsed()),
+                Some(Told::NoWindow(answer)) => {
+                    let shown = say_no_window(&app, &mut daemon, &engine).await;
+                    if answer.send(shown).is_err() {
+                        tracing::debug!("nobody waits for whether it was shown");
+                    }
+                }
+                None => return,
+            },
             () = tokio::time::sleep_until(due) => {
                 let showing = gatherer.due(began.elapsed());
                 if !showing.is_empty() {
@@ -109,11 +128,7 @@ pub(crate) async fn deliver(
 }
 
 async fn show(daemon: &mut Daemon, engine: &Handle, showing: Vec<Showing>) {
-    let lang = match engine.snapshot().await {
-        Ok(snapshot) => language::of(snapshot.settings.language),
-        // It is ending; what is to be said is said.
-        Err(_) => language::of(Language::System),
-    };
+    let lang = spoken(engine).await;
     for step in showing {
         match step {
             Showing::Show(shown) => {
@@ -123,6 +138,20 @@ async fn show(daemon: &mut Daemon, engine: &Handle, showing: Vec<Showing>) {
             Showing::Close(device) => daemon.close(&device).await,
             Showing::Forget => daemon.forget_group(),
         }
+    }
+}
+
+async fn say_no_window(app: &AppHandle, daemon: &mut Daemon, engine: &Handle) -> bool {
+    let lang = spoken(engine).await;
+    let log_dir = app.state::<AppState>().paths.log_dir();
+    daemon.say(&no_window(lang, &log_dir.display().to_string()), lang).await
+}
+
+async fn spoken(engine: &Handle) -> Lang {
+    match engine.snapshot().await {
+        Ok(snapshot) => language::of(snapshot.settings.language),
+        // It is ending; what is to be said is said.
+        Err(_) => language::of(Language::System),
     }
 }
 

@@ -1,16 +1,21 @@
 //! Settings that are not the engine's alone: the entry for starting at login belongs to the user.
 
+use tokio::sync::Mutex;
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
 use wakeflash_engine::handle::Handle;
 
 use crate::autostart::Autostart;
 
+/// One change after another: each reads what is so first.
+static CHANGES: Mutex<()> = Mutex::const_new(());
+
 /// Changes the settings, and the entry for starting at login when that is what changed.
 ///
 /// # Errors
 /// The entry can't be written, or as the engine says.
 pub(crate) async fn set(engine: &Handle, mut settings: Settings) -> Result<(), Problem> {
+    let _alone = CHANGES.lock().await;
     let known = engine.snapshot().await?.settings.start_at_login;
     if settings.start_at_login == known {
         // An entry that the user removed meanwhile is not written again by another change.
@@ -26,6 +31,7 @@ pub(crate) async fn set(engine: &Handle, mut settings: Settings) -> Result<(), P
 
 /// Says in the settings what is true: the user may have removed the entry, or switched it off, or on.
 pub(crate) async fn reconcile(engine: &Handle) {
+    let _alone = CHANGES.lock().await;
     let outcome = async {
         let settings = engine.snapshot().await?.settings;
         let start_at_login = is_on();

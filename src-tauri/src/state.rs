@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use wakeflash_core::error::Problem;
 use wakeflash_engine::handle::Handle;
 
+use crate::notify::Notifier;
 use crate::paths::Paths;
 use crate::quit::Question;
 use crate::tray::Tray;
@@ -18,6 +19,8 @@ pub(crate) struct AppState {
     engine: Result<Handle, Problem>,
     /// The window.
     pub(crate) window: Window,
+    /// Desktop notifications.
+    pub(crate) notifier: Notifier,
     /// Whether to quit is being asked.
     pub(crate) quit: Question,
     tray: OnceLock<Tray>,
@@ -26,8 +29,14 @@ pub(crate) struct AppState {
 impl AppState {
     /// With an engine, or with the reason why there is none.
     #[must_use]
-    pub(crate) fn new(paths: Paths, window: Window, engine: Result<Handle, Problem>) -> Self {
-        Self { paths, engine, window, quit: Question::default(), tray: OnceLock::new() }
+    pub(crate) fn new(
+        paths: Paths,
+        window: Window,
+        notifier: Notifier,
+        engine: Result<Handle, Problem>,
+    ) -> Self {
+        let (quit, tray) = (Question::default(), OnceLock::new());
+        Self { paths, engine, window, notifier, quit, tray }
     }
 
     /// The engine.

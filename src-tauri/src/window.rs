@@ -2,10 +2,10 @@
 //! keeps it; docs/ARCHITECTURE.md has its states.
 
 mod answers;
+mod course;
 mod process;
 
 use std::ffi::OsString;
-use std::time::Duration;
 
 use tauri::{AppHandle, Manager};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,14 +17,10 @@ use crate::paths::Paths;
 use crate::state::AppState;
 use crate::tasks::Tasks;
 use crate::wire::ToWindow;
+use course::{After, Course, Wanted};
+pub(crate) use process::program;
 use process::{Ended, Process, Said};
 
-/// How long a window may take to be there the first time: the machine may be busy.
-const OPENING: Duration = Duration::from_secs(60);
-/// How long it may take to come to the front.
-const SHOWING: Duration = Duration::from_secs(20);
-/// How long a process may live on that neither listens nor talks any more.
-const LEAVING: Duration = Duration::from_secs(5);
 /// How many wishes may wait; each is dealt with in no time.
 const WISHES: usize = 64;
 
@@ -81,14 +77,15 @@ impl Window {
 pub(crate) struct Wishes(mpsc::Receiver<Wish>);
 
 /// A window's process that was started before there was anybody to keep it.
-pub(crate) struct Early(process::Started);
+/// `None`: it couldn't be started.
+pub(crate) struct Early(Option<process::Started>);
 
 impl Early {
     /// Starts it, so that its window and the engine get ready at the same time.
-    pub(crate) fn start(paths: &Paths) -> Option<Self> {
+    pub(crate) fn start(paths: &Paths) -> Self {
         let runtime = tauri::async_runtime::handle();
         let _inside = runtime.inner().enter();
-        process::start(paths, &launch()).map(Self)
+        Self(process::start(paths, &launch()))
     }
 }
 
@@ -113,58 +110,34 @@ fn launch() -> Vec<(OsString, OsString)> {
     Vec::new()
 }
 
-/// What the keeper does when a window's process has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum After {
-    Nothing,
-    Anew,
-    Again,
-    GiveUp,
-}
-
-/// `asked`: the user asked for a window, and it hasn't come to the front since: it was about to end. `again`: it was
-/// opened again by itself before, since the user asked for it.
-fn after(ended: Ended, asked: bool, again: bool) -> After {
-    match ended {
-        Ended::InOrder if asked => After::Anew,
-        Ended::InOrder => After::Nothing,
-        Ended::Crashed if again => After::GiveUp,
-        Ended::Crashed => After::Again,
-    }
-}
-
 /// Keeps the window.
 pub(crate) struct Keeper {
     app: AppHandle,
     tasks: Tasks,
     page: Page,
     process: Option<Process>,
-    /// When the process is taken for stuck.
-    deadline: Option<Instant>,
-    asked: bool,
-    again: bool,
+    course: Course,
     looks: watch::Sender<bool>,
 }
 
 impl Keeper {
     /// Follows wishes until the application ends.
     pub(crate) async fn run(app: AppHandle, tasks: Tasks, wishes: Wishes, early: Option<Early>) {
-        let page = Page::default();
-        let (process, deadline, asked, again) = (None, None, false, false);
+        let (page, process, course) = (Page::default(), None, Course::default());
         let (looks, looking) = watch::channel(false);
         if let Ok(engine) = app.state::<AppState>().engine() {
             tasks.spawn(tell_who_looks(engine.clone(), looking));
         }
-        let mut keeper = Self { app, tasks, page, process, deadline, asked, again, looks };
+        let mut keeper = Self { app, tasks, page, process, course, looks };
         if let Some(Early(started)) = early {
-            keeper.adopt(started);
+            keeper.opened(started);
         }
         keeper.follow(wishes.0).await;
     }
 
     async fn follow(&mut self, mut wishes: mpsc::Receiver<Wish>) {
         loop {
-            let stuck = self.deadline;
+            let stuck = self.course.deadline();
             let stuck = async {
                 match stuck {
                     Some(deadline) => sleep_until(deadline).await,
@@ -186,7 +159,7 @@ impl Keeper {
                 },
                 happened = next(&mut self.process) => match happened {
                     Happened::Said(said) => self.said(said),
-                    Happened::Ended(ended) => self.ended(ended).await,
+                    Happened::Ended(ended) => self.ended(ended),
                 },
                 () = stuck => self.kill(),
             }
@@ -194,87 +167,102 @@ impl Keeper {
     }
 
     fn show(&mut self) {
-        self.again = false;
-        match &self.process {
-            Some(process) => {
-                self.asked = true;
-                process.tell(ToWindow::Show);
-                self.deadline.get_or_insert_with(|| Instant::now() + SHOWING);
-            }
-            None => self.open(),
+        match (self.course.wanted(Instant::now()), &mut self.process) {
+            (Wanted::Show, Some(process)) => process.tell(ToWindow::Show),
+            (Wanted::Replace, Some(process)) => process.kill(),
+            (Wanted::Start, _) | (_, None) => self.open(),
         }
     }
 
     fn tell(&mut self, message: Message) {
+        // Before a window is opened for it: what can't be shown is forgotten.
+        let message = self.page.tell(message);
         self.show();
-        if let (Some(message), Some(process)) = (self.page.tell(message), &self.process) {
+        if let (Some(message), Some(process)) = (message, &self.process) {
             process.tell(message.into());
         }
     }
 
     fn open(&mut self) {
-        match process::start(&self.app.state::<AppState>().paths, &[]) {
-            Some(started) => self.adopt(started),
-            None => self.without_window(),
-        }
+        let started = process::start(&self.app.state::<AppState>().paths, &[]);
+        self.opened(started);
     }
 
-    fn adopt(&mut self, started: process::Started) {
-        self.deadline = Some(Instant::now() + OPENING);
-        self.asked = false;
+    fn opened(&mut self, started: Option<process::Started>) {
+        let Some(started) = started else { return self.give_up() };
+        self.course.started(Instant::now());
         self.process = Some(Process::new(started, &self.app, &self.tasks));
         self.looks.send_replace(true);
     }
 
     fn said(&mut self, said: Said) {
+        let now = Instant::now();
         match said {
             Said::Shown => {
-                self.deadline = None;
-                self.asked = false;
+                self.course.shown(now);
                 self.page.heard();
             }
             Said::Listens => {
-                if let (Some(message), Some(process)) = (self.page.listens(), &self.process) {
-                    process.tell(message.into());
+                self.course.listens(now);
+                for message in self.page.listens() {
+                    if let Some(process) = &self.process {
+                        process.tell(message.into());
+                    }
                 }
             }
-            Said::NothingMore => self.deadline = Some(Instant::now() + LEAVING),
+            Said::Stays => {
+                self.page.answered();
+                self.app.state::<AppState>().quit.settled();
+            }
+            Said::Closes => self.course.closes(now),
+            Said::NothingMore => self.course.silent(now),
         }
     }
 
     fn kill(&mut self) {
         tracing::error!("the window is stuck; its process is ended");
-        self.deadline = None;
+        self.course.killed(Instant::now());
         if let Some(process) = &mut self.process {
             process.kill();
         }
     }
 
-    async fn ended(&mut self, ended: Ended) {
+    fn ended(&mut self, ended: Ended) {
         if let Some(process) = self.process.take() {
-            process.last_words().await;
+            // Its web view may hold its pipes for a while; the next window doesn't wait for that.
+            self.tasks.spawn(process.last_words());
         }
-        self.deadline = None;
         self.page.gone();
-        self.app.state::<AppState>().quit.settled();
         self.looks.send_replace(false);
-        match after(ended, self.asked, self.again) {
+        match self.course.ended(ended, Instant::now()) {
             After::Nothing => {
-                self.page.forget();
+                self.forget();
                 self.without_window();
             }
             After::Anew => self.open(),
             After::Again => {
                 tracing::warn!("the window is opened again");
-                self.again = true;
                 self.open();
             }
             After::GiveUp => {
-                tracing::error!(
-                    "the window ended badly twice; the tray's menu or another start of Wakeflash opens it"
-                );
-                self.without_window();
+                tracing::error!("the window ended badly twice");
+                self.give_up();
             }
+        }
+    }
+
+    /// What waited for a window waits no more.
+    fn forget(&mut self) {
+        self.page.forget();
+        self.app.state::<AppState>().quit.settled();
+    }
+
+    /// There is no window, though one was asked for.
+    fn give_up(&mut self) {
+        self.forget();
+        self.without_window();
+        if self.app.state::<AppState>().engine().is_ok() {
+            self.tasks.spawn(say_no_window(self.app.clone()));
         }
     }
 
@@ -289,6 +277,24 @@ impl Keeper {
         if let Some(process) = self.process.take() {
             process.end().await;
         }
+    }
+}
+
+/// Says that no window can be opened. An application that can't be seen at all ends.
+async fn say_no_window(app: AppHandle) {
+    let state = app.state::<AppState>();
+    if state.notifier.no_window().await {
+        return;
+    }
+    if state.tray_visible() {
+        tracing::error!(
+            "the tray's menu or another start of Wakeflash tries again to open the window"
+        );
+    } else {
+        tracing::error!(
+            "the window can't be opened, and nothing else here shows Wakeflash: it ends"
+        );
+        app.exit(1);
     }
 }
 
@@ -324,27 +330,6 @@ impl Process {
                 Said::NothingMore
             })),
             ended = process::ended(&mut self.child) => Happened::Ended(ended),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_window_that_crashes_comes_back_once() {
-        for asked in [false, true] {
-            assert_eq!(after(Ended::Crashed, asked, false), After::Again);
-            assert_eq!(after(Ended::Crashed, asked, true), After::GiveUp);
-        }
-    }
-
-    #[test]
-    fn a_window_that_was_closed_comes_back_when_it_was_asked_for_meanwhile() {
-        for again in [false, true] {
-            assert_eq!(after(Ended::InOrder, false, again), After::Nothing);
-            assert_eq!(after(Ended::InOrder, true, again), After::Anew);
         }
     }
 }

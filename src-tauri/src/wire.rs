@@ -53,6 +53,8 @@ pub(crate) enum ToApplication {
     },
     /// The window is there, in front of others.
     Shown,
+    /// The window is being closed, as the user wants.
+    Closing,
 }
 
 /// What the window's process can ask for.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use wakeflash_tests::desktop::app::{App, AppOptions, family};
+use wakeflash_tests::desktop::notifications::Told;
 use wakeflash_tests::desktop::scene::Scene;
 use wakeflash_tests::desktop::{Furniture, until};
 use wakeflash_tests::esphome::{firmware, recorded_hash};
@@ -28,7 +29,8 @@ macro_rules! story {
     };
 }
 
-story!(a_window_that_dies_takes_no_flash_along_and_comes_back_once, Furniture::NONE, dying);
+story!(a_window_that_dies_takes_no_flash_along_and_comes_back_once, Furniture::ALL, dying);
+story!(an_application_that_nothing_shows_any_more_ends, Furniture::NONE, unseen);
 story!(a_page_that_dies_comes_back, Furniture::ALL, page_dies);
 story!(a_window_that_hangs_is_replaced_when_it_is_asked_for, Furniture::ALL, hanging);
 story!(no_window_outlives_the_application, Furniture::ALL, orphan);
@@ -59,7 +61,9 @@ async fn dying(scene: &mut Scene) -> Result<()> {
             sessions.iter().any(|one| one.image_md5.is_some())
         })
         .await?;
-    ensure!(sessions.len() == 1, "it was flashed more than once: {sessions:?}");
+    // Another connection that opened at the same time is let go before a byte of the image.
+    let flashes = sessions.iter().filter(|one| one.prepared || one.wire_bytes > 0).count();
+    ensure!(flashes == 1, "it was flashed more than once: {sessions:?}");
     device.announce(Some(recorded_hash(&scene.config(), "sleepy")?)).await?;
     app.page().until_state(DEVICE, "installed", SOON).await?;
 
@@ -72,11 +76,28 @@ async fn dying(scene: &mut Scene) -> Result<()> {
     })
     .await?;
     ensure!(window_of(&app).is_err(), "a window came back by itself");
+    let notifications = scene.desktop.notifications()?;
+    let said = |told: &Told| told.summary.contains("can't open its window");
+    notifications.wait("that there is no window", SOON, said).await?;
     ensure!(app.is_alive(), "the application has ended with its window");
     ensure!(scene.desktop.open_again(&options).await?.success(), "the second start failed");
     scene.desktop.until_window(true).await?;
     app.page().follow_window().await?;
     app.page().until_state(DEVICE, "installed", SOON).await
+}
+
+/// No window, no tray, no notifications: nobody would know that it runs.
+async fn unseen(scene: &mut Scene) -> Result<()> {
+    new_yaml().write_to(&scene.config(), DEVICE)?;
+    let app = scene.desktop.open(&options(scene)?).await?;
+    app.page().until_there(DEVICE).await?;
+    let first = window_of(&app)?;
+    kill(first)?;
+    until_another_window(&app, first).await?;
+    kill(window_of(&app)?)?;
+    app.until_ended(SOON).await?;
+    ensure!(scene.log()?.contains("ended with 1"), "{}", scene.log()?);
+    Ok(())
 }
 
 /// The web view's own process dies.

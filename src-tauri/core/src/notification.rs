@@ -81,6 +81,19 @@ impl Shown {
     }
 }
 
+/// That the window can't be opened.
+#[must_use]
+pub fn no_window(lang: Lang, log_dir: &str) -> Text {
+    let title =
+        lang.pick("Wakeflash can't open its window", "Wakeflash kann sein Fenster nicht öffnen");
+    let body = lang.pick(
+        "Updates go on. Start Wakeflash again to try once more. The log is in {}.",
+        "Updates laufen weiter. Starte Wakeflash noch einmal, um es wieder zu versuchen. Das Log liegt in {}.",
+    );
+    let body = body.replacen("{}", log_dir, 1);
+    Text { title: title.to_owned(), body, buttons: Vec::new(), device: None }
+}
+
 fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
     let name = &told.name;
     let detail = match &told.code {
@@ -210,6 +223,15 @@ pub(crate) mod tests {
             code: (kind != NotificationKind::Held).then(|| "ota.writing_flash".to_owned()),
             title: String::new(),
             body: String::new(),
+        }
+    }
+
+    #[test]
+    fn that_there_is_no_window_is_said_with_where_to_look() {
+        for lang in [Lang::En, Lang::De] {
+            let text = no_window(lang, "/var/log/{}");
+            assert!(text.body.ends_with(" /var/log/{}."), "{text:?}");
+            assert!(text.buttons.is_empty() && text.device.is_none());
         }
     }
 

@@ -53,7 +53,7 @@ impl Daemon {
     pub(super) async fn show(&mut self, shown: &Shown, lang: Lang) {
         let outcome = match &self.bus {
             Some(bus) => bus.show(shown, lang, &self.screen).await,
-            None => Err(zbus::Error::Failure("there is no session bus".to_owned())),
+            None => Err(no_bus()),
         };
         match outcome {
             Ok((id, text)) => {
@@ -61,6 +61,25 @@ impl Daemon {
                 self.screen.shown(Key::of(shown), id, text.device, is_failure(shown));
             }
             Err(error) => self.failures.log(&error),
+        }
+    }
+
+    /// Shows something about the application itself, in the place of the one before; whether that was done. A click on
+    /// it opens the window.
+    pub(super) async fn say(&mut self, text: &Text, lang: Lang) -> bool {
+        let outcome = match &self.bus {
+            Some(bus) => bus.say(text, lang, self.screen.id(&Key::Application)).await,
+            None => Err(no_bus()),
+        };
+        match outcome {
+            Ok(id) => {
+                self.screen.shown(Key::Application, id, None, false);
+                true
+            }
+            Err(error) => {
+                self.failures.log(&error);
+                false
+            }
         }
     }
 
@@ -108,8 +127,27 @@ impl Bus {
     }
 
     async fn show(&self, shown: &Shown, lang: Lang, screen: &Screen) -> zbus::Result<(u32, Text)> {
-        let has_buttons = has(&capabilities(&self.connection).await?, "actions");
+        let has_buttons = self.has_buttons().await?;
         let text = shown.text(lang, has_buttons);
+        let id = self.notify(&text, lang, has_buttons, screen.id(&Key::of(shown))).await?;
+        Ok((id, text))
+    }
+
+    async fn say(&self, text: &Text, lang: Lang, before: Option<u32>) -> zbus::Result<u32> {
+        self.notify(text, lang, self.has_buttons().await?, before).await
+    }
+
+    async fn has_buttons(&self) -> zbus::Result<bool> {
+        Ok(has(&capabilities(&self.connection).await?, "actions"))
+    }
+
+    async fn notify(
+        &self,
+        text: &Text,
+        lang: Lang,
+        has_buttons: bool,
+        before: Option<u32>,
+    ) -> zbus::Result<u32> {
         let mut actions = vec!["default", lang.pick("Open Wakeflash", "Wakeflash öffnen")];
         for button in &text.buttons {
             actions.extend([button.key(), button.label(lang)]);
@@ -121,13 +159,13 @@ impl Bus {
             ("desktop-entry", Value::from(DESKTOP_ENTRY)),
             ("category", Value::from("transfer")),
         ]);
-        let replaces = screen.id(&Key::of(shown)).unwrap_or(0);
+        let replaces = before.unwrap_or(0);
         // -1: the daemon knows how long.
         let body = plain(&text.body);
         let arguments =
             (APP_NAME, replaces, ICON, text.title.as_str(), body, actions, hints, -1_i32);
         let reply = self.call("Notify", &arguments).await?;
-        Ok((reply.body().deserialize()?, text))
+        reply.body().deserialize()
     }
 
     async fn call<B>(&self, method: &str, body: &B) -> zbus::Result<zbus::Message>
@@ -136,6 +174,10 @@ impl Bus {
     {
         patiently(self.connection.call_method(Some(NAME), PATH, Some(NAME), method, body)).await
     }
+}
+
+fn no_bus() -> zbus::Error {
+    zbus::Error::Failure("there is no session bus".to_owned())
 }
 
 async fn patiently<T>(call: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {

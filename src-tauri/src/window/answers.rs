@@ -1,6 +1,7 @@
 //! What the window's process asks for, and what it gets.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tauri::{AppHandle, Manager};
 use tokio::io::BufReader;
@@ -16,6 +17,22 @@ use crate::{notify, preferences};
 
 /// How many requests are dealt with at once. Beyond that the window's pipe isn't read.
 const AT_ONCE: usize = 32;
+/// Whom a request comes from.
+#[derive(Clone)]
+struct Asker {
+    app: AppHandle,
+    said: mpsc::Sender<Said>,
+    /// Its page listens.
+    listens: Arc<AtomicBool>,
+}
+
+impl Asker {
+    async fn say(&self, said: Said) {
+        if self.said.send(said).await.is_err() {
+            tracing::debug!("{said:?}, and its window is gone");
+        }
+    }
+}
 
 /// Takes requests until the window's process closes its pipe. What it asked for is done, also when it has ended
 /// meanwhile.
@@ -26,6 +43,7 @@ pub(super) async fn take(
     messages: &mpsc::Sender<ToWindow>,
     said: &mpsc::Sender<Said>,
 ) {
+    let asker = Asker { app: app.clone(), said: said.clone(), listens: Arc::default() };
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let (mut input, mut buffer) = (BufReader::new(stdout), Vec::new());
     loop {
@@ -37,17 +55,19 @@ pub(super) async fn take(
         let (id, request) = match message {
             ToApplication::Ask { id, request } => (id, request),
             ToApplication::Shown => {
-                if said.send(Said::Shown).await.is_err() {
-                    return;
-                }
+                asker.say(Said::Shown).await;
+                continue;
+            }
+            ToApplication::Closing => {
+                asker.say(Said::Closes).await;
                 continue;
             }
         };
         // Never closed.
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-        let (app, messages, said) = (app.clone(), messages.clone(), said.clone());
+        let (asker, messages) = (asker.clone(), messages.clone());
         tasks.spawn(async move {
-            let answer = answer(&app, request, &said).await;
+            let answer = answer(&asker, request).await;
             if messages.send(ToWindow::Answer { id, answer }).await.is_err() {
                 tracing::debug!("nobody waits for the answer to request {id} any more");
             }
@@ -56,16 +76,15 @@ pub(super) async fn take(
     }
 }
 
-async fn answer(app: &AppHandle, request: Request, said: &mpsc::Sender<Said>) -> Answer {
-    let state = app.state::<AppState>();
+async fn answer(asker: &Asker, request: Request) -> Answer {
+    let state = asker.app.state::<AppState>();
     match request {
         Request::Engine(command) => execute(state.engine()?, command).await,
         Request::Look => {
+            asker.listens.store(true, Ordering::Relaxed);
+            asker.say(Said::Listens).await;
             let engine = state.engine()?;
             preferences::reconcile(engine).await;
-            if said.send(Said::Listens).await.is_err() {
-                tracing::debug!("the page listens, and its window is gone");
-            }
             json(&engine.snapshot().await?)
         }
         Request::SetSettings(settings) => json(&preferences::set(state.engine()?, settings).await?),
@@ -74,20 +93,36 @@ async fn answer(app: &AppHandle, request: Request, said: &mpsc::Sender<Said>) ->
             tray: state.tray_visible(),
             start_problem: state.engine().err(),
         }),
-        Request::Close => json(&closing(&state)),
+        Request::Close => {
+            let unseen = !state.tray_visible() && state.engine().is_ok();
+            json(&closing(unseen, asker.listens.load(Ordering::Relaxed)))
+        }
         Request::Quit => {
-            app.exit(0);
+            asker.app.exit(0);
             json(&())
         }
         Request::Stay => {
-            state.quit.settled();
+            asker.say(Said::Stays).await;
             json(&())
         }
     }
 }
 
-/// With a tray icon the window comes back by a click there; without one the user is asked, because a program that
-/// goes on unseen is a surprise. Without an engine nothing goes on.
-fn closing(state: &AppState) -> Closing {
-    if state.tray_visible() || state.engine().is_err() { Closing::Close } else { Closing::Ask }
+/// With a tray icon the window comes back by a click there; without one the user is asked, because a program that goes
+/// on unseen is a surprise. `unseen`: that is so, and there is something that goes on. A page that doesn't listen can't
+/// ask, and keeps no window open.
+fn closing(unseen: bool, listens: bool) -> Closing {
+    if unseen && listens { Closing::Ask } else { Closing::Close }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_could_not_open_the_window_again_is_asked_by_a_page_that_listens() {
+        assert_eq!(closing(true, true), Closing::Ask);
+        assert_eq!(closing(true, false), Closing::Close);
+        assert_eq!(closing(false, true), Closing::Close);
+    }
 }

@@ -10,6 +10,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
+use wakeflash_core::error::Problem;
 use wakeflash_core::view::Envelope;
 use wakeflash_engine::lines::{Line, read_line};
 
@@ -29,6 +30,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const WAITING: usize = 64;
 /// The longest line of its log, in bytes.
 const LOG_LINE: usize = 16 << 10;
+/// How many lines of libraries a process has in the log: some of them repeat one for each picture that is drawn.
+const NOISE: u32 = 200;
 
 /// What the window's process says to its keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,10 @@ pub(super) enum Said {
     Shown,
     /// Its page has subscribed to its events.
     Listens,
+    /// The user answered that the application is to go on.
+    Stays,
+    /// The user closes it.
+    Closes,
     /// It has closed its pipe, or doesn't read.
     NothingMore,
 }
@@ -67,7 +74,8 @@ pub(super) struct Process {
     talks: JoinSet<()>,
 }
 
-/// Starts the process, with these variables in its environment beside the application's own. `None`: it can't be started; the log says why.
+/// Starts the process, with these variables in its environment beside the application's own. `None`: it can't be
+/// started; the log says why.
 pub(super) fn start(paths: &Paths, variables: &[(OsString, OsString)]) -> Option<Started> {
     let outcome =
         command(paths).and_then(|mut command| command.envs(variables.iter().cloned()).spawn());
@@ -107,12 +115,12 @@ fn command(paths: &Paths) -> std::io::Result<Command> {
 /// the same version.
 #[cfg(target_os = "linux")]
 #[allow(clippy::unnecessary_wraps, reason = "the same signature as elsewhere")]
-fn program() -> std::io::Result<std::path::PathBuf> {
+pub(crate) fn program() -> std::io::Result<std::path::PathBuf> {
     Ok("/proc/self/exe".into())
 }
 
 #[cfg(not(target_os = "linux"))]
-fn program() -> std::io::Result<std::path::PathBuf> {
+pub(crate) fn program() -> std::io::Result<std::path::PathBuf> {
     std::env::current_exe()
 }
 
@@ -221,7 +229,7 @@ async fn write(
             },
             event = next(&mut events) => event,
         };
-        let line = match wire::line(&message, wire::TO_WINDOW) {
+        let line = match line(&message, wire::TO_WINDOW) {
             Ok(line) => line,
             Err(error) => {
                 tracing::error!("the window isn't told: {error}");
@@ -234,6 +242,22 @@ async fn write(
             Err(_) => return tracing::error!("the window doesn't read"),
         }
     }
+}
+
+/// A message as a line. Who asked for what is too long gets an answer all the same.
+fn line(message: &ToWindow, limit: usize) -> Result<Vec<u8>, String> {
+    wire::line(message, limit).or_else(|error| {
+        let ToWindow::Answer { id, .. } = message else { return Err(error) };
+        tracing::error!("the answer to request {id} can't be sent: {error}");
+        let problem = Problem::new(
+            "window.too_long",
+            "That is too much to be shown in the window.",
+        )
+        .with_help(
+            "A log can be saved as a file. Otherwise keep your devices in several directories.",
+        );
+        wire::line(&ToWindow::Answer { id: *id, answer: Err(problem) }, limit)
+    })
 }
 
 async fn next(events: &mut Option<broadcast::Receiver<Envelope>>) -> ToWindow {
@@ -252,6 +276,7 @@ async fn next(events: &mut Option<broadcast::Receiver<Envelope>>) -> ToWindow {
 /// Takes what it prints into the log: its own lines begin with their level, others are of libraries.
 async fn log(stderr: ChildStderr) {
     let (mut input, mut line) = (BufReader::new(stderr), Vec::new());
+    let mut noise = Noise::default();
     loop {
         match read_line(&mut input, &mut line, LOG_LINE).await {
             Ok(Some(Line::Whole | Line::TooLong)) => {}
@@ -267,7 +292,59 @@ async fn log(stderr: ChildStderr) {
             ("DEBUG", said) => tracing::debug!("window: {said}"),
             ("TRACE", said) => tracing::trace!("window: {said}"),
             ("", _) => {}
-            (_, _) => tracing::warn!("window: {text}"),
+            (_, _) if noise.fits() => tracing::warn!("window: {text}"),
+            (_, _) => {}
         }
+    }
+}
+
+/// The lines of libraries. When it is dropped, the log says how many were left out.
+#[derive(Default)]
+struct Noise(u32);
+
+impl Noise {
+    /// Whether one more is for the log.
+    fn fits(&mut self) -> bool {
+        self.0 = self.0.saturating_add(1);
+        self.0 <= NOISE
+    }
+
+    fn left_out(&self) -> u32 {
+        self.0.saturating_sub(NOISE)
+    }
+}
+
+impl Drop for Noise {
+    fn drop(&mut self) {
+        if self.left_out() > 0 {
+            tracing::warn!("window: {} more lines of libraries were left out", self.left_out());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_do_not_stop_to_write_are_left_out() {
+        let mut noise = Noise::default();
+        assert!((0..NOISE).all(|_| noise.fits()));
+        assert_eq!(noise.left_out(), 0);
+        assert!((0..5).all(|_| !noise.fits()));
+        assert_eq!(noise.left_out(), 5);
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_is_answered_in_words() {
+        let answer = serde_json::value::to_raw_value(&"x".repeat(1_000)).unwrap();
+        let line = line(&ToWindow::Answer { id: 7, answer: Ok(answer) }, 500).unwrap();
+        let ToWindow::Answer { id: 7, answer: Err(problem) } =
+            serde_json::from_slice(&line).unwrap()
+        else {
+            panic!("it is another one")
+        };
+        assert_eq!(problem.code, "window.too_long");
+        assert!(super::line(&ToWindow::Show, 3).is_err());
     }
 }

@@ -290,7 +290,7 @@ async fn app_info(app: AppHandle) -> Result<AppInfo, Problem> {
 #[tauri::command]
 #[specta::specta]
 async fn close_window(app: AppHandle) -> Result<(), Problem> {
-    super::close(&app)
+    super::close(&app).await
 }
 
 /// Ends the application. Updates that wait go on at its next start.

@@ -30,8 +30,12 @@ const CLOSING: Duration = Duration::from_secs(5);
 /// How long it may take to end in good order when the application is gone.
 const END: Duration = Duration::from_secs(2);
 
-/// What it ends with when the web view's own process is gone.
+/// What it ends with when the web view's own process is gone, or hangs.
 const PAGE_GONE: i32 = 3;
+
+/// How long the web view's own process may hang, from when WebKit has noticed.
+#[cfg(target_os = "linux")]
+const HANGING: Duration = Duration::from_secs(10);
 
 /// Shows the window until it is closed or the application is gone.
 #[must_use]
@@ -57,21 +61,30 @@ fn build(cli: &Cli, pipes: Pipes) -> anyhow::Result<i32> {
         .invoke_handler(api.invoke_handler())
         .setup(move |app| {
             api.mount_events(app);
-            let (remote, lines) = Remote::new();
-            app.manage(remote.clone());
             app.manage(paths);
-            tauri::async_runtime::block_on(async {
-                let (input, output) = pipes.open()?;
-                tokio::spawn(remote::speak(lines, output));
-                tokio::spawn(follow(app.handle().clone(), remote, BufReader::new(input)));
-                Ok::<(), std::io::Error>(())
-            })?;
-            open(app.handle())?;
-            say_shown(app.handle());
+            // Tauri would panic with the error.
+            if let Err(error) = set_up(app.handle(), pipes) {
+                tracing::error!("the window can't be opened: {error:#}");
+                std::process::exit(1);
+            }
             Ok(())
         })
         .build(context())?;
     Ok(app.run_return(handle))
+}
+
+fn set_up(app: &AppHandle, pipes: Pipes) -> anyhow::Result<()> {
+    let (remote, lines) = Remote::new();
+    app.manage(remote.clone());
+    tauri::async_runtime::block_on(async {
+        let (input, output) = pipes.open()?;
+        tokio::spawn(remote::speak(lines, output));
+        tokio::spawn(follow(app.clone(), remote, BufReader::new(input)));
+        Ok::<(), std::io::Error>(())
+    })?;
+    open(app)?;
+    say_shown(app);
+    Ok(())
 }
 
 /// In lists of processes: it was started as `/proc/self/exe`, which would call it `exe`.
@@ -99,14 +112,26 @@ fn open(app: &AppHandle) -> tauri::Result<()> {
     window.set_focus()
 }
 
-/// A page whose process has died would stay white: the application opens the window anew.
+/// A page whose process has died would stay white, and one whose process hangs would stay as it is: the application
+/// opens the window anew. WebKit notices that it hangs when the user does something there.
 #[cfg(target_os = "linux")]
 fn end_without_page(window: &tauri::WebviewWindow) -> tauri::Result<()> {
-    use gtk::glib::prelude::ObjectExt;
+    use gtk::glib::{self, prelude::ObjectExt};
+    const RESPONSIVE: &str = "is-web-process-responsive";
     window.with_webview(|view| {
-        view.inner().connect("web-process-terminated", false, |_| {
+        let view = view.inner();
+        view.connect("web-process-terminated", false, |_| {
             tracing::error!("the web view's process is gone");
             std::process::exit(PAGE_GONE)
+        });
+        view.connect_notify_local(Some(RESPONSIVE), |view, _| {
+            let view = view.downgrade();
+            glib::timeout_add_local_once(HANGING, move || {
+                if view.upgrade().is_some_and(|view| !view.property::<bool>(RESPONSIVE)) {
+                    tracing::error!("the web view's process hangs");
+                    std::process::exit(PAGE_GONE)
+                }
+            });
         });
     })
 }
@@ -181,19 +206,21 @@ fn close_requested(app: &AppHandle, api: &CloseRequestApi) {
                 Err(error) => tracing::error!("the page can't be asked whether to quit: {error}"),
             }
         }
-        if let Err(problem) = close(&app) {
+        if let Err(problem) = close(&app).await {
             tracing::error!("{problem}");
             app.exit(1);
         }
     });
 }
 
-/// Closes the window; the application goes on.
+/// Closes the window; the application goes on. It knows before: however this process ends then, the window was closed.
 ///
 /// # Errors
 /// The window system refuses.
-fn close(app: &AppHandle) -> Result<(), Problem> {
+async fn close(app: &AppHandle) -> Result<(), Problem> {
     let Some(window) = app.get_webview_window(MAIN) else { return Ok(()) };
+    let remote = app.state::<Remote>().inner().clone();
+    remote.closing().await;
     window.destroy().map_err(|error| {
         tracing::error!("the window can't be closed: {error}");
         Problem::new("window.close", "The window can't be closed.")

@@ -4,9 +4,9 @@
 #[cfg(unix)]
 mod unix {
     use std::io;
-    use std::os::fd::OwnedFd;
+    use std::os::fd::{AsFd, OwnedFd};
 
-    use rustix::fs::{Mode, OFlags, open};
+    use rustix::fs::{FileType, Mode, OFlags, fstat, open};
     use rustix::io::fcntl_dupfd_cloexec;
     use rustix::stdio::{dup2_stdin, dup2_stdout, stderr, stdin, stdout};
     use tokio::net::unix::pipe::{Receiver, Sender};
@@ -19,7 +19,13 @@ mod unix {
 
     impl Pipes {
         /// Takes standard input and output; both are something harmless then.
+        ///
+        /// # Errors
+        /// They are no pipes: somebody else than the application started this.
         pub(crate) fn take() -> io::Result<Self> {
+            if !is_pipe(stdin())? || !is_pipe(stdout())? {
+                return Err(io::Error::other("the option --window is for Wakeflash itself"));
+            }
             let pipes = Self {
                 input: fcntl_dupfd_cloexec(stdin(), 3)?,
                 output: fcntl_dupfd_cloexec(stdout(), 3)?,
@@ -32,6 +38,23 @@ mod unix {
         /// Ready to be read and written, by the runtime that this is called in.
         pub(crate) fn open(self) -> io::Result<(Receiver, Sender)> {
             Ok((Receiver::from_owned_fd(self.input)?, Sender::from_owned_fd(self.output)?))
+        }
+    }
+
+    fn is_pipe(file: impl AsFd) -> io::Result<bool> {
+        Ok(FileType::from_raw_mode(fstat(file)?.st_mode) == FileType::Fifo)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn only_pipes_are_pipes() {
+            let (reader, writer) = io::pipe().unwrap();
+            assert!(is_pipe(reader).unwrap() && is_pipe(writer).unwrap());
+            let null = open("/dev/null", OFlags::RDWR, Mode::empty()).unwrap();
+            assert!(!is_pipe(null).unwrap());
         }
     }
 }

@@ -110,6 +110,13 @@ impl Remote {
         }
     }
 
+    /// Tells the application that the user closes the window.
+    pub(crate) async fn closing(&self) {
+        if let Err(problem) = self.say(&ToApplication::Closing).await {
+            tracing::debug!("nobody is told that the window is closed: {problem}");
+        }
+    }
+
     async fn say(&self, message: &ToApplication) -> Result<(), Problem> {
         let line = wire::line(message, wire::TO_APPLICATION).map_err(|error| {
             tracing::error!("a request can't be sent: {error}");
@@ -151,8 +158,10 @@ fn gone() -> Problem {
 }
 
 fn silent() -> Problem {
-    Problem::new("window.silence", "Wakeflash doesn't answer its window.")
-        .with_help("Try it again; if that doesn't help, quit Wakeflash and start it again.")
+    Problem::new("window.silence", "Wakeflash doesn't answer its window.").with_help(
+        "What you asked for may have been done all the same: look at the list before you do it again. If nothing \
+         answers any more, quit Wakeflash and start it again.",
+    )
 }
 
 /// Writes lines until there are no more.

@@ -17,6 +17,8 @@ pub(super) enum Key {
     Device(DeviceId),
     /// Many of them.
     Group,
+    /// The application itself.
+    Application,
 }
 
 impl Key {
