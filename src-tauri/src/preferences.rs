@@ -10,11 +10,11 @@ use crate::autostart::Autostart;
 /// One change after another: each reads what is so first.
 static CHANGES: Mutex<()> = Mutex::const_new(());
 
-/// Changes the settings, and the entry for starting at login when that is what changed.
+/// Changes the settings, and the entry for starting at login when that is what changed. Returns what they are then.
 ///
 /// # Errors
 /// The entry can't be written, or as the engine says.
-pub(crate) async fn set(engine: &Handle, mut settings: Settings) -> Result<(), Problem> {
+pub(crate) async fn set(engine: &Handle, mut settings: Settings) -> Result<Settings, Problem> {
     let _alone = CHANGES.lock().await;
     let known = engine.snapshot().await?.settings.start_at_login;
     if settings.start_at_login == known {
@@ -26,7 +26,8 @@ pub(crate) async fn set(engine: &Handle, mut settings: Settings) -> Result<(), P
             None => settings.start_at_login = false,
         }
     }
-    engine.set_settings(settings).await
+    engine.set_settings(settings).await?;
+    Ok(engine.snapshot().await?.settings)
 }
 
 /// Says in the settings what is true: the user may have removed the entry, or switched it off, or on.

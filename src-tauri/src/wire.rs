@@ -64,7 +64,7 @@ pub(crate) enum Request {
     Engine(Command),
     /// Everything there is to see, for a page that listens to its events: a `Snapshot`.
     Look,
-    /// Change the settings, and the entry for starting at login: null.
+    /// Change the settings, and the entry for starting at login: what they are then, [`Settings`].
     SetSettings(Settings),
     /// What surrounds the window: [`Surroundings`].
     Surroundings,

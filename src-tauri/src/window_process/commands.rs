@@ -228,10 +228,10 @@ async fn details(app: State<'_, Remote>, device: DeviceId) -> Result<UpdateDetai
     app.engine(Command::Details { device }).await
 }
 
-/// Changes the settings, all of them.
+/// Changes the settings, all of them; what they are then.
 #[tauri::command]
 #[specta::specta]
-async fn set_settings(app: State<'_, Remote>, settings: Settings) -> Result<(), Problem> {
+async fn set_settings(app: State<'_, Remote>, settings: Settings) -> Result<Settings, Problem> {
     app.ask(Request::SetSettings(settings)).await
 }
 

@@ -103,7 +103,7 @@ export interface Backend {
   /** A native dialog; `null`: the user changed their mind. */
   saveLog(update: UpdateId): Promise<Answer<string | null>>;
 
-  setSettings(settings: Settings): Promise<Answer<Settings>>;
+  setSettings(settings: Settings): Promise<Answer<LooseSettings>>;
   configDirCandidates(): Promise<Answer<ConfigDirCandidate[]>>;
   findEsphome(): Promise<Answer<null>>;
   installEsphome(): Promise<Answer<null>>;

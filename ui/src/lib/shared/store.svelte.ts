@@ -1,7 +1,6 @@
 /* eslint-disable svelte/prefer-svelte-reactivity -- the maps here are not rendered; what is, is published from them */
 /** The application's state as the components read it: a projection of the backend. */
 import type {
-  Answer,
   Backend,
   DeviceId,
   DeviceView,
@@ -131,7 +130,7 @@ export class Store {
    */
   async changeSettings(
     change: Partial<Settings>,
-    send: (settings: Settings) => Promise<Answer<Settings>>,
+    send: Backend['setSettings'],
   ): Promise<Problem | null> {
     this.#changes.push(change);
     this.#showSettings();
@@ -142,7 +141,7 @@ export class Store {
 
   async #sendChange(
     change: Partial<Settings>,
-    send: (settings: Settings) => Promise<Answer<Settings>>,
+    send: Backend['setSettings'],
   ): Promise<Problem | null> {
     const before = this.#told;
     const answer = this.#confirmed && (await send({ ...this.#confirmed, ...change }));
