@@ -8,28 +8,17 @@ use wakeflash_tests::desktop::app::{App, AppOptions};
 use wakeflash_tests::desktop::page::Page;
 use wakeflash_tests::desktop::scene::{Scene, Sleeper};
 use wakeflash_tests::desktop::{Furniture, until};
+use wakeflash_tests::desktop_story as story;
 use wakeflash_tests::esphome::recorded_hash;
 use wakeflash_tests::paths;
 use wakeflash_tests::stage::{BUILD, DEVICE, SOON, new_yaml};
 
-/// A test: its scene, its story, and what can be seen when it fails.
-macro_rules! story {
-    ($name:ident, $furniture:expr, $story:ident) => {
-        #[tokio::test]
-        async fn $name() -> Result<()> {
-            let Some(mut scene) = Scene::set($furniture).await? else { return Ok(()) };
-            let outcome = $story(&mut scene).await;
-            scene.judge(stringify!($name), outcome).await
-        }
-    };
-}
-
-story!(a_sleeping_device_is_updated_through_the_window, Furniture::ALL, main_job);
-story!(an_update_goes_on_without_a_window, Furniture::ALL, without_a_window);
-story!(the_first_start_asks_for_the_configurations, Furniture::ALL, first_start);
-story!(broken_yaml_and_a_missing_esphome_are_told, Furniture::ALL, trouble);
+story!(a_sleeping_device_is_updated_through_the_window, main_job);
+story!(an_update_goes_on_without_a_window, without_a_window);
+story!(the_first_start_asks_for_the_configurations, first_start);
+story!(broken_yaml_and_a_missing_esphome_are_told, trouble);
 story!(without_tray_and_notifications_it_works_and_asks, Furniture::NONE, bare_desktop);
-story!(a_store_that_cannot_be_opened_is_told, Furniture::ALL, newer_store);
+story!(a_store_that_cannot_be_opened_is_told, newer_store);
 
 /// The first point of "It is done when", and a click on the notification.
 async fn main_job(scene: &mut Scene) -> Result<()> {

@@ -3,7 +3,8 @@
 use anyhow::{Result, ensure};
 use wakeflash_tests::desktop::app::{App, AppOptions};
 use wakeflash_tests::desktop::scene::Scene;
-use wakeflash_tests::desktop::{Furniture, until};
+use wakeflash_tests::desktop::until;
+use wakeflash_tests::desktop_story as story;
 use wakeflash_tests::esphome::firmware;
 use wakeflash_tests::kept::{self, Sibling};
 use wakeflash_tests::lan::crowd::{Crowd, CrowdOptions};
@@ -11,18 +12,6 @@ use wakeflash_tests::peer::{Fault, Script, Stage as At};
 use wakeflash_tests::scripted::ScriptedDevice;
 use wakeflash_tests::stage::others::wanted_yaml;
 use wakeflash_tests::stage::{BUILD, DEVICE, SOON, new_yaml, old_yaml};
-
-/// A test: its story on a desktop that has everything, and what can be seen when it fails.
-macro_rules! story {
-    ($name:ident, $story:ident) => {
-        #[tokio::test]
-        async fn $name() -> Result<()> {
-            let Some(mut scene) = Scene::set(Furniture::ALL).await? else { return Ok(()) };
-            let outcome = $story(&mut scene).await;
-            scene.judge(stringify!($name), outcome).await
-        }
-    };
-}
 
 story!(many_are_updated_at_once_and_told_as_one, many);
 story!(what_was_chosen_is_there_after_a_restart, settings);

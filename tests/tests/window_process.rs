@@ -8,6 +8,7 @@ use wakeflash_tests::desktop::app::{App, AppOptions, family};
 use wakeflash_tests::desktop::notifications::Told;
 use wakeflash_tests::desktop::scene::Scene;
 use wakeflash_tests::desktop::{Furniture, until};
+use wakeflash_tests::desktop_story as story;
 use wakeflash_tests::esphome::{firmware, recorded_hash};
 use wakeflash_tests::kept;
 use wakeflash_tests::peer::{Fault, Script, Stage as At};
@@ -17,23 +18,11 @@ use wakeflash_tests::stage::{BUILD, DEVICE, SOON, new_yaml, old_yaml};
 /// Long enough for a window to be killed and to come back.
 const LATE: Duration = Duration::from_secs(8);
 
-/// A test: its story on a desktop with this furniture, and what can be seen when it fails.
-macro_rules! story {
-    ($name:ident, $furniture:expr, $story:ident) => {
-        #[tokio::test]
-        async fn $name() -> Result<()> {
-            let Some(mut scene) = Scene::set($furniture).await? else { return Ok(()) };
-            let outcome = $story(&mut scene).await;
-            scene.judge(stringify!($name), outcome).await
-        }
-    };
-}
-
-story!(a_window_that_dies_takes_no_flash_along_and_comes_back_once, Furniture::ALL, dying);
+story!(a_window_that_dies_takes_no_flash_along_and_comes_back_once, dying);
 story!(an_application_that_nothing_shows_any_more_ends, Furniture::NONE, unseen);
-story!(a_page_that_dies_comes_back, Furniture::ALL, page_dies);
-story!(a_window_that_hangs_is_replaced_when_it_is_asked_for, Furniture::ALL, hanging);
-story!(no_window_outlives_the_application, Furniture::ALL, orphan);
+story!(a_page_that_dies_comes_back, page_dies);
+story!(a_window_that_hangs_is_replaced_when_it_is_asked_for, hanging);
+story!(no_window_outlives_the_application, orphan);
 
 /// Killed while an image is being sent, and once more.
 async fn dying(scene: &mut Scene) -> Result<()> {

@@ -7,7 +7,8 @@ use anyhow::{Result, ensure};
 use wakeflash_tests::desktop::app::{AppOptions, family};
 use wakeflash_tests::desktop::notifications::{Notifications, Told};
 use wakeflash_tests::desktop::scene::Scene;
-use wakeflash_tests::desktop::{Furniture, until};
+use wakeflash_tests::desktop::until;
+use wakeflash_tests::desktop_story as story;
 use wakeflash_tests::stage::{DEVICE, SOON, new_yaml};
 
 /// Ends the application, however slow the machine is.
@@ -15,18 +16,6 @@ const END: Duration = Duration::from_secs(20);
 
 /// WebKitWebProcess: the kernel keeps 15 letters of a process's name.
 const PAGE: &str = "WebKitWebProces";
-
-/// A test: its story on a desktop that has everything, and what can be seen when it fails.
-macro_rules! story {
-    ($name:ident, $story:ident) => {
-        #[tokio::test]
-        async fn $name() -> Result<()> {
-            let Some(mut scene) = Scene::set(Furniture::ALL).await? else { return Ok(()) };
-            let outcome = $story(&mut scene).await;
-            scene.judge(stringify!($name), outcome).await
-        }
-    };
-}
 
 story!(the_trays_menu_pauses_and_resumes_the_queue, pausing);
 story!(the_buttons_of_a_notification_work, buttons);

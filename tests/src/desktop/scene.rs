@@ -154,3 +154,20 @@ impl Sleeper {
         self.device.wake(Wake::default()).await
     }
 }
+
+/// A test: its story on a desktop, which has everything unless it is said what, and what can be seen when it fails.
+#[macro_export]
+macro_rules! desktop_story {
+    ($name:ident, $story:ident) => {
+        $crate::desktop_story!($name, $crate::desktop::Furniture::ALL, $story);
+    };
+    ($name:ident, $furniture:expr, $story:ident) => {
+        #[tokio::test]
+        async fn $name() -> anyhow::Result<()> {
+            let scene = $crate::desktop::scene::Scene::set($furniture).await?;
+            let Some(mut scene) = scene else { return Ok(()) };
+            let outcome = $story(&mut scene).await;
+            scene.judge(stringify!($name), outcome).await
+        }
+    };
+}

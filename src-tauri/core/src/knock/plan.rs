@@ -13,7 +13,7 @@ pub const REST: Duration = Duration::from_secs(2);
 pub const LOOKUP_PERIOD: Duration = Duration::from_secs(10);
 
 /// The names of a fleet take turns this far apart: look-ups are multicast to everybody.
-const LOOKUPS_APART: Duration = Duration::from_millis(250);
+const LOOKUPS_APART: Duration = Duration::from_secs(1);
 
 /// After evidence of life a name is looked up again when its last look-up is this old.
 const LOOKUP_FRESH: Duration = Duration::from_secs(2);
