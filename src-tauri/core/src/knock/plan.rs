@@ -37,11 +37,24 @@ const SLOW_TIMEOUT: Duration = Duration::from_secs(4);
 /// and more: attempts overlap rather than cut each other short.
 const FAST_TIMEOUT: Duration = Duration::from_millis(1000);
 
+/// Slow attempts begin and end at multiples of this: a processor that wakes up for each of them alone spends more
+/// on that than on the attempts.
+const GRID: Duration = Duration::from_millis(250);
+
 /// Attempts under way at one spot; one more takes the place of the oldest.
 pub const MAX_FLIGHTS: usize = 6;
 
 type SlotId = u32;
 type Place = (TargetAddress, u16);
+
+fn grid_before(time: Duration) -> Duration {
+    GRID.saturating_mul(u32::try_from(time.as_millis() / GRID.as_millis()).unwrap_or(u32::MAX))
+}
+
+fn grid_after(time: Duration) -> Duration {
+    let before = grid_before(time);
+    if before == time { time } else { before.saturating_add(GRID) }
+}
 
 #[derive(Clone, Debug)]
 struct Slot {
@@ -334,17 +347,21 @@ impl Plan {
         self.flights.insert(self.next_id, id);
         let ramp = self.ramps.get(&update).filter(|ramp| ramp.is_hot(now) && !is_name);
         slot.urgent = ramp.is_some();
-        slot.last = Some(now);
+        let is_first = slot.last.replace(now).is_none();
         let pause = ramp.map_or(pause, |ramp| ramp.step(now).min(slot.period));
         slot.due = now.saturating_add(pause);
         if is_name {
             slot.due = slot.due.max(turn);
             self.lookup_turn = slot.due;
+        } else if lasts && pause > STEADY {
+            // Those that begin together are spread once: so many as a fleet has would exceed the limits together.
+            let spread = if is_first { GRID.saturating_mul(id % 8) } else { Duration::ZERO };
+            slot.due = grid_before(slot.due.saturating_sub(spread));
         }
         let timeout = match slot.spot.address {
             TargetAddress::Name(_) => LOOKUP_TIMEOUT,
             TargetAddress::Ip(_) if pause <= STEADY => FAST_TIMEOUT,
-            TargetAddress::Ip(_) if lasts => SLOW_TIMEOUT,
+            TargetAddress::Ip(_) if lasts => slot.due.saturating_sub(now),
             TargetAddress::Ip(_) => MEDIUM_TIMEOUT,
         };
         let attempt = Attempt { id: self.next_id, spot: slot.spot.clone(), timeout, replaces };
@@ -387,7 +404,7 @@ impl Plan {
             (Outcome::Refused | Outcome::Failure | Outcome::Success, _) => {
                 let rested = self.resting.get(&update).copied().unwrap_or_default();
                 let last = slot.last.unwrap_or(now);
-                (last.saturating_add(slot.period).max(now).max(rested), false)
+                (grid_after(last.saturating_add(slot.period).max(now)).max(rested), false)
             }
         };
         self.set_due(slot_id, slot.due.min(due), urgent);

@@ -141,6 +141,18 @@ fn an_attempt_is_long_only_where_it_is_in_nobodys_way() {
 }
 
 #[test]
+fn slow_attempts_begin_together() {
+    let mut plan = Plan::new(Limits { under_way: 400, per_second: 150 });
+    let targets: Vec<Target> =
+        (0..200).map(|n| target(n, &[ip(u8::try_from(n).unwrap())])).collect();
+    plan.set_targets(ms(0), &targets);
+    let begun = run(&mut plan, ms(0), ms(60_000));
+    let later = || begun.iter().filter(|(at, _)| *at >= ms(10_000));
+    assert!(later().count() >= 200 * 12, "{}", later().count());
+    assert!(later().all(|(at, _)| at.as_millis().is_multiple_of(250)), "not on the grid");
+}
+
+#[test]
 fn after_a_fast_time_the_attempts_follow_one_another_again() {
     let mut plan = plan();
     plan.set_targets(ms(0), &[target(1, &[ip(1)])]);
