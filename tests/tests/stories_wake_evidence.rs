@@ -1,7 +1,5 @@
 //! How a wake is noticed: with announcements, without, at another address.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use wakeflash_core::device::Presence;
 use wakeflash_tests::stage::{DEVICE, SOON, Scene, Stage, new_yaml, old_yaml};
@@ -93,37 +91,5 @@ async fn a_device_that_has_ipv6_only_is_caught() -> Result<()> {
     let row = stage.until_built().await?;
     ensure!(row.addresses.contains(&address.to_string()), "{row:?}");
     stage.device.wake(window(5, Mdns::Full)).await?;
-    stage.ensure_flashed_once().await
-}
-
-/// What the application's computer knows of the device's link-layer address.
-async fn neighbour(stage: &Stage) -> Result<String> {
-    let mut command = stage.home.admin("ip");
-    command.args(["-4", "neigh", "show", &stage.sensor.address().to_string()]);
-    Ok(String::from_utf8(command.output().await?.stdout)?)
-}
-
-/// The device is heard by multicast only, which brings no link-layer address; without one the kernel would ask
-/// for it once a second when it wakes.
-#[tokio::test]
-async fn the_link_layer_address_of_a_sleeper_is_learned_and_kept() -> Result<()> {
-    let Some(stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
-    ensure!(neighbour(&stage).await?.is_empty(), "it is known from the start");
-    stage.let_it_be_seen().await?;
-    let mac = stage.sensor.mac();
-    let found = neighbour(&stage).await?;
-    ensure!(found.contains(mac), "it isn't learned: {found:?}");
-    // Somebody else speaks to it: the kernel would look after it, and forget it 8 s later.
-    let mut speak = stage.home.command("bash");
-    speak.args(["-c", &format!("echo > /dev/udp/{}/9", stage.sensor.address())]);
-    ensure!(speak.status().await?.success(), "nothing can be sent");
-    stage.until_built().await?;
-    for _ in 0..12 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let found = neighbour(&stage).await?;
-        ensure!(found.contains(mac), "it is forgotten: {found:?}");
-    }
-    stage.device.wake(window(5, Mdns::Silent)).await?;
-    stage.let_it_speak().await?;
     stage.ensure_flashed_once().await
 }

@@ -96,10 +96,9 @@ async fn home_side() -> Result<()> {
     let (target_list, targets) = watch::channel(list.clone());
     let (_online, online) = watch::channel(Vec::new());
     let (_watching, watching) = watch::channel(false);
-    let (_sleepers, sleepers) = watch::channel(Vec::new());
     let (events, mut received) = mpsc::channel(256);
     let cancel = CancellationToken::new();
-    let _watch = Watch::start(Feeds { targets, online, watching, sleepers }, events, &cancel);
+    let _watch = Watch::start(Feeds { targets, online, watching }, events, &cancel);
     tokio::time::sleep(Duration::from_millis(300)).await;
     say("ready");
     while let Some(event) = received.recv().await {

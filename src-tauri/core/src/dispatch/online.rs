@@ -1,9 +1,8 @@
-//! Who is shown as Online, and the end of that without a goodbye; and who sleeps.
+//! Who is shown as Online, and the end of that without a goodbye.
 
 use core::net::IpAddr;
 use std::collections::BTreeSet;
 
-use crate::device::DeviceMemory;
 use crate::update::UpdateState;
 
 use super::{Dispatch, Liveness};
@@ -36,15 +35,6 @@ impl Dispatch {
             })
             .map(|(name, heard)| (name.as_str(), heard.memory.addresses.as_slice()))
             .collect()
-    }
-
-    /// What is known of the devices that sleep, or were gone before, and whether each is awake now.
-    pub fn sleepers(&self) -> impl Iterator<Item = (&DeviceMemory, bool)> {
-        let sleepers = self
-            .heard
-            .iter()
-            .filter(|(name, heard)| self.is_sleeper(name) || !heard.wakes.is_empty());
-        sleepers.map(|(_, heard)| (&heard.memory, heard.liveness == Liveness::Alive))
     }
 
     /// A device that was asked and tried to reach, in vain, is gone.

@@ -44,13 +44,7 @@ pub(super) fn assemble(
     let (watch_events, watched) = mpsc::channel(256);
     let (online, online_list) = watch::channel(Vec::new());
     let (watching, is_watching) = watch::channel(false);
-    let (sleepers, sleeper_list) = watch::channel(Vec::new());
-    let feeds = Feeds {
-        targets: target_list,
-        online: online_list,
-        watching: is_watching,
-        sleepers: sleeper_list,
-    };
+    let feeds = Feeds { targets: target_list, online: online_list, watching: is_watching };
     let watch = Watch::start(feeds, watch_events, &cancel.child_token());
     let (reports, report_queue) = mpsc::channel(256);
     let runtime = Runtime {
@@ -64,7 +58,6 @@ pub(super) fn assemble(
         watch,
         targets,
         online,
-        sleepers,
         watching,
         tasks: JoinSet::new(),
         reports,

@@ -39,7 +39,7 @@ use wakeflash_core::update::{UpdateId, UpdateState};
 use crate::artifacts::Artifacts;
 use crate::handle::{Handle, Shell};
 use crate::store::{OpenError, Store};
-use crate::watch::{OnlineDevice, Sleeper, Target, Unreachable, Watch, WatchEvent};
+use crate::watch::{OnlineDevice, Target, Unreachable, Watch, WatchEvent};
 use overrides::Overrides;
 use publish::Publisher;
 use work::Report;
@@ -151,7 +151,6 @@ struct Runtime {
     watch: Watch,
     targets: watch::Sender<Vec<Target>>,
     online: watch::Sender<Vec<OnlineDevice>>,
-    sleepers: watch::Sender<Vec<Sleeper>>,
     /// Whether somebody looks at the list.
     watching: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -264,19 +263,13 @@ impl Runtime {
         }
     }
 
-    /// Tells the watch who is there and who sleeps.
+    /// Tells the watch who is there.
     fn tell_online(&self) {
         let online = self.dispatch.online().into_iter().map(|(name, addresses)| OnlineDevice {
             name: name.to_owned(),
             addresses: addresses.to_vec(),
         });
         tell(&self.online, online.collect());
-        let sleepers = self.dispatch.sleepers().map(|(memory, awake)| Sleeper {
-            addresses: memory.addresses.clone(),
-            link_addresses: memory.link_addresses().collect(),
-            awake,
-        });
-        tell(&self.sleepers, sleepers.collect());
     }
 
     fn act(&mut self, effect: Effect) {

@@ -27,7 +27,6 @@ use verify::Doubts;
 
 pub use evidence::Nudger;
 pub use hearing::Hearing;
-pub use neighbours::Sleeper;
 pub use verify::OnlineDevice;
 pub use wakeflash_core::knock::{Purpose, Target, TargetAddress};
 
@@ -99,8 +98,6 @@ pub struct Feeds {
     pub online: watch::Receiver<Vec<OnlineDevice>>,
     /// Whether somebody looks at them: only then it is verified that they are.
     pub watching: watch::Receiver<bool>,
-    /// The devices that sleep, whether they are waited for or not.
-    pub sleepers: watch::Receiver<Vec<Sleeper>>,
 }
 
 /// The watch and its tasks. They end when the token is cancelled; [`Watch::join`] waits for that.
@@ -119,7 +116,7 @@ impl Watch {
         events: mpsc::Sender<WatchEvent>,
         cancel: &CancellationToken,
     ) -> Self {
-        let Feeds { targets, online, watching, sleepers } = feeds;
+        let Feeds { targets, online, watching } = feeds;
         let (nudger, hearing, neighbours) =
             (Nudger::default(), Hearing::default(), Neighbours::new());
         let (daemon_tx, daemon) = watch::channel(None);
@@ -130,7 +127,6 @@ impl Watch {
         let token = || cancel.clone();
         tasks.spawn(interfaces::run(network_tx, neighbours.clone(), token()));
         tasks.spawn(neighbours::run(neighbours.clone(), targets.clone(), nudger.clone(), token()));
-        tasks.spawn(neighbours::keep(neighbours.clone(), sleepers, token()));
         let wiring = listener::Wiring {
             events: events.clone(),
             nudger: nudger.clone(),

@@ -3,7 +3,6 @@
 //! Linux only. On other systems nothing is known; the gate then needs another proof, and a device that comes
 //! back with another address is found by its name alone.
 
-mod keep;
 #[cfg(target_os = "linux")]
 mod netlink;
 mod table;
@@ -12,8 +11,6 @@ use std::net::IpAddr;
 
 use wakeflash_core::device::MacAddress;
 
-pub use keep::Sleeper;
-pub(super) use keep::keep;
 pub(super) use table::{Neighbours, run};
 
 /// One line of the table; without a link-layer address, nobody has answered there.

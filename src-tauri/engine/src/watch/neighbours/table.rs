@@ -24,9 +24,6 @@ const LET_GO: Duration = Duration::from_secs(600);
 
 const MAX_LET_GO: usize = 1024;
 
-/// How long an address isn't asked for its link-layer address again: the system repeats the question by itself.
-const ACQUAINTED: Duration = Duration::from_secs(3);
-
 /// `MSG_CONFIRM | MSG_PROBE` of send(2): the neighbour counts as reachable, and no packet is sent.
 #[cfg(target_os = "linux")]
 const CONFIRM: i32 = 0x800 | 0x10;
@@ -47,8 +44,6 @@ pub(in crate::watch) struct Neighbours {
 struct State {
     links: BTreeMap<IpAddr, MacAddress>,
     let_go: BTreeMap<IpAddr, Instant>,
-    /// When an address was asked for its link-layer address.
-    asked: BTreeMap<IpAddr, Instant>,
 }
 
 impl Neighbours {
@@ -86,39 +81,15 @@ impl Neighbours {
             }
         }
         #[cfg(target_os = "linux")]
-        self.send_nothing(address, CONFIRM);
-    }
-
-    /// Makes the system learn the link-layer address of a device that is awake, so that there is one to hold
-    /// when it sleeps: what a device says by multicast doesn't bring it. Where it isn't known, an empty
-    /// datagram goes to the device, which answers the ARP or neighbour solicitation before it.
-    pub(in crate::watch) fn meet(&self, address: IpAddr) {
-        #[cfg(target_os = "linux")]
         {
+            let [v4, v6] = &*self.sockets;
+            let socket = if address.is_ipv4() { v4 } else { v6 };
+            let to = SocketAddr::new(address, NO_PORT).into();
+            if let Some(socket) = socket
+                && let Err(error) = socket.send_to_with_flags(&[], &to, CONFIRM)
             {
-                let mut state = self.lock();
-                let state = &mut *state;
-                state.asked.retain(|_, since| since.elapsed() < ACQUAINTED);
-                let known = state.links.contains_key(&address);
-                if known || is_local_only(address) || state.asked.contains_key(&address) {
-                    return;
-                }
-                state.asked.insert(address, Instant::now());
+                tracing::trace!(%address, %error, "the neighbour isn't held");
             }
-            self.send_nothing(address, 0);
-        }
-    }
-
-    /// An empty datagram, or just the flags that would go with it.
-    #[cfg(target_os = "linux")]
-    fn send_nothing(&self, address: IpAddr, flags: i32) {
-        let [v4, v6] = &*self.sockets;
-        let socket = if address.is_ipv4() { v4 } else { v6 };
-        let to = SocketAddr::new(address, NO_PORT).into();
-        if let Some(socket) = socket
-            && let Err(error) = socket.send_to_with_flags(&[], &to, flags)
-        {
-            tracing::trace!(%address, %error, "nothing can be sent to a neighbour");
         }
     }
 
