@@ -203,7 +203,7 @@ query = struct.pack(">6H", 0x1234, 0, 1, 0, 0, 0)
 query += b"".join(bytes([len(l)]) + l.encode() for l in name.split(".")) + b"\0" + struct.pack(">2H", 16, 1)
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(0.3)
-for attempt in range(40):  # nothing is answered while the device probes
+for attempt in range(100):  # nothing is answered while the device probes
     s.sendto(query, (address, 5353))
     try:
         reply, peer = s.recvfrom(9000)

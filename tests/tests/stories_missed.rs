@@ -79,8 +79,7 @@ async fn a_device_that_misses_its_wakes_is_told_once_and_flashed_when_it_comes()
     stage.device.wake(window(3)).await?;
     stage.let_it_speak().await?;
     stage.ensure_flashed_once().await?;
-    let row = stage.row().await?;
-    ensure!(!wakes(&row)?.overdue, "{row:?}");
+    stage.until("it isn't late any more", LATE, |row| !late(row)).await?;
     Ok(())
 }
 
