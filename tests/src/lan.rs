@@ -369,6 +369,15 @@ pub(crate) fn link_script(interface: &str, up: bool) -> String {
     }
 }
 
+/// The script that makes the kernel announce an interface's addresses by ARP: it does so when the hardware address is
+/// set, also to what it was. When the link comes up it would too, but the bridge drops that packet.
+pub(crate) fn gratuitous_arp_script(interface: &str, mac: &str) -> String {
+    format!(
+        "until grep -q up /sys/class/net/{interface}/operstate; do sleep 0.005; done; \
+         echo 1 >/proc/sys/net/ipv4/conf/{interface}/arp_notify && ip link set {interface} address {mac}"
+    )
+}
+
 /// The script that gives an interface another IPv4 address instead of those it has.
 pub(crate) fn address_script(interface: &str, address: Ipv4Addr) -> String {
     format!(

@@ -103,6 +103,9 @@ pub struct Wake {
     pub mdns: Mdns,
     /// Whether the sleep at the end of `for_ms` is without a goodbye.
     pub no_goodbye: bool,
+    /// Whether the device announces its address by ARP (RFC 5227, section 2.3) when its link comes up, as lwIP does
+    /// on ESP32 and ESP8266 (`netif_issue_reports` in its netif.c). Without it the device is harder to reach.
+    pub gratuitous_arp: bool,
 }
 
 /// [`Voice`] as the protocol names it.
@@ -182,6 +185,9 @@ impl Supervisor {
         // Just before, so that nothing can be faster than it is.
         let link_up = SystemTime::now();
         radio(&lan::link_script(&self.options.interface, true)).await?;
+        if wake.gratuitous_arp {
+            radio(&lan::gratuitous_arp_script(&self.options.interface, &self.mac)).await?;
+        }
         self.device.start().await?;
         Ok(link_up)
     }

@@ -72,15 +72,15 @@ const DEVICES: u16 = 5;
 /// Wakes with announcements before the first that is measured: so much is there to learn from.
 const LESSONS: u64 = 5;
 
-/// Devices that wake on a schedule; every other wake is silent and measured.
-pub(super) async fn expected(wakes: usize) -> Result<()> {
+/// Devices that wake on a schedule; every other wake is without mDNS and measured.
+pub(super) async fn expected(wakes: usize, gratuitous_arp: bool) -> Result<()> {
     let scene = Scene { others: DEVICES, ..Scene::default() };
     let stage = Stage::play(scene).await?.context("no LAN")?;
     let start = Instant::now() + Duration::from_secs(1);
     let rounds = u64::try_from(wakes.div_ceil(usize::from(DEVICES)))?;
     let each = stage.others.iter().enumerate().map(|(number, other)| {
         let offset = PERIOD * u32::try_from(number).unwrap_or_default() / u32::from(DEVICES);
-        one_schedule(&stage, other, start + offset, rounds)
+        one_schedule(&stage, other, start + offset, rounds, gratuitous_arp)
     });
     let (mut link, mut data) = (Times::default(), Times::default());
     for one in join_all(each.collect()).await {
@@ -88,7 +88,8 @@ pub(super) async fn expected(wakes: usize) -> Result<()> {
         link.0.extend(syns.0);
         data.0.extend(phases.0);
     }
-    say("\n## An expected wake without any mDNS\n")?;
+    let arp = if gratuitous_arp { "that announces its address by ARP" } else { "without any ARP" };
+    say(&format!("\n## An expected wake without any mDNS, of a device {arp}\n"))?;
     say(TIMES_HEAD)?;
     say(&link.row("link up to first SYN"))?;
     say(&data.row("link up to data phase"))?;
@@ -101,6 +102,7 @@ async fn one_schedule(
     other: &Other,
     start: Instant,
     rounds: u64,
+    gratuitous_arp: bool,
 ) -> Result<(Times, Times)> {
     let sniffer = Sniffer::start(&other.host, new_yaml().ota_port).await?;
     let (mut link, mut data) = (Times::default(), Times::default());
@@ -112,7 +114,7 @@ async fn one_schedule(
         }
         sleep_until(start + PERIOD * u32::try_from(number)?).await;
         let mdns = if measured { Mdns::Silent } else { Mdns::Full };
-        other.device.wake(Wake { mdns, ..Wake::default() }).await?;
+        other.device.wake(Wake { mdns, gratuitous_arp, ..Wake::default() }).await?;
         if measured {
             flashes += 1;
             other.device.wait("flash", PERIOD, |state| state.ota_done == flashes).await?;

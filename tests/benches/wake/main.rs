@@ -52,7 +52,9 @@ async fn main() -> Result<()> {
         latency::evidence(cli.wakes).await?;
     }
     if wanted(Part::Expected) {
-        latency::expected(cli.wakes).await?;
+        for gratuitous_arp in [true, false] {
+            latency::expected(cli.wakes, gratuitous_arp).await?;
+        }
     }
     if wanted(Part::Windows) {
         windows::run(cli.windows).await?;
