@@ -3,7 +3,7 @@
 //!
 //! Time is the [`Duration`] since any fixed moment, of a clock that never goes back.
 
-mod budget;
+mod lane;
 mod plan;
 mod ramp;
 

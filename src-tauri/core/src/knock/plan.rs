@@ -1,7 +1,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::budget::Budget;
+use super::lane::Lane;
 use super::ramp::{Ramp, STEADY};
 use super::{Attempt, Limits, Outcome, Spot, Target, TargetAddress};
 use crate::update::UpdateId;
@@ -12,8 +12,14 @@ pub const REST: Duration = Duration::from_secs(2);
 /// The least time between two look-ups of one name: the answer seldom changes, and each one costs packets.
 pub const LOOKUP_PERIOD: Duration = Duration::from_secs(10);
 
-/// The names of a fleet take turns this far apart: look-ups are multicast to everybody.
-const LOOKUPS_APART: Duration = Duration::from_secs(1);
+/// How many names are looked up in a second without evidence, over the whole fleet: look-ups are multicast to everybody.
+const LOOKUPS_PER_SECOND: u32 = 1;
+
+/// How far look-ups may run ahead of that: so much as one name's period is worth, as few names don't disturb anybody.
+const LOOKUPS_BURST: Duration = LOOKUP_PERIOD;
+
+/// How far other attempts may run ahead of their limit.
+const BURST: Duration = Duration::from_millis(200);
 
 /// After evidence of life a name is looked up again when its last look-up is this old.
 const LOOKUP_FRESH: Duration = Duration::from_secs(2);
@@ -91,7 +97,8 @@ struct Occupied {
 /// The plan of all knocks.
 ///
 /// - Who was due first comes first. Evidence of life comes before everything else.
-/// - The whole fleet is bounded by [`Limits`]; what exceeds them comes later, nothing is left out.
+/// - The whole fleet is bounded by [`Limits`], look-ups to one a second; what exceeds them comes later, nothing is left
+///   out. Names that were never looked up come before the others.
 /// - Without evidence an attempt lasts as long as the system repeats its SYN in time, where there is room for
 ///   that.
 /// - Only one update at a time knocks at one address and port. At the fast pace its attempts there overlap, up
@@ -103,21 +110,18 @@ struct Occupied {
 #[derive(Clone, Debug)]
 pub struct Plan {
     limits: Limits,
-    budget: Budget,
-    urgent_budget: Budget,
     slots: BTreeMap<SlotId, Slot>,
     ids: BTreeMap<Spot, SlotId>,
     /// How many slots there are for each place.
     places: BTreeMap<Place, u32>,
     /// How many of the slots are names.
     names_looked_up: usize,
-    /// The turn of the name that was looked up last.
-    lookup_turn: Duration,
     /// The updates that wait for a device of this name, in lowercase.
     names: BTreeMap<String, BTreeSet<UpdateId>>,
     of_update: BTreeMap<UpdateId, BTreeSet<SlotId>>,
-    queue: BTreeSet<(Duration, SlotId)>,
-    urgent: BTreeSet<(Duration, SlotId)>,
+    urgent: Lane<SlotId>,
+    regular: Lane<SlotId>,
+    lookups: Lane<SlotId>,
     flights: BTreeMap<u64, SlotId>,
     occupied: BTreeMap<Place, Occupied>,
     ramps: BTreeMap<UpdateId, Ramp>,
@@ -130,19 +134,18 @@ impl Plan {
     /// An empty plan.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
+        let Limits { under_way, per_second } = limits;
         Self {
             limits,
-            budget: Budget::per_second(limits.per_second),
-            urgent_budget: Budget::per_second(limits.per_second.saturating_mul(2)),
             slots: BTreeMap::new(),
             ids: BTreeMap::new(),
             places: BTreeMap::new(),
             names_looked_up: 0,
-            lookup_turn: Duration::ZERO,
             names: BTreeMap::new(),
             of_update: BTreeMap::new(),
-            queue: BTreeSet::new(),
-            urgent: BTreeSet::new(),
+            urgent: Lane::new(under_way.saturating_mul(2), per_second.saturating_mul(2), BURST),
+            regular: Lane::new(under_way, per_second, BURST),
+            lookups: Lane::new(under_way, LOOKUPS_PER_SECOND, LOOKUPS_BURST),
             flights: BTreeMap::new(),
             occupied: BTreeMap::new(),
             ramps: BTreeMap::new(),
@@ -194,14 +197,18 @@ impl Plan {
         }
         let id = self.next_slot;
         self.next_slot = self.next_slot.wrapping_add(1);
-        let (due, urgent, last, flights) = (rested.max(now), false, None, BTreeSet::new());
+        let due = match address {
+            TargetAddress::Ip(_) => rested.max(now),
+            TargetAddress::Name(_) => rested,
+        };
+        let (urgent, last, flights) = (false, None, BTreeSet::new());
         self.ids.insert(spot.clone(), id);
         self.of_update.entry(target.update).or_default().insert(id);
         let slot = Slot { spot, period, due, urgent, last, flights };
         *self.places.entry(slot.place()).or_default() += 1;
         self.names_looked_up += usize::from(slot.is_name());
         self.slots.insert(id, slot);
-        self.queue.insert((due, id));
+        self.enqueue(id);
         // Evidence of life may have been what brought this address.
         if self.ramps.get(&target.update).is_some_and(|ramp| ramp.is_hot(now)) {
             self.set_due(id, due, true);
@@ -212,8 +219,7 @@ impl Plan {
     fn remove(&mut self, id: SlotId) -> Vec<u64> {
         let flights = self.take_flights(id);
         let Some(slot) = self.slots.remove(&id) else { return flights };
-        self.queue.remove(&(slot.due, id));
-        self.urgent.remove(&(slot.due, id));
+        self.dequeue(slot.due, id);
         let place = slot.place();
         if let Some(occupied) = self.occupied.get_mut(&place) {
             occupied.waiting.remove(&id);
@@ -274,45 +280,44 @@ impl Plan {
     /// Puts a slot into the queue that it belongs to, unless it waits for its place.
     fn set_due(&mut self, id: SlotId, due: Duration, urgent: bool) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        let (was_queued, was_urgent) =
-            (self.queue.remove(&(slot.due, id)), self.urgent.remove(&(slot.due, id)));
-        slot.due = due;
+        let was_due = core::mem::replace(&mut slot.due, due);
         slot.urgent |= urgent;
-        if was_queued || was_urgent {
+        if self.dequeue(was_due, id) {
             self.enqueue(id);
         }
     }
 
+    /// Returns whether it was in a queue.
+    fn dequeue(&mut self, due: Duration, id: SlotId) -> bool {
+        [&mut self.urgent, &mut self.regular, &mut self.lookups]
+            .into_iter()
+            .any(|lane| lane.remove(due, id))
+    }
+
     fn enqueue(&mut self, id: SlotId) {
         let Some(slot) = self.slots.get(&id) else { return };
-        let queue = if slot.urgent { &mut self.urgent } else { &mut self.queue };
-        queue.insert((slot.due, id));
+        let lane = match slot.spot.address {
+            _ if slot.urgent => &mut self.urgent,
+            TargetAddress::Ip(_) => &mut self.regular,
+            TargetAddress::Name(_) => &mut self.lookups,
+        };
+        lane.add(slot.due, id);
     }
 
     /// The attempts that are due, most urgent first. They count as under way from now on.
     pub fn start_due(&mut self, now: Duration) -> Vec<Attempt> {
         self.resting.retain(|_, until| *until > now);
         let mut attempts = Vec::new();
-        while let Some(&(due, id)) = self.urgent.first() {
-            let room = self.flights.len() < self.limits.under_way.saturating_mul(2);
-            if due > now || !room || self.urgent_budget.ready_at() > now {
-                break;
-            }
-            self.urgent.pop_first();
-            if let Some(attempt) = self.start(now, id) {
-                self.urgent_budget.spend(now);
-                attempts.push(attempt);
-            }
-        }
-        while let Some(&(due, id)) = self.queue.first() {
-            let room = self.flights.len() < self.limits.under_way;
-            if due > now || !room || self.budget.ready_at() > now {
-                break;
-            }
-            self.queue.pop_first();
-            if let Some(attempt) = self.start(now, id) {
-                self.budget.spend(now);
-                attempts.push(attempt);
+        let lanes: [fn(&mut Self) -> &mut Lane<SlotId>; 3] =
+            [|plan| &mut plan.urgent, |plan| &mut plan.regular, |plan| &mut plan.lookups];
+        for lane in lanes {
+            loop {
+                let under_way = self.flights.len();
+                let Some(id) = lane(self).take(now, under_way) else { break };
+                if let Some(attempt) = self.start(now, id) {
+                    lane(self).spend(now);
+                    attempts.push(attempt);
+                }
             }
         }
         attempts
@@ -322,7 +327,6 @@ impl Plan {
     fn start(&mut self, now: Duration, id: SlotId) -> Option<Attempt> {
         let slot = self.slots.get(&id)?;
         let (pause, lasts) = (self.pause(slot), self.may_last(slot));
-        let turn = self.lookup_turn.saturating_add(LOOKUPS_APART);
         let slot = self.slots.get_mut(&id)?;
         let update = slot.spot.update;
         let vacant = Occupied { by: update, flights: 0, waiting: BTreeSet::new() };
@@ -350,10 +354,7 @@ impl Plan {
         let is_first = slot.last.replace(now).is_none();
         let pause = ramp.map_or(pause, |ramp| ramp.step(now).min(slot.period));
         slot.due = now.saturating_add(pause);
-        if is_name {
-            slot.due = slot.due.max(turn);
-            self.lookup_turn = slot.due;
-        } else if lasts && pause > STEADY {
+        if !is_name && lasts && pause > STEADY {
             // Those that begin together are spread once: so many as a fleet has would exceed the limits together.
             let spread = if is_first { GRID.saturating_mul(id % 8) } else { Duration::ZERO };
             slot.due = grid_before(slot.due.saturating_sub(spread));
@@ -459,17 +460,8 @@ impl Plan {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         let under_way = self.flights.len();
-        let urgent = self
-            .urgent
-            .first()
-            .filter(|_| under_way < self.limits.under_way.saturating_mul(2))
-            .map(|(due, _)| (*due).max(self.urgent_budget.ready_at()));
-        let regular = self
-            .queue
-            .first()
-            .filter(|_| under_way < self.limits.under_way)
-            .map(|(due, _)| (*due).max(self.budget.ready_at()));
-        urgent.into_iter().chain(regular).min()
+        let lanes = [&self.urgent, &self.regular, &self.lookups];
+        lanes.into_iter().filter_map(|lane| lane.next_at(under_way)).min()
     }
 }
 

@@ -162,23 +162,52 @@ fn after_a_fast_time_the_attempts_follow_one_another_again() {
     assert!((12..=13).contains(&slow), "{slow}");
 }
 
+fn names(count: u32) -> Vec<Target> {
+    let name = |n| TargetAddress::Name(format!("device{n}.local"));
+    (0..count).map(|n| target(n, &[name(n)])).collect()
+}
+
 #[test]
 fn many_names_are_looked_up_less_often_each() {
     let mut plan = Plan::new(Limits { under_way: 256, per_second: 150 });
-    let name = |n| TargetAddress::Name(format!("device{n}.local"));
-    let targets: Vec<Target> = (0..200).map(|n| target(n, &[name(n)])).collect();
-    plan.set_targets(ms(0), &targets);
-    run(&mut plan, ms(0), ms(400_000));
-    let begun = run(&mut plan, ms(400_000), ms(500_000));
-    assert!((95..=105).contains(&begun.len()), "{}", begun.len());
+    plan.set_targets(ms(0), &names(200));
+    let first = run(&mut plan, ms(0), ms(1_000));
+    assert_eq!(first.len(), 11, "a few at once");
+    let begun = run(&mut plan, ms(1_000), ms(190_000));
+    assert_eq!(begun.len(), 189, "each once");
     assert!(begun.windows(2).all(|pair| pair[1].0 - pair[0].0 >= ms(1_000)), "not in bursts");
-    plan.evidence(ms(500_010), "device7");
-    let first = plan.start_due(ms(500_010)).remove(0);
+    plan.evidence(ms(190_010), "device7");
+    let first = plan.start_due(ms(190_010)).remove(0);
     assert_eq!(first.spot.update, UpdateId(7), "evidence comes first");
-    plan.set_targets(ms(501_000), &targets[..1]);
-    let begun = run(&mut plan, ms(501_000), ms(900_000));
-    let last: Vec<_> = begun.iter().rev().take(10).map(|(at, _)| *at).collect();
-    assert!(last.windows(2).all(|pair| pair[0] - pair[1] == LOOKUP_PERIOD), "{last:?}");
+}
+
+#[test]
+fn names_that_go_give_their_turns_back() {
+    let mut plan = Plan::new(Limits { under_way: 256, per_second: 150 });
+    let targets = names(300);
+    plan.set_targets(ms(0), &targets);
+    run(&mut plan, ms(0), ms(30_000));
+    // Paused and resumed.
+    plan.set_targets(ms(30_000), &[]);
+    plan.set_targets(ms(31_000), &targets);
+    let begun = run(&mut plan, ms(31_000), ms(61_000));
+    assert!((25..=45).contains(&begun.len()), "{}", begun.len());
+    plan.set_targets(ms(61_000), &targets[..1]);
+    let begun = run(&mut plan, ms(61_000), ms(200_000));
+    let times: Vec<_> = begun.iter().map(|(at, _)| *at).collect();
+    assert!(times[0] <= ms(71_000), "{times:?}");
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == LOOKUP_PERIOD), "{times:?}");
+}
+
+#[test]
+fn a_name_that_was_never_looked_up_comes_before_those_that_were() {
+    let mut plan = Plan::new(Limits { under_way: 256, per_second: 150 });
+    let targets = names(101);
+    plan.set_targets(ms(0), &targets[..100]);
+    run(&mut plan, ms(0), ms(150_000));
+    plan.set_targets(ms(150_000), &targets);
+    let begun = run(&mut plan, ms(150_000), ms(152_000));
+    assert_eq!(begun[0].1.spot.update, UpdateId(100));
 }
 
 #[test]
