@@ -68,18 +68,8 @@ impl JsonProcess {
     ///
     /// # Errors
     /// As there.
-    pub async fn request_within(&self, mut command: Value, timeout: Duration) -> Result<Value> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let fields = command.as_object_mut().context("a command is an object")?;
-        fields.insert("id".to_owned(), json!(id));
-        self.send_line(&command.to_string()).await?;
-        let what = format!("a reply to {command}");
-        // Events may have an id of their own; a reply is what also has an outcome.
-        let is_reply = |line: &Value| {
-            let has_outcome = line.get("ok").is_some() || line.get("error").is_some();
-            has_outcome && line.get("id") == Some(&json!(id))
-        };
-        let (_, reply) = self.find(0, &what, timeout, is_reply).await?;
+    pub async fn request_within(&self, command: Value, timeout: Duration) -> Result<Value> {
+        let reply = self.reply(command, timeout).await?;
         if let Some(error) = reply.get("error").filter(|error| !error.is_null()) {
             let text = error.as_str().map_or_else(|| error.to_string(), ToOwned::to_owned);
             return Err(anyhow!("{}: {text}", self.name));
@@ -91,17 +81,24 @@ impl JsonProcess {
     ///
     /// # Errors
     /// When the program accepts the command, doesn't answer or has ended.
-    pub async fn refusal(&self, mut command: Value) -> Result<Value> {
+    pub async fn refusal(&self, command: Value) -> Result<Value> {
+        let what = command.to_string();
+        let reply = self.reply(command, REPLY_TIMEOUT).await?;
+        reply.get("error").cloned().with_context(|| format!("{what} was accepted: {reply}"))
+    }
+
+    async fn reply(&self, mut command: Value, timeout: Duration) -> Result<Value> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        command.as_object_mut().context("a command is an object")?.insert("id".into(), json!(id));
+        let fields = command.as_object_mut().context("a command is an object")?;
+        fields.insert("id".to_owned(), json!(id));
         self.send_line(&command.to_string()).await?;
-        let is_reply = |line: &Value| line["id"] == id && line.get("revision").is_none();
-        let what = format!("a refusal of {command}");
-        let (_, reply) = self.find(0, &what, REPLY_TIMEOUT, is_reply).await?;
-        match reply.get("error") {
-            Some(error) => Ok(error.clone()),
-            None => bail!("{command} was accepted: {reply}"),
-        }
+        let what = format!("a reply to {command}");
+        // Events may have an id of their own; a reply is what also has an outcome.
+        let is_reply = |line: &Value| {
+            let has_outcome = line.get("ok").is_some() || line.get("error").is_some();
+            has_outcome && line.get("id") == Some(&json!(id))
+        };
+        Ok(self.find(0, &what, timeout, is_reply).await?.1)
     }
 
     /// Writes one line to its stdin, whatever it is.

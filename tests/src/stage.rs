@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use wakeflash_core::view::{DeviceView, Snapshot, UpdateDetails};
 
 use crate::clock::LabClock;
+use crate::device::DeviceState;
 use crate::disk::Disk;
 use crate::esphome::{Esphome, Firmware, firmware};
 use crate::headless::{Headless, HeadlessOptions};
@@ -317,11 +318,8 @@ impl Stage {
     /// When it wasn't, or doesn't.
     pub async fn ensure_flashed_once(&self) -> Result<()> {
         let row = self.until_state("installed", SOON).await?;
-        let wanted = row.update.and_then(|update| update.wanted_hash).context("no hash")?;
-        let state = self.device.state().await?;
-        ensure!(wanted.0 != self.old.config_hash, "there was nothing to flash");
-        ensure!(state.running_hash == Some(wanted.0), "it runs something else: {state:?}");
-        ensure!((state.ota_started, state.ota_done) == (1, 1), "not flashed once: {state:?}");
+        let wanted = ensure_flashed_once(&row, &self.device.state().await?)?;
+        ensure!(wanted != self.old.config_hash, "there was nothing to flash");
         Ok(())
     }
 
@@ -444,6 +442,14 @@ impl Stage {
         let all = lines.into_iter().map(|line| line["notification"].clone());
         all.filter(|notification| notification["kind"] == kind).collect()
     }
+}
+
+/// Makes sure that a device runs what is wanted, and was flashed exactly once; returns the config hash.
+fn ensure_flashed_once(row: &DeviceView, state: &DeviceState) -> Result<u32> {
+    let wanted = row.update.as_ref().and_then(|update| update.wanted_hash).context("no hash")?;
+    ensure!(state.running_hash == Some(wanted.0), "it runs something else: {state:?}");
+    ensure!((state.ota_started, state.ota_done) == (1, 1), "not flashed once: {state:?}");
+    Ok(wanted.0)
 }
 
 /// The state of a row's update, as docs/API.md names it; empty without an update.

@@ -58,6 +58,12 @@ async fn ensure_unsuspected(stage: &Stage, time: Duration) -> Result<()> {
     Ok(())
 }
 
+async fn ensure_flashed_at_its_next_wake(stage: &Stage) -> Result<()> {
+    stage.device.wake(window(3)).await?;
+    stage.let_it_speak().await?;
+    stage.ensure_flashed_once().await
+}
+
 #[tokio::test]
 async fn a_device_that_misses_its_wakes_is_told_once_and_flashed_when_it_comes() -> Result<()> {
     let Some(stage) = waiting(SHORT, Scene::default()).await? else { return Ok(()) };
@@ -76,9 +82,7 @@ async fn a_device_that_misses_its_wakes_is_told_once_and_flashed_when_it_comes()
     ensure!(late(&row) && state_of(&row) == "waiting", "{row:?}");
     ensure!(stage.notifications("overdue").len() == 1, "{:?}", stage.notifications("overdue"));
 
-    stage.device.wake(window(3)).await?;
-    stage.let_it_speak().await?;
-    stage.ensure_flashed_once().await?;
+    ensure_flashed_at_its_next_wake(&stage).await?;
     stage.until("it isn't late any more", LATE, |row| !late(row)).await?;
     Ok(())
 }
@@ -105,9 +109,7 @@ async fn a_network_that_was_gone_says_nothing_about_devices() -> Result<()> {
     stage.home.link(true).await?;
     stage.until_snapshot("a network", SOON, |snapshot| snapshot.status.network.is_none()).await?;
     ensure_unsuspected(&stage, Duration::from_secs(5)).await?;
-    stage.device.wake(window(3)).await?;
-    stage.let_it_speak().await?;
-    stage.ensure_flashed_once().await?;
+    ensure_flashed_at_its_next_wake(&stage).await?;
     stage.until_others("it was there all the time", Duration::ZERO, online).await?;
     ensure!(stage.notifications("overdue").is_empty());
     Ok(())
@@ -131,9 +133,7 @@ async fn a_computer_that_slept_has_missed_no_wake() -> Result<()> {
     stage.app.process().signal(Signal::CONT).await?;
 
     ensure_unsuspected(&stage, BEYOND_A_LOOK).await?;
-    stage.device.wake(window(3)).await?;
-    stage.let_it_speak().await?;
-    stage.ensure_flashed_once().await?;
+    ensure_flashed_at_its_next_wake(&stage).await?;
     ensure!(stage.notifications("overdue").is_empty());
     Ok(())
 }
@@ -147,9 +147,7 @@ async fn a_clock_that_is_set_says_nothing_about_devices() -> Result<()> {
     ensure_unsuspected(&stage, BEYOND_A_LOOK).await?;
     clock.set_back(HOUR * 30)?;
     ensure_unsuspected(&stage, BEYOND_A_LOOK).await?;
-    stage.device.wake(window(3)).await?;
-    stage.let_it_speak().await?;
-    stage.ensure_flashed_once().await?;
+    ensure_flashed_at_its_next_wake(&stage).await?;
     ensure!(stage.notifications("overdue").is_empty());
     Ok(())
 }

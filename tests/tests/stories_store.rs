@@ -107,6 +107,29 @@ async fn a_queue_that_fills_up_while_it_works_tells_what_it_could_not_store() ->
     Ok(())
 }
 
+#[tokio::test]
+async fn an_edit_that_cannot_be_stored_is_told_once_there_is_room() -> Result<()> {
+    let scene = Scene { disk: Some((String::new(), 8192)), ..Scene::default() };
+    let Some(stage) = Stage::play(scene).await? else { return Ok(()) };
+    stage.until_built().await?;
+    let disk = stage.disk.as_ref().context("a small disk")?;
+    disk.fill()?;
+    // Nothing that the list shows of it is different.
+    let file = stage.config.join(DEVICE);
+    let yaml = std::fs::read_to_string(&file)?;
+    let edited = stage.config.with_file_name("edited");
+    std::fs::write(&edited, format!("{yaml}\n# A note.\n"))?;
+    std::fs::rename(edited, file)?;
+    stage
+        .until_snapshot("the store has a problem", SOON, |snapshot| snapshot.status.store.is_some())
+        .await?;
+    // Whatever else the edit sets off is over.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    disk.free()?;
+    stage.until_state("held", SOON).await?;
+    Ok(())
+}
+
 /// Starts the application on a state directory; it must refuse, in one line.
 async fn refuses(state: &Path, config: &Path, code: &str) -> Result<()> {
     let app = Headless::start(HeadlessOptions::new(config, state), None)?;

@@ -187,24 +187,22 @@ fn is_executable(program: &Path) -> bool {
     metadata.is_file() && may_run
 }
 
-/// Makes an environment of our own with ESPHome in it, in place of the one that may be there. `esphome` is
-/// a version to take, or else the newest. A slow receiver misses some of the progress.
+/// Makes an environment of our own with the newest ESPHome in it, in place of the one that may be there. A slow
+/// receiver misses some of the progress.
 ///
 /// # Errors
 /// It was cancelled, there is no fitting Python, or a step failed. A half-made environment is deleted.
 pub async fn install(
     state_dir: &Path,
-    esphome: Option<&str>,
     progress: mpsc::Sender<Progress>,
     cancel: CancellationToken,
 ) -> Result<PathBuf, InstallFailure> {
-    let requirement = requirement(esphome)?;
     tell(&progress, begun("Looking for Python"));
     let python = tokio::select! {
         python = find_python() => python?,
         () = cancel.cancelled() => return Err(InstallFailure::Cancelled),
     };
-    let made = make_env(state_dir, &python, &requirement, &progress, &cancel).await;
+    let made = make_env(state_dir, &python, &progress, &cancel).await;
     if made.is_err() {
         clear(state_dir).await?;
     }
@@ -214,7 +212,6 @@ pub async fn install(
 async fn make_env(
     state_dir: &Path,
     python: &Path,
-    requirement: &str,
     progress: &mpsc::Sender<Progress>,
     cancel: &CancellationToken,
 ) -> Result<PathBuf, InstallFailure> {
@@ -227,7 +224,7 @@ async fn make_env(
     let mut pip =
         Command::new(env_bin(state_dir).join(if cfg!(windows) { "python.exe" } else { "python" }));
     pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]);
-    pip.args(["--progress-bar", "off", requirement]);
+    pip.args(["--progress-bar", "off", "esphome"]);
     step(pip, progress, cancel).await?;
     tell(progress, begun("Starting ESPHome for the first time"));
     let program = own_program(state_dir);
@@ -339,21 +336,6 @@ fn install_problem(said: &[String]) -> Problem {
     let last = last.map_or("it said nothing", String::as_str);
     Problem::new("esphome.install", format!("Installing ESPHome failed: {last}"))
         .with_help("The log of the application says more.")
-}
-
-/// What pip is asked for; the version comes from outside and must not be anything else.
-fn requirement(version: Option<&str>) -> Result<String, Problem> {
-    match version {
-        None => Ok("esphome".to_owned()),
-        Some(version)
-            if version.starts_with(|c: char| c.is_ascii_digit())
-                && version.len() <= 32
-                && version.chars().all(|c| c.is_ascii_alphanumeric() || c == '.') =>
-        {
-            Ok(format!("esphome=={version}"))
-        }
-        Some(_) => Err(Problem::new("esphome.install_version", "This is no version of ESPHome.")),
-    }
 }
 
 /// The newest Python here that runs a current ESPHome.

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use wakeflash_core::device::Presence;
 use wakeflash_core::view::DeviceView;
 
-use super::{SOON, Stage, new_yaml, old_yaml, state_of};
+use super::{SOON, Stage, ensure_flashed_once, new_yaml, old_yaml, state_of};
 use crate::esphome::{Firmware, firmware};
 use crate::kept::Sibling;
 use crate::lan::{Host, Lan};
@@ -134,11 +134,9 @@ impl Other {
     /// When it wasn't.
     pub async fn ensure_flashed_once(&self, stage: &Stage) -> Result<()> {
         let row = stage.until_row(&self.file, "listed", SOON, |_| true).await?;
-        let wanted = row.update.and_then(|update| update.wanted_hash).context("no hash")?;
         let state = self.device.state().await?;
-        ensure!(state.running_hash == Some(wanted.0), "{} runs {state:?}", self.name);
+        ensure_flashed_once(&row, &state).with_context(|| self.name.clone())?;
         ensure!(state.name.as_ref() == Some(&self.name), "it became another device: {state:?}");
-        ensure!((state.ota_started, state.ota_done) == (1, 1), "{}: {state:?}", self.name);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::{Dispatch, Input, Liveness};
+use super::{Dispatch, Input, Liveness, Origin};
 
 /// The engine looks at the time at least every minute. When more has passed, the computer has slept, or its
 /// clock was set.
@@ -14,7 +14,7 @@ const BREAK: Duration = Duration::from_secs(180);
 impl Dispatch {
     /// Notices when time has not gone on as usual.
     pub(super) fn follow_time(&mut self, input: &Input, now: Timestamp) {
-        if may_be_refused(input) {
+        if input.origin() == Origin::Asked {
             return;
         }
         let last = core::mem::replace(&mut self.last_input_at, now);
@@ -48,38 +48,5 @@ impl Dispatch {
                 heard.doubted_since = Some(now);
             }
         }
-    }
-}
-
-/// Whether an input is a request that may be refused, and then changes nothing.
-const fn may_be_refused(input: &Input) -> bool {
-    match input {
-        Input::Tick
-        | Input::Network { .. }
-        | Input::Recover
-        | Input::Configs(_)
-        | Input::SourcesChecked { .. }
-        | Input::Builder(_)
-        | Input::BuildEnded { .. }
-        | Input::Sighted(_)
-        | Input::Connected { .. }
-        | Input::Returned { .. }
-        | Input::Unreachable { .. }
-        | Input::Silent { .. }
-        | Input::HandshakeEnded { .. }
-        | Input::ImageLost { .. }
-        | Input::Captured { .. }
-        | Input::ImageReady { .. }
-        | Input::FlashEnded { .. } => false,
-        Input::Install(_)
-        | Input::Cancel(_)
-        | Input::Retry(_)
-        | Input::Rebuild(_)
-        | Input::FlashAnyway(_)
-        | Input::InstallMany(_)
-        | Input::CancelMany(_)
-        | Input::SetAddress { .. }
-        | Input::Settings(_)
-        | Input::AboutToComplete(_) => true,
     }
 }

@@ -138,6 +138,56 @@ pub enum Input {
     Tick,
 }
 
+/// Where an input comes from: what becomes of it when it can't be taken in or stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A request. It may be refused, and then changes nothing; whoever asked hears of it.
+    Asked,
+    /// It is never told again: it must not be lost, and is never refused, so that nothing waits behind it forever.
+    Once,
+    /// It is told again in time, or about a connection, which is another one by the time the store can be written
+    /// again. It is never refused.
+    Again,
+}
+
+impl Input {
+    /// Where it comes from.
+    #[must_use]
+    pub const fn origin(&self) -> Origin {
+        match self {
+            Self::Install(_)
+            | Self::Cancel(_)
+            | Self::Retry(_)
+            | Self::Rebuild(_)
+            | Self::FlashAnyway(_)
+            | Self::InstallMany(_)
+            | Self::CancelMany(_)
+            | Self::SetAddress { .. }
+            | Self::Settings(_)
+            // The flasher sends nothing more unless it is stored.
+            | Self::AboutToComplete(_) => Origin::Asked,
+            Self::Recover
+            | Self::Configs(_)
+            | Self::SourcesChecked { .. }
+            | Self::Builder(_)
+            | Self::BuildEnded { .. }
+            | Self::ImageReady { .. }
+            | Self::ImageLost { .. }
+            | Self::FlashEnded { .. } => Origin::Once,
+            Self::Tick
+            | Self::Network { .. }
+            | Self::Sighted(_)
+            | Self::Connected { .. }
+            | Self::Returned { .. }
+            | Self::Unreachable { .. }
+            | Self::Silent { .. }
+            // The flash gives up waiting by itself, and is tried again.
+            | Self::Captured { .. }
+            | Self::HandshakeEnded { .. } => Origin::Again,
+        }
+    }
+}
+
 /// How a flash ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlashOutcome {

@@ -40,7 +40,7 @@ use crate::update::{
 use crate::view::{Notification, Refusal};
 
 pub use confirming::{SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
-pub use inout::{Builder, Effect, FlashOutcome, Input};
+pub use inout::{Builder, Effect, FlashOutcome, Input, Origin};
 pub use network::{DOUBT, REMEMBERED};
 pub use other_tools::queued_in_device_builder;
 pub use slots::HELD_LONG;

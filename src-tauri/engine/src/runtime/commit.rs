@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wakeflash_core::dispatch::{Decision, Input};
+use wakeflash_core::dispatch::{Decision, Input, Origin};
 use wakeflash_core::error::Problem;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::UpdateId;
@@ -50,7 +50,7 @@ impl Runtime {
     /// Takes in something that can't be refused. What never comes again is kept when it can't be stored and
     /// tried again, in order, and nothing follows from it until then.
     pub(super) async fn happened(&mut self, input: Input) {
-        if keeps(&input) {
+        if input.origin() == Origin::Once {
             if matches!(input, Input::Configs(_)) {
                 // It says everything that an older one said.
                 self.pending.retain(|kept| !matches!(kept, Input::Configs(_)));
@@ -78,6 +78,9 @@ impl Runtime {
     /// Takes in things that come again by themselves, with one commit. Each of many devices that wake at the
     /// same time would else wait for the disk as often as there are devices before it.
     pub(super) async fn happened_together(&mut self, inputs: Vec<Input>) {
+        if inputs.is_empty() {
+            return;
+        }
         let mut together = Decision::default();
         for input in inputs {
             match self.dispatch.handle(input, now()) {
@@ -149,43 +152,6 @@ impl Runtime {
                 .is_some()
                 .then(|| self.overrides.to_store(self.dispatch.settings())),
         }
-    }
-}
-
-/// Whether it must not be lost when it can't be stored. The rest comes again by itself: packets, ticks, and
-/// what was about a connection, which is another one by the time the store can be written again.
-const fn keeps(input: &Input) -> bool {
-    match input {
-        Input::Builder(_)
-        | Input::Configs(_)
-        | Input::BuildEnded { .. }
-        | Input::FlashEnded { .. }
-        | Input::ImageLost { .. }
-        | Input::Recover => true,
-        Input::Sighted(_)
-        | Input::Tick
-        | Input::Network { .. }
-        | Input::Connected { .. }
-        // The flash gives up waiting by itself, and is tried again.
-        | Input::Captured { .. }
-        | Input::Returned { .. }
-        | Input::Unreachable { .. }
-        // It is asked again while it is shown as Online.
-        | Input::Silent { .. }
-        | Input::SourcesChecked { .. }
-        | Input::ImageReady { .. }
-        // Whoever asked gets the refusal.
-        | Input::Install(_)
-        | Input::Cancel(_)
-        | Input::Retry(_)
-        | Input::Rebuild(_)
-        | Input::FlashAnyway(_)
-        | Input::InstallMany(_)
-        | Input::CancelMany(_)
-        | Input::SetAddress { .. }
-        | Input::Settings(_)
-        | Input::HandshakeEnded { .. }
-        | Input::AboutToComplete(_) => false,
     }
 }
 

@@ -47,7 +47,7 @@ use work::Report;
 /// How long the tasks have to end when the engine is ended.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
-/// How much of what the network says is stored at once. The rest of the loop has its turn in between.
+/// How much of what the network says is stored at once. Flashes under way have their turn in between.
 const AT_ONCE: usize = 64;
 
 /// The code of the problem that there is no network at all; others leave it usable.
@@ -179,11 +179,12 @@ impl Runtime {
         loop {
             let deadline = self.next_deadline();
             tokio::select! {
-                // Evidence of a device that is awake comes before everything else.
+                // What our own tasks report is little, and flashes under way wait for it. Then comes evidence of
+                // devices that are awake.
                 biased;
                 () = self.cancel.cancelled() => break,
-                Some(event) = watched.recv() => self.take_watch_events(event, &mut watched).await,
                 Some(report) = reports.recv() => self.take_report(report).await,
+                Some(event) = watched.recv() => self.take_watch_events(event, &mut watched).await,
                 Some(request) = requests.recv() => self.take_request(request).await,
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended && error.is_panic() {

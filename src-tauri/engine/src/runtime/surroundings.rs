@@ -171,7 +171,7 @@ impl Runtime {
         self.spawn(async move {
             let (steps, mut told) = mpsc::channel::<Progress>(16);
             let install = async {
-                let result = esphome::install(&state_dir, None, steps, cancel).await;
+                let result = esphome::install(&state_dir, steps, cancel).await;
                 match result {
                     Ok(program) => Some(esphome::locate(Some(&program), &state_dir).await),
                     Err(InstallFailure::Failed { problem }) => {
