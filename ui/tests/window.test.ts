@@ -1,6 +1,7 @@
 import { screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it } from 'vitest';
+import type { UpdateStateView } from '../src/lib/backend';
 import { device, update } from '../src/lib/backend/fake/devices';
 import { CLICKS, expectAccessible, inside, only, row, show } from './helpers';
 
@@ -128,6 +129,7 @@ describe('unsafe moments', () => {
 
   it.each([
     ['confirm-yes', 'quit'],
+    ['confirm-no', 'stay'],
     ['confirm-other', 'closeWindow'],
   ])('asks when the window is closed without a tray: %s', async (button, command) => {
     const backend = await show('demo');
@@ -146,6 +148,67 @@ describe('unsafe moments', () => {
     expect(await screen.findByRole('alertdialog')).toHaveTextContent('2');
     await user.click(screen.getByTestId(button));
     await waitFor(() => expect(backend.calls).toEqual([command]));
+  });
+});
+
+describe('leaving', () => {
+  const question = () => screen.findByRole('alertdialog');
+
+  it('is asked for again after each No, and not twice at a time', async () => {
+    const backend = await show('quiet');
+    for (const answer of ['click', 'escape']) {
+      backend.calls.length = 0;
+      backend.requestClose();
+      const shown = await question();
+      backend.requestClose();
+      expect(await question()).toBe(shown);
+      if (answer === 'click') await user.click(screen.getByTestId('confirm-no'));
+      else await user.keyboard('{Escape}');
+      await waitFor(() => expect(screen.queryByRole('alertdialog')).toBeNull());
+      expect(backend.calls, answer).toEqual(['stay']);
+    }
+    backend.requestClose();
+    await question();
+    await user.click(screen.getByTestId('confirm-yes'));
+    await waitFor(() => expect(backend.calls).toEqual(['stay', 'quit']));
+  });
+
+  it('by the tray takes the place of closing, and one answer is for all', async () => {
+    const backend = await show('quiet');
+    backend.requestClose();
+    expect(await question()).toHaveTextContent('Quit Wakeflash?');
+    backend.askToQuit(2);
+    await waitFor(async () => expect(await question()).toHaveTextContent('being flashed?'));
+    backend.askToQuit(2);
+    backend.requestClose();
+    expect(await question()).toHaveTextContent('2 transfers are under way');
+    expect(backend.calls, 'it has not been answered').toEqual([]);
+    await user.click(screen.getByTestId('confirm-no'));
+    await waitFor(() => expect(backend.calls).toEqual(['stay']));
+    expect(screen.queryByRole('alertdialog')).toBeNull();
+  });
+
+  const since = 0;
+  const transfer: UpdateStateView = { kind: 'flashing', since, address: '10.0.0.7' };
+  const confirming: UpdateStateView = { kind: 'confirming', since, acknowledged: true };
+  it.each<[string, UpdateStateView[], RegExp]>([
+    ['nothing', [], /^This desktop has no tray/],
+    [
+      'confirming',
+      [confirming],
+      /^1 device has yet to confirm its new firmware\. The update stays/,
+    ],
+    [
+      'all kinds',
+      [transfer, confirming, { kind: 'building', since }, { kind: 'waiting', since }],
+      /^1 transfer is under way and will be cut short\. 1 device has .* firmware\. 1 build is running .* 1 update waits\. All updates stay/,
+    ],
+  ])('says what it means for what is under way: %s', async (_, states, words) => {
+    const devices = states.map((state, n) => device(`D${n}`, { update: update(state) }));
+    const backend = await show('quiet', { devices });
+    backend.requestClose();
+    const body = (await question()).querySelector('.dialog-body');
+    expect(body?.textContent).toMatch(words);
   });
 });
 

@@ -201,7 +201,8 @@ fn close_requested(app: &AppHandle, api: &CloseRequestApi) {
         let remote = app.state::<Remote>().inner().clone();
         let asked = tokio::time::timeout(CLOSING, remote.ask(Request::Close)).await;
         if let Ok(Ok(Closing::Ask)) = asked {
-            match CloseRequested.emit(&app) {
+            // A window can be closed from a task bar while it is hidden, and nobody would see the question.
+            match CloseRequested.emit(&app).and_then(|()| to_front(&app)) {
                 Ok(()) => return,
                 Err(error) => tracing::error!("the page can't be asked whether to quit: {error}"),
             }
