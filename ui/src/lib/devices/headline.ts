@@ -1,7 +1,7 @@
 /** What the user wants to know first: what waits, when it happens, whether it worked. */
 import type { DeviceView, StateKind } from '../backend';
 import { texts } from '../i18n/index.svelte';
-import { ago, inAbout } from '../shared/time';
+import { ago, wakesIn } from '../shared/time';
 import { isUnseen } from './presence';
 import { displayName, groupOf, stateWords } from '../updates/words';
 
@@ -45,7 +45,9 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
   const doing = inState('flashing') ?? inState('building') ?? working[0];
   if (doing) facts.push(t.doing(displayName(doing), stateWords(doing, now).title));
   const next = nextWake(waiting);
-  if (next?.wake?.next != null) facts.push(t.next(displayName(next), inAbout(next.wake.next, now)));
+  if (next?.wake?.next != null) {
+    facts.push(t.next(displayName(next), wakesIn(next.wake.next, next.wake, now)));
+  }
   else {
     const overdue = waiting.find((device) => device.wake?.overdue);
     if (overdue) facts.push(t.overdue(displayName(overdue)));

@@ -2,7 +2,7 @@
 import type { DeviceView, Presence, WakeView } from '../backend';
 import { texts } from '../i18n/index.svelte';
 import { assertNever } from '../shared/assert';
-import { ago, inAbout, span } from '../shared/time';
+import { ago, span, wakesIn } from '../shared/time';
 
 export interface PresenceWords {
   title: string;
@@ -28,7 +28,7 @@ export function shapeOf(device: DeviceView): Shape {
 export function wakeWords(wake: WakeView | null, now: number): string | null {
   if (wake?.next == null) return null;
   if (wake.overdue) return texts.presence.overdue(span(now - wake.next));
-  return texts.presence.nextWake(inAbout(wake.next, now));
+  return texts.presence.nextWake(wakesIn(wake.next, wake, now));
 }
 
 function asleepDetail(device: DeviceView, seen: string, now: number): string {
