@@ -137,7 +137,7 @@ fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, ru
     if let (Ok(engine), Ok(mut slot)) = (started, running.engine.lock()) {
         *slot = Some(engine);
     }
-    app.manage(AppState::new(paths, window.clone(), notifier, handle.clone()));
+    app.manage(AppState::new(paths, cli.demo, window.clone(), notifier, handle.clone()));
     // It is ended by its own means, before the other tasks.
     let keeper = Keeper::run(app.clone(), tasks.clone(), wishes, early);
     tauri::async_runtime::spawn(keeper);

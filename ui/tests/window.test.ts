@@ -1,9 +1,9 @@
-import { screen, waitFor } from '@testing-library/svelte';
+import { cleanup, screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it } from 'vitest';
 import type { UpdateStateView } from '../src/lib/backend';
 import { device, update } from '../src/lib/backend/fake/devices';
-import { CLICKS, expectAccessible, inside, only, row, show } from './helpers';
+import { CLICKS, expectAccessible, inside, only, row, show, story } from './helpers';
 
 const user = userEvent.setup(CLICKS);
 
@@ -209,6 +209,20 @@ describe('leaving', () => {
     backend.requestClose();
     const body = (await question()).querySelector('.dialog-body');
     expect(body?.textContent).toMatch(words);
+  });
+
+  it('tells of what a demo loses, and is red only where something is lost', async () => {
+    const waiting = device('A', { update: update({ kind: 'waiting', since: 0 }) });
+    for (const demo of [false, true]) {
+      const info = { ...story('quiet').info, demo };
+      const backend = await show('quiet', { devices: [waiting], info });
+      backend.requestClose();
+      const shown = await question();
+      expect(shown.textContent?.includes('This is a demo')).toBe(demo);
+      expect(shown.textContent?.includes('stays in the queue')).toBe(!demo);
+      expect(screen.getByTestId('confirm-yes').classList.contains('danger')).toBe(demo);
+      cleanup();
+    }
   });
 });
 

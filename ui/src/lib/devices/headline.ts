@@ -47,8 +47,7 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
   const next = nextWake(waiting);
   if (next?.wake?.next != null) {
     facts.push(t.next(displayName(next), wakesIn(next.wake.next, next.wake, now)));
-  }
-  else {
+  } else {
     const overdue = waiting.find((device) => device.wake?.overdue);
     if (overdue) facts.push(t.overdue(displayName(overdue)));
   }

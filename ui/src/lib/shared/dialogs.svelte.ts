@@ -8,6 +8,8 @@ export interface Question {
   no: string;
   /** A third answer. */
   other?: string;
+  /** `yes` loses nothing. */
+  harmless?: boolean;
   /** Leaving is asked for more often than once: by the window's frame, by the tray, by keys. */
   about?: 'quit' | 'close';
 }

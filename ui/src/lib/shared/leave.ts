@@ -23,16 +23,21 @@ function underway(app: App): Underway {
   };
 }
 
+function count({ flashing, confirming, building, waiting }: Underway): number {
+  return flashing + confirming + building + waiting;
+}
+
 /** What quitting means for each of them, and for all. */
-function consequences(now: Underway): string[] {
+function consequences(app: App, now: Underway): string[] {
   const t = texts.confirm.leave;
-  const all = now.flashing + now.confirming + now.building + now.waiting;
+  const all = count(now);
+  const kept = app.info?.demo ? t.demo : t.kept(all);
   return [
     now.flashing > 0 ? t.flashing(now.flashing) : '',
     now.confirming > 0 ? t.confirming(now.confirming) : '',
     now.building > 0 ? t.building(now.building) : '',
     now.waiting > 0 ? t.waiting(now.waiting) : '',
-    all > 0 ? t.kept(all) : '',
+    all > 0 ? kept : '',
   ].filter(Boolean);
 }
 
@@ -47,7 +52,7 @@ export async function quit(app: App, told = 0): Promise<void> {
   const now = { ...seen, flashing: Math.max(told, seen.flashing) };
   if (now.flashing > 0) {
     const t = texts.confirm.quit;
-    const body = consequences(now).join(' ');
+    const body = consequences(app, now).join(' ');
     const reply = await app.dialogs.ask({
       title: t.title,
       body,
@@ -65,13 +70,15 @@ export async function askToClose(app: App): Promise<void> {
   // A second click on the frame's button asks nothing new, and takes no other question's place.
   if (app.dialogs.question?.about !== undefined) return;
   const t = texts.confirm.close;
-  const means = consequences(underway(app));
+  const now = underway(app);
+  const means = consequences(app, now);
   const reply = await app.dialogs.ask({
     title: t.title,
     body: means.length > 0 ? [...means, t.background].join(' ') : t.idle,
     yes: t.yes,
     no: t.no,
     other: t.other,
+    harmless: now.flashing === 0 && !(app.info?.demo && count(now) > 0),
     about: 'close',
   });
   switch (reply) {

@@ -118,6 +118,7 @@ export const window: typeof english = {
           ? '1 Image wird gerade gebaut; das beginnt von vorn.'
           : `${n} Images werden gerade gebaut; das beginnt von vorn.`,
       waiting: (n) => `${count(n, 'Update wartet', 'Updates warten')}.`,
+      demo: 'Dies ist eine Demo: Wenn sie endet, sind ihr Gerät, ihre Updates und ihre Dateien weg.',
       kept: (n) =>
         n === 1
           ? 'Das Update bleibt in der Warteschlange und geht weiter, wenn Wakeflash wieder gestartet wird.'

@@ -116,6 +116,7 @@ export const window = {
           : `${n} devices have yet to confirm their new firmware.`,
       building: (n: number) => `${count(n, 'build is', 'builds are')} running and will begin anew.`,
       waiting: (n: number) => `${count(n, 'update waits', 'updates wait')}.`,
+      demo: 'This is a demo: when it ends, its device, its updates and its files are gone.',
       kept: (n: number): string =>
         n === 1
           ? 'The update stays in the queue and goes on when Wakeflash is started again.'
