@@ -103,6 +103,10 @@ describe('the headline', () => {
       title: 'Nothing is waiting',
       facts: ['1 device hasn’t been seen yet'],
     });
+    const online = unseen('C', { presence: 'online', lastSeen: NOW });
+    expect(headlineOf([online, current], NOW).facts).toEqual([
+      '1 device hasn’t told its version yet',
+    ]);
     expect(headlineOf([current], NOW).facts).toEqual(['Nothing newer is known for any device']);
   });
 

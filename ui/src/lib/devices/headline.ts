@@ -2,7 +2,7 @@
 import type { DeviceView, StateKind } from '../backend';
 import { texts } from '../i18n/index.svelte';
 import { ago, wakesIn } from '../shared/time';
-import { isUnseen } from './presence';
+import { isUnseen, isUntold } from './presence';
 import { displayName, groupOf, stateWords } from '../updates/words';
 
 export interface Headline {
@@ -28,7 +28,7 @@ function nextWake(waiting: readonly DeviceView[]): DeviceView | undefined {
 export function headlineOf(devices: readonly DeviceView[], now: number): Headline {
   const t = texts.headline;
   const groups = { waiting: [] as DeviceView[], working: [] as DeviceView[] };
-  const counts = { attention: 0, available: 0, unseen: 0, broken: 0 };
+  const counts = { attention: 0, available: 0, unseen: 0, untold: 0, broken: 0 };
   let last: DeviceView | undefined;
   for (const device of devices) {
     const group = groupOf(device);
@@ -37,6 +37,7 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
     if (device.updateAvailable && group === null) counts.available += 1;
     if (device.problem) counts.broken += 1;
     if (isUnseen(device)) counts.unseen += 1;
+    else if (isUntold(device)) counts.untold += 1;
     if (installedAt(device) > (last ? installedAt(last) : now - NEWS_MS)) last = device;
   }
   const { waiting, working } = groups;
@@ -64,6 +65,7 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
   if (counts.broken > 0) facts.push(t.broken(counts.broken));
   if (counts.available > 0 && !busy) facts.push(t.available(counts.available));
   if (counts.unseen > 0) facts.push(t.unseen(counts.unseen));
+  if (counts.untold > 0) facts.push(t.untold(counts.untold));
   if (facts.length === 0 && !busy) facts.push(t.current);
   return { title, facts: facts.slice(0, 3) };
 }

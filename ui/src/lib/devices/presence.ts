@@ -20,6 +20,12 @@ export function isUnseen(device: DeviceView): boolean {
   return silent && device.file !== null && device.problem === null;
 }
 
+/** Configured and heard of, but it hasn't said which firmware it runs. */
+export function isUntold(device: DeviceView): boolean {
+  const silent = device.lastSeen !== null && device.deployedVersion === null;
+  return silent && device.file !== null && device.problem === null;
+}
+
 export function shapeOf(device: DeviceView): Shape {
   return device.file === null ? 'discovered' : device.presence;
 }
