@@ -60,6 +60,14 @@ describe('the list', () => {
     expect(screen.getByTestId('announcement')).toHaveTextContent('Mailbox: Queued, builds next');
   });
 
+  it.each([
+    ['solid', true],
+    ['plain', false],
+  ])('offers to update all, %s', async (look, updateAvailable) => {
+    await show('quiet', { devices: [device('A', { updateAvailable })] });
+    expect(screen.getByTestId('update-all')).toHaveClass(look);
+  });
+
   it('searches and filters', async () => {
     await show('demo');
     await user.keyboard('/');
@@ -346,6 +354,8 @@ describe('trouble', () => {
     await expectAccessible(screen.getByTestId('banner-store').parentElement ?? undefined);
     await user.click(screen.getByTestId('banner-esphome-path'));
     expect(screen.getByTestId('settings-esphome-path')).toHaveFocus();
+    expect(screen.queryByTestId('banner-esphome'), 'it is said there').toBeNull();
+    expect(screen.getByTestId('esphome-state')).toHaveTextContent(/ESPHome was not found/);
   });
 
   it('shows the installation of ESPHome', async () => {
