@@ -75,7 +75,7 @@ const missing = {
   problem: {
     code: 'esphome.missing',
     message: 'ESPHome was not found on this computer.',
-    help: 'Let Wakeflash install it, or choose its program in the settings.',
+    help: 'Let Wakeflash install it, or say where its program is.',
   },
 } as const;
 
