@@ -25,8 +25,9 @@ while :; do sleep 0.05; done
 "#;
 
 struct Scene {
-    dir: TempDir,
+    /// Ended before its directory goes.
     demo: Child,
+    dir: TempDir,
 }
 
 impl Scene {

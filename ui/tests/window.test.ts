@@ -309,6 +309,12 @@ describe('settings', () => {
     expect(screen.getByTestId('summary')).toBeInTheDocument();
   });
 
+  it('of a demo leave the session of the user alone', async () => {
+    await show('demo', { info: { ...story('demo').info, demo: true } });
+    await user.click(screen.getByTestId('open-settings'));
+    expect(screen.queryByTestId('settings-start-at-login')).toBeNull();
+  });
+
   it('says beside the field why a folder is refused', async () => {
     await show('demo');
     await user.click(screen.getByTestId('open-settings'));
