@@ -9,5 +9,8 @@ bash scripts/setup.sh demo
 bash scripts/build.sh wakeflash wakeflash-lab
 need_tools
 programs=$(program_dir)
+# With a directory of the user's own, what it keeps stays.
+kept=(--demo)
+if [[ " $* " == *" --dir"* ]]; then kept=(); fi
 exec "$programs/wakeflash-lab" demo --app "$programs/wakeflash" "$@" -- \
-    --config '{config}' --state '{state}' --esphome '{esphome}'
+    --config '{config}' --state '{state}' --esphome '{esphome}' "${kept[@]}"

@@ -17,7 +17,7 @@ use crate::paths::Paths;
 use crate::state::AppState;
 use crate::tasks::Tasks;
 use crate::window::{Early, Keeper, Window, program};
-use crate::{context, language, logging, notify, signals, tray, tray_host};
+use crate::{complain, context, display, language, logging, notify, signals, tray, tray_host};
 
 /// How long the engine has to end builds and transfers.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
@@ -53,17 +53,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// The last resort, before there is a log.
-#[allow(clippy::print_stderr)]
-fn complain(text: &str) {
-    eprintln!("wakeflash: {text}");
-}
-
 fn build(cli: Cli, paths: Paths, problem: Option<Problem>) -> anyhow::Result<ExitCode> {
-    // Tauri panics when there is no display.
-    gtk::init().map_err(|_| {
-        anyhow::anyhow!("there is no display for a window; wakeflash-headless works without one")
-    })?;
+    display::check()?;
     let running = Running::default();
     let (at_exit, anew) = (running.clone(), Arc::clone(&running.anew));
     let app = tauri::Builder::default()
@@ -137,7 +128,7 @@ fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, ru
     if let (Ok(engine), Ok(mut slot)) = (started, running.engine.lock()) {
         *slot = Some(engine);
     }
-    app.manage(AppState::new(paths, window.clone(), notifier, handle.clone()));
+    app.manage(AppState::new(paths, cli.demo, window.clone(), notifier, handle.clone()));
     // It is ended by its own means, before the other tasks.
     let keeper = Keeper::run(app.clone(), tasks.clone(), wishes, early);
     tauri::async_runtime::spawn(keeper);

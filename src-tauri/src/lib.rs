@@ -3,6 +3,7 @@
 mod app;
 mod autostart;
 pub mod cli;
+mod display;
 mod events;
 mod language;
 mod logging;
@@ -28,6 +29,12 @@ use cli::Cli;
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     if cli.window { window_process::run(&cli) } else { app::run(cli) }
+}
+
+/// The last resort, where there is no log.
+#[allow(clippy::print_stderr)]
+fn complain(text: &str) {
+    eprintln!("wakeflash: {text}");
 }
 
 /// What `tauri.conf.json` says, and the files of the page.

@@ -13,7 +13,7 @@ use tauri::{AppHandle, Manager};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use wakeflash_core::device::DeviceId;
-use wakeflash_core::notification::{Button, Gatherer, Showing, Shown, no_window};
+use wakeflash_core::notification::{Button, Gatherer, NoWindow, Showing, Shown, no_window};
 use wakeflash_core::settings::Language;
 use wakeflash_core::view::Notification;
 use wakeflash_core::words::Lang;
@@ -54,8 +54,8 @@ pub(crate) struct NotificationServer {
 pub(crate) enum Told {
     /// By the engine.
     Engine(Notification),
-    /// The window can't be opened; answered with whether something shows that.
-    NoWindow(oneshot::Sender<bool>),
+    /// There is no window, though one was asked for; answered with whether something shows that.
+    NoWindow(NoWindow, oneshot::Sender<bool>),
 }
 
 /// What the engine and the window's keeper hand their notifications to.
@@ -72,11 +72,11 @@ impl Notifier {
         (Self { queue }, waiting)
     }
 
-    /// Says that the window can't be opened; whether something shows that.
-    pub(crate) async fn no_window(&self) -> bool {
+    /// Says that there is no window; whether something shows that.
+    pub(crate) async fn no_window(&self, why: NoWindow) -> bool {
         let (shown, answer) = oneshot::channel();
         // It is shown only when it is said to be.
-        self.queue.send(Told::NoWindow(shown)).await.is_ok() && answer.await.unwrap_or(false)
+        self.queue.send(Told::NoWindow(why, shown)).await.is_ok() && answer.await.unwrap_or(false)
     }
 }
 
@@ -108,8 +108,8 @@ pub(crate) async fn deliver(app: AppHandle, engine: Handle, mut waiting: mpsc::R
         tokio::select! {
             told = waiting.recv() => match told {
                 Some(Told::Engine(notification)) => gatherer.add(notification, began.elapsed()),
-                Some(Told::NoWindow(answer)) => {
-                    let shown = say_no_window(&app, &mut daemon, &engine).await;
+                Some(Told::NoWindow(why, answer)) => {
+                    let shown = say_no_window(&app, &mut daemon, &engine, why).await;
                     if answer.send(shown).is_err() {
                         tracing::debug!("nobody waits for whether it was shown");
                     }
@@ -141,10 +141,16 @@ async fn show(daemon: &mut Daemon, engine: &Handle, showing: Vec<Showing>) {
     }
 }
 
-async fn say_no_window(app: &AppHandle, daemon: &mut Daemon, engine: &Handle) -> bool {
+async fn say_no_window(
+    app: &AppHandle,
+    daemon: &mut Daemon,
+    engine: &Handle,
+    why: NoWindow,
+) -> bool {
     let lang = spoken(engine).await;
-    let log_dir = app.state::<AppState>().paths.log_dir();
-    daemon.say(&no_window(lang, &log_dir.display().to_string()), lang).await
+    let state = app.state::<AppState>();
+    let log_dir = state.paths.log_dir().display().to_string();
+    daemon.say(&no_window(why, state.tray_visible(), lang, &log_dir), lang).await
 }
 
 async fn spoken(engine: &Handle) -> Lang {

@@ -15,6 +15,8 @@ use crate::window::Window;
 pub(crate) struct AppState {
     /// Where things are.
     pub(crate) paths: Paths,
+    /// Nothing is kept when it ends.
+    pub(crate) demo: bool,
     /// The engine, or why it didn't start.
     engine: Result<Handle, Problem>,
     /// The window.
@@ -31,12 +33,13 @@ impl AppState {
     #[must_use]
     pub(crate) fn new(
         paths: Paths,
+        demo: bool,
         window: Window,
         notifier: Notifier,
         engine: Result<Handle, Problem>,
     ) -> Self {
         let (quit, tray) = (Question::default(), OnceLock::new());
-        Self { paths, engine, window, notifier, quit, tray }
+        Self { paths, demo, engine, window, notifier, quit, tray }
     }
 
     /// The engine.

@@ -12,7 +12,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::tray::{
-    TrayAction, TrayIcon as Picture, TrayItem, TrayView, concerns_tray, tray_view,
+    TrayAction, TrayIcon as Picture, TrayItem, TrayView, concerns_tray, holds_for, tray_view,
 };
 use wakeflash_core::view::Envelope;
 use wakeflash_engine::handle::Handle;
@@ -24,9 +24,6 @@ use crate::{language, quit, tray_host};
 
 /// How long changes are gathered before the tray is drawn again.
 const GATHER: Duration = Duration::from_millis(200);
-
-/// How old the times till the next wakes may be.
-const PERIOD: Duration = Duration::from_secs(30);
 
 /// The tray icon.
 pub(crate) struct Tray {
@@ -197,14 +194,15 @@ fn picture(which: Picture) -> tauri::Result<Image<'static>> {
 pub(crate) async fn follow(app: AppHandle, engine: Handle) {
     let mut events = engine.subscribe();
     loop {
-        match engine.snapshot().await {
+        let holds = match engine.snapshot().await {
             Ok(snapshot) => {
-                let lang = language::of(snapshot.settings.language);
-                draw(&app, tray_view(&snapshot, lang, now()));
+                let (lang, now) = (language::of(snapshot.settings.language), now());
+                draw(&app, tray_view(&snapshot, lang, now));
+                holds_for(&snapshot, now)
             }
             Err(problem) => return tracing::debug!("the tray icon stays as it is: {problem}"),
-        }
-        if !changed(&mut events).await {
+        };
+        if !changed(&mut events, holds).await {
             return;
         }
         tokio::time::sleep(GATHER).await;
@@ -214,8 +212,8 @@ pub(crate) async fn follow(app: AppHandle, engine: Handle) {
 }
 
 /// Waits for a reason to draw again: something changed, or the next wakes came nearer. `false`: it is over.
-async fn changed(events: &mut Receiver<Envelope>) -> bool {
-    let later = tokio::time::sleep(PERIOD);
+async fn changed(events: &mut Receiver<Envelope>, holds: Duration) -> bool {
+    let later = tokio::time::sleep(holds);
     tokio::pin!(later);
     loop {
         tokio::select! {

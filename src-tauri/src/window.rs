@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use tauri::{AppHandle, Manager};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
+use wakeflash_core::notification::NoWindow;
 use wakeflash_engine::handle::Handle;
 
 use crate::page::{Message, Page};
@@ -189,7 +190,7 @@ impl Keeper {
     }
 
     fn opened(&mut self, started: Option<process::Started>) {
-        let Some(started) = started else { return self.give_up() };
+        let Some(started) = started else { return self.give_up(NoWindow::NotStarted) };
         self.course.started(Instant::now());
         self.process = Some(Process::new(started, &self.app, &self.tasks));
         self.looks.send_replace(true);
@@ -246,7 +247,7 @@ impl Keeper {
             }
             After::GiveUp => {
                 tracing::error!("the window ended badly twice");
-                self.give_up();
+                self.give_up(NoWindow::Crashed);
             }
         }
     }
@@ -258,11 +259,11 @@ impl Keeper {
     }
 
     /// There is no window, though one was asked for.
-    fn give_up(&mut self) {
+    fn give_up(&mut self, why: NoWindow) {
         self.forget();
         self.without_window();
         if self.app.state::<AppState>().engine().is_ok() {
-            self.tasks.spawn(say_no_window(self.app.clone()));
+            self.tasks.spawn(say_no_window(self.app.clone(), why));
         }
     }
 
@@ -280,19 +281,24 @@ impl Keeper {
     }
 }
 
-/// Says that no window can be opened. An application that can't be seen at all ends.
-async fn say_no_window(app: AppHandle) {
+/// Says that there is no window. An application that can't be seen at all ends.
+async fn say_no_window(app: AppHandle, why: NoWindow) {
     let state = app.state::<AppState>();
-    if state.notifier.no_window().await {
+    if state.notifier.no_window(why).await {
         return;
     }
+    let what = match why {
+        NoWindow::NotStarted => "the window can't be opened",
+        NoWindow::Crashed => "the window crashed or hung twice in a short time",
+    };
     if state.tray_visible() {
         tracing::error!(
-            "the tray's menu or another start of Wakeflash tries again to open the window"
+            "{what}; updates go on, and the tray's menu or another start of Wakeflash opens it"
         );
     } else {
         tracing::error!(
-            "the window can't be opened, and nothing else here shows Wakeflash: it ends"
+            "{what}, and neither a tray nor notifications show Wakeflash: it ends; its updates stay in the queue and \
+             go on when it is started again"
         );
         app.exit(1);
     }

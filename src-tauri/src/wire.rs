@@ -83,6 +83,8 @@ pub(crate) struct Surroundings {
     pub(crate) notifications: NotificationServer,
     /// Whether there is a tray icon that can be seen.
     pub(crate) tray: bool,
+    /// Nothing is kept when the application ends.
+    pub(crate) demo: bool,
     /// Why the engine didn't start.
     pub(crate) start_problem: Option<Problem>,
 }

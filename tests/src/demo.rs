@@ -1,14 +1,19 @@
 //! `make demo`: the application next to a real device that sleeps and wakes, in a network of its
 //! own.
 
+mod door;
+
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tokio::process::Child;
+use tokio::signal::unix::{self, SignalKind};
 
 use crate::esphome::{self, Esphome};
 use crate::jsonl::JsonProcess;
@@ -16,8 +21,11 @@ use crate::lan::{Host, Lan};
 use crate::paths;
 use crate::supervisor::DeviceOptions;
 use crate::yaml::DeviceYaml;
+use door::Door;
 
 const NAME: &str = "sleepy";
+/// How long the application may take to end, or to hand over to the one that runs.
+const END: Duration = Duration::from_secs(15);
 
 /// What `wakeflash-lab demo` takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -31,7 +39,7 @@ pub struct DemoOptions {
     /// How many seconds the device is awake.
     #[arg(long, default_value_t = 15)]
     pub wake: u32,
-    /// Where the demo keeps its files; a temporary directory when not given.
+    /// Where the demo keeps its files; a temporary directory, removed at the end, when not given.
     #[arg(long)]
     pub dir: Option<PathBuf>,
     /// Arguments of the application: {config}, {state} and {esphome} are replaced by the demo's
@@ -40,42 +48,124 @@ pub struct DemoOptions {
     pub arguments: Vec<OsString>,
 }
 
-/// Runs the demo until the application ends.
+/// Runs the demo until the application ends, or shows the window of the one that runs.
 ///
 /// # Errors
 /// When the network, the device or the application can't be made to run.
 pub async fn run(options: DemoOptions) -> Result<()> {
+    let place = door::place();
+    match door::knock(&place).await? {
+        Some(true) => {
+            return say(
+                "A demo is running already: this is its window. Quit it there to begin anew.",
+            );
+        }
+        Some(false) => bail!("a demo is running already, and its window can't be shown"),
+        None => {}
+    }
+    let mut ending = Ending::listen()?;
+    let door = Door::open(place)?;
     let temporary = tempfile::tempdir().context("no temporary directory")?;
-    let dir = options.dir.clone().unwrap_or_else(|| temporary.path().to_path_buf());
+    let dir = options.dir.as_deref().unwrap_or(temporary.path());
+    let outcome = play(&options, dir, &door, &mut ending).await;
+    // Processes that were killed may be writing yet.
+    let path = temporary.path().to_owned();
+    if temporary.close().is_err() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        std::fs::remove_dir_all(&path)
+            .with_context(|| format!("{} can't be removed", path.display()))?;
+    }
+    outcome
+}
+
+async fn play(options: &DemoOptions, dir: &Path, door: &Door, ending: &mut Ending) -> Result<()> {
     let (config, state) = (dir.join("config"), dir.join("state"));
     std::fs::create_dir_all(&state)?;
     let esphome = Esphome::locate()?;
     let yaml = DeviceYaml::new(NAME).with_deep_sleep(options.wake, options.sleep);
     say("Compiling the firmware that the device is born with (10 s the first time) ...")?;
     let born = yaml.clone().with_friendly_name("Sleepy Sensor (as delivered)");
-    let firmware = esphome::firmware(&born).await?;
+    let firmware = tokio::select! {
+        firmware = esphome::firmware(&born) => firmware?,
+        () = ending.asked() => return say("Interrupted."),
+    };
     yaml.with_friendly_name("Sleepy Sensor").write_to(&config, &format!("{NAME}.yaml"))?;
     say(&format!("The configuration is in {}.", config.display()))?;
 
     let mut lan = Lan::new().await?;
     let (here, there) = (lan.host("application").await?, lan.host(NAME).await?);
     let device = DeviceOptions::new(NAME, &firmware.program, &dir.join("device"));
-    let device = start_device(&there, &device, &options)?;
+    let device = start_device(&there, &device, options)?;
     say(&format!("{NAME} is asleep and wakes in {} s. Install it now.", options.sleep))?;
+    say(
+        "A window that was closed is opened again by the tray's menu, or by `make demo` once more.",
+    )?;
+    say("Quitting Wakeflash, or Ctrl-C here, ends the demo.")?;
 
-    let mut app = here.command(&options.app);
-    app.args(options.arguments.iter().map(|argument| {
-        fill_in(
-            argument,
-            &[("{config}", &config), ("{state}", &state), ("{esphome}", esphome.program())],
-        )
-    }));
-    app.env("PATH", esphome.search_path()?);
-    let mut app = app.spawn().context("cannot start the application")?;
-    tokio::select! {
+    let places: [(&str, &Path); 3] =
+        [("{config}", &config), ("{state}", &state), ("{esphome}", esphome.program())];
+    let path = esphome.search_path()?;
+    let start = || {
+        let mut app = here.command(&options.app);
+        app.args(options.arguments.iter().map(|argument| fill_in(argument, &places)));
+        // Ctrl-C is for the demo, which ends the application.
+        app.env("PATH", &path).process_group(0).spawn()
+    };
+    let mut app = start().context("cannot start the application")?;
+    let show = async || show_again(start()).await;
+    let outcome = tokio::select! {
         status = app.wait() => say(&format!("The application has ended ({}).", status?)),
         told = narrate(&device) => told,
-        _ = tokio::signal::ctrl_c() => say("Interrupted."),
+        heard = door.answer(show) => heard,
+        () = ending.asked() => say("Interrupted."),
+    };
+    end(&mut app).await?;
+    device.kill().await?;
+    outcome
+}
+
+/// Another start of the application hands over to the first one, which shows its window.
+async fn show_again(second: std::io::Result<Child>) -> bool {
+    let ended = async { second?.wait().await };
+    match tokio::time::timeout(END, ended).await {
+        Ok(Ok(status)) => status.success(),
+        Ok(Err(error)) => {
+            tracing::error!("the application can't be started once more: {error}");
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+/// Ends the application in good order: what it leaves running would write into a directory that is gone.
+async fn end(app: &mut Child) -> Result<()> {
+    let pid = app.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+    let Some(pid) = pid else { return Ok(()) };
+    kill_process(pid, Signal::TERM).context("the application can't be ended")?;
+    match tokio::time::timeout(END, app.wait()).await {
+        Ok(status) => say(&format!("The application has ended ({}).", status?)),
+        Err(_) => app.kill().await.context("the application doesn't end"),
+    }
+}
+
+/// The signals that end the demo.
+struct Ending([unix::Signal; 3]);
+
+impl Ending {
+    fn listen() -> Result<Self> {
+        let [interrupt, terminate, hangup] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
+                .map(unix::signal);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    async fn asked(&mut self) {
+        let Self([interrupt, terminate, hangup]) = self;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
     }
 }
 

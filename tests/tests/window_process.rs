@@ -66,7 +66,7 @@ async fn dying(scene: &mut Scene) -> Result<()> {
     .await?;
     ensure!(window_of(&app).is_err(), "a window came back by itself");
     let notifications = scene.desktop.notifications()?;
-    let said = |told: &Told| told.summary.contains("can't open its window");
+    let said = |told: &Told| told.summary.contains("window of Wakeflash crashed twice");
     notifications.wait("that there is no window", SOON, said).await?;
     ensure!(app.is_alive(), "the application has ended with its window");
     ensure!(scene.desktop.open_again(&options).await?.success(), "the second start failed");

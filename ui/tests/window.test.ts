@@ -1,8 +1,9 @@
-import { screen, waitFor } from '@testing-library/svelte';
+import { cleanup, screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it } from 'vitest';
+import type { UpdateStateView } from '../src/lib/backend';
 import { device, update } from '../src/lib/backend/fake/devices';
-import { CLICKS, expectAccessible, inside, only, row, show } from './helpers';
+import { CLICKS, expectAccessible, inside, only, row, show, story } from './helpers';
 
 const user = userEvent.setup(CLICKS);
 
@@ -57,6 +58,14 @@ describe('the list', () => {
     expect(backend.calls).toContain('install mailbox.yaml');
     await waitFor(() => expect(row('mailbox.yaml').dataset.state).toBe('queued'));
     expect(screen.getByTestId('announcement')).toHaveTextContent('Mailbox: Queued, builds next');
+  });
+
+  it.each([
+    ['solid', true],
+    ['plain', false],
+  ])('offers to update all, %s', async (look, updateAvailable) => {
+    await show('quiet', { devices: [device('A', { updateAvailable })] });
+    expect(screen.getByTestId('update-all')).toHaveClass(look);
   });
 
   it('searches and filters', async () => {
@@ -128,6 +137,7 @@ describe('unsafe moments', () => {
 
   it.each([
     ['confirm-yes', 'quit'],
+    ['confirm-no', 'stay'],
     ['confirm-other', 'closeWindow'],
   ])('asks when the window is closed without a tray: %s', async (button, command) => {
     const backend = await show('demo');
@@ -149,6 +159,81 @@ describe('unsafe moments', () => {
   });
 });
 
+describe('leaving', () => {
+  const question = () => screen.findByRole('alertdialog');
+
+  it('is asked for again after each No, and not twice at a time', async () => {
+    const backend = await show('quiet');
+    for (const answer of ['click', 'escape']) {
+      backend.calls.length = 0;
+      backend.requestClose();
+      const shown = await question();
+      backend.requestClose();
+      expect(await question()).toBe(shown);
+      if (answer === 'click') await user.click(screen.getByTestId('confirm-no'));
+      else await user.keyboard('{Escape}');
+      await waitFor(() => expect(screen.queryByRole('alertdialog')).toBeNull());
+      expect(backend.calls, answer).toEqual(['stay']);
+    }
+    backend.requestClose();
+    await question();
+    await user.click(screen.getByTestId('confirm-yes'));
+    await waitFor(() => expect(backend.calls).toEqual(['stay', 'quit']));
+  });
+
+  it('by the tray takes the place of closing, and one answer is for all', async () => {
+    const backend = await show('quiet');
+    backend.requestClose();
+    expect(await question()).toHaveTextContent('Quit Wakeflash?');
+    backend.askToQuit(2);
+    await waitFor(async () => expect(await question()).toHaveTextContent('being flashed?'));
+    backend.askToQuit(2);
+    backend.requestClose();
+    expect(await question()).toHaveTextContent('2 transfers are under way');
+    expect(backend.calls, 'it has not been answered').toEqual([]);
+    await user.click(screen.getByTestId('confirm-no'));
+    await waitFor(() => expect(backend.calls).toEqual(['stay']));
+    expect(screen.queryByRole('alertdialog')).toBeNull();
+  });
+
+  const since = 0;
+  const transfer: UpdateStateView = { kind: 'flashing', since, address: '10.0.0.7' };
+  const confirming: UpdateStateView = { kind: 'confirming', since, acknowledged: true };
+  it.each<[string, UpdateStateView[], RegExp]>([
+    ['nothing', [], /^This desktop has no tray/],
+    [
+      'confirming',
+      [confirming],
+      /^1 device has yet to confirm its new firmware\. The update stays/,
+    ],
+    [
+      'all kinds',
+      [transfer, confirming, { kind: 'building', since }, { kind: 'waiting', since }],
+      /^1 transfer is under way and will be cut short\. 1 device has .* firmware\. 1 build is running .* 1 update waits\. All updates stay/,
+    ],
+  ])('says what it means for what is under way: %s', async (_, states, words) => {
+    const devices = states.map((state, n) => device(`D${n}`, { update: update(state) }));
+    const backend = await show('quiet', { devices });
+    backend.requestClose();
+    const body = (await question()).querySelector('.dialog-body');
+    expect(body?.textContent).toMatch(words);
+  });
+
+  it('tells of what a demo loses, and is red only where something is lost', async () => {
+    const waiting = device('A', { update: update({ kind: 'waiting', since: 0 }) });
+    for (const demo of [false, true]) {
+      const info = { ...story('quiet').info, demo };
+      const backend = await show('quiet', { devices: [waiting], info });
+      backend.requestClose();
+      const shown = await question();
+      expect(shown.textContent?.includes('This is a demo')).toBe(demo);
+      expect(shown.textContent?.includes('stays in the queue')).toBe(!demo);
+      expect(screen.getByTestId('confirm-yes').classList.contains('danger')).toBe(demo);
+      cleanup();
+    }
+  });
+});
+
 describe('the drawer', () => {
   it('shows the update, its timeline, its log and the device', async () => {
     await show('demo', only('demo', 'garden-soil-sensor.yaml'));
@@ -167,6 +252,7 @@ describe('the drawer', () => {
       /^Woke 36 times in the last \d+ h, about every 24 min, awake for about \d+ s. Next expected at /,
     );
     await expectAccessible(screen.getByRole('tabpanel'));
+    expect(screen.getByTestId('drawer-close'), 'WebKit keeps it').not.toHaveAttribute('title');
     await user.keyboard('{Escape}');
     expect(screen.queryByTestId('drawer')).toBeNull();
     expect(inside(row('garden-soil-sensor.yaml'), 'open-details')).toHaveFocus();
@@ -223,6 +309,12 @@ describe('settings', () => {
     expect(screen.getByTestId('summary')).toBeInTheDocument();
   });
 
+  it('of a demo leave the session of the user alone', async () => {
+    await show('demo', { info: { ...story('demo').info, demo: true } });
+    await user.click(screen.getByTestId('open-settings'));
+    expect(screen.queryByTestId('settings-start-at-login')).toBeNull();
+  });
+
   it('says beside the field why a folder is refused', async () => {
     await show('demo');
     await user.click(screen.getByTestId('open-settings'));
@@ -268,6 +360,8 @@ describe('trouble', () => {
     await expectAccessible(screen.getByTestId('banner-store').parentElement ?? undefined);
     await user.click(screen.getByTestId('banner-esphome-path'));
     expect(screen.getByTestId('settings-esphome-path')).toHaveFocus();
+    expect(screen.queryByTestId('banner-esphome'), 'it is said there').toBeNull();
+    expect(screen.getByTestId('esphome-state')).toHaveTextContent(/ESPHome was not found/);
   });
 
   it('shows the installation of ESPHome', async () => {

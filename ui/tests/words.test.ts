@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import type { WakeView } from '../src/lib/backend';
 import { device, update } from '../src/lib/backend/fake/devices';
 import { pieces, plain } from '../src/lib/builds/ansi';
 import { itemsOf } from '../src/lib/devices/filter';
 import { headlineOf } from '../src/lib/devices/headline';
-import { presenceLine, presenceWords } from '../src/lib/devices/presence';
+import { presenceLine, presenceWords, wakeWords } from '../src/lib/devices/presence';
 import { ago, span } from '../src/lib/shared/time';
 import { Pool } from '../src/lib/shared/pool';
 import { offsets, visible } from '../src/lib/shared/windowing';
@@ -32,6 +33,35 @@ describe('presence', () => {
     expect(presenceWords(gone, NOW).title).toBe('Offline 3 days');
     const never = device('A', { presence: 'unknown', lastSeen: null });
     expect(presenceWords(never, NOW)).toMatchObject({ title: 'Unknown', detail: 'sleeps' });
+  });
+});
+
+describe('the next wake', () => {
+  const sleeper = (seconds: number, periodSeconds: number, jitterSeconds: number): WakeView => ({
+    rhythm: 'configured',
+    periodSeconds,
+    jitterSeconds,
+    next: NOW + seconds * 1_000,
+    overdue: false,
+    windowSeconds: null,
+  });
+
+  it.each([
+    // One that sleeps for 30 s, from when it fell asleep on.
+    [30, 45, 7, 'in ~30\u00a0s'],
+    [14, 45, 7, 'in ~10\u00a0s'],
+    [7, 45, 7, 'any moment'],
+    [-7, 45, 7, 'any moment'],
+    [110, 115, 7, 'in ~110\u00a0s'],
+    // One that sleeps for an hour.
+    [50, 3_600, 5, 'in ~50\u00a0s'],
+    [50, 3_600, 60, 'any moment'],
+    [58, 3_600, 5, 'in ~1\u00a0min'],
+    [95, 3_600, 5, 'in ~2\u00a0min'],
+    [12 * 60, 3_600, 5, 'in ~12\u00a0min'],
+    [7_000, 86_400, 200, 'in ~1\u00a0h'],
+  ])('in %i s, of every %i ± %i: %s %s', (left, period, jitter, words) => {
+    expect(wakeWords(sleeper(left, period, jitter), NOW)).toBe(`next wake ${words}`);
   });
 });
 
@@ -73,6 +103,10 @@ describe('the headline', () => {
       title: 'Nothing is waiting',
       facts: ['1 device hasn’t been seen yet'],
     });
+    const online = unseen('C', { presence: 'online', lastSeen: NOW });
+    expect(headlineOf([online, current], NOW).facts).toEqual([
+      '1 device hasn’t told its version yet',
+    ]);
     expect(headlineOf([current], NOW).facts).toEqual(['Nothing newer is known for any device']);
   });
 

@@ -81,16 +81,47 @@ impl Shown {
     }
 }
 
-/// That the window can't be opened.
+/// Why there is no window, though one was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoWindow {
+    /// Its process can't be started.
+    NotStarted,
+    /// It crashed or hung, came back, and soon did so again.
+    Crashed,
+}
+
+/// That there is no window, that the queue goes on, and what to do. `tray`: there is a menu to open it from.
 #[must_use]
-pub fn no_window(lang: Lang, log_dir: &str) -> Text {
-    let title =
-        lang.pick("Wakeflash can't open its window", "Wakeflash kann sein Fenster nicht öffnen");
-    let body = lang.pick(
-        "Updates go on. Start Wakeflash again to try once more. The log is in {}.",
-        "Updates laufen weiter. Starte Wakeflash noch einmal, um es wieder zu versuchen. Das Log liegt in {}.",
-    );
-    let body = body.replacen("{}", log_dir, 1);
+pub fn no_window(why: NoWindow, tray: bool, lang: Lang, log_dir: &str) -> Text {
+    let title = match why {
+        NoWindow::NotStarted => {
+            lang.pick("Wakeflash can't open its window", "Wakeflash kann sein Fenster nicht öffnen")
+        }
+        NoWindow::Crashed => lang.pick(
+            "The window of Wakeflash crashed twice",
+            "Das Fenster von Wakeflash ist zweimal abgestürzt",
+        ),
+    };
+    let means = match why {
+        NoWindow::NotStarted => lang.pick("Updates go on.", "Updates laufen weiter."),
+        NoWindow::Crashed => lang.pick(
+            "It crashed or hung twice within a short time, and isn't opened again by itself. Updates go on without it.",
+            "Es ist in kurzer Zeit zweimal abgestürzt oder hängen geblieben und wird nicht von selbst wieder geöffnet. \
+             Updates laufen ohne es weiter.",
+        ),
+    };
+    let help = if tray {
+        lang.pick(
+            "To open it, choose Open Wakeflash in the tray icon's menu. The log is in {}.",
+            "Wakeflash öffnen im Menü des Symbols im Infofeld zeigt es wieder. Das Log liegt in {}.",
+        )
+    } else {
+        lang.pick(
+            "To open it, start Wakeflash once more. The log is in {}.",
+            "Starte Wakeflash noch einmal, um es zu öffnen. Das Log liegt in {}.",
+        )
+    };
+    let body = format!("{means} {}", help.replacen("{}", log_dir, 1));
     Text { title: title.to_owned(), body, buttons: Vec::new(), device: None }
 }
 
@@ -229,10 +260,21 @@ pub(crate) mod tests {
     #[test]
     fn that_there_is_no_window_is_said_with_where_to_look() {
         for lang in [Lang::En, Lang::De] {
-            let text = no_window(lang, "/var/log/{}");
-            assert!(text.body.ends_with(" /var/log/{}."), "{text:?}");
-            assert!(text.buttons.is_empty() && text.device.is_none());
+            let mut all = Vec::new();
+            for why in [NoWindow::NotStarted, NoWindow::Crashed] {
+                for tray in [true, false] {
+                    let text = no_window(why, tray, lang, "/var/log/{}");
+                    assert!(text.body.ends_with(" /var/log/{}."), "{text:?}");
+                    assert!(text.buttons.is_empty() && text.device.is_none());
+                    all.push(text.body);
+                }
+            }
+            all.sort();
+            all.dedup();
+            assert_eq!(all.len(), 4, "each says something else");
         }
+        let crashed = no_window(NoWindow::Crashed, true, Lang::En, "x");
+        assert!(!crashed.title.contains("can't") && crashed.body.contains("twice within a short"));
     }
 
     #[test]

@@ -88,12 +88,22 @@ fn size(said: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    /// A test of the window says these sentences in German.
+    fn known(step: String) -> String {
+        let steps: Vec<BTreeMap<String, String>> =
+            serde_json::from_str(include_str!("words/pip_steps.json")).unwrap();
+        assert!(steps.iter().any(|known| known["english"] == step), "it has no German: {step:?}");
+        step
+    }
 
     fn said(lines: &[&str]) -> Vec<(Option<u8>, String)> {
         let mut pip = PipProgress::default();
         let told = lines.iter().filter_map(|line| pip.take(line));
-        told.map(|Progress { percent, step }| (percent, step)).collect()
+        told.map(|Progress { percent, step }| (percent, known(step))).collect()
     }
 
     #[test]

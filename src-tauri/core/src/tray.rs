@@ -1,5 +1,7 @@
 //! What the tray icon shows, as data.
 
+use core::time::Duration;
+
 use crate::device::DeviceId;
 use crate::time::Timestamp;
 use crate::view::{DeviceView, Event, Snapshot, UpdateStateView};
@@ -190,13 +192,44 @@ fn next_wake(device: &DeviceView, lang: Lang, now: Timestamp) -> Option<String> 
     if wake.overdue {
         return Some(lang.pick("overdue", "überfällig").to_owned());
     }
-    let minutes = wake.next?.since(now).as_secs().div_ceil(60).max(1);
+    let next = wake.next?;
+    let left = next.since(now);
+    if left <= seconds(wake.jitter_seconds.unwrap_or(0)) {
+        return Some(lang.pick("any moment", "jeden Moment").to_owned());
+    }
+    let often = wake.period_seconds.is_some_and(|period| seconds(period) < OFTEN);
+    let minutes = left.as_secs().div_ceil(60);
     let (count, unit) = match minutes {
+        _ if left < if often { OFTEN } else { SHORTLY } => (tens(left) * 10, "s"),
         0..60 => (minutes, "min"),
         60..1_440 => ((minutes + 30) / 60, "h"),
         1_440.. => ((minutes + 720) / 1_440, lang.pick("d", "Tg.")),
     };
     Some(format!("in ~{count} {unit}"))
+}
+
+/// Of a device that wakes at least so often, seconds are told.
+const OFTEN: Duration = Duration::from_secs(120);
+/// Of others, only when it is nearer than that.
+const SHORTLY: Duration = Duration::from_secs(55);
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
+/// Rounded; what is not yet there is never nought.
+fn tens(left: Duration) -> u64 {
+    ((left.as_secs() + 5) / 10).max(1)
+}
+
+/// How long the words about the next wakes hold.
+#[must_use]
+pub fn holds_for(snapshot: &Snapshot, now: Timestamp) -> Duration {
+    let counted = snapshot.devices.iter().filter(|device| waits(device)).any(|device| {
+        let next = device.wake.filter(|wake| !wake.overdue).and_then(|wake| wake.next);
+        next.is_some_and(|next| next.since(now) < OFTEN)
+    });
+    Duration::from_secs(if counted { 10 } else { 30 })
 }
 
 fn waits(device: &DeviceView) -> bool {
@@ -286,37 +319,46 @@ mod tests {
 
     #[test]
     fn the_next_to_wake_come_first_with_the_time_till_then() {
-        let expected = |name: &str, minutes: Option<i64>, overdue| {
+        let expected = |name: &str, seconds: Option<i64>, period, jitter, overdue| {
             let mut device = device(name, None, waiting());
             device.wake = Some(WakeView {
                 rhythm: Rhythm::Regular,
-                period_seconds: None,
-                jitter_seconds: None,
-                next: minutes.map(|minutes| Timestamp::from_millis(minutes * 60_000)),
+                period_seconds: Some(period),
+                jitter_seconds: Some(jitter),
+                next: seconds.map(|seconds| Timestamp::from_millis(seconds * 1_000)),
                 overdue,
                 window_seconds: None,
             });
             device
         };
         let devices = vec![
-            expected("late", Some(1), true),
-            expected("days", Some(3_000), false),
-            expected("hours", Some(100), false),
-            expected("never", None, false),
-            expected("soon", Some(12), false),
-            expected("now", Some(-1), false),
+            expected("late", Some(60), 3_600, 5, true),
+            expected("days", Some(180_000), 200_000, 5, false),
+            expected("hours", Some(6_000), 7_200, 5, false),
+            expected("never", None, 3_600, 5, false),
+            expected("soon", Some(720), 3_600, 5, false),
+            expected("shortly", Some(50), 3_600, 5, false),
+            expected("asleep", Some(30), 45, 7, false),
+            expected("often", Some(110), 115, 7, false),
+            expected("near", Some(7), 45, 7, false),
+            expected("now", Some(-1), 3_600, 5, false),
         ];
-        let snapshot = snapshot(Counts { waiting: 6, working: 0, attention: 0 }, devices);
+        let snapshot = snapshot(Counts { waiting: 10, working: 0, attention: 0 }, devices);
         let view = tray_view(&snapshot, Lang::En, NOW);
         let wanted = [
-            "now (in ~1 min)",
+            "now (any moment)",
+            "near (any moment)",
+            "asleep (in ~30 s)",
+            "shortly (in ~50 s)",
+            "often (in ~110 s)",
             "soon (in ~12 min)",
             "hours (in ~2 h)",
             "days (in ~2 d)",
             "late (overdue)",
             "never",
         ];
-        assert_eq!(lines(&view)[1..7], wanted);
+        assert_eq!(holds_for(&snapshot, NOW), Duration::from_secs(10));
+        assert_eq!(lines(&view)[1..=10], wanted);
     }
 
     fn lines(view: &TrayView) -> Vec<&str> {
@@ -333,6 +375,7 @@ mod tests {
             tray_view(&snapshot(Counts::default(), vec![device("a", None, None)]), Lang::En, NOW);
         assert_eq!((view.icon, view.title.as_deref()), (TrayIcon::Idle, None));
         assert_eq!(view.tooltip, "Wakeflash: No updates waiting");
+        assert_eq!(holds_for(&snapshot(Counts::default(), Vec::new()), NOW).as_secs(), 30);
         assert_eq!(lines(&view), ["No updates waiting", "-", "Pause", "Open Wakeflash", "Quit"]);
     }
 

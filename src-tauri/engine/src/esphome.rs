@@ -68,7 +68,7 @@ pub async fn locate(configured: Option<&Path>, state_dir: &Path) -> EsphomeStatu
     }
     last.unwrap_or_else(|| EsphomeStatus::Missing {
         problem: Problem::new("esphome.missing", "ESPHome was not found on this computer.")
-            .with_help("Let Wakeflash install it, or choose its program in the settings."),
+            .with_help("Let Wakeflash install it, or say where its program is."),
     })
 }
 

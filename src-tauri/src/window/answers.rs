@@ -91,6 +91,7 @@ async fn answer(asker: &Asker, request: Request) -> Answer {
         Request::Surroundings => json(&Surroundings {
             notifications: notify::server().await,
             tray: state.tray_visible(),
+            demo: state.demo,
             start_problem: state.engine().err(),
         }),
         Request::Close => {

@@ -12,8 +12,9 @@ const OPENING: Duration = Duration::from_secs(60);
 const SHOWING: Duration = Duration::from_secs(20);
 /// How long a process may live on whose window is closed, or that neither listens nor talks any more.
 const LEAVING: Duration = Duration::from_secs(5);
-/// A window that was open for so long hasn't come back in vain: when it crashes then, it comes back once more.
-const PROVEN: Duration = Duration::from_secs(300);
+/// A window that was open for so long hasn't come back in vain: when it crashes then, it comes back once more. Shorter,
+/// and one that can't live would come back again and again.
+const PROVEN: Duration = Duration::from_secs(60);
 
 /// What is done when somebody asks for the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +200,12 @@ mod tests {
         reopened(&mut course, now);
         course.silent(now);
         assert_eq!(course.ended(Ended::Crashed, now + PROVEN), After::GiveUp, "it ended before");
+        // Of one that lived a little shorter than it takes, too.
+        let (mut course, now) = open();
+        let short = PROVEN - Duration::from_millis(1);
+        assert_eq!(course.ended(Ended::Crashed, now + short), After::Again);
+        reopened(&mut course, now);
+        assert_eq!(course.ended(Ended::Crashed, now + short), After::GiveUp);
         assert_eq!(course.wanted(now), Wanted::Start);
         reopened(&mut course, now);
         assert_eq!(course.ended(Ended::Crashed, now), After::Again, "the user has asked for it");
@@ -210,7 +217,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(course.ended(Ended::Crashed, now), After::Again);
             reopened(&mut course, now);
-            now += PROVEN;
+            now += Duration::from_secs(60);
         }
         // One that hangs, too.
         course.silent(now);

@@ -31,6 +31,8 @@ pub(crate) struct AppInfo {
     pub(crate) notifications: NotificationServer,
     /// Whether there is a tray icon that opens the window again.
     pub(crate) tray: bool,
+    /// This is a demo: nothing is kept when it ends.
+    pub(crate) demo: bool,
     /// Where the logs are.
     pub(crate) log_dir: String,
     /// Why the engine didn't start. Every other command answers with the same problem then.
@@ -281,6 +283,7 @@ async fn app_info(app: AppHandle) -> Result<AppInfo, Problem> {
         license: env!("CARGO_PKG_LICENSE").to_owned(),
         notifications: around.notifications,
         tray: around.tray,
+        demo: around.demo,
         log_dir: app.state::<Paths>().log_dir().display().to_string(),
         start_problem: around.start_problem,
     })

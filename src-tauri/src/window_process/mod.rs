@@ -3,6 +3,7 @@
 
 pub(crate) mod commands;
 mod desktop;
+mod dialog;
 mod pipes;
 mod remote;
 
@@ -15,10 +16,11 @@ use tokio::io::BufReader;
 use wakeflash_core::error::Problem;
 
 use crate::cli::Cli;
+use crate::display;
 use crate::events::{CloseRequested, EngineEvent};
 use crate::paths::Paths;
 use crate::wire::{Closing, Request, ToWindow};
-use crate::{context, logging};
+use crate::{complain, context, logging};
 use pipes::Pipes;
 use remote::Remote;
 
@@ -30,6 +32,9 @@ const CLOSING: Duration = Duration::from_secs(5);
 /// How long it may take to end in good order when the application is gone.
 const END: Duration = Duration::from_secs(2);
 
+/// What it ends with when it was started by hand, as with any wrong use of the command line.
+const MISUSED: u8 = 2;
+
 /// What it ends with when the web view's own process is gone, or hangs.
 const PAGE_GONE: i32 = 3;
 
@@ -40,9 +45,15 @@ const HANGING: Duration = Duration::from_secs(10);
 /// Shows the window until it is closed or the application is gone.
 #[must_use]
 pub(crate) fn run(cli: &Cli) -> ExitCode {
-    let pipes = Pipes::take();
+    let pipes = match Pipes::take() {
+        Ok(pipes) => pipes,
+        Err(error) => {
+            complain(&format!("{error}. Start wakeflash without it."));
+            return ExitCode::from(MISUSED);
+        }
+    };
     logging::start_in_window();
-    match pipes.map_err(anyhow::Error::from).and_then(|pipes| build(cli, pipes)) {
+    match build(cli, pipes) {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         Err(error) => {
             tracing::error!("the window can't be opened: {error:#}");
@@ -54,8 +65,7 @@ pub(crate) fn run(cli: &Cli) -> ExitCode {
 fn build(cli: &Cli, pipes: Pipes) -> anyhow::Result<i32> {
     name_process();
     let paths = Paths::of(cli).map_err(|problem| anyhow::anyhow!("{problem}"))?;
-    // Tauri panics when there is no display.
-    gtk::init()?;
+    display::check()?;
     let api = commands::api();
     let app = tauri::Builder::default()
         .invoke_handler(api.invoke_handler())
@@ -201,7 +211,8 @@ fn close_requested(app: &AppHandle, api: &CloseRequestApi) {
         let remote = app.state::<Remote>().inner().clone();
         let asked = tokio::time::timeout(CLOSING, remote.ask(Request::Close)).await;
         if let Ok(Ok(Closing::Ask)) = asked {
-            match CloseRequested.emit(&app) {
+            // A window can be closed from a task bar while it is hidden, and nobody would see the question.
+            match CloseRequested.emit(&app).and_then(|()| to_front(&app)) {
                 Ok(()) => return,
                 Err(error) => tracing::error!("the page can't be asked whether to quit: {error}"),
             }

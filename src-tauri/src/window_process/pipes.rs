@@ -24,7 +24,7 @@ mod unix {
         /// They are no pipes: somebody else than the application started this.
         pub(crate) fn take() -> io::Result<Self> {
             if !is_pipe(stdin())? || !is_pipe(stdout())? {
-                return Err(io::Error::other("the option --window is for Wakeflash itself"));
+                return Err(io::Error::other("the option --window is for Wakeflash's own use"));
             }
             let pipes = Self {
                 input: fcntl_dupfd_cloexec(stdin(), 3)?,

@@ -147,7 +147,7 @@ pub(crate) fn dir_problem(dir: &Path, error: &io::Error) -> Problem {
     let shown = dir.display();
     let (code, message, help) = if error.kind() == io::ErrorKind::NotFound {
         let message = format!("The config directory {shown} is not there.");
-        let help = "Connect its drive or share, or choose another one in the settings.";
+        let help = "Check how its path is written. If it lies on a drive or a network share, connect that.";
         ("config_dir.missing", message, help)
     } else if error.kind() == io::ErrorKind::NotADirectory {
         let help = "Choose the directory that your YAML files lie in.";

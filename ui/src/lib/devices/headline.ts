@@ -1,8 +1,8 @@
 /** What the user wants to know first: what waits, when it happens, whether it worked. */
 import type { DeviceView, StateKind } from '../backend';
 import { texts } from '../i18n/index.svelte';
-import { ago, inAbout } from '../shared/time';
-import { isUnseen } from './presence';
+import { ago, wakesIn } from '../shared/time';
+import { isUnseen, isUntold } from './presence';
 import { displayName, groupOf, stateWords } from '../updates/words';
 
 export interface Headline {
@@ -28,7 +28,7 @@ function nextWake(waiting: readonly DeviceView[]): DeviceView | undefined {
 export function headlineOf(devices: readonly DeviceView[], now: number): Headline {
   const t = texts.headline;
   const groups = { waiting: [] as DeviceView[], working: [] as DeviceView[] };
-  const counts = { attention: 0, available: 0, unseen: 0, broken: 0 };
+  const counts = { attention: 0, available: 0, unseen: 0, untold: 0, broken: 0 };
   let last: DeviceView | undefined;
   for (const device of devices) {
     const group = groupOf(device);
@@ -37,6 +37,7 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
     if (device.updateAvailable && group === null) counts.available += 1;
     if (device.problem) counts.broken += 1;
     if (isUnseen(device)) counts.unseen += 1;
+    else if (isUntold(device)) counts.untold += 1;
     if (installedAt(device) > (last ? installedAt(last) : now - NEWS_MS)) last = device;
   }
   const { waiting, working } = groups;
@@ -45,8 +46,9 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
   const doing = inState('flashing') ?? inState('building') ?? working[0];
   if (doing) facts.push(t.doing(displayName(doing), stateWords(doing, now).title));
   const next = nextWake(waiting);
-  if (next?.wake?.next != null) facts.push(t.next(displayName(next), inAbout(next.wake.next, now)));
-  else {
+  if (next?.wake?.next != null) {
+    facts.push(t.next(displayName(next), wakesIn(next.wake.next, next.wake, now)));
+  } else {
     const overdue = waiting.find((device) => device.wake?.overdue);
     if (overdue) facts.push(t.overdue(displayName(overdue)));
   }
@@ -63,6 +65,7 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
   if (counts.broken > 0) facts.push(t.broken(counts.broken));
   if (counts.available > 0 && !busy) facts.push(t.available(counts.available));
   if (counts.unseen > 0) facts.push(t.unseen(counts.unseen));
+  if (counts.untold > 0) facts.push(t.untold(counts.untold));
   if (facts.length === 0 && !busy) facts.push(t.current);
   return { title, facts: facts.slice(0, 3) };
 }

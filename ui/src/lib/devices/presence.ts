@@ -2,7 +2,7 @@
 import type { DeviceView, Presence, WakeView } from '../backend';
 import { texts } from '../i18n/index.svelte';
 import { assertNever } from '../shared/assert';
-import { ago, inAbout, span } from '../shared/time';
+import { ago, span, wakesIn } from '../shared/time';
 
 export interface PresenceWords {
   title: string;
@@ -20,6 +20,12 @@ export function isUnseen(device: DeviceView): boolean {
   return silent && device.file !== null && device.problem === null;
 }
 
+/** Configured and heard of, but it hasn't said which firmware it runs. */
+export function isUntold(device: DeviceView): boolean {
+  const silent = device.lastSeen !== null && device.deployedVersion === null;
+  return silent && device.file !== null && device.problem === null;
+}
+
 export function shapeOf(device: DeviceView): Shape {
   return device.file === null ? 'discovered' : device.presence;
 }
@@ -28,7 +34,7 @@ export function shapeOf(device: DeviceView): Shape {
 export function wakeWords(wake: WakeView | null, now: number): string | null {
   if (wake?.next == null) return null;
   if (wake.overdue) return texts.presence.overdue(span(now - wake.next));
-  return texts.presence.nextWake(inAbout(wake.next, now));
+  return texts.presence.nextWake(wakesIn(wake.next, wake, now));
 }
 
 function asleepDetail(device: DeviceView, seen: string, now: number): string {

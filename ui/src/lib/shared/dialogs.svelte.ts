@@ -8,9 +8,14 @@ export interface Question {
   no: string;
   /** A third answer. */
   other?: string;
+  /** `yes` loses nothing. */
+  harmless?: boolean;
+  /** Leaving is asked for more often than once: by the window's frame, by the tray, by keys. */
+  about?: 'quit' | 'close';
 }
 
-export type Reply = 'yes' | 'no' | 'other';
+/** `replaced`: another question took its place before it was answered. */
+export type Reply = 'yes' | 'no' | 'other' | 'replaced';
 
 export type Dialog =
   | { kind: 'palette' }
@@ -31,7 +36,7 @@ export class Dialogs {
   }
 
   ask(question: Question): Promise<Reply> {
-    this.answer('no');
+    this.answer('replaced');
     this.question = question;
     return new Promise((resolve) => (this.#resolve = resolve));
   }

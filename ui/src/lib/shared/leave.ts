@@ -1,34 +1,85 @@
 /** Leaving: closing the window, quitting; and the keys that work everywhere. */
 import { texts } from '../i18n/index.svelte';
+import type { StateKind } from '../backend';
 import type { App } from './app.svelte';
 import { assertNever } from './assert';
+
+/** How many updates are in which part of their way; those that wait for the user too. */
+interface Underway {
+  flashing: number;
+  confirming: number;
+  building: number;
+  waiting: number;
+}
+
+function underway(app: App): Underway {
+  const of = (...kinds: StateKind[]) =>
+    app.store.devices.filter(({ update }) => update && kinds.includes(update.state.kind)).length;
+  return {
+    flashing: of('flashing'),
+    confirming: of('confirming'),
+    building: of('building'),
+    waiting: of('queued', 'waiting', 'held'),
+  };
+}
+
+function count({ flashing, confirming, building, waiting }: Underway): number {
+  return flashing + confirming + building + waiting;
+}
+
+/** What quitting means for each of them, and for all. */
+function consequences(app: App, now: Underway): string[] {
+  const t = texts.confirm.leave;
+  const all = count(now);
+  const kept = app.info?.demo ? t.demo : t.kept(all);
+  return [
+    now.flashing > 0 ? t.flashing(now.flashing) : '',
+    now.confirming > 0 ? t.confirming(now.confirming) : '',
+    now.building > 0 ? t.building(now.building) : '',
+    now.waiting > 0 ? t.waiting(now.waiting) : '',
+    all > 0 ? kept : '',
+  ].filter(Boolean);
+}
 
 /**
  * Quitting cuts running transfers short, so it asks once when there are any. A window that was made for this
  * question knows of no devices yet: it is told how many transfers there are.
  */
 export async function quit(app: App, told = 0): Promise<void> {
-  const seen = app.store.devices.filter((device) => device.update?.state.kind === 'flashing');
-  const running = Math.max(told, seen.length);
-  if (running > 0) {
+  // The answer is for both.
+  if (app.dialogs.question?.about === 'quit') return;
+  const seen = underway(app);
+  const now = { ...seen, flashing: Math.max(told, seen.flashing) };
+  if (now.flashing > 0) {
     const t = texts.confirm.quit;
-    const question = { title: t.title, body: t.body(running), yes: t.yes, no: t.no };
-    if ((await app.dialogs.ask(question)) !== 'yes') return app.report(app.backend.stay());
+    const body = consequences(app, now).join(' ');
+    const reply = await app.dialogs.ask({
+      title: t.title,
+      body,
+      yes: t.yes,
+      no: t.no,
+      about: 'quit',
+    });
+    if (reply !== 'yes') return app.report(app.backend.stay());
   }
   await app.report(app.backend.quit());
 }
 
 /** The window is closed where it couldn't be opened again with a click. */
 export async function askToClose(app: App): Promise<void> {
-  const counts = app.store.status?.counts;
-  const waiting = (counts?.waiting ?? 0) + (counts?.working ?? 0);
+  // A second click on the frame's button asks nothing new, and takes no other question's place.
+  if (app.dialogs.question?.about !== undefined) return;
   const t = texts.confirm.close;
+  const now = underway(app);
+  const means = consequences(app, now);
   const reply = await app.dialogs.ask({
     title: t.title,
-    body: waiting > 0 ? t.waiting(waiting) : t.idle,
+    body: means.length > 0 ? [...means, t.background].join(' ') : t.idle,
     yes: t.yes,
     no: t.no,
-    other: t.background,
+    other: t.other,
+    harmless: now.flashing === 0 && !(app.info?.demo && count(now) > 0),
+    about: 'close',
   });
   switch (reply) {
     case 'yes':
@@ -36,6 +87,8 @@ export async function askToClose(app: App): Promise<void> {
     case 'other':
       return app.report(app.backend.closeWindow());
     case 'no':
+      return app.report(app.backend.stay());
+    case 'replaced':
       return;
     default:
       assertNever(reply);

@@ -1,4 +1,5 @@
 /** Times, spans and sizes in words. The clock is always an argument. */
+import type { WakeView } from '../backend';
 import { currentLocale, texts } from '../i18n/index.svelte';
 
 const SECOND = 1_000;
@@ -33,10 +34,18 @@ function longSpan(passed: number): string {
   return texts.time.days(Math.floor(passed / DAY));
 }
 
-/** "in ~12 min". What is past but not given up is any moment. */
-export function inAbout(at: number, now: number): string {
-  const left = at - now;
-  if (left < 30 * SECOND) return texts.time.anyMoment;
+/**
+ * When a device wakes next: "in ~12 min", and shortly before or for one that wakes all the time "in ~30 s". It is any
+ * moment from the earliest time on at which it was usually there. The core says it alike in the tray's menu.
+ */
+export function wakesIn(next: number, wake: WakeView, now: number): string {
+  const left = next - now;
+  if (left <= (wake.jitterSeconds ?? 0) * SECOND) return texts.time.anyMoment;
+  const often = (wake.periodSeconds ?? Infinity) * SECOND < 2 * MINUTE;
+  if (left < (often ? 2 * MINUTE : 55 * SECOND)) {
+    const tens = Math.max(1, Math.round(left / (10 * SECOND)));
+    return texts.time.inAbout(texts.time.seconds(tens * 10));
+  }
   return texts.time.inAbout(longSpan(Math.max(MINUTE, left + 30 * SECOND)));
 }
 

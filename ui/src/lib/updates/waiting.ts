@@ -1,7 +1,7 @@
 /** What a waiting update waits for, in words. */
 import type { DeviceView } from '../backend';
 import { texts } from '../i18n/index.svelte';
-import { ago, dayAndTime, inAbout } from '../shared/time';
+import { ago, dayAndTime, wakesIn } from '../shared/time';
 import type { Tone } from './words';
 
 export interface Expectation {
@@ -24,7 +24,7 @@ export function expectation(device: DeviceView, now: number): Expectation {
   }
   if (wake?.next != null) {
     const detail = t.expectedAt(dayAndTime(wake.next, now));
-    return { title: t.nextWake(inAbout(wake.next, now)), detail, tone: 'waiting' };
+    return { title: t.nextWake(wakesIn(wake.next, wake, now)), detail, tone: 'waiting' };
   }
   if (wake?.rhythm === 'irregular') {
     return { title: t.irregular, detail: t.irregularMeans, tone: 'waiting' };

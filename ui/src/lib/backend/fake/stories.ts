@@ -54,6 +54,7 @@ function base(): Story {
     info: {
       version: '0.1.0',
       tray: true,
+      demo: false,
       logDir: '/home/sam/.local/state/wakeflash/logs',
       license: 'MIT',
       notifications: { present: true, actions: true },
@@ -74,7 +75,7 @@ const missing = {
   problem: {
     code: 'esphome.missing',
     message: 'ESPHome was not found on this computer.',
-    help: 'Let Wakeflash install it, or choose its program in the settings.',
+    help: 'Let Wakeflash install it, or say where its program is.',
   },
 } as const;
 

@@ -114,6 +114,8 @@ export type AppInfo = {
 	notifications: NotificationServer,
 	/**  Whether there is a tray icon that opens the window again. */
 	tray: boolean,
+	/**  This is a demo: nothing is kept when it ends. */
+	demo: boolean,
 	/**  Where the logs are. */
 	logDir: string,
 	/**  Why the engine didn't start. Every other command answers with the same problem then. */

@@ -14,6 +14,10 @@ export const devices: typeof english = {
     available: (n) => count(n, 'Update verfügbar', 'Updates verfügbar'),
     unseen: (n) =>
       n === 1 ? '1 Gerät wurde noch nicht gesehen' : `${n} Geräte wurden noch nicht gesehen`,
+    untold: (n) =>
+      n === 1
+        ? '1 Gerät hat seine Version noch nicht gesagt'
+        : `${n} Geräte haben ihre Version noch nicht gesagt`,
     broken: (n) =>
       n === 1 ? '1 Datei kann nicht gelesen werden' : `${n} Dateien können nicht gelesen werden`,
     current: 'Für kein Gerät ist etwas Neueres bekannt',

@@ -108,20 +108,34 @@ export const window: typeof english = {
       yes: 'Trotzdem flashen',
       no: 'Nicht jetzt',
     },
+    leave: {
+      flashing: (n) =>
+        `${count(n, 'Übertragung läuft', 'Übertragungen laufen')} und ${n === 1 ? 'wird' : 'werden'} abgebrochen.`,
+      confirming: (n) =>
+        `${count(n, 'Gerät muss', 'Geräte müssen')} die neue Firmware noch bestätigen.`,
+      building: (n) =>
+        n === 1
+          ? '1 Image wird gerade gebaut; das beginnt von vorn.'
+          : `${n} Images werden gerade gebaut; das beginnt von vorn.`,
+      waiting: (n) => `${count(n, 'Update wartet', 'Updates warten')}.`,
+      demo: 'Dies ist eine Demo: Wenn sie endet, sind ihr Gerät, ihre Updates und ihre Dateien weg.',
+      kept: (n) =>
+        n === 1
+          ? 'Das Update bleibt in der Warteschlange und geht weiter, wenn Wakeflash wieder gestartet wird.'
+          : 'Alle Updates bleiben in der Warteschlange und gehen weiter, wenn Wakeflash wieder gestartet wird.',
+    },
     quit: {
       title: 'Beenden, während ein Gerät geflasht wird?',
-      body: (n) =>
-        `${count(n, 'Übertragung läuft', 'Übertragungen laufen')} und ${n === 1 ? 'wird' : 'werden'} abgebrochen. Die Updates bleiben in der Warteschlange und gehen weiter, wenn Wakeflash wieder gestartet wird.`,
       yes: 'Beenden',
       no: 'Bleiben',
     },
     close: {
       title: 'Wakeflash beenden?',
       idle: 'Diese Arbeitsumgebung hat kein Infofeld. Ohne Fenster wird Wakeflash wieder sichtbar, wenn es noch einmal gestartet wird.',
-      waiting: (n) =>
-        `${count(n, 'Update wartet', 'Updates warten')} und ${n === 1 ? 'geht' : 'gehen'} weiter, wenn Wakeflash wieder gestartet wird. Es kann auch ohne Fenster weiterarbeiten; ein erneuter Start öffnet das Fenster.`,
+      background:
+        'Wakeflash kann auch ohne Fenster weiterarbeiten; ein erneuter Start öffnet das Fenster.',
       yes: 'Beenden',
-      background: 'Ohne Fenster weiterarbeiten',
+      other: 'Ohne Fenster weiterarbeiten',
       no: 'Bleiben',
     },
   },

@@ -14,6 +14,10 @@ export const devices = {
     available: (n: number) => count(n, 'update available', 'updates available'),
     unseen: (n: number) =>
       n === 1 ? '1 device hasn’t been seen yet' : `${n} devices haven’t been seen yet`,
+    untold: (n: number) =>
+      n === 1
+        ? '1 device hasn’t told its version yet'
+        : `${n} devices haven’t told their version yet`,
     broken: (n: number) => (n === 1 ? '1 file can’t be read' : `${n} files can’t be read`),
     current: 'Nothing newer is known for any device',
   },

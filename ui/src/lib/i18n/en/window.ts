@@ -106,20 +106,34 @@ export const window = {
       yes: 'Flash anyway',
       no: 'Not now',
     },
+    /** What quitting means for what is under way. */
+    leave: {
+      flashing: (n: number) =>
+        `${count(n, 'transfer is', 'transfers are')} under way and will be cut short.`,
+      confirming: (n: number) =>
+        n === 1
+          ? '1 device has yet to confirm its new firmware.'
+          : `${n} devices have yet to confirm their new firmware.`,
+      building: (n: number) => `${count(n, 'build is', 'builds are')} running and will begin anew.`,
+      waiting: (n: number) => `${count(n, 'update waits', 'updates wait')}.`,
+      demo: 'This is a demo: when it ends, its device, its updates and its files are gone.',
+      kept: (n: number): string =>
+        n === 1
+          ? 'The update stays in the queue and goes on when Wakeflash is started again.'
+          : 'All updates stay in the queue and go on when Wakeflash is started again.',
+    },
     quit: {
       title: 'Quit while a device is being flashed?',
-      body: (n: number) =>
-        `${count(n, 'transfer is', 'transfers are')} under way and will be cut short. The updates stay in the queue and go on when Wakeflash is started again.`,
       yes: 'Quit',
       no: 'Stay',
     },
     close: {
       title: 'Quit Wakeflash?',
       idle: 'This desktop has no tray. Without a window, Wakeflash is opened again by starting it once more.',
-      waiting: (n: number) =>
-        `${count(n, 'update waits', 'updates wait')} and will go on when Wakeflash is started again. It can also keep working without a window; starting it once more opens the window.`,
+      background:
+        'Wakeflash can also keep working without a window; starting it once more opens the window.',
       yes: 'Quit',
-      background: 'Keep working without a window',
+      other: 'Keep working without a window',
       no: 'Stay',
     },
   },
