@@ -16,8 +16,10 @@ use crate::notify::Notifier;
 use crate::paths::Paths;
 use crate::state::AppState;
 use crate::tasks::Tasks;
-use crate::window::{Early, Keeper, Window, program};
-use crate::{complain, context, display, language, logging, notify, signals, tray, tray_host};
+use crate::window::{Early, Keeper, Window};
+use crate::{
+    complain, context, display, language, logging, notify, program, signals, tray, tray_host,
+};
 
 /// How long the engine has to end builds and transfers.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
@@ -75,14 +77,8 @@ fn build(cli: Cli, paths: Paths, problem: Option<Problem>) -> anyhow::Result<Exi
 /// Starts the program once more, for a start that came while this one was ending: it has answered for both.
 fn start_anew() {
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--hidden");
-    let started = program().and_then(|program| {
-        let mut command = std::process::Command::new(program);
-        #[cfg(unix)]
-        if let Some(name) = std::env::args_os().next() {
-            std::os::unix::process::CommandExt::arg0(&mut command, name);
-        }
-        command.args(arguments).spawn()
-    });
+    let started = program::installed()
+        .and_then(|program| std::process::Command::new(program).args(arguments).spawn());
     match started {
         Ok(_child) => tracing::info!("it was started again meanwhile"),
         Err(error) => tracing::error!("it was started again meanwhile, and can't be: {error}"),

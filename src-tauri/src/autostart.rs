@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use wakeflash_core::error::Problem;
 
+use crate::program;
+
 /// The entry's file name.
 const NAME: &str = "wakeflash.desktop";
 
@@ -20,9 +22,9 @@ impl Autostart {
     /// For this program and this user; `None` where there is no such directory.
     #[must_use]
     pub(crate) fn of_user() -> Option<Self> {
-        // An AppImage runs from a mount point that is another one each time.
-        let image = std::env::var_os("APPIMAGE").map(PathBuf::from);
-        let program = image.or_else(|| std::env::current_exe().ok())?;
+        let program = program::installed()
+            .inspect_err(|error| tracing::warn!("where this program is isn't known: {error}"))
+            .ok()?;
         Some(Self { entry: dirs::config_dir()?.join("autostart").join(NAME), program })
     }
 

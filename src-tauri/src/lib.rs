@@ -11,6 +11,7 @@ mod notify;
 mod page;
 mod paths;
 mod preferences;
+mod program;
 mod quit;
 mod signals;
 mod state;

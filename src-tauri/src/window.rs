@@ -19,7 +19,6 @@ use crate::state::AppState;
 use crate::tasks::Tasks;
 use crate::wire::ToWindow;
 use course::{After, Course, Wanted};
-pub(crate) use process::program;
 use process::{Ended, Process, Said};
 
 /// How many wishes may wait; each is dealt with in no time.

@@ -16,6 +16,7 @@ use wakeflash_engine::lines::{Line, read_line};
 
 use super::answers;
 use crate::paths::Paths;
+use crate::program;
 use crate::state::AppState;
 use crate::tasks::Tasks;
 use crate::wire::{self, ToWindow};
@@ -96,7 +97,7 @@ pub(super) fn start(paths: &Paths, variables: &[(OsString, OsString)]) -> Option
 }
 
 fn command(paths: &Paths) -> std::io::Result<Command> {
-    let mut command = Command::new(program()?);
+    let mut command = Command::new(program::running()?);
     command.args(["--window", "--state"]).arg(paths.state_dir());
     #[cfg(unix)]
     {
@@ -109,19 +110,6 @@ fn command(paths: &Paths) -> std::io::Result<Command> {
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     Ok(command)
-}
-
-/// The program that runs, also when an upgrade has put another one in its place: both ends of the pipes must be of
-/// the same version.
-#[cfg(target_os = "linux")]
-#[allow(clippy::unnecessary_wraps, reason = "the same signature as elsewhere")]
-pub(crate) fn program() -> std::io::Result<std::path::PathBuf> {
-    Ok("/proc/self/exe".into())
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn program() -> std::io::Result<std::path::PathBuf> {
-    std::env::current_exe()
 }
 
 impl Process {

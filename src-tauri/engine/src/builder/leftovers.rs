@@ -49,7 +49,7 @@ pub fn end_leftovers(_marker: &str) -> usize {
 
 /// The processes of our own user that carry the marker.
 #[cfg(target_os = "linux")]
-fn marked(marker: &str) -> Vec<rustix::process::Pid> {
+pub(super) fn marked(marker: &str) -> Vec<rustix::process::Pid> {
     use std::os::unix::fs::MetadataExt as _;
 
     let wanted = format!("{}={marker}", super::MARKER);
