@@ -215,6 +215,7 @@ impl Keeper {
                 self.app.state::<AppState>().quit.settled();
             }
             Said::Closes => self.course.closes(now),
+            Said::Stuck => self.kill(),
             Said::NothingMore => self.course.silent(now),
         }
     }

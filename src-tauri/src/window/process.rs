@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tauri::{AppHandle, Manager};
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
@@ -45,7 +45,9 @@ pub(super) enum Said {
     Stays,
     /// The user closes it.
     Closes,
-    /// It has closed its pipe, or doesn't read.
+    /// It doesn't read.
+    Stuck,
+    /// It has closed its pipe.
     NothingMore,
 }
 
@@ -127,7 +129,7 @@ impl Process {
         let runtime = tauri::async_runtime::handle();
         let talk = async move {
             tokio::select! {
-                () = write(stdin, wanted, events) => {}
+                () = write(stdin, wanted, events, &tell) => {}
                 () = answers::take(stdout, &app, &tasks, &answers, &tell) => {}
             }
         };
@@ -201,12 +203,13 @@ fn in_order(status: ExitStatus) -> bool {
     status.success()
 }
 
-/// Writes messages and events, until the window doesn't read them. Of the events those are lost for which it is too
-/// slow; it finds the gap in the revisions and asks for everything again.
+/// Writes messages and events, until the window closes its pipe. Of the events those are lost for which it is too slow;
+/// it finds the gap in the revisions and asks for everything again.
 async fn write(
-    mut stdin: ChildStdin,
+    mut stdin: impl AsyncWrite + Unpin,
     mut messages: mpsc::Receiver<ToWindow>,
     mut events: Option<broadcast::Receiver<Envelope>>,
+    tell: &mpsc::Sender<Said>,
 ) {
     loop {
         let message = tokio::select! {
@@ -227,7 +230,14 @@ async fn write(
         match tokio::time::timeout(WRITING, stdin.write_all(&line)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return tracing::debug!("the window doesn't listen: {error}"),
-            Err(_) => return tracing::error!("the window doesn't read"),
+            Err(_) => {
+                tracing::error!("the window doesn't read");
+                // One that reads again would take the end of its input for a wish to close.
+                if tell.send(Said::Stuck).await.is_ok() {
+                    std::future::pending::<()>().await;
+                }
+                return;
+            }
         }
     }
 }
@@ -312,6 +322,8 @@ impl Drop for Noise {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
+
     use super::*;
 
     #[test]
@@ -334,5 +346,19 @@ mod tests {
         };
         assert_eq!(problem.code, "window.too_long");
         assert!(super::line(&ToWindow::Show, 3).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_that_does_not_read_is_not_told_to_end() {
+        let (stdin, mut window) = tokio::io::duplex(4);
+        let (tell, mut said) = mpsc::channel(1);
+        let (messages, wanted) = mpsc::channel(1);
+        messages.send(ToWindow::Show).await.unwrap();
+        let writer = tokio::spawn(async move { write(stdin, wanted, None, &tell).await });
+        assert!(matches!(said.recv().await, Some(Said::Stuck)));
+        let mut read = Vec::new();
+        let rest = tokio::time::timeout(WRITING, window.read_to_end(&mut read)).await;
+        assert!(rest.is_err(), "its input ended after {read:?}");
+        writer.abort();
     }
 }
