@@ -25,10 +25,11 @@ pub(crate) fn running() -> io::Result<PathBuf> {
 /// # Errors
 /// The system doesn't say where this one is.
 pub(crate) fn installed() -> io::Result<PathBuf> {
-    // An AppImage runs from a mount point that is another one each time.
-    match std::env::var_os("APPIMAGE") {
-        Some(image) => Ok(image.into()),
-        None => std::env::current_exe().map(as_installed),
+    let here = std::env::current_exe()?;
+    // An AppImage runs from a mount point that is another one each time. Whatever it starts inherits the variables.
+    match (std::env::var_os("APPIMAGE"), std::env::var_os("APPDIR")) {
+        (Some(image), Some(mounted)) if here.starts_with(&mounted) => Ok(image.into()),
+        _ => Ok(as_installed(here)),
     }
 }
 

@@ -15,8 +15,8 @@ pub const LOOKUP_PERIOD: Duration = Duration::from_secs(10);
 /// How many names are looked up in a second without evidence, over the whole fleet: look-ups are multicast to everybody.
 const LOOKUPS_PER_SECOND: u32 = 1;
 
-/// How far look-ups may run ahead of that: so much as one name's period is worth, as few names don't disturb anybody.
-const LOOKUPS_BURST: Duration = LOOKUP_PERIOD;
+/// How far look-ups may run ahead of that, so that ten begin at once: few names don't disturb anybody.
+const LOOKUPS_BURST: Duration = Duration::from_secs(9);
 
 /// How far other attempts may run ahead of their limit.
 const BURST: Duration = Duration::from_millis(200);
@@ -145,7 +145,8 @@ impl Plan {
             of_update: BTreeMap::new(),
             urgent: Lane::new(under_way.saturating_mul(2), per_second.saturating_mul(2), BURST),
             regular: Lane::new(under_way, per_second, BURST),
-            lookups: Lane::new(under_way, LOOKUPS_PER_SECOND, LOOKUPS_BURST),
+            // Few, but addresses may take all places that there are for them.
+            lookups: Lane::new(under_way.saturating_mul(2), LOOKUPS_PER_SECOND, LOOKUPS_BURST),
             flights: BTreeMap::new(),
             occupied: BTreeMap::new(),
             ramps: BTreeMap::new(),

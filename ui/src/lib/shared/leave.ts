@@ -31,13 +31,13 @@ function count({ flashing, confirming, building, waiting }: Underway): number {
 function consequences(app: App, now: Underway): string[] {
   const t = texts.confirm.leave;
   const all = count(now);
-  const kept = app.info?.demo ? t.demo : t.kept(all);
+  const kept = all > 0 ? t.kept(all) : '';
   return [
     now.flashing > 0 ? t.flashing(now.flashing) : '',
     now.confirming > 0 ? t.confirming(now.confirming) : '',
     now.building > 0 ? t.building(now.building) : '',
     now.waiting > 0 ? t.waiting(now.waiting) : '',
-    all > 0 ? kept : '',
+    app.info?.demo ? t.demo : kept,
   ].filter(Boolean);
 }
 
@@ -78,7 +78,7 @@ export async function askToClose(app: App): Promise<void> {
     yes: t.yes,
     no: t.no,
     other: t.other,
-    harmless: now.flashing === 0 && !(app.info?.demo && count(now) > 0),
+    harmless: now.flashing === 0 && !app.info?.demo,
     about: 'close',
   });
   switch (reply) {

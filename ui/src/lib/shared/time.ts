@@ -36,7 +36,8 @@ function longSpan(passed: number): string {
 
 /**
  * When a device wakes next: "in ~12 min", and shortly before or for one that wakes all the time "in ~30 s". It is any
- * moment from the earliest time on at which it was usually there. The core says it alike in the tray's menu.
+ * moment from the earliest time on at which it was usually there. The core says seconds and any moment alike in the
+ * tray's menu.
  */
 export function wakesIn(next: number, wake: WakeView, now: number): string {
   const left = next - now;

@@ -60,7 +60,8 @@ export const updates: typeof english = {
     waitingForDevice:
       'Die Firmware ist gebaut. Sie wird installiert, wenn das Gerät wieder online ist.',
     held: 'Woraus die Firmware gebaut wurde, hat sich geändert. Nichts wird geflasht, bis du entscheidest.',
-    flashing: (address) => `Die Firmware wird an ${address} gesendet.`,
+    flashing: (address) =>
+      `Verbunden mit ${address}. Die Firmware wird gesendet, sobald feststeht, dass es das richtige Gerät ist.`,
     confirming:
       'Das Gerät hat die Firmware. Bestätigt ist sie, wenn das Gerät sagt, dass sie läuft.',
     confirmingUnknown:

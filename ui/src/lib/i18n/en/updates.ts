@@ -56,7 +56,8 @@ export const updates = {
     waitingForWake: 'The firmware is built. It will install when the device wakes.',
     waitingForDevice: 'The firmware is built. It will install when the device comes back online.',
     held: 'What the firmware was built from has changed. Nothing is flashed until you decide.',
-    flashing: (address: string) => `Sending the firmware to ${address}.`,
+    flashing: (address: string) =>
+      `Connected to ${address}. The firmware is sent once this has proved to be the right device.`,
     confirming:
       'The device has the firmware. It is confirmed when the device says that it runs it.',
     confirmingUnknown:
