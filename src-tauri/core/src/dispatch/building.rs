@@ -43,6 +43,8 @@ impl Dispatch {
     pub(super) fn take_configs(&mut self, files: Vec<ConfigFile>) {
         self.configs_read = true;
         self.replace_configs(files);
+        // Devices that sleep are built first, and which do may be known only now.
+        self.touch_all_queued();
         for id in self.active_ids() {
             if self.is_tracked(id) {
                 self.decision.effects.push(Effect::CheckSources(id));

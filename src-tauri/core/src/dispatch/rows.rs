@@ -218,9 +218,14 @@ impl Dispatch {
             .iter()
             .any(|(id, before)| counts(before.as_ref()) != counts(self.updates.get(id)));
         if moved {
-            let queued: Vec<DeviceId> = self.queued().map(|update| update.device.clone()).collect();
-            self.decision.touched.extend(queued);
+            self.touch_all_queued();
         }
+    }
+
+    /// Their order may be another one.
+    pub(super) fn touch_all_queued(&mut self) {
+        let queued: Vec<DeviceId> = self.queued().map(|update| update.device.clone()).collect();
+        self.decision.touched.extend(queued);
     }
 
     fn builds_ahead_of(&self, id: UpdateId) -> u32 {
