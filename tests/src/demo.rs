@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::process::Child;
 use tokio::signal::unix::{self, SignalKind};
 
@@ -21,7 +22,7 @@ use crate::lan::{Host, Lan};
 use crate::paths;
 use crate::supervisor::DeviceOptions;
 use crate::yaml::DeviceYaml;
-use door::Door;
+use door::{Door, Entered};
 
 const NAME: &str = "sleepy";
 /// How long the application may take to end, or to hand over to the one that runs.
@@ -51,34 +52,64 @@ pub struct DemoOptions {
 /// Runs the demo until the application ends, or shows the window of the one that runs.
 ///
 /// # Errors
-/// When the network, the device or the application can't be made to run.
+/// When the network, the device or the application can't be made to run, or not be ended.
 pub async fn run(options: DemoOptions) -> Result<()> {
+    let mut ending = Ending::listen()?;
     let place = door::place();
-    match door::knock(&place).await? {
-        Some(true) => {
+    let entered = tokio::select! {
+        biased;
+        () = ending.asked() => return say("Interrupted."),
+        entered = door::enter(&place) => entered?,
+    };
+    let mut door = match entered {
+        Entered::First(door) => door,
+        Entered::Another { shown: true } => {
             return say(
                 "A demo is running already: this is its window. Quit it there to begin anew.",
             );
         }
-        Some(false) => bail!("a demo is running already, and its window can't be shown"),
-        None => {}
-    }
-    let mut ending = Ending::listen()?;
-    let door = Door::open(place)?;
-    let temporary = tempfile::tempdir().context("no temporary directory")?;
-    let dir = options.dir.as_deref().unwrap_or(temporary.path());
-    let outcome = play(&options, dir, &door, &mut ending).await;
-    // Processes that were killed may be writing yet.
-    let path = temporary.path().to_owned();
-    if temporary.close().is_err() {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        std::fs::remove_dir_all(&path)
-            .with_context(|| format!("{} can't be removed", path.display()))?;
-    }
-    outcome
+        Entered::Another { shown: false } => {
+            bail!("a demo is running already, and its window can't be shown")
+        }
+    };
+    let outcome = play_somewhere(&options, &mut door, &mut ending).await;
+    and(outcome, door.leave())
 }
 
-async fn play(options: &DemoOptions, dir: &Path, door: &Door, ending: &mut Ending) -> Result<()> {
+async fn play_somewhere(options: &DemoOptions, door: &mut Door, ending: &mut Ending) -> Result<()> {
+    if let Some(dir) = &options.dir {
+        return play(options, dir, door, ending).await;
+    }
+    let temporary = tempfile::tempdir().context("no temporary directory")?;
+    let outcome = play(options, temporary.path(), door, ending).await;
+    and(outcome, remove(temporary).await)
+}
+
+async fn remove(temporary: TempDir) -> Result<()> {
+    let path = temporary.path().to_owned();
+    if temporary.close().is_ok() {
+        return Ok(());
+    }
+    // Processes that were killed may be writing yet.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    std::fs::remove_dir_all(&path).with_context(|| format!("{} can't be removed", path.display()))
+}
+
+/// What came of something, and of what was done after it all the same: neither error hides the other one.
+fn and(outcome: Result<()>, after: Result<()>) -> Result<()> {
+    match (outcome, after) {
+        (Err(first), Err(second)) => Err(anyhow!("{first:#}; and after that: {second:#}")),
+        (outcome, Ok(())) => outcome,
+        (Ok(()), after) => after,
+    }
+}
+
+async fn play(
+    options: &DemoOptions,
+    dir: &Path,
+    door: &mut Door,
+    ending: &mut Ending,
+) -> Result<()> {
     let (config, state) = (dir.join("config"), dir.join("state"));
     std::fs::create_dir_all(&state)?;
     let esphome = Esphome::locate()?;
@@ -86,8 +117,9 @@ async fn play(options: &DemoOptions, dir: &Path, door: &Door, ending: &mut Endin
     say("Compiling the firmware that the device is born with (10 s the first time) ...")?;
     let born = yaml.clone().with_friendly_name("Sleepy Sensor (as delivered)");
     let firmware = tokio::select! {
-        firmware = esphome::firmware(&born) => firmware?,
+        biased;
         () = ending.asked() => return say("Interrupted."),
+        firmware = esphome::firmware(&born) => firmware?,
     };
     yaml.with_friendly_name("Sleepy Sensor").write_to(&config, &format!("{NAME}.yaml"))?;
     say(&format!("The configuration is in {}.", config.display()))?;
@@ -108,20 +140,24 @@ async fn play(options: &DemoOptions, dir: &Path, door: &Door, ending: &mut Endin
     let start = || {
         let mut app = here.command(&options.app);
         app.args(options.arguments.iter().map(|argument| fill_in(argument, &places)));
-        // Ctrl-C is for the demo, which ends the application.
+        // Ctrl-C is for the demo, which ends what it has started.
         app.env("PATH", &path).process_group(0).spawn()
     };
     let mut app = start().context("cannot start the application")?;
     let show = async || show_again(start()).await;
     let outcome = tokio::select! {
-        status = app.wait() => say(&format!("The application has ended ({}).", status?)),
+        biased;
+        () = ending.asked() => say("Interrupted."),
+        status = app.wait() => match status {
+            Ok(status) => say(&format!("The application has ended ({status}).")),
+            Err(error) => Err(error).context("the application's end isn't known"),
+        },
         told = narrate(&device) => told,
         heard = door.answer(show) => heard,
-        () = ending.asked() => say("Interrupted."),
     };
-    end(&mut app).await?;
-    device.kill().await?;
-    outcome
+    door.close();
+    let outcome = and(outcome, end(&mut app).await);
+    and(outcome, device.kill().await)
 }
 
 /// Another start of the application hands over to the first one, which shows its window.
@@ -173,7 +209,7 @@ fn start_device(host: &Host, device: &DeviceOptions, options: &DemoOptions) -> R
     let mut command = host.admin(paths::binary("wakeflash-lab")?);
     command.arg("device").args(device.arguments());
     command.args(["--sleep", &options.sleep.to_string(), "--wake", &options.wake.to_string()]);
-    command.stderr(Stdio::inherit());
+    command.stderr(Stdio::inherit()).process_group(0);
     JsonProcess::spawn(NAME, command)
 }
 
@@ -213,4 +249,20 @@ fn text(value: &Value) -> &str {
 
 fn say(what: &str) -> Result<()> {
     writeln!(std::io::stdout(), "[demo] {what}").context("nobody listens")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_error_hides_another_one() {
+        let said = |outcome, after| and(outcome, after).map_err(|error| format!("{error:#}"));
+        let fails = |what: &'static str| Err(anyhow!(what).context("it failed"));
+        assert_eq!(said(Ok(()), Ok(())), Ok(()));
+        assert_eq!(said(fails("a"), Ok(())), Err("it failed: a".to_owned()));
+        assert_eq!(said(Ok(()), fails("b")), Err("it failed: b".to_owned()));
+        let both = "it failed: a; and after that: it failed: b";
+        assert_eq!(said(fails("a"), fails("b")), Err(both.to_owned()));
+    }
 }

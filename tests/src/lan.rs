@@ -406,6 +406,8 @@ impl Holder {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // Ctrl-C in a terminal is for whoever made the LAN: it may have something to end before.
+            .process_group(0)
             .kill_on_drop(true);
         let mut child = unshare.spawn().context("cannot run unshare (util-linux)")?;
         let stdin = child.stdin.take().context("no stdin")?;
@@ -440,7 +442,9 @@ fn enter(power: Power, pid: u32, program: impl AsRef<OsStr>) -> Command {
 /// # Errors
 /// When it fails; the error has what it said.
 pub(crate) async fn run(command: &mut Command) -> Result<()> {
-    let output = command.stdin(Stdio::null()).output().await.context("cannot run a command")?;
+    // Ctrl-C in a terminal is for who waits for it: it isn't a failure of the command.
+    let command = command.stdin(Stdio::null()).process_group(0);
+    let output = command.output().await.context("cannot run a command")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{:?} failed ({}): {}", command.as_std(), output.status, said.trim());
