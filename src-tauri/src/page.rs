@@ -27,16 +27,27 @@ pub(crate) struct Page {
     listens: bool,
     /// Not told yet, or told to a window that may be about to end. The newest replaces an older one.
     device: Option<OpenDevice>,
-    /// Asked, and not answered yet; nothing but an answer takes its place.
-    question: Option<QuitRequested>,
-    /// This page was told the question.
-    asked: bool,
+    question: Question,
+}
+
+/// How it stands with the question before quitting.
+#[derive(Clone, Copy, Debug, Default)]
+enum Question {
+    #[default]
+    None,
+    /// The user wants to quit; whether there is something to ask isn't known yet.
+    Weighed,
+    /// Asked, and not answered yet. `told`: this page knows it.
+    Asked { question: QuitRequested, told: bool },
 }
 
 impl Page {
     /// The page is gone with its window; the next one has to listen anew, and is told the question once more.
     pub(crate) fn gone(&mut self) {
-        (self.listens, self.asked) = (false, false);
+        self.listens = false;
+        if let Question::Asked { told, .. } = &mut self.question {
+            *told = false;
+        }
     }
 
     /// No window follows: the user doesn't want to see any more what waits, or can't.
@@ -45,9 +56,24 @@ impl Page {
         self.answered();
     }
 
+    /// The user wants to quit. Whether that isn't being asked yet: who wants it again isn't asked again.
+    pub(crate) fn quits(&mut self) -> bool {
+        match self.question {
+            Question::None => {
+                self.question = Question::Weighed;
+                true
+            }
+            Question::Weighed | Question::Asked { .. } => false,
+        }
+    }
+
     /// The question before quitting has been answered.
     pub(crate) fn answered(&mut self) {
-        (self.question, self.asked) = (None, false);
+        match self.question {
+            Question::Asked { .. } => self.question = Question::None,
+            // It is no answer to what wasn't asked yet.
+            Question::None | Question::Weighed => {}
+        }
     }
 
     /// What is to be told at once; else it waits.
@@ -55,8 +81,7 @@ impl Page {
         match &message {
             Message::Open(device) => self.device = Some(device.clone()),
             Message::Quit(question) => {
-                self.question = Some(*question);
-                self.asked = self.listens;
+                self.question = Question::Asked { question: *question, told: self.listens };
             }
         }
         Some(message).filter(|_| self.listens)
@@ -69,13 +94,21 @@ impl Page {
         }
     }
 
+    /// Whether the page listens.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.listens
+    }
+
     /// The page listens from now on; what waited for that.
     pub(crate) fn listens(&mut self) -> Vec<Message> {
         self.listens = true;
-        let question = self.question.filter(|_| !self.asked);
-        self.asked = self.question.is_some();
-        let device = self.device.take().map(Message::Open);
-        device.into_iter().chain(question.map(Message::Quit)).collect()
+        let mut waited: Vec<Message> = self.device.take().map(Message::Open).into_iter().collect();
+        if let Question::Asked { question, told } = &mut self.question
+            && !std::mem::replace(told, true)
+        {
+            waited.push(Message::Quit(*question));
+        }
+        waited
     }
 }
 
@@ -150,5 +183,27 @@ mod tests {
         page.gone();
         page.forget();
         assert!(page.listens().is_empty());
+    }
+
+    #[test]
+    fn who_wants_to_quit_again_before_the_answer_is_not_asked_again() {
+        let mut page = Page::default();
+        assert!(page.quits());
+        assert!(!page.quits(), "it is being weighed");
+        // A window that closes meanwhile, or an answer to an older question, settles nothing.
+        page.gone();
+        page.forget();
+        page.answered();
+        assert!(!page.quits());
+        assert!(page.tell(quit()).is_none());
+        assert!(!page.quits(), "it is open");
+        assert_eq!(said(page.listens()), ["?"]);
+        assert!(!page.quits());
+        page.answered();
+        assert!(page.quits(), "it was answered");
+        assert!(page.tell(quit()).is_some());
+        page.gone();
+        page.forget();
+        assert!(page.quits(), "nobody can answer it");
     }
 }

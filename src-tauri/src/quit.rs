@@ -1,42 +1,26 @@
-//! Quitting in the tray's menu. While devices are being flashed the user is asked, once.
-
-use std::sync::atomic::{AtomicBool, Ordering};
+//! Quitting in the tray's menu. While devices are being flashed the user is asked, once; the window's keeper knows
+//! whether they are.
 
 use tauri::{AppHandle, Manager};
 use wakeflash_core::view::{Snapshot, UpdateStateView};
+use wakeflash_engine::handle::Handle;
 
 use crate::events::QuitRequested;
 use crate::page::Message;
 use crate::state::AppState;
 
-/// Whether the question is open.
-#[derive(Debug, Default)]
-pub(crate) struct Question(AtomicBool);
-
-impl Question {
-    /// Nothing was asked: the window that asked is gone, or it was answered.
-    pub(crate) fn settled(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-}
-
 /// The user chose Quit in the tray's menu.
 pub(crate) fn asked(app: &AppHandle) {
-    let state = app.state::<AppState>();
-    let again = state.quit.0.swap(true, Ordering::Relaxed);
-    let Ok(engine) = state.engine().cloned() else { return app.exit(0) };
-    if again {
-        // A window that doesn't answer must not keep the application alive.
+    app.state::<AppState>().window.quit(app);
+}
+
+/// Ends the application, or asks in the window while something is being flashed.
+pub(crate) async fn weigh(app: AppHandle, engine: Handle) {
+    let flashing = engine.snapshot().await.map_or(0, |snapshot| transfers(&snapshot));
+    if flashing == 0 {
         return app.exit(0);
     }
-    let app = app.clone();
-    tauri::async_runtime::spawn(async move {
-        let flashing = engine.snapshot().await.map_or(0, |snapshot| transfers(&snapshot));
-        if flashing == 0 {
-            return app.exit(0);
-        }
-        app.state::<AppState>().window.tell(Message::Quit(QuitRequested { flashing }));
-    });
+    app.state::<AppState>().window.tell(Message::Quit(QuitRequested { flashing }));
 }
 
 /// How many transfers run.

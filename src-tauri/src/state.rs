@@ -7,7 +7,6 @@ use wakeflash_engine::handle::Handle;
 
 use crate::notify::Notifier;
 use crate::paths::Paths;
-use crate::quit::Question;
 use crate::tray::Tray;
 use crate::window::Window;
 
@@ -23,8 +22,6 @@ pub(crate) struct AppState {
     pub(crate) window: Window,
     /// Desktop notifications.
     pub(crate) notifier: Notifier,
-    /// Whether to quit is being asked.
-    pub(crate) quit: Question,
     tray: OnceLock<Tray>,
 }
 
@@ -38,8 +35,7 @@ impl AppState {
         notifier: Notifier,
         engine: Result<Handle, Problem>,
     ) -> Self {
-        let (quit, tray) = (Question::default(), OnceLock::new());
-        Self { paths, demo, engine, window, notifier, quit, tray }
+        Self { paths, demo, engine, window, notifier, tray: OnceLock::new() }
     }
 
     /// The engine.

@@ -15,6 +15,7 @@ use wakeflash_engine::handle::Handle;
 
 use crate::page::{Message, Page};
 use crate::paths::Paths;
+use crate::quit;
 use crate::state::AppState;
 use crate::tasks::Tasks;
 use crate::wire::ToWindow;
@@ -29,6 +30,8 @@ const WISHES: usize = 64;
 enum Wish {
     Show,
     Tell(Message),
+    /// The user wants to quit the application.
+    Quit,
     /// The application ends; told when the window's process has.
     End(oneshot::Sender<()>),
 }
@@ -55,6 +58,14 @@ impl Window {
     /// Shows it and tells its page something, as soon as that listens.
     pub(crate) fn tell(&self, message: Message) {
         self.wish(Wish::Tell(message));
+    }
+
+    /// Asks in it before the application ends, when there is something to ask and that isn't being asked yet.
+    pub(crate) fn quit(&self, app: &AppHandle) {
+        if let Err(error) = self.wishes.try_send(Wish::Quit) {
+            tracing::error!("the window can't be asked: {error}");
+            app.exit(0);
+        }
     }
 
     /// Closes it and ends its process.
@@ -148,6 +159,7 @@ impl Keeper {
                 wish = wishes.recv() => match wish {
                     Some(Wish::Show) => self.show(),
                     Some(Wish::Tell(message)) => self.tell(message),
+                    Some(Wish::Quit) => self.quit(),
                     Some(Wish::End(done)) => {
                         self.end().await;
                         if done.send(()).is_err() {
@@ -183,6 +195,16 @@ impl Keeper {
         }
     }
 
+    /// A window or an engine that doesn't answer must not keep the application alive: the second wish ends it.
+    fn quit(&mut self) {
+        match self.app.state::<AppState>().engine() {
+            Ok(engine) if self.page.quits() => {
+                self.tasks.spawn(quit::weigh(self.app.clone(), engine.clone()));
+            }
+            Ok(_) | Err(_) => self.app.exit(0),
+        }
+    }
+
     fn open(&mut self) {
         let started = process::start(&self.app.state::<AppState>().paths, &[]);
         self.opened(started);
@@ -210,10 +232,12 @@ impl Keeper {
                     }
                 }
             }
-            Said::Stays => {
-                self.page.answered();
-                self.app.state::<AppState>().quit.settled();
+            Said::Asks(answer) => {
+                if answer.send(self.page.is_listening()).is_err() {
+                    tracing::debug!("nobody waits any more to hear whether the page listens");
+                }
             }
+            Said::Stays => self.page.answered(),
             Said::Closes => self.course.closes(now),
             Said::Stuck => self.kill(),
             Said::NothingMore => self.course.silent(now),
@@ -237,7 +261,7 @@ impl Keeper {
         self.looks.send_replace(false);
         match self.course.ended(ended, Instant::now()) {
             After::Nothing => {
-                self.forget();
+                self.page.forget();
                 self.without_window();
             }
             After::Anew => self.open(),
@@ -252,15 +276,9 @@ impl Keeper {
         }
     }
 
-    /// What waited for a window waits no more.
-    fn forget(&mut self) {
-        self.page.forget();
-        self.app.state::<AppState>().quit.settled();
-    }
-
     /// There is no window, though one was asked for.
     fn give_up(&mut self, why: NoWindow) {
-        self.forget();
+        self.page.forget();
         self.without_window();
         if self.app.state::<AppState>().engine().is_ok() {
             self.tasks.spawn(say_no_window(self.app.clone(), why));

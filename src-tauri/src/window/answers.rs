@@ -1,12 +1,11 @@
 //! What the window's process asks for, and what it gets.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tauri::{AppHandle, Manager};
 use tokio::io::BufReader;
 use tokio::process::ChildStdout;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use wakeflash_engine::command::{execute, json};
 
 use super::process::Said;
@@ -17,20 +16,26 @@ use crate::{notify, preferences};
 
 /// How many requests are dealt with at once. Beyond that the window's pipe isn't read.
 const AT_ONCE: usize = 32;
+
 /// Whom a request comes from.
 #[derive(Clone)]
 struct Asker {
     app: AppHandle,
     said: mpsc::Sender<Said>,
-    /// Its page listens.
-    listens: Arc<AtomicBool>,
 }
 
 impl Asker {
     async fn say(&self, said: Said) {
-        if self.said.send(said).await.is_err() {
-            tracing::debug!("{said:?}, and its window is gone");
+        if let Err(error) = self.said.send(said).await {
+            tracing::debug!("{:?}, and its window is gone", error.0);
         }
+    }
+
+    /// Whether its page listens; that of a window that is gone doesn't.
+    async fn page_listens(&self) -> bool {
+        let (answer, listens) = oneshot::channel();
+        self.say(Said::Asks(answer)).await;
+        listens.await.unwrap_or(false)
     }
 }
 
@@ -43,7 +48,7 @@ pub(super) async fn take(
     messages: &mpsc::Sender<ToWindow>,
     said: &mpsc::Sender<Said>,
 ) {
-    let asker = Asker { app: app.clone(), said: said.clone(), listens: Arc::default() };
+    let asker = Asker { app: app.clone(), said: said.clone() };
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let (mut input, mut buffer) = (BufReader::new(stdout), Vec::new());
     loop {
@@ -81,7 +86,6 @@ async fn answer(asker: &Asker, request: Request) -> Answer {
     match request {
         Request::Engine(command) => execute(state.engine()?, command).await,
         Request::Look => {
-            asker.listens.store(true, Ordering::Relaxed);
             asker.say(Said::Listens).await;
             let engine = state.engine()?;
             preferences::reconcile(engine).await;
@@ -96,7 +100,7 @@ async fn answer(asker: &Asker, request: Request) -> Answer {
         }),
         Request::Close => {
             let unseen = !state.tray_visible() && state.engine().is_ok();
-            json(&closing(unseen, asker.listens.load(Ordering::Relaxed)))
+            json(&closing(unseen, asker.page_listens().await))
         }
         Request::Quit => {
             asker.app.exit(0);

@@ -8,7 +8,7 @@ use tauri::{AppHandle, Manager};
 use tokio::io::{AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 use wakeflash_core::error::Problem;
 use wakeflash_core::view::Envelope;
@@ -35,12 +35,14 @@ const LOG_LINE: usize = 16 << 10;
 const NOISE: u32 = 200;
 
 /// What the window's process says to its keeper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Said {
     /// It is there, in front of others.
     Shown,
     /// Its page has subscribed to its events.
     Listens,
+    /// It wants to know whether its page listens.
+    Asks(oneshot::Sender<bool>),
     /// The user answered that the application is to go on.
     Stays,
     /// The user closes it.
