@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use tokio::io::AsyncBufRead;
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
+use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{Command, Envelope};
 use wakeflash_engine::lines::{Line, read_line};
 
@@ -64,6 +65,10 @@ pub(crate) enum Request {
     Engine(Command),
     /// Everything there is to see, for a page that listens to its events: a `Snapshot`.
     Look,
+    /// Where the configurations are: a path, or null.
+    ConfigDir,
+    /// Where the log of an update's build is: a path, or null when there is none.
+    LogFile(UpdateId),
     /// Change the settings, and the entry for starting at login: what they are then, [`Settings`].
     SetSettings(Settings),
     /// What surrounds the window: [`Surroundings`].

@@ -91,6 +91,8 @@ async fn answer(asker: &Asker, request: Request) -> Answer {
             preferences::reconcile(engine).await;
             json(&engine.snapshot().await?)
         }
+        Request::ConfigDir => json(&state.engine()?.snapshot().await?.settings.config_dir),
+        Request::LogFile(update) => json(&state.engine()?.build_log(update).await?.path),
         Request::SetSettings(settings) => json(&preferences::set(state.engine()?, settings).await?),
         Request::Surroundings => json(&Surroundings {
             notifications: notify::server().await,

@@ -197,8 +197,7 @@ async fn build_log(app: State<'_, Remote>, update: UpdateId) -> Result<BuildLog,
 #[tauri::command]
 #[specta::specta]
 async fn save_log(app: AppHandle, update: UpdateId) -> Result<Option<String>, Problem> {
-    let log = app.state::<Remote>().engine(Command::BuildLog { update }).await?;
-    desktop::save_log(&app, update, log).await
+    desktop::save_log(&app, update).await
 }
 
 /// Opens a device's YAML file in the desktop's editor.

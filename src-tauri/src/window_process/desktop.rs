@@ -7,12 +7,12 @@ use wakeflash_core::compile::plain;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_core::update::UpdateId;
-use wakeflash_core::view::{BuildLog, Command, ConfigDirStatus, Snapshot};
 use wakeflash_engine::configs;
 
 use super::dialog::{Question, ask};
 use super::remote::Remote;
 use crate::paths::Paths;
+use crate::wire::Request;
 
 /// The files that may be opened: text that the desktop shows in an editor, nothing that it would run.
 const TEXTS: [&str; 4] = ["yaml", "yml", "log", "txt"];
@@ -46,12 +46,9 @@ pub(crate) async fn choose_directory(
 ///
 /// # Errors
 /// There is no log, no dialog can be shown, or the file can't be written.
-pub(crate) async fn save_log(
-    app: &AppHandle,
-    update: UpdateId,
-    log: BuildLog,
-) -> Result<Option<String>, Problem> {
-    let Some(source) = log.path.map(PathBuf::from) else {
+pub(crate) async fn save_log(app: &AppHandle, update: UpdateId) -> Result<Option<String>, Problem> {
+    let source: Option<PathBuf> = app.state::<Remote>().ask(Request::LogFile(update)).await?;
+    let Some(source) = source else {
         return Err(Problem::new("log.none", "There is no log of this update any more."));
     };
     let name = format!("wakeflash-build-{update}.log");
@@ -118,13 +115,9 @@ async fn show_in_file_manager(path: &Path) -> zbus::Result<()> {
     connection.call_method(Some(NAME), path, Some(NAME), "ShowItems", &arguments).await.map(drop)
 }
 
-async fn snapshot(app: &AppHandle) -> Result<Snapshot, Problem> {
-    app.state::<Remote>().engine(Command::Snapshot).await
-}
-
 async fn config_dir(app: &AppHandle) -> Result<PathBuf, Problem> {
-    let dir = snapshot(app).await?.settings.config_dir;
-    dir.map(PathBuf::from).ok_or_else(|| {
+    let dir: Option<PathBuf> = app.state::<Remote>().ask(Request::ConfigDir).await?;
+    dir.ok_or_else(|| {
         Problem::new("config_dir.unset", "No config directory is chosen yet.")
             .with_help("Choose the directory that your YAML files lie in.")
     })
@@ -136,13 +129,8 @@ async fn config_dir(app: &AppHandle) -> Result<PathBuf, Problem> {
 /// The path is none of these, or the desktop has no program for it.
 pub(crate) async fn open_path(app: &AppHandle, path: PathBuf) -> Result<(), Problem> {
     let mut allowed = vec![app.state::<Paths>().log_dir()];
-    match snapshot(app).await.map(|snapshot| snapshot.status.config_dir) {
-        Ok(
-            ConfigDirStatus::Reading { path }
-            | ConfigDirStatus::Ready { path }
-            | ConfigDirStatus::Unreadable { path, .. },
-        ) => allowed.push(path.into()),
-        Ok(ConfigDirStatus::Unset) => {}
+    match config_dir(app).await {
+        Ok(dir) => allowed.push(dir),
         // The log says why when the engine didn't start; nothing else is to be opened then.
         Err(problem) => tracing::debug!("there is no config directory: {problem}"),
     }
