@@ -1,11 +1,14 @@
 //! What surrounds the window of the real application: the tray's menu, the notifications' buttons, a start without
 //! a window.
 
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use wakeflash_tests::desktop::app::{AppOptions, family};
+use anyhow::{Context, Result, ensure};
+use wakeflash_tests::desktop::app::{AppOptions, TITLE, family};
+use wakeflash_tests::desktop::keyboard::RETURN;
 use wakeflash_tests::desktop::notifications::{Notifications, Told};
+use wakeflash_tests::desktop::page::Page;
 use wakeflash_tests::desktop::scene::Scene;
 use wakeflash_tests::desktop::until;
 use wakeflash_tests::desktop_story as story;
@@ -19,6 +22,7 @@ const PAGE: &str = "WebKitWebProces";
 
 story!(the_trays_menu_pauses_and_resumes_the_queue, pausing);
 story!(the_buttons_of_a_notification_work, buttons);
+story!(a_log_is_saved_where_the_user_wants_it, saving);
 story!(a_start_without_a_window_has_no_web_view_until_it_is_asked_for, hidden);
 
 /// Paused in the tray's menu, an update stays queued, also after a restart.
@@ -88,6 +92,52 @@ fn is_failure(told: &Told) -> bool {
 async fn until_told(notifications: &Notifications, count: usize) -> Result<()> {
     until(&format!("{count} notifications"), SOON, async || {
         ensure!(notifications.all().len() == count, "{:?}", notifications.all());
+        Ok(())
+    })
+    .await
+}
+
+/// The desktop's own dialog asks where; what can't be written is told in words.
+async fn saving(scene: &mut Scene) -> Result<()> {
+    new_yaml().write_to(&scene.config(), DEVICE)?;
+    let options = AppOptions::default().with("--config").with(scene.config());
+    let options = options.with("--esphome").with(scene.failing_esphome()?);
+    let app = scene.desktop.open(&options).await?;
+    let page = app.page();
+    page.act(DEVICE, "install").await?;
+    page.until_state(DEVICE, "failed", SOON).await?;
+    page.open_drawer(DEVICE).await?;
+    page.until_says("build-log", "it is not to be").await?;
+
+    let file = scene.dir.path().join("My log.txt");
+    save_at(scene, page, &file).await?;
+    page.until_says("notice", &format!("Saved as {}", file.display())).await?;
+    let saved = std::fs::read_to_string(&file)?;
+    ensure!(saved.contains("ERROR it is not to be\n"), "{saved:?}");
+    ensure!(!saved.contains('\x1b'), "it has colours: {saved:?}");
+
+    // No user may make files there.
+    save_at(scene, page, Path::new("/proc/wakeflash.log")).await?;
+    page.until_says("problem", "The log can't be saved").await?;
+    page.until_says("problem", "Choose another place").await
+}
+
+/// Answers the dialog that the button for saving opens.
+async fn save_at(scene: &Scene, page: &Page, file: &Path) -> Result<()> {
+    page.click("log-save").await?;
+    let display = scene.desktop.display();
+    let dialog = async || {
+        let windows = display.windows()?;
+        let found = windows.iter().find(|window| window.title != TITLE);
+        found.cloned().with_context(|| format!("windows: {windows:?}"))
+    };
+    let dialog = until("a dialog", SOON, dialog).await?;
+    let keyboard = display.keyboard_of(&dialog)?;
+    keyboard.fill(&file.to_string_lossy())?;
+    keyboard.press(RETURN)?;
+    until("the dialog closes", SOON, async || {
+        let windows = display.windows()?;
+        ensure!(!windows.contains(&dialog), "windows: {windows:?}");
         Ok(())
     })
     .await

@@ -5,6 +5,7 @@ pub mod app;
 pub mod bus;
 pub mod display;
 mod driver;
+pub mod keyboard;
 pub mod notifications;
 pub mod page;
 pub mod scene;

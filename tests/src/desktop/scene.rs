@@ -96,14 +96,14 @@ impl Scene {
         Ok(Sleeper { device: sensor.device(&options).await?, old })
     }
 
-    /// An `esphome` whose every build fails at once.
+    /// An `esphome` whose every build fails at once, in colours.
     ///
     /// # Errors
     /// When it can't be written.
     pub fn failing_esphome(&self) -> Result<PathBuf> {
         let file = self.dir.path().join("esphome");
         let script = "#!/bin/sh\ncase \"$1\" in\n  version) echo 'Version: 2026.10.0' ;;\n  \
-                      *) echo 'ERROR it is not to be'; exit 1 ;;\nesac\n";
+                      *) printf '\\033[31mERROR\\033[0m it is not to be\\n'; exit 1 ;;\nesac\n";
         std::fs::write(&file, script)?;
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
         Ok(file)
