@@ -72,6 +72,12 @@ impl Scene {
         pid.context("it has ended")
     }
 
+    /// Kills the demo, and waits until nothing writes into the directory any more, which is removed then.
+    async fn end(mut self) -> Result<()> {
+        self.demo.kill().await?;
+        self.until_all_ended().await
+    }
+
     async fn until_all_ended(&self) -> Result<()> {
         until("all its processes end", SOON, async || {
             let running = mentions(self.dir.path())?;
@@ -141,7 +147,8 @@ async fn another_demo_shows_the_window_of_the_one_that_runs() -> Result<()> {
     scene.until_all_ended().await?;
     std::fs::create_dir(scene.dir.path().join("next"))?;
     scene.demo = start(scene.dir.path(), "next")?;
-    scene.until_runs_in("next").await
+    scene.until_runs_in("next").await?;
+    scene.end().await
 }
 
 #[tokio::test]
@@ -159,9 +166,11 @@ async fn a_demo_that_is_started_while_another_one_ends_begins_after_it() -> Resu
     let status = tokio::time::timeout(SOON, scene.demo.wait()).await??;
     ensure!(status.success(), "the first one: {status}");
     tokio::select! {
-        runs = scene.until_runs_in("next") => runs,
+        runs = scene.until_runs_in("next") => runs?,
         status = next.wait() => anyhow::bail!("the next one has ended: {}", status?),
     }
+    scene.demo = next;
+    scene.end().await
 }
 
 #[tokio::test]
@@ -178,7 +187,10 @@ async fn of_demos_that_are_started_at_once_one_runs_and_the_others_show_it() -> 
     ensure!(status.success() && scene.has("shown"), "{status}: {:?}", scene.left()?);
     let ended = (scene.demo.try_wait()?.is_some(), second.try_wait()?.is_some());
     ensure!(ended.0 != ended.1, "both have ended");
-    Ok(())
+    if ended.0 {
+        scene.demo = second;
+    }
+    scene.end().await
 }
 
 /// The processes whose command line or environment names the directory of a scene, but for this one, and the process
