@@ -186,7 +186,8 @@ fn waiting_lines(devices: &[DeviceView], lang: Lang, now: Timestamp) -> Vec<Tray
     lines
 }
 
-/// When a device is expected, in a few words.
+/// When a device is expected, in a few words; the same that the window says: both are tested with
+/// `words/next_wake.json`.
 fn next_wake(device: &DeviceView, lang: Lang, now: Timestamp) -> Option<String> {
     let wake = device.wake?;
     if wake.overdue {
@@ -198,15 +199,23 @@ fn next_wake(device: &DeviceView, lang: Lang, now: Timestamp) -> Option<String> 
         return Some(lang.pick("any moment", "jeden Moment").to_owned());
     }
     let often = wake.period_seconds.is_some_and(|period| seconds(period) < OFTEN);
-    let minutes = left.as_secs().div_ceil(60);
-    let (count, unit) = match minutes {
-        _ if left < if often { OFTEN } else { SHORTLY } => (tens(left) * 10, "s"),
-        0..60 => (minutes, "min"),
-        60..1_440 => ((minutes + 30) / 60, "h"),
-        1_440.. => ((minutes + 720) / 1_440, lang.pick("d", "Tg.")),
+    let (minutes, hours) = (rounded(left, 60), rounded(left, HOUR));
+    // The number stays with its unit.
+    let words = match (minutes, hours) {
+        _ if left < if often { OFTEN } else { SHORTLY } => {
+            format!("{}\u{a0}s", rounded(left, 10).max(1) * 10)
+        }
+        (0..60, _) => format!("{}\u{a0}min", minutes.max(1)),
+        (_, 0..24) => format!("{hours}\u{a0}h"),
+        _ => match rounded(left, 24 * HOUR) {
+            1 => lang.pick("1 day", "1 Tag").to_owned(),
+            days => format!("{days} {}", lang.pick("days", "Tagen")),
+        },
     };
-    Some(format!("in ~{count} {unit}"))
+    Some(format!("in ~{words}"))
 }
+
+const HOUR: u64 = 3_600;
 
 /// Of a device that wakes at least so often, seconds are told.
 const OFTEN: Duration = Duration::from_secs(120);
@@ -217,9 +226,10 @@ fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
 
-/// Rounded; what is not yet there is never nought.
-fn tens(left: Duration) -> u64 {
-    ((left.as_secs() + 5) / 10).max(1)
+/// How many times so many seconds it is, to the nearest.
+fn rounded(left: Duration, unit_seconds: u64) -> u64 {
+    let doubled = u64::try_from(left.as_millis() * 2).unwrap_or(u64::MAX) / 1_000;
+    (doubled / unit_seconds).div_ceil(2)
 }
 
 /// How long the words about the next wakes hold.
@@ -348,17 +358,45 @@ mod tests {
         let wanted = [
             "now (any moment)",
             "near (any moment)",
-            "asleep (in ~30 s)",
-            "shortly (in ~50 s)",
-            "often (in ~110 s)",
-            "soon (in ~12 min)",
-            "hours (in ~2 h)",
-            "days (in ~2 d)",
+            "asleep (in ~30\u{a0}s)",
+            "shortly (in ~50\u{a0}s)",
+            "often (in ~110\u{a0}s)",
+            "soon (in ~12\u{a0}min)",
+            "hours (in ~2\u{a0}h)",
+            "days (in ~2 days)",
             "late (overdue)",
             "never",
         ];
         assert_eq!(holds_for(&snapshot, NOW), Duration::from_secs(10));
         assert_eq!(lines(&view)[1..=10], wanted);
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Case {
+        left: i64,
+        period: Option<u32>,
+        jitter: Option<u32>,
+        en: String,
+        de: String,
+    }
+
+    #[test]
+    fn the_next_wake_is_told_as_in_the_window() {
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("words/next_wake.json")).unwrap();
+        for Case { left, period, jitter, en, de } in cases {
+            let mut device = device("a", None, waiting());
+            device.wake = Some(WakeView {
+                rhythm: Rhythm::Configured,
+                period_seconds: period,
+                jitter_seconds: jitter,
+                next: Some(Timestamp::from_millis(left * 1_000)),
+                overdue: false,
+                window_seconds: None,
+            });
+            assert_eq!(next_wake(&device, Lang::En, NOW), Some(en), "{left} of {period:?}");
+            assert_eq!(next_wake(&device, Lang::De, NOW), Some(de), "{left} of {period:?}");
+        }
     }
 
     fn lines(view: &TrayView) -> Vec<&str> {

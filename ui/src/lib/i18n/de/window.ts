@@ -28,7 +28,7 @@ export const window: typeof english = {
     minutes: (n) => `${n}\u00a0min`,
     hours: (n) => `${n}\u00a0h`,
     days: (n) => count(n, 'Tag', 'Tage'),
-    inAbout: (span) => `in ~${span}`,
+    inAbout: (span) => `in ~${span.replace(/Tage$/, 'Tagen')}`,
     anyMoment: 'jeden Moment',
   },
   nav: {
