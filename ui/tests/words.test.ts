@@ -103,6 +103,37 @@ describe('the headline', () => {
     expect(headlineOf([current], NOW).facts).toEqual(['Nothing newer is known for any device']);
   });
 
+  it('names what was cancelled for a while, until something else ends', () => {
+    const cancelled = (name: string, minutes: number, mayHaveArrived = false) =>
+      device(name, {
+        deployedVersion: '2026.10.0',
+        updateAvailable: false,
+        update: update({ kind: 'cancelled', at: NOW - minutes * MINUTE, mayHaveArrived }),
+      });
+    const facts = (...devices: Parameters<typeof headlineOf>[0][number][]) =>
+      headlineOf([current, ...devices], NOW).facts;
+    const keeps = 'The update of A was cancelled, the device keeps its firmware';
+    expect(facts(cancelled('A', 1))).toEqual([keeps]);
+    expect(facts(cancelled('A', 1, true))).toEqual([
+      'The update of A was cancelled, but may have arrived',
+    ]);
+    expect(facts(cancelled('A', 1), cancelled('B', 2))).toEqual(['2 updates were cancelled']);
+    expect(facts(cancelled('A', 1), cancelled('B', 20))).toEqual([keeps]);
+    expect(facts(cancelled('A', 11))).toEqual(['Nothing newer is known for any device']);
+    const installed = (minutes: number) =>
+      device('C', {
+        update: update({
+          kind: 'installed',
+          at: NOW - minutes * MINUTE,
+          how: 'confirmed',
+          watched: false,
+        }),
+        updateAvailable: false,
+      });
+    expect(facts(cancelled('A', 3), installed(2))).toEqual(['C was updated 2\u00a0min ago']);
+    expect(facts(cancelled('A', 3), installed(4))).toEqual([keeps]);
+  });
+
   it('says what is under way, and which files can’t be read', () => {
     const building = unseen('A', { update: update({ kind: 'building', since: NOW }) });
     const problem = { code: 'config.syntax', message: 'Line 3, column 7: a tab.', help: null };

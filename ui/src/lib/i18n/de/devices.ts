@@ -11,6 +11,12 @@ export const devices: typeof english = {
     overdue: (name) => `${name} ist überfällig`,
     doing: (name, what) => `${name}: ${what}`,
     last: (name, when) => `${name} wurde ${when} aktualisiert`,
+    installed: (name, when) => `Das Update von ${name} wurde ${when} installiert`,
+    cancelled: (name) =>
+      `Das Update von ${name} wurde abgebrochen, das Gerät behält seine Firmware`,
+    cancelledLate: (name) =>
+      `Das Update von ${name} wurde abgebrochen, ist aber vielleicht angekommen`,
+    cancelledMany: (n) => `${n} Updates wurden abgebrochen`,
     available: (n) => count(n, 'Update verfügbar', 'Updates verfügbar'),
     unseen: (n) =>
       n === 1 ? '1 Gerät wurde noch nicht gesehen' : `${n} Geräte wurden noch nicht gesehen`,
