@@ -107,13 +107,13 @@ pub fn no_window(why: NoWindow, tray: bool, lang: Lang, log_dir: &str) -> Text {
         NoWindow::Crashed => lang.pick(
             "It crashed or hung twice within a short time, and isn't opened again by itself. Updates go on without it.",
             "Es ist in kurzer Zeit zweimal abgestürzt oder hängen geblieben und wird nicht von selbst wieder geöffnet. \
-             Updates laufen ohne es weiter.",
+             Updates laufen ohne das Fenster weiter.",
         ),
     };
     let help = if tray {
         lang.pick(
             "To open it, choose Open Wakeflash in the tray icon's menu. The log is in {}.",
-            "Wakeflash öffnen im Menü des Symbols im Infofeld zeigt es wieder. Das Log liegt in {}.",
+            "„Wakeflash öffnen“ im Menü des Symbols im Infobereich zeigt es wieder. Das Log liegt in {}.",
         )
     } else {
         lang.pick(
