@@ -1,18 +1,19 @@
 //! The tray icon. What it shows is computed in the core; here it is drawn.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tauri::image::Image;
-use tauri::menu::{Menu, MenuBuilder, MenuEvent, MenuItemBuilder};
+use tauri::menu::{Menu, MenuBuilder, MenuEvent, MenuItem, MenuItemBuilder};
 use tauri::tray::{TrayIcon, TrayIconBuilder, TrayIconEvent};
 use tauri::{AppHandle, Manager, Wry};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::tray::{
-    TrayAction, TrayIcon as Picture, TrayItem, TrayView, concerns_tray, holds_for, tray_view,
+    MenuChange, TrayAction, TrayIcon as Picture, TrayItem, TrayView, concerns_tray, holds_for,
+    menu_change, tray_view,
 };
 use wakeflash_core::view::Envelope;
 use wakeflash_engine::handle::Handle;
@@ -25,10 +26,16 @@ use crate::{language, quit, tray_host};
 /// How long changes are gathered before the tray is drawn again.
 const GATHER: Duration = Duration::from_millis(200);
 
+/// What the icon and its menu show.
+struct Shown {
+    view: TrayView,
+    lines: Lines,
+}
+
 /// The tray icon.
 pub(crate) struct Tray {
     icon: TrayIcon<Wry>,
-    shown: Mutex<TrayView>,
+    shown: Mutex<Shown>,
     hosted: AtomicBool,
 }
 
@@ -45,34 +52,46 @@ impl Tray {
 
     /// Draws what has changed. On the main thread only.
     fn show(&self, app: &AppHandle, view: TrayView) -> tauri::Result<()> {
-        let mut shown = match self.shown.lock() {
-            Ok(shown) => shown,
-            Err(poisoned) => poisoned.into_inner(),
-        };
-        if view.icon != shown.icon {
+        let mut shown = self.shown();
+        if view.icon != shown.view.icon {
             self.icon.set_icon(Some(picture(view.icon)?))?;
         }
-        if view.title != shown.title {
+        if view.title != shown.view.title {
             // The label stands beside the icon, where the desktop shows labels at all.
             self.icon.set_title(Some(view.title.as_deref().unwrap_or_default()))?;
         }
-        if view.menu != shown.menu {
-            self.icon.set_menu(Some(menu(app, &view)?))?;
+        match menu_change(&shown.view.menu, &view.menu) {
+            MenuChange::Texts(texts) => {
+                for (place, text) in texts {
+                    if let Some(Some(line)) = shown.lines.get(place) {
+                        line.set_text(plain(&text))?;
+                    }
+                }
+            }
+            MenuChange::Rebuild => {
+                let (menu, lines) = menu(app, &view)?;
+                self.icon.set_menu(Some(menu))?;
+                shown.lines = lines;
+            }
         }
-        if view.tooltip != shown.tooltip {
+        shown.view.menu.clone_from(&view.menu);
+        if view.tooltip != shown.view.tooltip {
             self.icon.set_tooltip(Some(&view.tooltip))?;
         }
-        *shown = view;
+        shown.view = view;
         Ok(())
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        match self.shown.lock() {
+            Ok(shown) => shown,
+            Err(poisoned) => poisoned.into_inner(),
+        }
     }
 
     /// What a line of the menu that is shown does.
     fn action(&self, line: &str) -> Option<TrayAction> {
-        let shown = match self.shown.lock() {
-            Ok(shown) => shown,
-            Err(poisoned) => poisoned.into_inner(),
-        };
-        shown.menu.iter().find_map(|item| match item {
+        self.shown().view.menu.iter().find_map(|item| match item {
             TrayItem::Line(_, action) if key(action) == line => Some(action.clone()),
             TrayItem::Line(..) | TrayItem::Text(_) | TrayItem::Separator => None,
         })
@@ -86,9 +105,9 @@ pub(crate) fn build(app: &AppHandle, first: TrayView) -> Option<Tray> {
         return None;
     }
     match try_build(app, &first) {
-        Ok(icon) => Some(Tray {
+        Ok((icon, lines)) => Some(Tray {
             icon,
-            shown: Mutex::new(first),
+            shown: Mutex::new(Shown { view: first, lines }),
             hosted: AtomicBool::new(tray_host::ALWAYS_SHOWN),
         }),
         Err(error) => {
@@ -98,14 +117,15 @@ pub(crate) fn build(app: &AppHandle, first: TrayView) -> Option<Tray> {
     }
 }
 
-fn try_build(app: &AppHandle, view: &TrayView) -> tauri::Result<TrayIcon<Wry>> {
-    TrayIconBuilder::with_id("wakeflash")
+fn try_build(app: &AppHandle, view: &TrayView) -> tauri::Result<(TrayIcon<Wry>, Lines)> {
+    let (menu, lines) = menu(app, view)?;
+    let icon = TrayIconBuilder::with_id("wakeflash")
         .icon(picture(view.icon)?)
         // Of this copy only: the pictures of two copies would overwrite each other.
         .temp_dir_path(app.state::<AppState>().paths.tray_dir())
         .title(view.title.as_deref().unwrap_or_default())
         .tooltip("Wakeflash")
-        .menu(&menu(app, view)?)
+        .menu(&menu)
         .show_menu_on_left_click(false)
         .on_menu_event(chosen)
         .on_tray_icon_event(|icon, event| {
@@ -113,7 +133,8 @@ fn try_build(app: &AppHandle, view: &TrayView) -> tauri::Result<TrayIcon<Wry>> {
                 icon.app_handle().state::<AppState>().window.show();
             }
         })
-        .build(app)
+        .build(app)?;
+    Ok((icon, lines))
 }
 
 fn chosen(app: &AppHandle, event: MenuEvent) {
@@ -153,21 +174,33 @@ fn key(action: &TrayAction) -> String {
     }
 }
 
-fn menu(app: &AppHandle, view: &TrayView) -> tauri::Result<Menu<Wry>> {
-    let mut menu = MenuBuilder::new(app);
-    // An ampersand would mark the next letter as the item's shortcut.
-    let plain = |text: &str| text.replace('&', "&&");
+/// The items of a menu in its order; `None`: a line without a text.
+type Lines = Vec<Option<MenuItem<Wry>>>;
+
+fn menu(app: &AppHandle, view: &TrayView) -> tauri::Result<(Menu<Wry>, Lines)> {
+    let (mut menu, mut lines) = (MenuBuilder::new(app), Lines::new());
     for item in &view.menu {
-        menu = match item {
-            TrayItem::Text(text) => {
-                menu.item(&MenuItemBuilder::new(plain(text)).enabled(false).build(app)?)
-            }
+        let line = match item {
+            TrayItem::Text(text) => Some(MenuItemBuilder::new(plain(text)).enabled(false)),
             // Two lines may lead to the same place; Tauri wants other names for them, which nobody reads.
-            TrayItem::Line(text, action) => menu.text(key(action), plain(text)),
-            TrayItem::Separator => menu.separator(),
+            TrayItem::Line(text, action) => {
+                Some(MenuItemBuilder::with_id(key(action), plain(text)))
+            }
+            TrayItem::Separator => None,
         };
+        let line = line.map(|line| line.build(app)).transpose()?;
+        menu = match &line {
+            Some(line) => menu.item(line),
+            None => menu.separator(),
+        };
+        lines.push(line);
     }
-    menu.build()
+    Ok((menu.build()?, lines))
+}
+
+/// An ampersand would mark the next letter as the item's shortcut.
+fn plain(text: &str) -> String {
+    text.replace('&', "&&")
 }
 
 fn picture(which: Picture) -> tauri::Result<Image<'static>> {

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import nextWakes from '../../src-tauri/core/src/words/next_wake.json';
 import type { WakeView } from '../src/lib/backend';
 import { device, update } from '../src/lib/backend/fake/devices';
 import { pieces, plain } from '../src/lib/builds/ansi';
 import { itemsOf } from '../src/lib/devices/filter';
 import { headlineOf } from '../src/lib/devices/headline';
 import { presenceLine, presenceWords, wakeWords } from '../src/lib/devices/presence';
-import { ago, span } from '../src/lib/shared/time';
+import { speak } from '../src/lib/i18n/index.svelte';
+import { ago, span, wakesIn } from '../src/lib/shared/time';
 import { Pool } from '../src/lib/shared/pool';
 import { offsets, visible } from '../src/lib/shared/windowing';
 import { stateWords } from '../src/lib/updates/words';
@@ -37,31 +39,22 @@ describe('presence', () => {
 });
 
 describe('the next wake', () => {
-  const sleeper = (seconds: number, periodSeconds: number, jitterSeconds: number): WakeView => ({
-    rhythm: 'configured',
-    periodSeconds,
-    jitterSeconds,
-    next: NOW + seconds * 1_000,
-    overdue: false,
-    windowSeconds: null,
-  });
+  const languages = ['en', 'de'] as const;
+  const cases = languages.flatMap((language) => nextWakes.map((one) => ({ language, ...one })));
 
-  it.each([
-    // One that sleeps for 30 s, from when it fell asleep on.
-    [30, 45, 7, 'in ~30\u00a0s'],
-    [14, 45, 7, 'in ~10\u00a0s'],
-    [7, 45, 7, 'any moment'],
-    [-7, 45, 7, 'any moment'],
-    [110, 115, 7, 'in ~110\u00a0s'],
-    // One that sleeps for an hour.
-    [50, 3_600, 5, 'in ~50\u00a0s'],
-    [50, 3_600, 60, 'any moment'],
-    [58, 3_600, 5, 'in ~1\u00a0min'],
-    [95, 3_600, 5, 'in ~2\u00a0min'],
-    [12 * 60, 3_600, 5, 'in ~12\u00a0min'],
-    [7_000, 86_400, 200, 'in ~1\u00a0h'],
-  ])('in %i s, of every %i ± %i: %s %s', (left, period, jitter, words) => {
-    expect(wakeWords(sleeper(left, period, jitter), NOW)).toBe(`next wake ${words}`);
+  it.each(cases)('in $left s, of every $period ± $jitter: $language', (one) => {
+    speak(one.language);
+    const wake: WakeView = {
+      rhythm: 'configured',
+      periodSeconds: one.period,
+      jitterSeconds: one.jitter,
+      next: NOW + one.left * 1_000,
+      overdue: false,
+      windowSeconds: null,
+    };
+    expect(wakesIn(NOW + one.left * 1_000, wake, NOW)).toBe(one[one.language]);
+    speak('en');
+    expect(wakeWords(wake, NOW)).toBe(`next wake ${one.en}`);
   });
 });
 
@@ -108,6 +101,37 @@ describe('the headline', () => {
       '1 device hasn’t told its version yet',
     ]);
     expect(headlineOf([current], NOW).facts).toEqual(['Nothing newer is known for any device']);
+  });
+
+  it('names what was cancelled for a while, until something else ends', () => {
+    const cancelled = (name: string, minutes: number, mayHaveArrived = false) =>
+      device(name, {
+        deployedVersion: '2026.10.0',
+        updateAvailable: false,
+        update: update({ kind: 'cancelled', at: NOW - minutes * MINUTE, mayHaveArrived }),
+      });
+    const facts = (...devices: Parameters<typeof headlineOf>[0][number][]) =>
+      headlineOf([current, ...devices], NOW).facts;
+    const keeps = 'The update of A was cancelled, the device keeps its firmware';
+    expect(facts(cancelled('A', 1))).toEqual([keeps]);
+    expect(facts(cancelled('A', 1, true))).toEqual([
+      'The update of A was cancelled, but may have arrived',
+    ]);
+    expect(facts(cancelled('A', 1), cancelled('B', 2))).toEqual(['2 updates were cancelled']);
+    expect(facts(cancelled('A', 1), cancelled('B', 20))).toEqual([keeps]);
+    expect(facts(cancelled('A', 11))).toEqual(['Nothing newer is known for any device']);
+    const installed = (minutes: number) =>
+      device('C', {
+        update: update({
+          kind: 'installed',
+          at: NOW - minutes * MINUTE,
+          how: 'confirmed',
+          watched: false,
+        }),
+        updateAvailable: false,
+      });
+    expect(facts(cancelled('A', 3), installed(2))).toEqual(['C was updated 2\u00a0min ago']);
+    expect(facts(cancelled('A', 3), installed(4))).toEqual([keeps]);
   });
 
   it('says what is under way, and which files can’t be read', () => {

@@ -321,6 +321,9 @@ pub struct InstalledSources {
     pub digest: Sha256,
     /// The build's hash.
     pub config_hash: Option<ConfigHash>,
+    /// The ESPHome that built it.
+    #[serde(default)]
+    pub version: Option<String>,
 }
 
 impl DeviceMemory {

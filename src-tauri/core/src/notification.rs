@@ -5,7 +5,7 @@ mod gather;
 pub use gather::{GATHER, GATHER_LONGEST, GROUP_MEMORY, Gatherer, SINGLE_AT_MOST, Showing, Shown};
 
 use crate::device::DeviceId;
-use crate::view::{Notification, NotificationKind};
+use crate::view::{Installation, Notification, NotificationKind};
 use crate::words::Lang;
 
 /// What a button of a notification does.
@@ -107,13 +107,13 @@ pub fn no_window(why: NoWindow, tray: bool, lang: Lang, log_dir: &str) -> Text {
         NoWindow::Crashed => lang.pick(
             "It crashed or hung twice within a short time, and isn't opened again by itself. Updates go on without it.",
             "Es ist in kurzer Zeit zweimal abgestürzt oder hängen geblieben und wird nicht von selbst wieder geöffnet. \
-             Updates laufen ohne es weiter.",
+             Updates laufen ohne das Fenster weiter.",
         ),
     };
     let help = if tray {
         lang.pick(
             "To open it, choose Open Wakeflash in the tray icon's menu. The log is in {}.",
-            "Wakeflash öffnen im Menü des Symbols im Infofeld zeigt es wieder. Das Log liegt in {}.",
+            "„Wakeflash öffnen“ im Menü des Symbols im Infobereich zeigt es wieder. Das Log liegt in {}.",
         )
     } else {
         lang.pick(
@@ -132,12 +132,10 @@ fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
         None => told.detail.clone(),
     };
     let (title, mut body, hint, buttons) = match told.kind {
-        NotificationKind::Installed => (
-            lang.pick("{} is updated", "{} ist aktualisiert"),
-            lang.pick("It runs the new firmware.", "Die neue Firmware läuft.").to_owned(),
-            "",
-            vec![Button::Open],
-        ),
+        NotificationKind::Installed => {
+            let (title, body) = installed_words(told.installed, lang);
+            (title, body.to_owned(), "", vec![Button::Open])
+        }
         NotificationKind::Failed => (
             lang.pick("The update of {} failed", "Das Update von {} ist fehlgeschlagen"),
             detail,
@@ -182,16 +180,59 @@ fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
     Text { title: title.replacen("{}", name, 1), body, buttons, device }
 }
 
+/// What is known about an installation, and no more: a title with a place for the name, and a sentence or two.
+/// `None` is of no installation, and claims the least.
+pub(crate) const fn installed_words(
+    known: Option<Installation>,
+    lang: Lang,
+) -> (&'static str, &'static str) {
+    match known {
+        Some(Installation::Announced) => (
+            lang.pick("{} is updated", "{} ist aktualisiert"),
+            lang.pick("It runs the new firmware.", "Die neue Firmware läuft."),
+        ),
+        Some(Installation::Acknowledged) | None => (
+            lang.pick("The update of {} is installed", "Das Update von {} ist installiert"),
+            lang.pick(
+                "The device acknowledged it and came back.",
+                "Das Gerät hat es bestätigt und ist zurückgekommen.",
+            ),
+        ),
+        Some(Installation::Again) => (
+            lang.pick(
+                "The same firmware was installed on {} again",
+                "Auf {} wurde dieselbe Firmware erneut installiert",
+            ),
+            lang.pick(
+                "It was built from the same files as the one before. The device acknowledged it and came back.",
+                "Sie wurde aus denselben Dateien gebaut wie die vorige. Das Gerät hat sie bestätigt und ist \
+                 zurückgekommen.",
+            ),
+        ),
+        Some(Installation::AlreadyRunning) => (
+            lang.pick("{} already runs this build", "Auf {} läuft dieser Build schon"),
+            lang.pick("Nothing was sent.", "Nichts wurde gesendet."),
+        ),
+    }
+}
+
 fn many(all: &[Notification], lang: Lang) -> Text {
     let of = |good: bool| -> Vec<&str> {
         let matching = all.iter().filter(|told| is_good(told.kind) == good);
         matching.map(|told| told.name.as_str()).collect()
     };
     let (good, bad) = (of(true), of(false));
-    let updated = match good.len() {
-        0 => None,
-        1 => Some(lang.pick("1 device updated", "1 Gerät aktualisiert").to_owned()),
-        n => Some(format!("{n} {}", lang.pick("devices updated", "Geräte aktualisiert"))),
+    // Some may run what they ran before.
+    let all_new = all
+        .iter()
+        .filter(|told| is_good(told.kind))
+        .all(|told| told.installed == Some(Installation::Announced));
+    let updated = match (good.len(), all_new) {
+        (0, _) => None,
+        (1, true) => Some(lang.pick("1 device updated", "1 Gerät aktualisiert").to_owned()),
+        (1, false) => Some(lang.pick("1 update installed", "1 Update installiert").to_owned()),
+        (n, true) => Some(format!("{n} {}", lang.pick("devices updated", "Geräte aktualisiert"))),
+        (n, false) => Some(format!("{n} {}", lang.pick("updates installed", "Updates installiert"))),
     };
     let attention = match bad.len() {
         0 => None,
@@ -210,7 +251,11 @@ fn many(all: &[Notification], lang: Lang) -> Text {
         lines.push(format!("{begin}: {}.", names(&bad, lang)));
     }
     if !good.is_empty() {
-        let begin = lang.pick("Updated", "Aktualisiert");
+        let begin = if all_new {
+            lang.pick("Updated", "Aktualisiert")
+        } else {
+            lang.pick("Installed", "Installiert")
+        };
         lines.push(format!("{begin}: {}.", names(&good, lang)));
     }
     Text { title, body: lines.join("\n"), buttons: vec![Button::Open], device: only }
@@ -250,6 +295,7 @@ pub(crate) mod tests {
             device: DeviceId::of_file(format!("{name}.yaml")),
             name: name.to_owned(),
             kind,
+            installed: (kind == NotificationKind::Installed).then_some(Installation::Announced),
             detail: DETAIL.to_owned(),
             code: (kind != NotificationKind::Held).then(|| "ota.writing_flash".to_owned()),
             title: String::new(),
@@ -318,6 +364,51 @@ pub(crate) mod tests {
                 assert_eq!(with.body == why, says_why, "{}", with.body);
             }
         }
+    }
+
+    #[test]
+    fn an_installation_is_told_as_it_is_known_and_no_more() {
+        use Installation::{Acknowledged, Again, AlreadyRunning, Announced};
+        let text = |known, lang| {
+            let installed = Some(known);
+            let told = Notification { installed, ..told("Attic", NotificationKind::Installed) };
+            let text = Shown::One(told).text(lang, true);
+            (text.title, text.body)
+        };
+        for (known, title, german) in [
+            (Announced, "Attic is updated", "Attic ist aktualisiert"),
+            (
+                Acknowledged,
+                "The update of Attic is installed",
+                "Das Update von Attic ist installiert",
+            ),
+            (
+                Again,
+                "The same firmware was installed on Attic again",
+                "Auf Attic wurde dieselbe Firmware erneut installiert",
+            ),
+            (AlreadyRunning, "Attic already runs this build", "Auf Attic läuft dieser Build schon"),
+        ] {
+            assert_eq!(text(known, Lang::En).0, title);
+            assert_eq!(text(known, Lang::De).0, german);
+            for (lang, claim) in [(Lang::En, "new firmware"), (Lang::De, "neue Firmware")] {
+                let body = text(known, lang).1;
+                assert_eq!(body.contains(claim), known == Announced, "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_group_is_updated_when_all_of_it_runs_something_new() {
+        let mut all: Vec<_> =
+            (1..=7).map(|n| told(&format!("d{n}"), NotificationKind::Installed)).collect();
+        all[3].installed = Some(Installation::Again);
+        let text = Shown::Many(all.clone()).text(Lang::En, true);
+        assert_eq!(text.title, "7 updates installed");
+        assert!(text.body.starts_with("Installed: d1, "), "{}", text.body);
+        all.push(told("cellar", NotificationKind::Failed));
+        let text = Shown::Many(all).text(Lang::De, true);
+        assert_eq!(text.title, "7 Updates installiert, 1 braucht Aufmerksamkeit");
     }
 
     #[test]

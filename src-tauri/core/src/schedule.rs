@@ -59,6 +59,8 @@ pub struct Schedule {
     anchor: Option<Timestamp>,
     /// The last wake that was seen.
     last: Option<Timestamp>,
+    /// How long that one lasted.
+    last_awake: Option<Duration>,
 }
 
 /// How many wakes a schedule is learned from.
@@ -81,7 +83,8 @@ impl Schedule {
         let times: Vec<i64> = recent.iter().map(|wake| wake.at.as_millis()).collect();
         let last = recent.last().map(|wake| wake.at);
         let window = window(recent);
-        let base = Self { window, last, ..Self::default() };
+        let last_awake = recent.last().and_then(|wake| wake.awake);
+        let base = Self { window, last, last_awake, ..Self::default() };
         if let Some(fit) = fit::fit(&times) {
             return Self {
                 rhythm: Rhythm::Regular,
@@ -99,7 +102,7 @@ impl Schedule {
     #[must_use]
     pub fn or_guess(self, plan: Option<&SleepPlan>) -> Self {
         let guessed = Self { window: self.window.or_else(|| plan?.run()), ..self };
-        match (self.rhythm, plan.and_then(SleepPlan::period)) {
+        let schedule = match (self.rhythm, plan.and_then(SleepPlan::period)) {
             (Rhythm::Unknown, Some(period)) => Self {
                 rhythm: Rhythm::Configured,
                 period: Some(period),
@@ -112,7 +115,22 @@ impl Schedule {
             (Rhythm::Unknown | Rhythm::Regular | Rhythm::Irregular | Rhythm::Configured, _) => {
                 guessed
             }
+        };
+        schedule.put_off()
+    }
+
+    /// A device that counts its sleep wakes later when it was awake for longer than usual: it was flashed, or kept
+    /// awake. One that wakes by a clock, which the place of its wakes shows, doesn't.
+    fn put_off(self) -> Self {
+        let usual = self.window.or((self.rhythm == Rhythm::Configured).then_some(Duration::ZERO));
+        let (Some(last), Some(awake), Some(usual)) = (self.last, self.last_awake, usual) else {
+            return self;
+        };
+        let longer = awake.saturating_sub(usual);
+        if self.anchor != Some(last) || longer <= self.spread {
+            return self;
         }
+        Self { anchor: Some(last + longer), ..self }
     }
 
     /// The middle of the next expected wake that isn't over yet. `None`: nothing tells, or the clock was set
@@ -126,22 +144,29 @@ impl Schedule {
     }
 
     /// The first moment of the schedule that is later than this one, and at least most of a period later
-    /// than the last wake.
+    /// than the last wake, or than when that one would have begun if it had been as long as usual.
     fn expected_after(&self, moment: Timestamp) -> Option<Timestamp> {
         let (anchor, period) = (self.anchor?, self.period?);
         let step = i64::try_from(period.as_millis()).ok().filter(|step| *step > 0)?;
-        let seen = self.last.map_or(i64::MIN, |last| last.as_millis().saturating_add(step / 2));
+        let seen = self.last.map_or(i64::MIN, |last| {
+            last.max(anchor).as_millis().saturating_add(step / 2)
+        });
         let from = moment.as_millis().max(seen);
         let passed = from.saturating_sub(anchor.as_millis()).div_euclid(step).saturating_add(1);
         Some(Timestamp::from_millis(anchor.as_millis().saturating_add(passed.saturating_mul(step))))
     }
 
+    /// The middle of the first wake that is expected after the last one that was seen, and since somebody listens:
+    /// what was to come while nobody listened may have come. Until it comes, or is late, no other is the next.
+    #[must_use]
+    pub fn due(&self, listening_since: Timestamp) -> Option<Timestamp> {
+        self.expected_after((listening_since + self.spread).max(self.last?))
+    }
+
     /// How many expected wakes have passed since somebody listened, without the device.
     #[must_use]
     pub fn missed(&self, now: Timestamp, listening_since: Timestamp) -> u64 {
-        let (Some(last), Some(period)) = (self.last, self.period) else { return 0 };
-        // What was to come while nobody listened may have come.
-        let Some(first) = self.expected_after((listening_since + self.spread).max(last)) else {
+        let (Some(first), Some(period)) = (self.due(listening_since), self.period) else {
             return 0;
         };
         let tolerance = self.tolerance();

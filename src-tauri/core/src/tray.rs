@@ -51,6 +51,40 @@ pub enum TrayItem {
     Separator,
 }
 
+/// What makes a menu say something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MenuChange {
+    /// The lines at these places get these texts; none: it says it already. A menu that is open stays open.
+    Texts(Vec<(usize, String)>),
+    /// It has other lines: another menu takes its place.
+    Rebuild,
+}
+
+/// How one menu becomes another. A line that does something else is another line: whoever sees it in an open menu
+/// gets what it says.
+#[must_use]
+pub fn menu_change(before: &[TrayItem], after: &[TrayItem]) -> MenuChange {
+    if before.len() != after.len() {
+        return MenuChange::Rebuild;
+    }
+    let mut texts = Vec::new();
+    for (place, (old, new)) in before.iter().zip(after).enumerate() {
+        match (old, new) {
+            (TrayItem::Separator, TrayItem::Separator) => {}
+            (TrayItem::Text(old), TrayItem::Text(new)) => {
+                texts.extend((old != new).then(|| (place, new.clone())));
+            }
+            (TrayItem::Line(old, does), TrayItem::Line(new, will)) if does == will => {
+                texts.extend((old != new).then(|| (place, new.clone())));
+            }
+            (TrayItem::Separator | TrayItem::Text(_) | TrayItem::Line(..), _) => {
+                return MenuChange::Rebuild;
+            }
+        }
+    }
+    MenuChange::Texts(texts)
+}
+
 /// What the tray icon shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrayView {
@@ -186,7 +220,8 @@ fn waiting_lines(devices: &[DeviceView], lang: Lang, now: Timestamp) -> Vec<Tray
     lines
 }
 
-/// When a device is expected, in a few words.
+/// When a device is expected, in a few words; the same that the window says: both are tested with
+/// `words/next_wake.json`.
 fn next_wake(device: &DeviceView, lang: Lang, now: Timestamp) -> Option<String> {
     let wake = device.wake?;
     if wake.overdue {
@@ -198,15 +233,23 @@ fn next_wake(device: &DeviceView, lang: Lang, now: Timestamp) -> Option<String> 
         return Some(lang.pick("any moment", "jeden Moment").to_owned());
     }
     let often = wake.period_seconds.is_some_and(|period| seconds(period) < OFTEN);
-    let minutes = left.as_secs().div_ceil(60);
-    let (count, unit) = match minutes {
-        _ if left < if often { OFTEN } else { SHORTLY } => (tens(left) * 10, "s"),
-        0..60 => (minutes, "min"),
-        60..1_440 => ((minutes + 30) / 60, "h"),
-        1_440.. => ((minutes + 720) / 1_440, lang.pick("d", "Tg.")),
+    let (minutes, hours) = (rounded(left, 60), rounded(left, HOUR));
+    // The number stays with its unit.
+    let words = match (minutes, hours) {
+        _ if left < if often { OFTEN } else { SHORTLY } => {
+            format!("{}\u{a0}s", rounded(left, 10).max(1) * 10)
+        }
+        (0..60, _) => format!("{}\u{a0}min", minutes.max(1)),
+        (_, 0..24) => format!("{hours}\u{a0}h"),
+        _ => match rounded(left, 24 * HOUR) {
+            1 => lang.pick("1 day", "1 Tag").to_owned(),
+            days => format!("{days} {}", lang.pick("days", "Tagen")),
+        },
     };
-    Some(format!("in ~{count} {unit}"))
+    Some(format!("in ~{words}"))
 }
+
+const HOUR: u64 = 3_600;
 
 /// Of a device that wakes at least so often, seconds are told.
 const OFTEN: Duration = Duration::from_secs(120);
@@ -217,9 +260,10 @@ fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
 
-/// Rounded; what is not yet there is never nought.
-fn tens(left: Duration) -> u64 {
-    ((left.as_secs() + 5) / 10).max(1)
+/// How many times so many seconds it is, to the nearest.
+fn rounded(left: Duration, unit_seconds: u64) -> u64 {
+    let doubled = u64::try_from(left.as_millis() * 2).unwrap_or(u64::MAX) / 1_000;
+    (doubled / unit_seconds).div_ceil(2)
 }
 
 /// How long the words about the next wakes hold.
@@ -244,204 +288,4 @@ fn shown_name(device: &DeviceView) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::device::{DeviceId, Presence};
-    use crate::schedule::Rhythm;
-    use crate::settings::Settings;
-    use crate::update::UpdateId;
-    use crate::view::{
-        Action, ConfigDirStatus, Counts, EsphomeStatus, Progress, Status, UpdateView, WakeView,
-    };
-
-    fn snapshot(counts: Counts, devices: Vec<DeviceView>) -> Snapshot {
-        Snapshot {
-            revision: 1,
-            devices,
-            status: Status {
-                config_dir: ConfigDirStatus::Unset,
-                esphome: EsphomeStatus::Searching,
-                store: None,
-                network: None,
-                other_tools: Vec::new(),
-                paused: false,
-                counts,
-            },
-            settings: Settings::default(),
-        }
-    }
-
-    fn device(
-        name: &str,
-        friendly_name: Option<&str>,
-        state: Option<UpdateStateView>,
-    ) -> DeviceView {
-        DeviceView {
-            id: DeviceId::of_file(format!("{name}.yaml")),
-            name: name.to_owned(),
-            friendly_name: friendly_name.map(str::to_owned),
-            file: Some(format!("{name}.yaml")),
-            problem: None,
-            platform: None,
-            presence: Presence::Asleep,
-            last_seen: None,
-            addresses: Vec::new(),
-            mac: None,
-            deployed_version: None,
-            deployed_hash: None,
-            deep_sleep: true,
-            wake: None,
-            modified: false,
-            update_available: false,
-            user_address: None,
-            update: state.map(|state| UpdateView {
-                id: UpdateId(1),
-                requested_at: Timestamp::from_millis(0),
-                state,
-                progress: None,
-                attempts: 0,
-                last_attempt: None,
-                warning: None,
-                encrypted: None,
-                wanted_hash: None,
-                wanted_version: None,
-            }),
-            primary: Action::Cancel,
-            secondary: Vec::new(),
-        }
-    }
-
-    fn waiting() -> Option<UpdateStateView> {
-        Some(UpdateStateView::Waiting { since: Timestamp::from_millis(0) })
-    }
-
-    const NOW: Timestamp = Timestamp::from_millis(0);
-
-    #[test]
-    fn the_next_to_wake_come_first_with_the_time_till_then() {
-        let expected = |name: &str, seconds: Option<i64>, period, jitter, overdue| {
-            let mut device = device(name, None, waiting());
-            device.wake = Some(WakeView {
-                rhythm: Rhythm::Regular,
-                period_seconds: Some(period),
-                jitter_seconds: Some(jitter),
-                next: seconds.map(|seconds| Timestamp::from_millis(seconds * 1_000)),
-                overdue,
-                window_seconds: None,
-            });
-            device
-        };
-        let devices = vec![
-            expected("late", Some(60), 3_600, 5, true),
-            expected("days", Some(180_000), 200_000, 5, false),
-            expected("hours", Some(6_000), 7_200, 5, false),
-            expected("never", None, 3_600, 5, false),
-            expected("soon", Some(720), 3_600, 5, false),
-            expected("shortly", Some(50), 3_600, 5, false),
-            expected("asleep", Some(30), 45, 7, false),
-            expected("often", Some(110), 115, 7, false),
-            expected("near", Some(7), 45, 7, false),
-            expected("now", Some(-1), 3_600, 5, false),
-        ];
-        let snapshot = snapshot(Counts { waiting: 10, working: 0, attention: 0 }, devices);
-        let view = tray_view(&snapshot, Lang::En, NOW);
-        let wanted = [
-            "now (any moment)",
-            "near (any moment)",
-            "asleep (in ~30 s)",
-            "shortly (in ~50 s)",
-            "often (in ~110 s)",
-            "soon (in ~12 min)",
-            "hours (in ~2 h)",
-            "days (in ~2 d)",
-            "late (overdue)",
-            "never",
-        ];
-        assert_eq!(holds_for(&snapshot, NOW), Duration::from_secs(10));
-        assert_eq!(lines(&view)[1..=10], wanted);
-    }
-
-    fn lines(view: &TrayView) -> Vec<&str> {
-        let text = |item| match item {
-            &TrayItem::Text(ref text) | &TrayItem::Line(ref text, _) => text.as_str(),
-            &TrayItem::Separator => "-",
-        };
-        view.menu.iter().map(text).collect()
-    }
-
-    #[test]
-    fn nothing_to_do_is_idle_and_has_no_label() {
-        let view =
-            tray_view(&snapshot(Counts::default(), vec![device("a", None, None)]), Lang::En, NOW);
-        assert_eq!((view.icon, view.title.as_deref()), (TrayIcon::Idle, None));
-        assert_eq!(view.tooltip, "Wakeflash: No updates waiting");
-        assert_eq!(holds_for(&snapshot(Counts::default(), Vec::new()), NOW).as_secs(), 30);
-        assert_eq!(lines(&view), ["No updates waiting", "-", "Pause", "Open Wakeflash", "Quit"]);
-    }
-
-    #[test]
-    fn waiting_devices_are_counted_and_lead_to_their_details() {
-        let counts = Counts { waiting: 2, working: 0, attention: 0 };
-        let queued = Some(UpdateStateView::Queued { ahead: 0 });
-        let mut snapshot = snapshot(
-            counts,
-            vec![
-                device("mailbox", Some("Mail box"), waiting()),
-                device("cellar", Some(" "), waiting()),
-                device("attic", None, queued),
-            ],
-        );
-        let view = tray_view(&snapshot, Lang::En, NOW);
-        assert_eq!(view.icon, TrayIcon::Waiting(2));
-        assert_eq!(view.title.as_deref(), Some("2 waiting"));
-        let opens = TrayAction::OpenDevice(DeviceId::of_file("mailbox.yaml"));
-        assert_eq!(view.menu[1], TrayItem::Line("Mail box".into(), opens));
-        assert_eq!(lines(&view)[2], "cellar");
-
-        snapshot.status.paused = true;
-        let view = tray_view(&snapshot, Lang::De, NOW);
-        let german = ["Angehalten: 2 warten", "Mail box", "cellar", "-", "Fortsetzen"];
-        assert_eq!(lines(&view)[..5], german);
-        assert_eq!(lines(&view)[5..], ["Wakeflash öffnen", "Beenden"]);
-        assert!(view.menu.contains(&TrayItem::Line("Fortsetzen".into(), TrayAction::Resume)));
-    }
-
-    #[test]
-    fn what_needs_the_user_comes_before_what_works_before_what_waits() {
-        let icon = |waiting, working, attention| {
-            let counts = Counts { waiting, working, attention };
-            let view = tray_view(&snapshot(counts, Vec::new()), Lang::En, NOW);
-            (view.icon, view.tooltip)
-        };
-        let says = |text: &str| format!("Wakeflash: {text}");
-        assert_eq!(icon(1, 0, 0), (TrayIcon::Waiting(1), says("1 waiting")));
-        assert_eq!(icon(12, 0, 0).0, TrayIcon::Waiting(10), "more than the icon can show");
-        assert_eq!(icon(1, 2, 0), (TrayIcon::Working, says("1 waiting, 2 in progress")));
-        assert_eq!(icon(0, 2, 1), (TrayIcon::Attention, says("2 in progress, 1 needs attention")));
-        assert_eq!(icon(0, 0, 3), (TrayIcon::Attention, says("3 need attention")));
-    }
-
-    #[test]
-    fn a_long_list_is_cut_with_a_word_about_it() {
-        let devices = (0..20).map(|n| device(&format!("d{n}"), None, waiting())).collect();
-        let snapshot = snapshot(Counts { waiting: 20, working: 0, attention: 0 }, devices);
-        let view = tray_view(&snapshot, Lang::En, NOW);
-        let last = TrayItem::Line("and 8 more".into(), TrayAction::Open);
-        assert_eq!(view.menu[LISTED + 1], last);
-        assert_eq!(view.menu[LISTED + 2], TrayItem::Separator);
-    }
-
-    #[test]
-    fn progress_and_output_do_not_concern_the_tray() {
-        let of = DeviceId::of_file("a.yaml");
-        let progress = Progress { percent: Some(1), step: "Compiling".to_owned() };
-        assert!(!concerns_tray(&Event::Progress {
-            device: of.clone(),
-            update: UpdateId(1),
-            progress
-        }));
-        assert!(concerns_tray(&Event::DeviceRemoved { id: of }));
-        assert!(!concerns_tray(&Event::Device { device: Box::new(device("a", None, None)) }));
-        assert!(concerns_tray(&Event::Device { device: Box::new(device("a", None, waiting())) }));
-    }
-}
+mod tests;

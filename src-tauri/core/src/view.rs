@@ -22,7 +22,7 @@ use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, Up
 pub use bulk::{InstallPlan, Refusal};
 pub use command::Command;
 pub use history::UpdateRecord;
-pub use notification::{Notification, NotificationKind};
+pub use notification::{Installation, Notification, NotificationKind};
 pub use status::{ConfigDirStatus, Counts, EsphomeStatus, Status};
 pub use version::is_older;
 pub use wakes::{WakeRecord, WakeView};

@@ -10,7 +10,9 @@ use crate::time::Timestamp;
 use crate::update::{
     Build, Delivery, Note, SourceChange, SourceTracking, StateKind, Update, UpdateId, UpdateState,
 };
-use crate::view::{Notification, NotificationKind};
+use crate::notification::installed_words;
+use crate::view::{Installation, Notification, NotificationKind};
+use crate::words::Lang;
 
 use super::{Builder, Dispatch, Effect};
 
@@ -302,11 +304,26 @@ impl Dispatch {
         kind: NotificationKind,
         reason: impl Into<Note>,
     ) {
+        self.notify_of(id, kind, None, reason.into());
+    }
+
+    pub(super) fn notify_installed(&mut self, id: UpdateId, known: Installation, text: &str) {
+        self.notify_of(id, NotificationKind::Installed, Some(known), text.into());
+    }
+
+    fn notify_of(
+        &mut self,
+        id: UpdateId,
+        kind: NotificationKind,
+        installed: Option<Installation>,
+        Note { text: detail, code }: Note,
+    ) {
         let Some(update) = self.updates.get(&id) else { return };
-        let Note { text: detail, code } = reason.into();
         let name = self.display_name(&update.device, &update.name);
         let (title, body) = match kind {
-            NotificationKind::Installed => (format!("{name} is updated"), detail.clone()),
+            NotificationKind::Installed => {
+                (installed_words(installed, Lang::En).0.replacen("{}", &name, 1), detail.clone())
+            }
             NotificationKind::Failed => (format!("The update of {name} failed"), detail.clone()),
             NotificationKind::RolledBack => (format!("{name} rolled back"), detail.clone()),
             NotificationKind::Overdue => (format!("{name} is overdue"), detail.clone()),
@@ -318,7 +335,7 @@ impl Dispatch {
             ),
         };
         let device = update.device.clone();
-        self.notify(Notification { device, name, kind, detail, code, title, body });
+        self.notify(Notification { device, name, kind, installed, detail, code, title, body });
     }
 
     /// What a person calls the device.

@@ -164,7 +164,11 @@ impl Dispatch {
 
     /// What is remembered of a build that is installed now.
     pub(super) fn installed_sources(build: &Build) -> InstalledSources {
-        InstalledSources { digest: sources_digest(&build.sources), config_hash: build.config_hash }
+        InstalledSources {
+            digest: sources_digest(&build.sources),
+            config_hash: build.config_hash,
+            version: build.esphome_version.clone(),
+        }
     }
 
     /// Whether the sources of a configuration differ from what runs on its device, as far as that is known.

@@ -3,12 +3,13 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use crate::device::Sighting;
+use crate::device::{ConfigHash, InstalledSources, Sighting};
 use crate::error::Problem;
 use crate::time::Timestamp;
 use crate::update::{
     Acknowledgement, Build, FlashStage, InstalledHow, PasswordChoice, Update, UpdateId, UpdateState,
 };
+use crate::view::Installation;
 
 use super::Dispatch;
 use super::network::is_fresh;
@@ -219,10 +220,12 @@ impl Dispatch {
         let name = build.name.clone();
         let (device, former) = (update.device.clone(), update.name.clone());
         let watch = rollback_watch(how, &delivery);
+        let previous_hash = update.state.previous_hash();
         if self.go(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text) {
             self.move_memory(&device, &former, &name);
             let sources = Self::installed_sources(&build);
             let memory = self.change_memory(&name);
+            let known = installation(how, previous_hash, memory.installed_sources.as_ref(), &sources);
             note_installed(memory, &build, sources, watch);
             (memory.deep_sleep, memory.sleep_plan) = (build.deep_sleep, build.sleep_plan);
             memory.config_hash = build.config_hash;
@@ -230,7 +233,26 @@ impl Dispatch {
                 memory.note_hash(hash);
             }
             memory.version = build.esphome_version.or(memory.version.take());
-            self.notify_about(id, crate::view::NotificationKind::Installed, text);
+            self.notify_installed(id, known, text);
+        }
+    }
+}
+
+/// What the user can be told. The hash alone doesn't make it the same firmware: it is that of the configuration,
+/// and says nothing about components and ESPHome.
+fn installation(
+    how: InstalledHow,
+    previous_hash: Option<ConfigHash>,
+    before: Option<&InstalledSources>,
+    now: &InstalledSources,
+) -> Installation {
+    match how {
+        InstalledHow::Confirmed => Installation::Announced,
+        InstalledHow::AlreadyRunning => Installation::AlreadyRunning,
+        InstalledHow::Returned => {
+            // Firmware that came by another way is not what was installed from here.
+            let ran = previous_hash.is_none() || previous_hash == now.config_hash;
+            if ran && before == Some(now) { Installation::Again } else { Installation::Acknowledged }
         }
     }
 }

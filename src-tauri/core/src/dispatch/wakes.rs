@@ -188,6 +188,15 @@ impl Dispatch {
         away && self.connected && self.schedule(name).missed(now, self.listening_since) > 0
     }
 
+    /// The middle of the wake that is waited for: the next one, or one that should have come, and hasn't.
+    fn expected(&self, name: &str, now: Timestamp) -> Option<Timestamp> {
+        let schedule = self.schedule(name);
+        let next = schedule.next(now)?;
+        let away = self.heard.get(name).is_some_and(|heard| heard.liveness != Liveness::Alive);
+        let due = schedule.due(self.listening_since).filter(|_| away && self.connected);
+        Some(due.map_or(next, |due| due.min(next)))
+    }
+
     pub(super) fn wake_view(
         &self,
         device: &DeviceId,
@@ -210,7 +219,7 @@ impl Dispatch {
             rhythm: schedule.rhythm,
             period_seconds: schedule.period.map(seconds),
             jitter_seconds: schedule.period.map(|_| seconds(schedule.spread)),
-            next: schedule.next(now),
+            next: self.expected(name, now),
             overdue: self.is_overdue(name, now),
             window_seconds: schedule.window.map(seconds),
         })
@@ -240,7 +249,7 @@ impl Dispatch {
         self.looked_at = now;
         let names: Vec<String> = self.heard.keys().cloned().collect();
         for name in names {
-            let outlook = (self.schedule(&name).next(now), self.is_overdue(&name, now));
+            let outlook = (self.expected(&name, now), self.is_overdue(&name, now));
             if let Some(heard) = self.heard.get_mut(&name)
                 && heard.outlook != outlook
             {

@@ -104,6 +104,22 @@ fn the_configuration_is_the_first_guess_and_wakes_know_better() {
 }
 
 #[test]
+fn a_longer_wake_puts_off_the_next_one_of_a_device_that_counts_its_sleep() {
+    let mut wakes = spaced(&[600, 600, 600, 600]);
+    for wake in &mut wakes {
+        wake.awake = Some(secs(20));
+    }
+    let last = wakes.last().unwrap().at;
+    let next = |wakes: &[Wake]| learn(wakes).or_guess(None).next(last + secs(100));
+    assert_eq!(next(&wakes), Some(last + secs(600)));
+    wakes.last_mut().unwrap().awake = Some(secs(80));
+    assert_eq!(next(&wakes), Some(last + secs(660)));
+    // Even when it was awake for longer than it sleeps.
+    wakes.last_mut().unwrap().awake = Some(secs(1_020));
+    assert_eq!(next(&wakes), Some(last + secs(1_600)));
+}
+
+#[test]
 fn the_window_is_the_usual_length_of_undisturbed_wakes() {
     let mut wakes = spaced(&[600; 6]);
     for (wake, length) in wakes.iter_mut().zip([20, 21, 300, 19, 20, 22]) {

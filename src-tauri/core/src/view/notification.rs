@@ -21,6 +21,20 @@ pub enum NotificationKind {
     Overdue,
 }
 
+/// What is known about an update that is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub enum Installation {
+    /// The device itself announced the firmware, and ran another one before.
+    Announced,
+    /// The device acknowledged the end of the update and came back.
+    Acknowledged,
+    /// The same, and it is the firmware that was installed from here before.
+    Again,
+    /// Nothing was sent: the device already ran this build.
+    AlreadyRunning,
+}
+
 impl NotificationKind {
     /// Whether the user wants to hear about it.
     #[must_use]
@@ -44,6 +58,8 @@ pub struct Notification {
     pub name: String,
     /// What it is about.
     pub kind: NotificationKind,
+    /// What is known about the installation; `None`: it is about something else.
+    pub installed: Option<Installation>,
     /// What the body says beside the title: the reason, or the files that changed.
     pub detail: String,
     /// The code of the problem whose message the reason is.

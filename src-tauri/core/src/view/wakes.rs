@@ -15,7 +15,8 @@ pub struct WakeView {
     pub period_seconds: Option<u32>,
     /// How much earlier or later than expected it may be.
     pub jitter_seconds: Option<u32>,
-    /// The middle of the next expected wake. `None`: nothing tells.
+    /// The middle of the next expected wake; of one that is late or overdue, when it should have come.
+    /// `None`: nothing tells.
     pub next: Option<Timestamp>,
     /// It should have woken, and hasn't.
     pub overdue: bool,

@@ -14,9 +14,29 @@ export interface Headline {
 /** An update that ended longer ago isn't news. */
 const NEWS_MS = 24 * 3_600_000;
 
-function installedAt(device: DeviceView): number {
+/** The user who cancelled knows it: said for a while, so that nobody wonders what became of it. */
+const CANCELLED_NEWS_MS = 10 * 60_000;
+
+/** When an update ended that needs nobody, as long as it is news; else 0. */
+function endedAt(device: DeviceView, now: number): number {
   const state = device.update?.state;
-  return state?.kind === 'installed' ? state.at : 0;
+  if (state?.kind === 'installed') return state.at > now - NEWS_MS ? state.at : 0;
+  if (state?.kind === 'cancelled') return state.at > now - CANCELLED_NEWS_MS ? state.at : 0;
+  return 0;
+}
+
+/** What became of the update that ended last; of several that were cancelled, how many. */
+function endedWords(last: DeviceView, cancelled: number, now: number): string | null {
+  const t = texts.headline;
+  const state = last.update?.state;
+  const name = displayName(last);
+  if (state?.kind === 'installed') {
+    const when = ago(state.at, now);
+    return state.how === 'confirmed' ? t.last(name, when) : t.installed(name, when);
+  }
+  if (state?.kind !== 'cancelled') return null;
+  if (cancelled > 1) return t.cancelledMany(cancelled);
+  return state.mayHaveArrived ? t.cancelledLate(name) : t.cancelled(name);
 }
 
 function nextWake(waiting: readonly DeviceView[]): DeviceView | undefined {
@@ -28,7 +48,7 @@ function nextWake(waiting: readonly DeviceView[]): DeviceView | undefined {
 export function headlineOf(devices: readonly DeviceView[], now: number): Headline {
   const t = texts.headline;
   const groups = { waiting: [] as DeviceView[], working: [] as DeviceView[] };
-  const counts = { attention: 0, available: 0, unseen: 0, untold: 0, broken: 0 };
+  const counts = { attention: 0, available: 0, unseen: 0, untold: 0, broken: 0, cancelled: 0 };
   let last: DeviceView | undefined;
   for (const device of devices) {
     const group = groupOf(device);
@@ -38,7 +58,9 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
     if (device.problem) counts.broken += 1;
     if (isUnseen(device)) counts.unseen += 1;
     else if (isUntold(device)) counts.untold += 1;
-    if (installedAt(device) > (last ? installedAt(last) : now - NEWS_MS)) last = device;
+    const at = endedAt(device, now);
+    if (at > 0 && device.update?.state.kind === 'cancelled') counts.cancelled += 1;
+    if (at > (last ? endedAt(last, now) : 0)) last = device;
   }
   const { waiting, working } = groups;
   const facts: string[] = [];
@@ -52,7 +74,8 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
     const overdue = waiting.find((device) => device.wake?.overdue);
     if (overdue) facts.push(t.overdue(displayName(overdue)));
   }
-  if (last) facts.push(t.last(displayName(last), ago(installedAt(last), now)));
+  const ended = last && endedWords(last, counts.cancelled, now);
+  if (ended) facts.push(ended);
   const busy = waiting.length + working.length + counts.attention > 0;
   const title =
     waiting.length > 0

@@ -36,8 +36,8 @@ function longSpan(passed: number): string {
 
 /**
  * When a device wakes next: "in ~12 min", and shortly before or for one that wakes all the time "in ~30 s". It is any
- * moment from the earliest time on at which it was usually there. The core says seconds and any moment alike in the
- * tray's menu.
+ * moment from the earliest time on at which it was usually there. The tray's menu says the same: both are tested with
+ * the core's `next_wake.json`.
  */
 export function wakesIn(next: number, wake: WakeView, now: number): string {
   const left = next - now;
@@ -47,7 +47,15 @@ export function wakesIn(next: number, wake: WakeView, now: number): string {
     const tens = Math.max(1, Math.round(left / (10 * SECOND)));
     return texts.time.inAbout(texts.time.seconds(tens * 10));
   }
-  return texts.time.inAbout(longSpan(Math.max(MINUTE, left + 30 * SECOND)));
+  return texts.time.inAbout(roundedSpan(left));
+}
+
+/** To the nearest unit, where `longSpan` says how many have passed. */
+function roundedSpan(left: number): string {
+  const minutes = Math.max(1, Math.round(left / MINUTE));
+  if (minutes < 60) return texts.time.minutes(minutes);
+  const hours = Math.round(left / HOUR);
+  return hours < 24 ? texts.time.hours(hours) : texts.time.days(Math.round(left / DAY));
 }
 
 const STYLES = {

@@ -259,6 +259,38 @@ fn the_same_hash_in_another_component_is_flashed_and_confirmed_by_the_acknowledg
     lab.seen("sleepy", Some(OLD));
     let UpdateState::Installed { how, .. } = lab.state(id) else { panic!() };
     assert_eq!(*how, InstalledHow::Returned);
+    // Nobody knows what the firmware was made of that ran before.
+    assert_eq!(lab.told[0].1, "The update of sleepy is installed");
+}
+
+#[test]
+fn the_same_build_once_more_is_told_as_the_same() {
+    let (mut lab, id) = Lab::at(StateKind::Confirming);
+    lab.after(5).seen("sleepy", Some(NEW));
+    lab.expect(id, StateKind::Installed);
+    let again = |lab: &mut Lab, build: crate::update::Build| {
+        let id = lab.install("sleepy");
+        lab.built_as(id, build);
+        lab.seen("sleepy", Some(NEW));
+        lab.connected(id);
+        lab.after(5).acknowledged(id);
+        lab.after(5).seen("sleepy", Some(NEW));
+        lab.expect(id, StateKind::Installed);
+        lab.told.last().map(|(_, title, _)| title.clone())
+    };
+    let same = Some("The same firmware was installed on sleepy again".to_owned());
+    assert_eq!(lab.told[0].1, "sleepy is updated");
+    assert_eq!(again(&mut lab, build("sleepy")), same);
+    assert_eq!(again(&mut lab, build("sleepy")), same);
+    // The hash is that of the configuration alone.
+    let source = crate::update::SourceFile {
+        path: "components/sensor.h".to_owned(),
+        sha256: None,
+    };
+    let changed = crate::update::Build { sources: vec![source], ..build("sleepy") };
+    let other = Some("The update of sleepy is installed".to_owned());
+    assert_eq!(again(&mut lab, changed.clone()), other);
+    assert_eq!(again(&mut lab, changed), same);
 }
 
 #[test]

@@ -197,3 +197,47 @@ fn a_cut_flash_is_no_flash_of_this_wake() {
     lab.ended(id, failed(FailureClass::RetryNow));
     assert!(!wakes(&lab).last().unwrap().flashed);
 }
+
+/// A device that sleeps for 30 s and is awake for 15 s, at the end of its first wake, which lasted this long.
+fn short_sleeper(awake: u64) -> Lab {
+    let plan = SleepPlan::read(Some("15s"), Some("30s"));
+    let mut file = config("sleepy");
+    file.content.as_mut().unwrap().sleep_plan = plan;
+    let mut lab = Lab::with(vec![file]);
+    lab.seen("sleepy", Some(OLD));
+    lab.after(awake).give(Input::Sighted(goodbye("sleepy")));
+    lab
+}
+
+/// In how many seconds it is expected; `None`: it is overdue.
+fn expected_in(lab: &mut Lab) -> Option<i64> {
+    lab.give(Input::Tick);
+    let wake = lab.row("sleepy").wake.unwrap();
+    let left = wake.next.unwrap().as_millis() - lab.now.as_millis();
+    (!wake.overdue).then_some(left / 1_000)
+}
+
+#[test]
+fn a_wake_that_is_a_little_late_is_not_told_as_the_one_after_it() {
+    let mut lab = short_sleeper(15);
+    let slept = lab.now;
+    assert_eq!(expected_in(&mut lab), Some(30));
+    for _ in 0..60 {
+        lab.after(1);
+        let Some(left) = expected_in(&mut lab) else { break };
+        let after_sleep = lab.now.since(slept).as_secs().cast_signed() + left;
+        assert!(after_sleep <= 30, "told {left} s away");
+    }
+    assert_eq!(expected_in(&mut lab), None, "in the end it is overdue");
+    let wake = lab.row("sleepy").wake.unwrap();
+    assert_eq!(wake.next.unwrap().since(slept).as_secs(), 30, "since it should have come");
+}
+
+#[test]
+fn who_counts_its_sleep_wakes_later_after_a_longer_wake() {
+    // It was flashed, or a transfer broke: it was awake for twice its time.
+    let mut lab = short_sleeper(30);
+    assert_eq!(expected_in(&mut lab), Some(30));
+    lab.after(25);
+    assert_eq!(expected_in(&mut lab), Some(5));
+}

@@ -700,7 +700,10 @@ export type WakeView = {
 	periodSeconds: number | null,
 	/**  How much earlier or later than expected it may be. */
 	jitterSeconds: number | null,
-	/**  The middle of the next expected wake. `None`: nothing tells. */
+	/**
+	 *  The middle of the next expected wake; of one that is late or overdue, when it should have come.
+	 *  `None`: nothing tells.
+	 */
 	next: Timestamp | null,
 	/**  It should have woken, and hasn't. */
 	overdue: boolean,

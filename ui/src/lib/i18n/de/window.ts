@@ -8,7 +8,7 @@ export const window: typeof english = {
     startFailed: 'Wakeflash konnte nicht starten',
     startFailedMeans:
       'Nichts wurde verändert. Wartende Updates gehen weiter, sobald Wakeflash wieder starten kann.',
-    openLogs: 'Protokollordner öffnen',
+    openLogs: 'Log-Ordner öffnen',
     noBackend: 'Diese Seite ist das Fenster von Wakeflash. Starte das Programm, um es zu sehen.',
     lost: 'Das Fenster hat die Verbindung zu Wakeflash verloren und versucht es weiter.',
     dismiss: 'Schließen',
@@ -28,7 +28,7 @@ export const window: typeof english = {
     minutes: (n) => `${n}\u00a0min`,
     hours: (n) => `${n}\u00a0h`,
     days: (n) => count(n, 'Tag', 'Tage'),
-    inAbout: (span) => `in ~${span}`,
+    inAbout: (span) => `in ~${span.replace(/Tage$/, 'Tagen')}`,
     anyMoment: 'jeden Moment',
   },
   nav: {
@@ -50,7 +50,7 @@ export const window: typeof english = {
     copyReport: 'Diagnosebericht kopieren',
     reportCopied:
       'Der Bericht ist in der Zwischenablage. Er enthält keine Passwörter und keine Schlüssel.',
-    theme: (name) => `Farben: ${name}`,
+    theme: (name) => `Design: ${name}`,
   },
   palette: {
     title: 'Befehle',
@@ -75,7 +75,7 @@ export const window: typeof english = {
     open: 'Einzelheiten öffnen',
     select: 'Gerät auswählen',
     range: 'Bis hier auswählen',
-    all: 'Alle gezeigten auswählen',
+    all: 'Alle angezeigten auswählen',
     menu: 'Alles, was mit dem Gerät geht',
   },
   confirm: {
@@ -169,13 +169,13 @@ export const window: typeof english = {
       'An den üblichen Orten liegen keine YAML-Dateien. Gib deinen Ordner ein oder wähle ihn aus.',
     path: 'Ordner',
     browse: 'Wählen …',
-    go: 'Meine Geräte zeigen',
+    go: 'Meine Geräte anzeigen',
     esphome: 'ESPHome baut die Firmware',
     esphomeLater: 'Das geht auch später: Die Geräte werden auch ohne aufgelistet.',
   },
   announce: {
     change: (name, state) => `${name}: ${state}`,
     many: (n) => `${n} Geräte haben sich geändert`,
-    shown: (n) => `${count(n, 'Gerät wird', 'Geräte werden')} gezeigt`,
+    shown: (n) => `${count(n, 'Gerät wird', 'Geräte werden')} angezeigt`,
   },
 };

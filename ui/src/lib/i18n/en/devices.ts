@@ -11,6 +11,11 @@ export const devices = {
     overdue: (name: string) => `${name} is overdue`,
     doing: (name: string, what: string) => `${name}: ${what}`,
     last: (name: string, when: string) => `${name} was updated ${when}`,
+    installed: (name: string, when: string) => `The update of ${name} was installed ${when}`,
+    cancelled: (name: string) =>
+      `The update of ${name} was cancelled, the device keeps its firmware`,
+    cancelledLate: (name: string) => `The update of ${name} was cancelled, but may have arrived`,
+    cancelledMany: (n: number) => `${n} updates were cancelled`,
     available: (n: number) => count(n, 'update available', 'updates available'),
     unseen: (n: number) =>
       n === 1 ? '1 device hasn’t been seen yet' : `${n} devices haven’t been seen yet`,
