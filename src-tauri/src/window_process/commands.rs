@@ -12,8 +12,8 @@ use wakeflash_core::view::{
     UpdateRecord, WakeRecord,
 };
 
-use super::desktop;
 use super::remote::Remote;
+use super::{desktop, theme};
 use crate::events::{CloseRequested, EngineEvent, OpenDevice, QuitRequested};
 use crate::notify::NotificationServer;
 use crate::paths::Paths;
@@ -117,9 +117,11 @@ async fn flash_anyway(app: State<'_, Remote>, device: DeviceId) -> Result<(), Pr
 /// Everything there is to see.
 #[tauri::command]
 #[specta::specta]
-async fn snapshot(app: State<'_, Remote>) -> Result<Snapshot, Problem> {
+async fn snapshot(window: AppHandle, app: State<'_, Remote>) -> Result<Snapshot, Problem> {
     // The page has subscribed to its events: it asks for its first snapshot after that.
-    app.ask(Request::Look).await
+    let snapshot: Snapshot = app.ask(Request::Look).await?;
+    theme::follow(&window, snapshot.settings.theme);
+    Ok(snapshot)
 }
 
 /// Builds and flashes many devices. Those with an update under way are left alone; they and those that

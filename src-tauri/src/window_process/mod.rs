@@ -6,6 +6,7 @@ mod desktop;
 mod dialog;
 mod pipes;
 mod remote;
+mod theme;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tauri::{AppHandle, CloseRequestApi, Manager, RunEvent, WebviewWindowBuilder,
 use tauri_specta::Event as _;
 use tokio::io::BufReader;
 use wakeflash_core::error::Problem;
+use wakeflash_core::view::Event;
 
 use crate::cli::Cli;
 use crate::display;
@@ -174,7 +176,12 @@ fn end_at_once() {
 
 fn told(app: &AppHandle, message: ToWindow) {
     let emitted = match message {
-        ToWindow::Event(envelope) => EngineEvent(*envelope).emit(app),
+        ToWindow::Event(envelope) => {
+            if let Event::Settings { settings } = &envelope.event {
+                theme::follow(app, settings.theme);
+            }
+            EngineEvent(*envelope).emit(app)
+        }
         ToWindow::Open(device) => device.emit(app),
         ToWindow::Quit(question) => question.emit(app),
         ToWindow::Show => to_front(app),
