@@ -200,7 +200,7 @@ describe('leaving', () => {
   const transfer: UpdateStateView = { kind: 'flashing', since, address: '10.0.0.7' };
   const confirming: UpdateStateView = { kind: 'confirming', since, acknowledged: true };
   it.each<[string, UpdateStateView[], RegExp]>([
-    ['nothing', [], /^This desktop has no tray/],
+    ['nothing', [], /nothing is lost\. Nothing is flashed until Wakeflash is started again/],
     [
       'confirming',
       [confirming],

@@ -4,7 +4,7 @@ use crate::credentials::{self, Credentials, key_of};
 use crate::error::Problem;
 use crate::ota::EncryptionKey;
 use crate::time::Timestamp;
-use crate::update::{Build, Delivery, Encryption, PasswordChoice, Update, UpdateId, UpdateState};
+use crate::update::{Build, Delivery, Encryption, OtaMethod, PasswordChoice, Update, UpdateId, UpdateState};
 
 use super::Dispatch;
 
@@ -67,12 +67,21 @@ impl Dispatch {
         {
             delivery.encrypted = Some(encrypted);
             let asked = key_of(&delivery.build.ota.encryption).is_some();
-            let text = match (encrypted, asked) {
-                (true, _) => "The firmware travels encrypted.",
-                (false, true) => {
-                    "The firmware travels in the clear: the device offers no encryption."
+            let text = match (encrypted, asked, delivery.build.ota.method) {
+                (true, _, _) => "The firmware travels encrypted.",
+                (false, _, OtaMethod::WebServer) => {
+                    "The firmware travels in the clear: `ota: platform: web_server` can't encrypt it. `platform: esphome` \
+                     can, with a key (ESPHome 2026.9 or newer)."
                 }
-                (false, false) => "The firmware travels in the clear: no key is configured.",
+                (false, true, OtaMethod::Native) => {
+                    "The firmware travels in the clear: the device offers no encryption. After this install it does, \
+                     if ESPHome 2026.9 or newer built it."
+                }
+                (false, false, OtaMethod::Native) => {
+                    "The firmware travels in the clear: no key is configured. With a key under `api: encryption:`, \
+                     or under `ota: encryption:` where there is no `api:`, later updates travel encrypted (ESPHome \
+                     2026.9 or newer)."
+                }
             };
             update.note(now, text);
         }

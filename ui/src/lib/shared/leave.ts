@@ -74,7 +74,7 @@ export async function askToClose(app: App): Promise<void> {
   const means = consequences(app, now);
   const reply = await app.dialogs.ask({
     title: t.title,
-    body: means.length > 0 ? [...means, t.background].join(' ') : t.idle,
+    body: [...(means.length > 0 ? means : [t.idle]), t.background].join(' '),
     yes: t.yes,
     no: t.no,
     other: t.other,

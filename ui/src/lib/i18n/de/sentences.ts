@@ -71,12 +71,16 @@ const sentences: readonly (readonly [RegExp, string])[] = [
   ],
   [/^The firmware travels encrypted\.$/, 'Die Firmware wird verschlüsselt übertragen.'],
   [
-    /^The firmware travels in the clear: the device offers no encryption\.$/,
-    'Die Firmware wird unverschlüsselt übertragen: Das Gerät bietet keine Verschlüsselung an.',
+    /^The firmware travels in the clear: the device offers no encryption\..*$/,
+    'Die Firmware wird unverschlüsselt übertragen: Das Gerät bietet keine Verschlüsselung an. Nach dieser Installation tut es das, wenn ESPHome 2026.9 oder neuer sie gebaut hat.',
   ],
   [
-    /^The firmware travels in the clear: no key is configured\.$/,
-    'Die Firmware wird unverschlüsselt übertragen: Es ist kein Schlüssel eingerichtet.',
+    /^The firmware travels in the clear: `ota: platform: web_server` .*$/,
+    'Die Firmware wird unverschlüsselt übertragen: `ota: platform: web_server` kann nicht verschlüsseln. `platform: esphome` kann es, mit einem Schlüssel (ab ESPHome 2026.9).',
+  ],
+  [
+    /^The firmware travels in the clear: no key is configured\..*$/,
+    'Die Firmware wird unverschlüsselt übertragen: Es ist kein Schlüssel eingerichtet. Mit einem Schlüssel unter `api: encryption:`, oder ohne `api:` unter `ota: encryption:`, werden spätere Updates verschlüsselt übertragen (ab ESPHome 2026.9).',
   ],
   [
     /^ESPHome sends the image; .*$/,

@@ -121,8 +121,8 @@ export const window: typeof english = {
       demo: 'Dies ist eine Demo: Wenn sie endet, sind ihr Gerät, ihre Updates und ihre Dateien weg.',
       kept: (n) =>
         n === 1
-          ? 'Das Update bleibt in der Warteschlange und geht weiter, wenn Wakeflash wieder gestartet wird.'
-          : 'Alle Updates bleiben in der Warteschlange und gehen weiter, wenn Wakeflash wieder gestartet wird.',
+          ? 'Das Update bleibt in der Warteschlange. Nichts wird geflasht, bis Wakeflash wieder gestartet wird.'
+          : 'Alle Updates bleiben in der Warteschlange. Nichts wird geflasht, bis Wakeflash wieder gestartet wird.',
     },
     quit: {
       title: 'Beenden, während ein Gerät geflasht wird?',
@@ -131,7 +131,7 @@ export const window: typeof english = {
     },
     close: {
       title: 'Wakeflash beenden?',
-      idle: 'Diese Arbeitsumgebung hat kein Infofeld. Ohne Fenster wird Wakeflash wieder sichtbar, wenn es noch einmal gestartet wird.',
+      idle: 'Kein Update wartet, also geht nichts verloren. Nichts wird geflasht, bis Wakeflash wieder gestartet wird.',
       background:
         'Wakeflash kann auch ohne Fenster weiterarbeiten; ein erneuter Start öffnet das Fenster.',
       yes: 'Beenden',

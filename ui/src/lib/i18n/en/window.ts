@@ -119,8 +119,8 @@ export const window = {
       demo: 'This is a demo: when it ends, its device, its updates and its files are gone.',
       kept: (n: number): string =>
         n === 1
-          ? 'The update stays in the queue and goes on when Wakeflash is started again.'
-          : 'All updates stay in the queue and go on when Wakeflash is started again.',
+          ? 'The update stays in the queue. Nothing is flashed until Wakeflash is started again.'
+          : 'All updates stay in the queue. Nothing is flashed until Wakeflash is started again.',
     },
     quit: {
       title: 'Quit while a device is being flashed?',
@@ -129,7 +129,7 @@ export const window = {
     },
     close: {
       title: 'Quit Wakeflash?',
-      idle: 'This desktop has no tray. Without a window, Wakeflash is opened again by starting it once more.',
+      idle: 'No update is waiting, so nothing is lost. Nothing is flashed until Wakeflash is started again.',
       background:
         'Wakeflash can also keep working without a window; starting it once more opens the window.',
       yes: 'Quit',
