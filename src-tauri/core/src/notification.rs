@@ -232,7 +232,9 @@ fn many(all: &[Notification], lang: Lang) -> Text {
         (1, true) => Some(lang.pick("1 device updated", "1 Gerät aktualisiert").to_owned()),
         (1, false) => Some(lang.pick("1 update installed", "1 Update installiert").to_owned()),
         (n, true) => Some(format!("{n} {}", lang.pick("devices updated", "Geräte aktualisiert"))),
-        (n, false) => Some(format!("{n} {}", lang.pick("updates installed", "Updates installiert"))),
+        (n, false) => {
+            Some(format!("{n} {}", lang.pick("updates installed", "Updates installiert")))
+        }
     };
     let attention = match bad.len() {
         0 => None,

@@ -148,9 +148,9 @@ impl Schedule {
     fn expected_after(&self, moment: Timestamp) -> Option<Timestamp> {
         let (anchor, period) = (self.anchor?, self.period?);
         let step = i64::try_from(period.as_millis()).ok().filter(|step| *step > 0)?;
-        let seen = self.last.map_or(i64::MIN, |last| {
-            last.max(anchor).as_millis().saturating_add(step / 2)
-        });
+        let seen = self
+            .last
+            .map_or(i64::MIN, |last| last.max(anchor).as_millis().saturating_add(step / 2));
         let from = moment.as_millis().max(seen);
         let passed = from.saturating_sub(anchor.as_millis()).div_euclid(step).saturating_add(1);
         Some(Timestamp::from_millis(anchor.as_millis().saturating_add(passed.saturating_mul(step))))

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use crate::device::{ConfigFile, DeviceId};
 use crate::error::Problem;
+use crate::notification::installed_words;
 use crate::settings::ChangedSources;
 use crate::time::Timestamp;
 use crate::update::{
     Build, Delivery, Note, SourceChange, SourceTracking, StateKind, Update, UpdateId, UpdateState,
 };
-use crate::notification::installed_words;
 use crate::view::{Installation, Notification, NotificationKind};
 use crate::words::Lang;
 

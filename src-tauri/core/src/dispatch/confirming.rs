@@ -225,7 +225,8 @@ impl Dispatch {
             self.move_memory(&device, &former, &name);
             let sources = Self::installed_sources(&build);
             let memory = self.change_memory(&name);
-            let known = installation(how, previous_hash, memory.installed_sources.as_ref(), &sources);
+            let known =
+                installation(how, previous_hash, memory.installed_sources.as_ref(), &sources);
             note_installed(memory, &build, sources, watch);
             (memory.deep_sleep, memory.sleep_plan) = (build.deep_sleep, build.sleep_plan);
             memory.config_hash = build.config_hash;
@@ -252,7 +253,11 @@ fn installation(
         InstalledHow::Returned => {
             // Firmware that came by another way is not what was installed from here.
             let ran = previous_hash.is_none() || previous_hash == now.config_hash;
-            if ran && before == Some(now) { Installation::Again } else { Installation::Acknowledged }
+            if ran && before == Some(now) {
+                Installation::Again
+            } else {
+                Installation::Acknowledged
+            }
         }
     }
 }

@@ -4,7 +4,9 @@ use crate::credentials::{self, Credentials, key_of};
 use crate::error::Problem;
 use crate::ota::EncryptionKey;
 use crate::time::Timestamp;
-use crate::update::{Build, Delivery, Encryption, OtaMethod, PasswordChoice, Update, UpdateId, UpdateState};
+use crate::update::{
+    Build, Delivery, Encryption, OtaMethod, PasswordChoice, Update, UpdateId, UpdateState,
+};
 
 use super::Dispatch;
 

@@ -24,11 +24,7 @@ fn snapshot(counts: Counts, devices: Vec<DeviceView>) -> Snapshot {
     }
 }
 
-fn device(
-    name: &str,
-    friendly_name: Option<&str>,
-    state: Option<UpdateStateView>,
-) -> DeviceView {
+fn device(name: &str, friendly_name: Option<&str>, state: Option<UpdateStateView>) -> DeviceView {
     DeviceView {
         id: DeviceId::of_file(format!("{name}.yaml")),
         name: name.to_owned(),
@@ -125,8 +121,7 @@ struct Case {
 
 #[test]
 fn the_next_wake_is_told_as_in_the_window() {
-    let cases: Vec<Case> =
-        serde_json::from_str(include_str!("../words/next_wake.json")).unwrap();
+    let cases: Vec<Case> = serde_json::from_str(include_str!("../words/next_wake.json")).unwrap();
     for Case { left, period, jitter, en, de } in cases {
         let mut device = device("a", None, waiting());
         device.wake = Some(WakeView {
@@ -252,11 +247,7 @@ fn a_menu_is_replaced_only_when_its_lines_do_something_else() {
 fn progress_and_output_do_not_concern_the_tray() {
     let of = DeviceId::of_file("a.yaml");
     let progress = Progress { percent: Some(1), step: "Compiling".to_owned() };
-    assert!(!concerns_tray(&Event::Progress {
-        device: of.clone(),
-        update: UpdateId(1),
-        progress
-    }));
+    assert!(!concerns_tray(&Event::Progress { device: of.clone(), update: UpdateId(1), progress }));
     assert!(concerns_tray(&Event::DeviceRemoved { id: of }));
     assert!(!concerns_tray(&Event::Device { device: Box::new(device("a", None, None)) }));
     assert!(concerns_tray(&Event::Device { device: Box::new(device("a", None, waiting())) }));
