@@ -211,7 +211,7 @@ pub(crate) const fn installed_words(
         ),
         Some(Installation::AlreadyRunning) => (
             lang.pick("{} already runs this build", "Auf {} läuft dieser Build schon"),
-            lang.pick("Nothing was sent.", "Nichts wurde gesendet."),
+            lang.pick("Nothing more is sent.", "Es wird nichts weiter gesendet."),
         ),
     }
 }

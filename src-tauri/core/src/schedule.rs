@@ -61,6 +61,8 @@ pub struct Schedule {
     last: Option<Timestamp>,
     /// How long that one lasted.
     last_awake: Option<Duration>,
+    /// How much later than usual the next one is expected.
+    put_off: Duration,
 }
 
 /// How many wakes a schedule is learned from.
@@ -116,13 +118,17 @@ impl Schedule {
                 guessed
             }
         };
-        schedule.put_off()
+        let usual = match schedule.rhythm {
+            // What was learned since is no part of its period.
+            Rhythm::Configured => Some(plan.and_then(SleepPlan::run).unwrap_or_default()),
+            Rhythm::Unknown | Rhythm::Regular | Rhythm::Irregular => schedule.window,
+        };
+        schedule.put_off(usual)
     }
 
     /// A device that counts its sleep wakes later when it was awake for longer than usual: it was flashed, or kept
-    /// awake. One that wakes by a clock, which the place of its wakes shows, doesn't.
-    fn put_off(self) -> Self {
-        let usual = self.window.or((self.rhythm == Rhythm::Configured).then_some(Duration::ZERO));
+    /// awake. One that wakes by a clock doesn't, but it takes many wakes until their place shows that.
+    fn put_off(self, usual: Option<Duration>) -> Self {
         let (Some(last), Some(awake), Some(usual)) = (self.last, self.last_awake, usual) else {
             return self;
         };
@@ -130,7 +136,7 @@ impl Schedule {
         if self.anchor != Some(last) || longer <= self.spread {
             return self;
         }
-        Self { anchor: Some(last + longer), ..self }
+        Self { anchor: Some(last + longer), put_off: longer, ..self }
     }
 
     /// The middle of the next expected wake that isn't over yet. `None`: nothing tells, or the clock was set
@@ -193,7 +199,9 @@ impl Schedule {
             return None;
         }
         let next = self.expected_after(now.before(margin))?;
-        Some((next.before(margin), next + margin))
+        // It may wake by a clock all the same. A rush for most of the time would be none.
+        let early = if self.put_off <= self.period? / 4 { self.put_off } else { Duration::ZERO };
+        Some((next.before(margin + early), next + margin))
     }
 
     /// The least time before and after the expected wake in which it is tried most often.

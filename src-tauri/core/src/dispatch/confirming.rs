@@ -213,7 +213,7 @@ impl Dispatch {
                 "Installed: the device acknowledged the update and came back."
             }
             InstalledHow::AlreadyRunning => {
-                "Installed: the device already runs this build, nothing was sent."
+                "Installed: the device already runs this build, nothing more is sent."
             }
         };
         let build = delivery.build.clone();
@@ -252,7 +252,7 @@ fn installation(
         InstalledHow::AlreadyRunning => Installation::AlreadyRunning,
         InstalledHow::Returned => {
             // Firmware that came by another way is not what was installed from here.
-            let ran = previous_hash.is_none() || previous_hash == now.config_hash;
+            let ran = previous_hash.is_some() && previous_hash == now.config_hash;
             if ran && before == Some(now) {
                 Installation::Again
             } else {

@@ -47,6 +47,15 @@ impl Dispatch {
     pub(super) fn note_awake(&mut self, name: &str, at: Timestamp) {
         if !self.is_rebooting(name, at) {
             self.begin_wake(name, at);
+            return;
+        }
+        let said_goodbye = self.heard.get(name).is_some_and(|heard| {
+            heard.liveness == Liveness::Gone
+                && heard.wakes.last().is_some_and(|w| w.awake.is_some())
+        });
+        if said_goodbye && let Some(wake) = self.change_wakes(name).last_mut() {
+            wake.awake = None;
+            self.learn(name);
         }
     }
 

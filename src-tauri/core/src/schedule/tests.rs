@@ -120,6 +120,40 @@ fn a_longer_wake_puts_off_the_next_one_of_a_device_that_counts_its_sleep() {
 }
 
 #[test]
+fn after_a_longer_wake_it_rushes_for_a_device_that_wakes_by_a_clock_too() {
+    for count in 4..12 {
+        let mut wakes = spaced(&vec![600; count]);
+        for wake in &mut wakes {
+            wake.awake = Some(secs(20));
+        }
+        let wake = wakes.last_mut().unwrap();
+        wake.awake = Some(secs(80));
+        let last = wake.at;
+        let schedule = learn(&wakes).or_guess(None);
+        let rushes = |moment| {
+            let (from, until) = schedule.rush(moment).unwrap();
+            from <= moment && moment <= until
+        };
+        assert!(rushes(last + secs(600)), "by a clock, {count}");
+        assert!(count >= 8 || rushes(last + secs(660)), "counted, {count}");
+        assert!(!rushes(last + secs(300)), "{count}");
+    }
+}
+
+#[test]
+fn what_is_learned_of_the_window_does_not_shorten_a_configured_period() {
+    let plan = SleepPlan::read(None, Some("60s")).unwrap();
+    let mut wakes = spaced(&[80, 80]);
+    for wake in &mut wakes {
+        wake.awake = Some(secs(20));
+    }
+    let last = wakes.last().unwrap().at;
+    let schedule = learn(&wakes).or_guess(Some(&plan));
+    assert_eq!(schedule.rhythm, Rhythm::Configured);
+    assert_eq!(schedule.next(last + secs(30)), Some(last + secs(80)));
+}
+
+#[test]
 fn the_window_is_the_usual_length_of_undisturbed_wakes() {
     let mut wakes = spaced(&[600; 6]);
     for (wake, length) in wakes.iter_mut().zip([20, 21, 300, 19, 20, 22]) {

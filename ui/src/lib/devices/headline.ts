@@ -1,6 +1,7 @@
 /** What the user wants to know first: what waits, when it happens, whether it worked. */
 import type { DeviceView, StateKind } from '../backend';
 import { texts } from '../i18n/index.svelte';
+import { assertNever } from '../shared/assert';
 import { ago, wakesIn } from '../shared/time';
 import { isUnseen, isUntold } from './presence';
 import { displayName, groupOf, stateWords } from '../updates/words';
@@ -32,11 +33,20 @@ function endedWords(last: DeviceView, cancelled: number, now: number): string | 
   const name = displayName(last);
   if (state?.kind === 'installed') {
     const when = ago(state.at, now);
-    return state.how === 'confirmed' ? t.last(name, when) : t.installed(name, when);
+    switch (state.how) {
+      case 'confirmed':
+        return t.last(name, when);
+      case 'returned':
+        return t.installed(name, when);
+      case 'alreadyRunning':
+        return t.already(name);
+      default:
+        assertNever(state.how);
+    }
   }
   if (state?.kind !== 'cancelled') return null;
-  if (cancelled > 1) return t.cancelledMany(cancelled);
-  return state.mayHaveArrived ? t.cancelledLate(name) : t.cancelled(name);
+  if (state.mayHaveArrived) return t.cancelledLate(name);
+  return cancelled > 1 ? t.cancelledMany(cancelled) : t.cancelled(name);
 }
 
 function nextWake(waiting: readonly DeviceView[]): DeviceView | undefined {

@@ -110,6 +110,7 @@ fn the_return_after_a_flash_belongs_to_the_same_wake() {
     lab.after(20).give(Input::Sighted(goodbye("sleepy")));
     assert_eq!(wakes(&lab).len(), before);
     assert!(wakes(&lab).last().unwrap().flashed);
+    assert_eq!(wakes(&lab).last().unwrap().awake_seconds, Some(49), "to its sleep, not its reboot");
     lab.after(600).seen("sleepy", Some(NEW));
     assert_eq!(wakes(&lab).len(), before + 1);
 }

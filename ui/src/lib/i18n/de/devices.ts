@@ -12,6 +12,7 @@ export const devices: typeof english = {
     doing: (name, what) => `${name}: ${what}`,
     last: (name, when) => `${name} wurde ${when} aktualisiert`,
     installed: (name, when) => `Das Update von ${name} wurde ${when} installiert`,
+    already: (name) => `Auf ${name} läuft der Build schon`,
     cancelled: (name) =>
       `Das Update von ${name} wurde abgebrochen, das Gerät behält seine Firmware`,
     cancelledLate: (name) =>

@@ -30,7 +30,7 @@ const sentences: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /^Installed: the device already runs .*$/,
-    'Installiert: Auf dem Gerät lief dieser Build schon, nichts wurde gesendet.',
+    'Installiert: Auf dem Gerät läuft dieser Build schon, es wird nichts weiter gesendet.',
   ],
   [/^Cancelled\.$/, 'Abgebrochen.'],
   [

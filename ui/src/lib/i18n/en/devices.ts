@@ -12,6 +12,7 @@ export const devices = {
     doing: (name: string, what: string) => `${name}: ${what}`,
     last: (name: string, when: string) => `${name} was updated ${when}`,
     installed: (name: string, when: string) => `The update of ${name} was installed ${when}`,
+    already: (name: string) => `${name} already runs its build`,
     cancelled: (name: string) =>
       `The update of ${name} was cancelled, the device keeps its firmware`,
     cancelledLate: (name: string) => `The update of ${name} was cancelled, but may have arrived`,
