@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use wakeflash_tests::desktop::app::{AppOptions, TITLE, family};
+use wakeflash_tests::desktop::appearance::Appearance;
 use wakeflash_tests::desktop::keyboard::RETURN;
 use wakeflash_tests::desktop::notifications::{Notifications, Told};
 use wakeflash_tests::desktop::page::Page;
@@ -17,12 +18,16 @@ use wakeflash_tests::stage::{DEVICE, SOON, new_yaml};
 /// Ends the application, however slow the machine is.
 const END: Duration = Duration::from_secs(20);
 
+/// More than a signal on the session bus takes.
+const ARRIVAL: Duration = Duration::from_secs(2);
+
 /// WebKitWebProcess: the kernel keeps 15 letters of a process's name.
 const PAGE: &str = "WebKitWebProces";
 
 story!(the_trays_menu_pauses_and_resumes_the_queue, pausing);
 story!(the_buttons_of_a_notification_work, buttons);
 story!(a_log_is_saved_where_the_user_wants_it, saving);
+story!(what_the_toolkit_draws_has_the_chosen_theme, themes);
 story!(a_start_without_a_window_has_no_web_view_until_it_is_asked_for, hidden);
 
 /// Paused in the tray's menu, an update stays queued, also after a restart.
@@ -138,6 +143,46 @@ async fn save_at(scene: &Scene, page: &Page, file: &Path) -> Result<()> {
     until("the dialog closes", SOON, async || {
         let windows = display.windows()?;
         ensure!(!windows.contains(&dialog), "windows: {windows:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// The desktop's theme counts when the user chose none, whatever it was changed to meanwhile.
+async fn themes(scene: &mut Scene) -> Result<()> {
+    let portal = Appearance::start(scene.desktop.bus()).await?;
+    new_yaml().write_to(&scene.config(), DEVICE)?;
+    let options = AppOptions::default().with("--config").with(scene.config());
+    let app = scene.desktop.open(&options.with("--esphome").with(scene.failing_esphome()?)).await?;
+    let page = app.page();
+    page.until_there(DEVICE).await?;
+    until_dark(page, false).await?;
+    page.click("open-settings").await?;
+    page.click("settings-theme-dark").await?;
+    until_dark(page, true).await?;
+    page.click("settings-theme-light").await?;
+    until_dark(page, false).await?;
+    page.click("settings-theme-system").await?;
+    portal.change(true).await?;
+    until_dark(page, true).await?;
+
+    page.click("settings-theme-light").await?;
+    until_dark(page, false).await?;
+    portal.change(true).await?;
+    // Nothing tells that this has arrived, and nothing may come of it.
+    tokio::time::sleep(ARRIVAL).await;
+    until_dark(page, false).await?;
+    page.click("settings-theme-system").await?;
+    until_dark(page, true).await
+}
+
+/// The page is told the toolkit's theme; its own follows the setting.
+async fn until_dark(page: &Page, dark: bool) -> Result<()> {
+    let what = if dark { "dark" } else { "light" };
+    until(&format!("the toolkit draws {what}"), SOON, async || {
+        let look = "return matchMedia('(prefers-color-scheme: dark)').matches";
+        let now = page.client().execute(look, Vec::new()).await?;
+        ensure!(now == dark, "dark: {now}");
         Ok(())
     })
     .await

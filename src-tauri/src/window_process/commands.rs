@@ -120,7 +120,7 @@ async fn flash_anyway(app: State<'_, Remote>, device: DeviceId) -> Result<(), Pr
 async fn snapshot(window: AppHandle, app: State<'_, Remote>) -> Result<Snapshot, Problem> {
     // The page has subscribed to its events: it asks for its first snapshot after that.
     let snapshot: Snapshot = app.ask(Request::Look).await?;
-    theme::follow(&window, snapshot.settings.theme);
+    theme::follow(&window, snapshot.settings.theme, snapshot.revision);
     Ok(snapshot)
 }
 

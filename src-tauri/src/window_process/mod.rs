@@ -178,7 +178,7 @@ fn told(app: &AppHandle, message: ToWindow) {
     let emitted = match message {
         ToWindow::Event(envelope) => {
             if let Event::Settings { settings } = &envelope.event {
-                theme::follow(app, settings.theme);
+                theme::follow(app, settings.theme, envelope.revision);
             }
             EngineEvent(*envelope).emit(app)
         }

@@ -2,6 +2,7 @@
 //! its own; and the real application on it, driven through its window.
 
 pub mod app;
+pub mod appearance;
 pub mod bus;
 pub mod display;
 mod driver;
