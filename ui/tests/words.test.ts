@@ -118,6 +118,12 @@ describe('the headline', () => {
       'The update of A was cancelled, but may have arrived',
     ]);
     expect(facts(cancelled('A', 1), cancelled('B', 2))).toEqual(['2 updates were cancelled']);
+    for (const many of [
+      [cancelled('A', 1), cancelled('B', 2, true)],
+      [cancelled('A', 1, true), cancelled('B', 2)],
+    ]) {
+      expect(facts(...many)).toEqual(['2 updates were cancelled, 1 of them may have arrived']);
+    }
     expect(facts(cancelled('A', 1), cancelled('B', 20))).toEqual([keeps]);
     expect(facts(cancelled('A', 11))).toEqual(['Nothing newer is known for any device']);
     const installed = (minutes: number) =>

@@ -222,19 +222,11 @@ fn many(all: &[Notification], lang: Lang) -> Text {
         matching.map(|told| told.name.as_str()).collect()
     };
     let (good, bad) = (of(true), of(false));
-    // Some may run what they ran before.
-    let all_new = all
-        .iter()
-        .filter(|told| is_good(told.kind))
-        .all(|told| told.installed == Some(Installation::Announced));
-    let updated = match (good.len(), all_new) {
-        (0, _) => None,
-        (1, true) => Some(lang.pick("1 device updated", "1 Gerät aktualisiert").to_owned()),
-        (1, false) => Some(lang.pick("1 update installed", "1 Update installiert").to_owned()),
-        (n, true) => Some(format!("{n} {}", lang.pick("devices updated", "Geräte aktualisiert"))),
-        (n, false) => {
-            Some(format!("{n} {}", lang.pick("updates installed", "Updates installiert")))
-        }
+    let (one_is, several_are, listed) = claim_for_all(all, lang);
+    let updated = match good.len() {
+        0 => None,
+        1 => Some(format!("1 {one_is}")),
+        n => Some(format!("{n} {several_are}")),
     };
     let attention = match bad.len() {
         0 => None,
@@ -253,14 +245,33 @@ fn many(all: &[Notification], lang: Lang) -> Text {
         lines.push(format!("{begin}: {}.", names(&bad, lang)));
     }
     if !good.is_empty() {
-        let begin = if all_new {
-            lang.pick("Updated", "Aktualisiert")
-        } else {
-            lang.pick("Installed", "Installiert")
-        };
-        lines.push(format!("{begin}: {}.", names(&good, lang)));
+        lines.push(format!("{listed}: {}.", names(&good, lang)));
     }
     Text { title, body: lines.join("\n"), buttons: vec![Button::Open], device: only }
+}
+
+/// What is true of each that came out well: of one and of several after their number, and before their names.
+fn claim_for_all(all: &[Notification], lang: Lang) -> (&'static str, &'static str, &'static str) {
+    let known = || all.iter().filter_map(|told| told.installed);
+    if known().all(|one| one == Installation::Announced) {
+        (
+            lang.pick("device updated", "Gerät aktualisiert"),
+            lang.pick("devices updated", "Geräte aktualisiert"),
+            lang.pick("Updated", "Aktualisiert"),
+        )
+    } else if known().all(|one| one != Installation::AlreadyRunning) {
+        (
+            lang.pick("update installed", "Update installiert"),
+            lang.pick("updates installed", "Updates installiert"),
+            lang.pick("Installed", "Installiert"),
+        )
+    } else {
+        (
+            lang.pick("device up to date", "Gerät aktuell"),
+            lang.pick("devices up to date", "Geräte aktuell"),
+            lang.pick("Up to date", "Aktuell"),
+        )
+    }
 }
 
 /// The first names of a list.
@@ -408,6 +419,11 @@ pub(crate) mod tests {
         let text = Shown::Many(all.clone()).text(Lang::En, true);
         assert_eq!(text.title, "7 updates installed");
         assert!(text.body.starts_with("Installed: d1, "), "{}", text.body);
+        let mut none_sent = all.clone();
+        none_sent[2].installed = Some(Installation::AlreadyRunning);
+        let text = Shown::Many(none_sent).text(Lang::En, true);
+        assert_eq!(text.title, "7 devices up to date");
+        assert!(text.body.starts_with("Up to date: d1, "), "{}", text.body);
         all.push(told("cellar", NotificationKind::Failed));
         let text = Shown::Many(all).text(Lang::De, true);
         assert_eq!(text.title, "7 Updates installiert, 1 braucht Aufmerksamkeit");

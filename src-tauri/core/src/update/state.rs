@@ -37,7 +37,7 @@ pub enum InstalledHow {
     Confirmed,
     /// Flashed; the device acknowledged the end of the update and came back.
     Returned,
-    /// Nothing was sent: the device already ran this build.
+    /// The device already ran this build when it was looked at; nothing was sent then.
     AlreadyRunning,
 }
 

@@ -31,7 +31,7 @@ pub enum Installation {
     Acknowledged,
     /// The same, and it is the firmware that was installed from here before.
     Again,
-    /// Nothing was sent: the device already ran this build.
+    /// The device already ran this build when it was looked at; nothing was sent then.
     AlreadyRunning,
 }
 

@@ -26,8 +26,14 @@ function endedAt(device: DeviceView, now: number): number {
   return 0;
 }
 
+/** Updates that were cancelled, and how many of them may have arrived nevertheless. */
+interface Cancelled {
+  all: number;
+  late: number;
+}
+
 /** What became of the update that ended last; of several that were cancelled, how many. */
-function endedWords(last: DeviceView, cancelled: number, now: number): string | null {
+function endedWords(last: DeviceView, cancelled: Cancelled, now: number): string | null {
   const t = texts.headline;
   const state = last.update?.state;
   const name = displayName(last);
@@ -45,8 +51,8 @@ function endedWords(last: DeviceView, cancelled: number, now: number): string | 
     }
   }
   if (state?.kind !== 'cancelled') return null;
-  if (state.mayHaveArrived) return t.cancelledLate(name);
-  return cancelled > 1 ? t.cancelledMany(cancelled) : t.cancelled(name);
+  if (cancelled.all > 1) return t.cancelledMany(cancelled.all, cancelled.late);
+  return state.mayHaveArrived ? t.cancelledLate(name) : t.cancelled(name);
 }
 
 function nextWake(waiting: readonly DeviceView[]): DeviceView | undefined {
@@ -58,7 +64,8 @@ function nextWake(waiting: readonly DeviceView[]): DeviceView | undefined {
 export function headlineOf(devices: readonly DeviceView[], now: number): Headline {
   const t = texts.headline;
   const groups = { waiting: [] as DeviceView[], working: [] as DeviceView[] };
-  const counts = { attention: 0, available: 0, unseen: 0, untold: 0, broken: 0, cancelled: 0 };
+  const counts = { attention: 0, available: 0, unseen: 0, untold: 0, broken: 0 };
+  const cancelled: Cancelled = { all: 0, late: 0 };
   let last: DeviceView | undefined;
   for (const device of devices) {
     const group = groupOf(device);
@@ -69,7 +76,11 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
     if (isUnseen(device)) counts.unseen += 1;
     else if (isUntold(device)) counts.untold += 1;
     const at = endedAt(device, now);
-    if (at > 0 && device.update?.state.kind === 'cancelled') counts.cancelled += 1;
+    const state = device.update?.state;
+    if (at > 0 && state?.kind === 'cancelled') {
+      cancelled.all += 1;
+      if (state.mayHaveArrived) cancelled.late += 1;
+    }
     if (at > (last ? endedAt(last, now) : 0)) last = device;
   }
   const { waiting, working } = groups;
@@ -84,7 +95,7 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
     const overdue = waiting.find((device) => device.wake?.overdue);
     if (overdue) facts.push(t.overdue(displayName(overdue)));
   }
-  const ended = last && endedWords(last, counts.cancelled, now);
+  const ended = last && endedWords(last, cancelled, now);
   if (ended) facts.push(ended);
   const busy = waiting.length + working.length + counts.attention > 0;
   const title =

@@ -334,7 +334,7 @@ export type InstalledHow =
 "confirmed" | 
 /**  Flashed; the device acknowledged the end of the update and came back. */
 "returned" | 
-/**  Nothing was sent: the device already ran this build. */
+/**  The device already ran this build when it was looked at; nothing was sent then. */
 "alreadyRunning";
 
 /**  In which language the user is spoken to. */

@@ -17,7 +17,10 @@ export const devices: typeof english = {
       `Das Update von ${name} wurde abgebrochen, das Gerät behält seine Firmware`,
     cancelledLate: (name) =>
       `Das Update von ${name} wurde abgebrochen, ist aber vielleicht angekommen`,
-    cancelledMany: (n) => `${n} Updates wurden abgebrochen`,
+    cancelledMany: (n, late) =>
+      late === 0
+        ? `${n} Updates wurden abgebrochen`
+        : `${n} Updates wurden abgebrochen, ${late} davon ${late === 1 ? 'ist' : 'sind'} vielleicht angekommen`,
     available: (n) => count(n, 'Update verfügbar', 'Updates verfügbar'),
     unseen: (n) =>
       n === 1 ? '1 Gerät wurde noch nicht gesehen' : `${n} Geräte wurden noch nicht gesehen`,

@@ -68,7 +68,7 @@ export const updates: typeof english = {
       'Die Verbindung endete nach dem letzten Byte. Bevor wieder etwas gesendet wird, wird die Antwort des Geräts abgewartet.',
     confirmed: 'Das Gerät hat gemeldet, dass die neue Firmware läuft.',
     returned: 'Das Gerät hat das Update bestätigt und ist zurückgekommen.',
-    alreadyRunning: 'Auf dem Gerät lief dieser Build schon; nichts wurde gesendet.',
+    alreadyRunning: 'Auf dem Gerät lief dieser Build schon; es wurde nichts weiter gesendet.',
     watched:
       'Es wird noch beim nächsten Aufwachen beobachtet: Versagt die Firmware dort, fällt das Gerät zurück.',
     rolledBack: 'Das Gerät hat die neue Firmware gestartet und ist zu seiner alten zurückgekehrt.',

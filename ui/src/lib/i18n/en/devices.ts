@@ -16,7 +16,10 @@ export const devices = {
     cancelled: (name: string) =>
       `The update of ${name} was cancelled, the device keeps its firmware`,
     cancelledLate: (name: string) => `The update of ${name} was cancelled, but may have arrived`,
-    cancelledMany: (n: number) => `${n} updates were cancelled`,
+    cancelledMany: (n: number, late: number) =>
+      late === 0
+        ? `${n} updates were cancelled`
+        : `${n} updates were cancelled, ${late} of them may have arrived`,
     available: (n: number) => count(n, 'update available', 'updates available'),
     unseen: (n: number) =>
       n === 1 ? '1 device hasn’t been seen yet' : `${n} devices haven’t been seen yet`,

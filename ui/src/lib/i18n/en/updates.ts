@@ -64,7 +64,7 @@ export const updates = {
       'The connection ended after the last byte. The device’s own word is awaited before anything is sent again.',
     confirmed: 'The device announced that it runs the new firmware.',
     returned: 'The device acknowledged the update and came back.',
-    alreadyRunning: 'The device already ran this build, so nothing was sent.',
+    alreadyRunning: 'The device already ran this build, so nothing more was sent.',
     watched: 'It is watched over its next wake: a firmware that fails there would be rolled back.',
     rolledBack: 'The device started the new firmware and went back to its old one.',
     failed: 'The update ended without success. The device keeps the firmware that it had.',
