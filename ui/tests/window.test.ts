@@ -364,6 +364,13 @@ describe('trouble', () => {
     expect(screen.getByTestId('esphome-state')).toHaveTextContent(/ESPHome was not found/);
   });
 
+  it('of a computer without a network claims nothing about watching it', async () => {
+    await show('no-network');
+    const banner = screen.getByTestId('banner-network');
+    expect(banner).toHaveTextContent(/No network.*go on when the network is back\.$/);
+    expect(banner).not.toHaveTextContent(/noticed late|watched/);
+  });
+
   it('shows the installation of ESPHome', async () => {
     await show('installing-esphome');
     expect(screen.getByTestId('banner-esphome')).toHaveTextContent('14 of 62 packages');

@@ -159,6 +159,17 @@ export const stories: Record<string, () => Story> = {
       },
     },
   }),
+  'no-network': () => ({
+    ...base(),
+    status: {
+      ...base().status,
+      network: {
+        code: 'network.none',
+        message: 'This computer isn’t connected to a network.',
+        help: 'Waiting updates keep waiting, and go on when the network is back.',
+      },
+    },
+  }),
   'start-problem': () => ({
     ...base(),
     info: {

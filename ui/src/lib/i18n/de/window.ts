@@ -151,6 +151,7 @@ export const window: typeof english = {
     chooseFolder: 'Anderen Ordner wählen',
     store: 'Änderungen können nicht gespeichert werden',
     storeMeans: 'Bis das wieder geht, beginnt nichts Neues.',
+    noNetwork: 'Kein Netzwerk',
     network: 'Das Netzwerk kann nicht beobachtet werden',
     networkMeans: 'Dass ein Gerät aufwacht, wird vielleicht spät bemerkt.',
     otherTool: 'Ein anderes Programm ist im Weg',

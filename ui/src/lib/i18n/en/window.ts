@@ -148,6 +148,7 @@ export const window = {
     chooseFolder: 'Choose another folder',
     store: 'Changes can’t be saved',
     storeMeans: 'Nothing new is started until they can.',
+    noNetwork: 'No network',
     network: 'The network can’t be watched',
     networkMeans: 'Devices that wake may be noticed late.',
     otherTool: 'Another program is in the way',
