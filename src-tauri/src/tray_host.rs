@@ -1,9 +1,9 @@
 //! Whether this desktop can show a tray icon, and does.
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{ALWAYS_SHOWN, usable, watch};
+pub(crate) use linux::{ALWAYS_SHOWN, told_of_other_starts, usable, watch};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{ALWAYS_SHOWN, usable, watch};
+pub(crate) use other::{ALWAYS_SHOWN, told_of_other_starts, usable, watch};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -37,6 +37,11 @@ mod linux {
         // SAFETY: the initialisers of these libraries only register GObject types; the very same load
         // follows when the icon is built.
         unsafe { libloading::Library::new(library) }.is_ok()
+    }
+
+    /// Whether this copy hears of another start: it does over the session bus, which a container has none of.
+    pub(crate) async fn told_of_other_starts() -> bool {
+        zbus::Connection::session().await.is_ok()
     }
 
     /// Follows whether there is something on the session bus that shows icons.
@@ -82,6 +87,12 @@ mod other {
     /// It can always be built.
     pub(crate) fn usable() -> Result<(), String> {
         Ok(())
+    }
+
+    /// By the system's own means, which are always there.
+    #[allow(clippy::unused_async, reason = "the same signatures as on Linux")]
+    pub(crate) async fn told_of_other_starts() -> bool {
+        true
     }
 
     /// Nothing changes.

@@ -88,6 +88,8 @@ pub(crate) struct Surroundings {
     pub(crate) notifications: NotificationServer,
     /// Whether there is a tray icon that can be seen.
     pub(crate) tray: bool,
+    /// Whether another start of the application shows its window.
+    pub(crate) reopens: bool,
     /// Nothing is kept when the application ends.
     pub(crate) demo: bool,
     /// Why the engine didn't start.

@@ -182,7 +182,9 @@ describe('a device', () => {
       'cancelled',
       'installed',
     ]);
-    expect(entries[0]).toHaveTextContent(/2026.10.0.*sent in 9 s.*879 kB, 603 kB sent.*encrypted/);
+    expect(entries[0]).toHaveTextContent(
+      /2026.10.0.*sent in 9 s.*879 kB, 603 kB compressed.*encrypted/,
+    );
     expect(entries[4]).toHaveTextContent('not encrypted');
     await user.click(inside(entries[1] as HTMLElement, 'history-log'));
     await waitFor(() => expect(entries[1]).toHaveTextContent('Successfully compiled program'));
@@ -242,6 +244,14 @@ describe('a device', () => {
     ]);
     await choose('yaml');
     expect(backend.calls).toEqual(['openYaml rain-gauge.yaml']);
+  });
+
+  it('has a menu that Tab closes', async () => {
+    await show('demo');
+    await fireEvent.contextMenu(row('rain-gauge.yaml'));
+    await screen.findByTestId('menu');
+    await user.keyboard('{Tab}');
+    await waitFor(() => expect(screen.queryByTestId('menu')).toBeNull());
   });
 
   it('is shown when its notification is clicked, with its log', async () => {

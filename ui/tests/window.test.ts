@@ -1,4 +1,4 @@
-import { cleanup, screen, waitFor } from '@testing-library/svelte';
+import { cleanup, fireEvent, screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it } from 'vitest';
 import type { UpdateStateView } from '../src/lib/backend';
@@ -145,6 +145,33 @@ describe('unsafe moments', () => {
     expect(await screen.findByRole('alertdialog')).toHaveTextContent('Quit Wakeflash?');
     await user.click(screen.getByTestId(button));
     await waitFor(() => expect(backend.calls).toEqual([command]));
+  });
+
+  it('shows the same remark of another tool twice where it holds of two devices', async () => {
+    const { status } = story('trouble');
+    const twice = [...status.otherTools, ...status.otherTools];
+    await show('demo', { status: { ...story('demo').status, otherTools: twice } });
+    expect(screen.getAllByTestId('banner-other-tool')).toHaveLength(2);
+  });
+
+  it('offers to work on without a window only where another start opens it again', async () => {
+    const backend = await show('demo', { info: { ...story('demo').info, reopens: false } });
+    backend.requestClose();
+    expect(await screen.findByRole('alertdialog')).not.toHaveTextContent('without a window');
+    expect(screen.queryByTestId('confirm-other')).toBeNull();
+  });
+
+  it('takes a double click on Install for one', async () => {
+    const backend = await show('demo');
+    const button = inside(row('coffee-machine.yaml'), 'primary-action');
+    expect(button).toHaveAttribute('data-action', 'install');
+    await fireEvent.click(button);
+    await waitFor(() => expect(button).toHaveAttribute('data-action', 'cancel'));
+    await fireEvent.click(button);
+    expect(backend.calls).toEqual(['install coffee-machine.yaml']);
+    await new Promise((done) => setTimeout(done, 600));
+    await fireEvent.click(button);
+    await waitFor(() => expect(backend.calls).toContain('cancel coffee-machine.yaml'));
   });
 
   it.each([

@@ -259,6 +259,14 @@ fn claim_for_all(all: &[Notification], lang: Lang) -> (&'static str, &'static st
             lang.pick("devices updated", "Geräte aktualisiert"),
             lang.pick("Updated", "Aktualisiert"),
         )
+    } else if known()
+        .all(|one| matches!(one, Installation::Announced | Installation::AlreadyRunning))
+    {
+        (
+            lang.pick("device up to date", "Gerät aktuell"),
+            lang.pick("devices up to date", "Geräte aktuell"),
+            lang.pick("Up to date", "Aktuell"),
+        )
     } else if known().all(|one| one != Installation::AlreadyRunning) {
         (
             lang.pick("update installed", "Update installiert"),
@@ -267,9 +275,9 @@ fn claim_for_all(all: &[Notification], lang: Lang) -> (&'static str, &'static st
         )
     } else {
         (
-            lang.pick("device up to date", "Gerät aktuell"),
-            lang.pick("devices up to date", "Geräte aktuell"),
-            lang.pick("Up to date", "Aktuell"),
+            lang.pick("update complete", "Update abgeschlossen"),
+            lang.pick("updates complete", "Updates abgeschlossen"),
+            lang.pick("Complete", "Abgeschlossen"),
         )
     }
 }
@@ -421,6 +429,9 @@ pub(crate) mod tests {
         assert!(text.body.starts_with("Installed: d1, "), "{}", text.body);
         let mut none_sent = all.clone();
         none_sent[2].installed = Some(Installation::AlreadyRunning);
+        let text = Shown::Many(none_sent.clone()).text(Lang::En, true);
+        assert_eq!(text.title, "7 updates complete", "what was acknowledged wasn't seen to run");
+        none_sent[3].installed = Some(Installation::Announced);
         let text = Shown::Many(none_sent).text(Lang::En, true);
         assert_eq!(text.title, "7 devices up to date");
         assert!(text.body.starts_with("Up to date: d1, "), "{}", text.body);

@@ -12,7 +12,7 @@ use super::process::Said;
 use crate::state::AppState;
 use crate::tasks::Tasks;
 use crate::wire::{self, Answer, Closing, Request, Surroundings, ToApplication, ToWindow};
-use crate::{notify, preferences};
+use crate::{notify, preferences, tray_host};
 
 /// How many requests are dealt with at once. Beyond that the window's pipe isn't read.
 const AT_ONCE: usize = 32;
@@ -97,6 +97,7 @@ async fn answer(asker: &Asker, request: Request) -> Answer {
         Request::Surroundings => json(&Surroundings {
             notifications: notify::server().await,
             tray: state.tray_visible(),
+            reopens: tray_host::told_of_other_starts().await,
             demo: state.demo,
             start_problem: state.engine().err(),
         }),

@@ -31,6 +31,8 @@ pub(crate) struct AppInfo {
     pub(crate) notifications: NotificationServer,
     /// Whether there is a tray icon that opens the window again.
     pub(crate) tray: bool,
+    /// Whether another start of Wakeflash opens the window again.
+    pub(crate) reopens: bool,
     /// This is a demo: nothing is kept when it ends.
     pub(crate) demo: bool,
     /// Where the logs are.
@@ -284,6 +286,7 @@ async fn app_info(app: AppHandle) -> Result<AppInfo, Problem> {
         license: env!("CARGO_PKG_LICENSE").to_owned(),
         notifications: around.notifications,
         tray: around.tray,
+        reopens: around.reopens,
         demo: around.demo,
         log_dir: app.state::<Paths>().log_dir().display().to_string(),
         start_problem: around.start_problem,

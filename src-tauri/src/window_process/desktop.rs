@@ -21,6 +21,10 @@ const TEXTS: [&str; 4] = ["yaml", "yml", "log", "txt"];
 #[cfg(target_os = "linux")]
 const FILE_MANAGER: std::time::Duration = std::time::Duration::from_secs(3);
 
+/// How long a failure of the desktop's launcher is waited for. What opens a file may run on, so that there is nothing
+/// to wait for when all is well; a shell script like `xdg-open` takes its time to fail.
+const LAUNCHER: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// Lets the user choose a directory; `None`: they changed their mind.
 ///
 /// # Errors
@@ -134,10 +138,11 @@ pub(crate) async fn open_path(app: &AppHandle, path: PathBuf) -> Result<(), Prob
         // The log says why when the engine didn't start; nothing else is to be opened then.
         Err(problem) => tracing::debug!("there is no config directory: {problem}"),
     }
-    let path = tokio::task::spawn_blocking(move || openable(&path, &allowed))
-        .await
-        .map_err(|error| cannot_open(&error))??;
-    open::that_detached(path).map_err(|error| cannot_open(&error))
+    let opened = tokio::task::spawn_blocking(move || {
+        let path = openable(&path, &allowed)?;
+        open::that_detached_with_timeout(path, LAUNCHER).map_err(|error| cannot_open(&error))
+    });
+    opened.await.map_err(|error| cannot_open(&error))?
 }
 
 fn cannot_open(error: &dyn std::error::Error) -> Problem {

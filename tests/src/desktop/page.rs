@@ -17,6 +17,9 @@ use super::until;
 /// How long the window may take for anything that needs no build.
 const SOON: Duration = Duration::from_secs(30);
 
+/// As long as a user takes to see what a button says: sooner, a click is taken for one on what stood there before.
+const SEEN: Duration = Duration::from_millis(600);
+
 /// Writes down each state that a row shows, however short.
 const RECORD: &str = r#"
     const states = (window.labStates ??= {});
@@ -90,7 +93,10 @@ impl Page {
     /// When there is no such row or action.
     pub async fn act(&self, device: &str, action: &str) -> Result<()> {
         let button = format!("{}[data-action={}]", selector("primary-action"), quoted(action));
-        self.click_at(&format!("{} {button}", row(device))).await
+        let button = format!("{} {button}", row(device));
+        self.until_shown_at(&button).await?;
+        tokio::time::sleep(SEEN).await;
+        self.click_at(&button).await
     }
 
     /// Opens a device's drawer.

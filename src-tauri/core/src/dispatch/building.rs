@@ -252,7 +252,7 @@ impl Dispatch {
                     (memory.deep_sleep, memory.sleep_plan) = sleep;
                 }
                 let text =
-                    format!("Built: {} KiB. Waiting for the device.", build.size.div_ceil(1024));
+                    format!("Built: {} kB. Waiting for the device.", build.size.div_ceil(1_000));
                 let mut delivery = Self::delivery(build);
                 delivery.warning = self.credential_warning(id, &delivery.build);
                 self.wait(id, delivery.clone(), None, now, text);

@@ -45,21 +45,17 @@ impl Network {
     }
 }
 
-/// The interfaces that there are now. One whose cable is pulled keeps its addresses for a while; nobody is there.
-pub(super) fn links() -> BTreeSet<Link> {
-    match if_addrs::get_if_addrs() {
-        Ok(found) => found
-            .iter()
-            .filter(|interface| !interface.is_loopback() && interface.is_oper_up())
-            .filter_map(|interface| {
-                Some(Link { index: interface.index?, v6: interface.ip().is_ipv6() })
-            })
-            .collect(),
-        Err(error) => {
-            tracing::debug!(%error, "the network interfaces can't be listed");
-            BTreeSet::new()
-        }
-    }
+/// The interfaces that there are now, when the system tells. One whose cable is pulled keeps its addresses for a while;
+/// nobody is there.
+pub(super) fn links() -> Option<BTreeSet<Link>> {
+    let found = if_addrs::get_if_addrs()
+        .inspect_err(|error| tracing::debug!(%error, "the network interfaces can't be listed"))
+        .ok()?;
+    let up = found.iter().filter(|interface| !interface.is_loopback() && interface.is_oper_up());
+    let link = |interface: &if_addrs::Interface| {
+        Some(Link { index: interface.index?, v6: interface.ip().is_ipv6() })
+    };
+    Some(up.filter_map(link).collect())
 }
 
 pub(super) async fn run(
@@ -80,8 +76,10 @@ pub(super) async fn run(
         if let Some(time) = slept {
             tracing::info!(?time, "the computer has slept");
         }
-        let links = links();
+        let now = links();
         network.send_if_modified(|network| {
+            // What can't be told anew is as it was.
+            let links = now.unwrap_or_else(|| network.links.clone());
             let changed = slept.is_some() || network.links != links;
             if changed {
                 network.links = links;

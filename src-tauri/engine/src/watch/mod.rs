@@ -120,7 +120,7 @@ impl Watch {
         let (nudger, hearing, neighbours) =
             (Nudger::default(), Hearing::default(), Neighbours::new());
         let (daemon_tx, daemon) = watch::channel(None);
-        let network_now = Network { links: interfaces::links(), sleeps: 0 };
+        let network_now = Network { links: interfaces::links().unwrap_or_default(), sleeps: 0 };
         let (network_tx, network) = watch::channel(network_now);
         let (doubts, doubted) = Doubts::new();
         let mut tasks = JoinSet::new();

@@ -72,12 +72,14 @@ export async function askToClose(app: App): Promise<void> {
   const t = texts.confirm.close;
   const now = underway(app);
   const means = consequences(app, now);
+  // Where nothing could open it again, it isn't closed behind the user's back.
+  const reopens = app.info?.reopens ?? false;
   const reply = await app.dialogs.ask({
     title: t.title,
-    body: [...(means.length > 0 ? means : [t.idle]), t.background].join(' '),
+    body: [...(means.length > 0 ? means : [t.idle]), ...(reopens ? [t.background] : [])].join(' '),
     yes: t.yes,
     no: t.no,
-    other: t.other,
+    ...(reopens ? { other: t.other } : {}),
     harmless: now.flashing === 0 && !app.info?.demo,
     about: 'close',
   });

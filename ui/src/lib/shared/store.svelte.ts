@@ -20,7 +20,8 @@ const FRAME_MS = 50;
 /** More changes at once than these are announced as a number. */
 const ANNOUNCED_ONE_BY_ONE = 3;
 
-const order = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' });
+/** By a language that has an order of letters: the desktop's own locale can be that of bytes (C). */
+const order = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
 
 function compare(a: DeviceView, b: DeviceView): number {
   return order.compare(displayName(a), displayName(b)) || order.compare(a.id, b.id);

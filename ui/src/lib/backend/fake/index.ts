@@ -408,7 +408,7 @@ export class FakeBackend implements Backend {
     this.#move(
       id,
       { kind: 'waiting', since: Date.now() },
-      'Built: 858 KiB. Waiting for the device.',
+      'Built: 879 kB. Waiting for the device.',
       built,
     );
     await sleep(30 * STEP_MS);

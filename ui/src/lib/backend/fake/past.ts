@@ -25,7 +25,7 @@ export function pastOf(device: DeviceView): Past {
   const words: [StateKind, string][] = [
     ['queued', 'Install requested.'],
     ['building', 'ESPHome builds the firmware.'],
-    ['waiting', 'Built: 858 KiB. Waiting for the device.'],
+    ['waiting', 'Built: 879 kB. Waiting for the device.'],
     ['flashing', 'Connected to 192.168.7.42 (attempt 1).'],
     [
       'waiting',

@@ -54,6 +54,7 @@ function base(): Story {
     info: {
       version: '0.1.0',
       tray: true,
+      reopens: true,
       demo: false,
       logDir: '/home/sam/.local/state/wakeflash/logs',
       license: 'MIT',

@@ -114,6 +114,8 @@ export type AppInfo = {
 	notifications: NotificationServer,
 	/**  Whether there is a tray icon that opens the window again. */
 	tray: boolean,
+	/**  Whether another start of Wakeflash opens the window again. */
+	reopens: boolean,
 	/**  This is a demo: nothing is kept when it ends. */
 	demo: boolean,
 	/**  Where the logs are. */

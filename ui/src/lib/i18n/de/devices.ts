@@ -141,6 +141,7 @@ export const devices: typeof english = {
     title: (name) => `Adresse von ${name}`,
     body: 'Wakeflash versucht auch diese Adresse: für Geräte in einem anderen Netzwerk oder ohne mDNS.',
     label: 'IP-Adresse oder Name',
+    cancel: 'Abbrechen',
     save: 'Speichern',
     remove: 'Entfernen',
     none: 'keine',

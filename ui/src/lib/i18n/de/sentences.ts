@@ -7,8 +7,8 @@ const sentences: readonly (readonly [RegExp, string])[] = [
   [/^Install requested\.$/, 'Installation gewünscht.'],
   [/^ESPHome builds the firmware\.$/, 'ESPHome baut die Firmware.'],
   [
-    /^Built: (\d+) KiB\. Waiting for the device\.$/,
-    'Gebaut: $1 KiB. Jetzt wird auf das Gerät gewartet.',
+    /^Built: (\d+ (?:kB|KiB))\. Waiting for the device\.$/,
+    'Gebaut: $1. Jetzt wird auf das Gerät gewartet.',
   ],
   [/^Connected to (.+) \(attempt (\d+)\)\.$/, 'Verbunden mit $1 (Versuch $2).'],
   [

@@ -158,7 +158,7 @@ export const updates: typeof english = {
     log: 'Log',
     logOf: (when) => `Log des Updates von ${when}`,
     underWay: 'unterwegs',
-    size: (image, sent) => `${image}, ${sent} gesendet`,
+    size: (image, packed) => `${image}, komprimiert ${packed}`,
   },
   log: {
     title: 'Build-Log',

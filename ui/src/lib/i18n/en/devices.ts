@@ -138,6 +138,7 @@ export const devices = {
     title: (name: string) => `Address of ${name}`,
     body: 'Wakeflash tries this address too: for devices in another network, or without mDNS.',
     label: 'IP address or name',
+    cancel: 'Cancel',
     save: 'Save',
     remove: 'Remove',
     none: 'none',

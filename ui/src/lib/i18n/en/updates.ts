@@ -148,7 +148,7 @@ export const updates = {
     log: 'Log',
     logOf: (when: string) => `Log of the update of ${when}`,
     underWay: 'under way',
-    size: (image: string, sent: string) => `${image}, ${sent} sent`,
+    size: (image: string, packed: string) => `${image}, ${packed} compressed`,
   },
   log: {
     title: 'Build log',
