@@ -21,6 +21,17 @@ describe('the keyboard', () => {
     await waitFor(() => expect(inside(row('mailbox.yaml'), 'open-details')).toHaveFocus());
   });
 
+  it('is in the field whose button is done', async () => {
+    await show('demo');
+    await user.click(screen.getByTestId('open-settings'));
+    const field = screen.getByTestId('settings-esphome-path');
+    await user.type(field, '/opt/esphome');
+    screen.getByTestId('settings-esphome-apply').focus();
+    await user.keyboard('{Enter}');
+    await waitFor(() => expect(screen.queryByTestId('settings-esphome-apply')).toBeNull());
+    await waitFor(() => expect(field).toHaveFocus());
+  });
+
   it('is in the list when the bar of the selection closes', async () => {
     await show('demo');
     inside(row('attic-lights.yaml'), 'open-details').focus();

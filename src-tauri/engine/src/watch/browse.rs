@@ -84,13 +84,21 @@ pub(super) async fn run(
                 browser.daemon.send_replace(None);
                 shut_down(&daemon).await;
             }
-            Err(problem) => browser.network.say(Some(problem)),
+            Err(problem) => browser.say_unwatched(problem),
         }
         let pause = sleep(retry);
         retry = (retry * 2).min(LAST_RETRY);
+        let mut computer = browser.computer.clone();
+        let told = async {
+            browser.deliver().await;
+            tokio::select! {
+                Ok(()) = computer.changed() => {}
+                () = pause => {}
+            }
+        };
         tokio::select! {
             () = cancel.cancelled() => {}
-            () = async { browser.deliver().await; pause.await } => {}
+            () = told => {}
         }
     }
 }
@@ -230,6 +238,12 @@ impl Browser {
         false
     }
 
+    /// Why nothing can be watched; without any network, that comes first.
+    fn say_unwatched(&mut self, problem: Problem) {
+        let none = self.computer.borrow_and_update().problem();
+        self.network.say(none.or(Some(problem)));
+    }
+
     fn say_network(&mut self) {
         let problem = self.computer.borrow().problem();
         self.network.say(problem);
@@ -260,16 +274,34 @@ fn sighting_of(service: &ResolvedService) -> Option<Sighting> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::interfaces::Link;
     use super::*;
+
+    fn browser(computer: watch::Receiver<Network>, doubts: Doubts) -> Browser {
+        let (events, _) = mpsc::channel(1);
+        let (daemon, _) = watch::channel(None);
+        let (pending, network) = (BTreeMap::new(), Told::default());
+        Browser { events, doubts, computer, daemon, pending, network }
+    }
+
+    #[test]
+    fn that_there_is_no_network_is_said_before_what_keeps_it_from_being_watched() {
+        let (change, computer) = watch::channel(Network::default());
+        let mut browser = browser(computer, Doubts::new().0);
+        let mut said = || {
+            browser.say_unwatched(Problem::new("network.port", "The port is taken."));
+            browser.network.said.clone().flatten().map(|problem| problem.code)
+        };
+        assert_eq!(said().as_deref(), Some("network.none"));
+        change.send_modify(|now| now.links.extend([Link { index: 1, v6: false }]));
+        assert_eq!(said().as_deref(), Some("network.port"));
+    }
 
     #[tokio::test]
     async fn what_leaves_the_cache_is_doubted_and_not_gone() {
-        let (events, _) = mpsc::channel(1);
-        let (daemon, _) = watch::channel(None);
         let (_, computer) = watch::channel(Network::default());
         let (doubts, mut doubted) = Doubts::new();
-        let (pending, network) = (BTreeMap::new(), Told::default());
-        let mut browser = Browser { events, doubts, computer, daemon, pending, network };
+        let mut browser = browser(computer, doubts);
         let service = mdns::ESPHOME_SERVICE;
         let event = ServiceEvent::ServiceRemoved(service.into(), format!("plug.{service}"));
         assert!(!browser.service(Some(event)));

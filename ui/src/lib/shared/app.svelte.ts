@@ -41,6 +41,13 @@ export class App {
     this.store = new Store(backend);
   }
 
+  /** Asks what surrounds the window: a tray can come later, and go. */
+  async look(): Promise<void> {
+    const answer = await this.backend.appInfo();
+    if (answer.status === 'ok') this.info = answer.data;
+    else this.show(answer.error);
+  }
+
   /** Waits for a command and shows why it failed, when it did. */
   async report(pending: Promise<Answer<unknown>>): Promise<void> {
     const problem = await failure(pending);
@@ -84,6 +91,7 @@ export class App {
   }
 
   openSettings(focus: SettingsField | null = null): void {
+    void this.look();
     this.settingsFocus = focus;
     this.page = 'settings';
   }
