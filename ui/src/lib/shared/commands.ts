@@ -39,12 +39,13 @@ async function setTheme(app: App, theme: Theme): Promise<void> {
 
 export function mainMenu(app: App): Entry[] {
   const t = texts.nav;
+  const { Ctrl } = texts.keys.names;
   return [
     {
       key: 'palette',
       label: t.commands,
       Icon: Command,
-      keys: 'Ctrl K',
+      keys: `${Ctrl} K`,
       run: () => app.dialogs.show({ kind: 'palette' }),
     },
     {
@@ -68,7 +69,7 @@ export function mainMenu(app: App): Entry[] {
       label: t.settings,
       Icon: Settings,
       apart: true,
-      keys: 'Ctrl ,',
+      keys: `${Ctrl} ,`,
       run: () => app.openSettings(),
     },
     { key: 'about', label: t.about, Icon: Info, run: () => app.openSettings('about') },
@@ -77,7 +78,7 @@ export function mainMenu(app: App): Entry[] {
       label: t.quit,
       Icon: Power,
       apart: true,
-      keys: 'Ctrl Q',
+      keys: `${Ctrl} Q`,
       run: () => void quit(app),
     },
   ];

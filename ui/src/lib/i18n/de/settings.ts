@@ -35,7 +35,7 @@ export const settings: typeof english = {
     notify: {
       installed: { name: 'Installiert', help: 'Ein Update ist angekommen und läuft.' },
       failed: {
-        name: 'Fehlgeschlagen oder zurückgefallen',
+        name: 'Fehlgeschlagen oder Rollback',
         help: 'Ein Update endete ohne Erfolg.',
       },
       held: { name: 'Zurückgehalten', help: 'Dateien haben sich beim Warten geändert.' },

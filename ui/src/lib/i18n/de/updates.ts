@@ -70,7 +70,7 @@ export const updates: typeof english = {
     returned: 'Das Gerät hat das Update bestätigt und ist zurückgekommen.',
     alreadyRunning: 'Auf dem Gerät lief dieser Build schon; es wurde nichts weiter gesendet.',
     watched:
-      'Es wird noch beim nächsten Aufwachen beobachtet: Versagt die Firmware dort, fällt das Gerät zurück.',
+      'Es wird noch beim nächsten Aufwachen beobachtet: Versagt die Firmware dort, kehrt das Gerät zur alten zurück.',
     rolledBack: 'Das Gerät hat die neue Firmware gestartet und ist zu seiner alten zurückgekehrt.',
     failed: 'Das Update endete ohne Erfolg. Das Gerät behält die Firmware, die es hatte.',
     cancelled: 'Du hast dieses Update abgebrochen. Das Gerät behält die Firmware, die es hatte.',

@@ -61,6 +61,16 @@ export const window: typeof english = {
   },
   keys: {
     title: 'Tastenkürzel',
+    names: {
+      Ctrl: 'Strg',
+      Home: 'Pos1',
+      End: 'Ende',
+      PgUp: 'Bild ↑',
+      PgDn: 'Bild ↓',
+      Enter: 'Eingabe',
+      Space: 'Leertaste',
+      Shift: 'Umschalt',
+    },
     everywhere: 'Überall',
     inList: 'In der Liste',
     palette: 'Befehle und Geräte',

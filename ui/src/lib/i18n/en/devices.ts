@@ -130,7 +130,7 @@ export const devices = {
       same: 'same as running',
       sleep: 'Deep sleep',
       sleepYes: 'yes',
-      window: 'Usually awake for',
+      window: 'Awake for about',
       unknown: 'not known',
     },
   },

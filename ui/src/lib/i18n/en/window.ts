@@ -59,6 +59,17 @@ export const window = {
   },
   keys: {
     title: 'Keyboard shortcuts',
+    /** What is printed on the keys of this language's keyboards. */
+    names: {
+      Ctrl: 'Ctrl',
+      Home: 'Home',
+      End: 'End',
+      PgUp: 'PgUp',
+      PgDn: 'PgDn',
+      Enter: 'Enter',
+      Space: 'Space',
+      Shift: 'Shift',
+    },
     everywhere: 'Everywhere',
     inList: 'In the list',
     palette: 'Commands and devices',
