@@ -136,7 +136,33 @@ async fn settings(scene: &mut Scene) -> Result<()> {
     let told = notifications.wait("of the other", SOON, |_| true).await?;
     ensure!(told.summary == "Das Update von Other ist fehlgeschlagen", "{told:?}");
     ensure!(notifications.all().len() == 1, "{:?}", notifications.all());
-    Ok(())
+    starts_at_login(scene, &app).await
+}
+
+/// The entry for starting at login is there only when it is chosen, and not again when the user took it away.
+async fn starts_at_login(scene: &Scene, app: &App) -> Result<()> {
+    let page = app.page();
+    let entry = scene.desktop.home().join(".config/autostart/wakeflash.desktop");
+    ensure!(!entry.exists(), "it was not chosen");
+    page.click("open-settings").await?;
+    page.click("settings-start-at-login").await?;
+    until("an entry", SOON, async || {
+        ensure!(entry.exists(), "none");
+        Ok(())
+    })
+    .await?;
+    std::fs::remove_file(&entry)?;
+    // Another setting is changed by a page that still takes it for chosen; the language is spoken when that is stored.
+    page.click_at("[data-testid=settings-language] option[value=en]").await?;
+    page.until_says("settings", "Language").await?;
+    ensure!(!entry.exists(), "the entry is there again");
+    let chosen = "return document.querySelector('[data-testid=settings-start-at-login]').checked";
+    until("the setting to say so", SOON, async || {
+        let chosen = page.client().execute(chosen, Vec::new()).await?;
+        ensure!(chosen == serde_json::json!(false), "{chosen}");
+        Ok(())
+    })
+    .await
 }
 
 async fn fails(app: &App, device: &str) -> Result<()> {
