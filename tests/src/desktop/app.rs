@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -85,15 +85,18 @@ impl Desktop {
         Ok(command)
     }
 
-    /// Starts the application once more, next to one that runs, and waits for the end of this start.
+    /// Starts the application once more, next to one that runs, and waits for the good end of this start.
     ///
     /// # Errors
-    /// When it doesn't end.
-    pub async fn open_again(&self, options: &AppOptions) -> Result<ExitStatus> {
-        let mut second =
-            self.application(options)?.spawn().context("cannot start the application")?;
-        let status = tokio::time::timeout(SOON, second.wait()).await;
-        Ok(status.context("the second start doesn't end")??)
+    /// When it doesn't end, or with a failure; the error has what it said.
+    pub async fn open_again(&self, options: &AppOptions) -> Result<()> {
+        let second = self.application(options)?.stderr(Stdio::piped()).spawn();
+        let second = second.context("cannot start the application")?;
+        let ended = tokio::time::timeout(SOON, second.wait_with_output()).await;
+        let ended = ended.context("the second start doesn't end")??;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        ensure!(ended.status.success(), "the second start: {}; it said:\n{said}", ended.status);
+        Ok(())
     }
 
     /// Starts the application without a driver: it opens no window by itself with `--hidden`.
