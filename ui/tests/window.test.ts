@@ -265,7 +265,7 @@ describe('the drawer', () => {
   it('shows the update, its timeline, its log and the device', async () => {
     await show('demo', only('demo', 'garden-soil-sensor.yaml'));
     await user.click(inside(row('garden-soil-sensor.yaml'), 'open-details'));
-    expect(await screen.findAllByTestId('timeline-entry')).toHaveLength(5);
+    expect(await screen.findAllByTestId('timeline-entry')).toHaveLength(7);
     const drawer = screen.getByTestId('drawer');
     expect(drawer).toHaveTextContent('It will install when the device wakes.');
     expect(screen.getByTestId('last-attempt')).toHaveTextContent(

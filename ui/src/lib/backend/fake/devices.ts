@@ -73,10 +73,35 @@ export function withActions(device: DeviceView): DeviceView {
 
 let nextUpdate = 1;
 
+/** From the request to the built image. */
+export const BUILT_AFTER = 55_000;
+
+/** When an update was asked for that is in this state now. */
+function requestedBefore(state: UpdateStateView): number {
+  switch (state.kind) {
+    case 'queued':
+      return ago(MINUTE);
+    case 'building':
+      return state.since - 4_000;
+    case 'waiting':
+      return state.since - BUILT_AFTER;
+    case 'held':
+      return ago(40 * MINUTE);
+    case 'flashing':
+    case 'confirming':
+      return state.since - 36 * MINUTE;
+    case 'installed':
+    case 'failed':
+    case 'cancelled':
+    case 'superseded':
+      return state.at - 36 * MINUTE;
+  }
+}
+
 export function update(state: UpdateStateView, part: Partial<UpdateView> = {}): UpdateView {
   return {
     id: nextUpdate++,
-    requestedAt: ago(40 * MINUTE),
+    requestedAt: requestedBefore(state),
     state,
     progress: null,
     attempts: 0,
@@ -159,7 +184,7 @@ export function everyState(): DeviceView[] {
       lastSeen: ago(31 * HOUR),
       addresses: ['192.168.7.77'],
       wake: wakes(720, 1860, { overdue: true }),
-      update: update({ kind: 'waiting', since: ago(30 * HOUR) }, { requestedAt: ago(30 * HOUR) }),
+      update: update({ kind: 'waiting', since: ago(30 * HOUR) }),
     }),
     device('Attic Lights', {
       presence: 'offline',

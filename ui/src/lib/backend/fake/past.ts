@@ -8,8 +8,7 @@ import type {
   UpdateView,
   WakeRecord,
 } from '..';
-import { assertNever } from '../../shared/assert';
-import { ago, DAY, HOUR, MINUTE } from './devices';
+import { ago, BUILT_AFTER, DAY, HOUR, MINUTE } from './devices';
 import { buildOutput } from './output';
 
 export interface Past {
@@ -22,68 +21,77 @@ export function pastOf(device: DeviceView): Past {
   const { update } = device;
   if (!update) return { timeline: [], lines: [] };
   const lines = buildOutput(device.name);
-  const words: [StateKind, string][] = [
-    ['queued', 'Install requested.'],
-    ['building', 'ESPHome builds the firmware.'],
-    ['waiting', 'Built: 879 kB. Waiting for the device.'],
-    ['flashing', 'Connected to 192.168.7.42 (attempt 1).'],
-    [
-      'waiting',
-      'The connection to the device was lost during the transfer. It will be tried again as soon as the device answers.',
-    ],
-    ['flashing', 'Connected to 192.168.7.42 (attempt 2).'],
-    ['confirming', 'The device took the new firmware; waiting for it to come back.'],
-  ];
-  const { timeline, seen } = until(update, words);
-  const log = seen < 2 ? [] : update.state.kind === 'building' ? lines.slice(0, 18) : lines;
-  return { timeline, lines: log };
+  const { kind } = update.state;
+  const shown = kind === 'queued' ? 0 : kind === 'building' ? 18 : lines.length;
+  return { timeline: timelineOf(device, update), lines: lines.slice(0, shown) };
 }
 
-function steps(update: UpdateView): number {
-  const { state } = update;
-  switch (state.kind) {
-    case 'queued':
-      return 1;
-    case 'building':
-      return 2;
-    case 'waiting':
-      return update.attempts > 0 ? 5 : 3;
-    case 'held':
-      return 3;
-    case 'flashing':
-      return 6;
-    case 'confirming':
-    case 'installed':
-    case 'failed':
-      return 7;
-    case 'cancelled':
-    case 'superseded':
-      return 3;
-    default:
-      return assertNever(state);
-  }
-}
+const LOST =
+  'The connection to the device was lost during the transfer. It will be tried again as soon as the device answers.';
 
-function until(update: UpdateView, words: [StateKind, string][]) {
-  const { state } = update;
-  const seen = steps(update);
-  const gap = (Date.now() - update.requestedAt) / (seen + 1);
-  const timeline: TimelineEntry[] = words.slice(0, seen).map(([state, text], n) => ({
-    at: Math.round(update.requestedAt + n * gap),
+function timelineOf({ addresses, file }: DeviceView, update: UpdateView): TimelineEntry[] {
+  const { state, requestedAt, attempts } = update;
+  const entry = (at: number, state: StateKind, text: string, code: string | null = null) => ({
+    at,
     state,
     text,
-    code: text.startsWith('The connection') ? 'ota.closed' : null,
-  }));
-  const last: Partial<Record<StateKind, string>> = {
-    held: 'Held: rain-gauge.yaml changed since the build.',
-    installed: 'Installed: the device announced the new firmware.',
-    failed: state.kind === 'failed' ? state.problem.message : '',
-    cancelled: 'Cancelled.',
-  };
-  const text = last[state.kind];
-  const code = state.kind === 'failed' ? state.problem.code : null;
-  if (text) timeline.push({ at: Date.now() - 60_000, state: state.kind, text, code });
-  return { timeline, seen };
+    code,
+  });
+  const connected = (at: number, attempt: number) =>
+    entry(at, 'flashing', `Connected to ${addresses[0] ?? '192.168.7.42'} (attempt ${attempt}).`);
+  const asked = entry(requestedAt, 'queued', 'Install requested.');
+  const building = entry(requestedAt + 4_000, 'building', 'ESPHome builds the firmware.');
+  const built = entry(
+    requestedAt + BUILT_AFTER,
+    'waiting',
+    'Built: 879 kB. Waiting for the device.',
+  );
+  const past = [asked, building, built];
+  /** The device took it in the wake whose flash began then. */
+  const taken = (at: number) => [
+    ...past,
+    connected(at, attempts),
+    entry(
+      at + 9_000,
+      'confirming',
+      'The device took the new firmware; waiting for it to come back.',
+    ),
+  ];
+  switch (state.kind) {
+    case 'queued':
+      return [asked];
+    case 'building':
+      return [asked, building];
+    case 'waiting': {
+      const last = update.lastAttempt?.at ?? 0;
+      // One in each wake, the wakes being 24 minutes apart.
+      const tries = Array.from({ length: attempts }, (_, n) => {
+        const lost = last - (attempts - 1 - n) * 24 * MINUTE;
+        return [connected(lost - 7_000, n + 1), entry(lost, 'waiting', LOST, 'ota.closed')];
+      });
+      return [...past, ...tries.flat()];
+    }
+    case 'held':
+      return [...past, entry(ago(MINUTE), 'held', `Held: ${file} changed since the build.`)];
+    case 'flashing':
+      return [...past, connected(state.since, attempts)];
+    case 'confirming':
+      return taken(state.since - 9_000);
+    case 'installed':
+      return [
+        ...taken(state.at - 14_000),
+        entry(state.at, 'installed', 'Installed: the device announced the new firmware.'),
+      ];
+    case 'failed':
+      return [
+        ...(state.rolledBack ? taken(state.at - MINUTE) : [...past, connected(state.at, attempts)]),
+        entry(state.at, 'failed', state.problem.message, state.problem.code),
+      ];
+    case 'cancelled':
+      return [...past, entry(state.at, 'cancelled', 'Cancelled.')];
+    case 'superseded':
+      return past;
+  }
 }
 
 /** The same every time, and different for each device. */
