@@ -370,11 +370,15 @@ pub(crate) fn link_script(interface: &str, up: bool) -> String {
 }
 
 /// The script that makes the kernel announce an interface's addresses by ARP: it does so when the hardware address is
-/// set, also to what it was. When the link comes up it would too, but the bridge drops that packet.
+/// set, also to what it was. When the link comes up it would too, but the bridge drops that packet; on a busy machine
+/// it may not forward yet for some milliseconds more. lwIP announces more than once, too: when the link is up, and when
+/// it has its address.
 pub(crate) fn gratuitous_arp_script(interface: &str, mac: &str) -> String {
     format!(
         "until grep -q up /sys/class/net/{interface}/operstate; do sleep 0.005; done; \
-         echo 1 >/proc/sys/net/ipv4/conf/{interface}/arp_notify && ip link set {interface} address {mac}"
+         echo 1 >/proc/sys/net/ipv4/conf/{interface}/arp_notify; \
+         for pause in 0.02 0.04 0; do \
+         ip link set {interface} address {mac} || exit; sleep $pause; done"
     )
 }
 
