@@ -1,7 +1,7 @@
 import { fireEvent, screen, waitFor, within } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { device } from '../src/lib/backend/fake/devices';
+import { device, update } from '../src/lib/backend/fake/devices';
 import { speak } from '../src/lib/i18n/index.svelte';
 import { CLICKS, expectAccessible, inside, only, row, show } from './helpers';
 
@@ -166,6 +166,15 @@ describe('the waiting view', () => {
     await waitFor(() => expect(backend.calls).toHaveLength(4));
     await user.keyboard('{Escape}');
     expect(screen.getByTestId('device-scroll')).toBeInTheDocument();
+  });
+
+  it('draws many frame by frame, all of them in the end', async () => {
+    const one = (n: number) =>
+      device(`Sensor ${n}`, { update: update({ kind: 'waiting', since: Date.now() }) });
+    await show('quiet', { devices: Array.from({ length: 100 }, (_, n) => one(n)) });
+    await fireEvent.click(screen.getByTestId('open-waiting'));
+    expect(screen.getAllByTestId('waiting-row').length).toBeLessThan(100);
+    await waitFor(() => expect(screen.getAllByTestId('waiting-row')).toHaveLength(100));
   });
 });
 
