@@ -94,6 +94,16 @@ describe('the list', () => {
     await expectAccessible(screen.getByTestId('no-devices'));
   });
 
+  it('puts a failure aside, by its menu', async () => {
+    const backend = await show('demo', only('demo', 'pond-level.yaml'));
+    expect(screen.getByTestId('summary')).toHaveTextContent('Needs attention 1');
+    await user.click(inside(row('pond-level.yaml'), 'row-menu'));
+    await user.click(await screen.findByTestId('menu-dismiss'));
+    expect(backend.calls).toEqual(['dismiss pond-level.yaml']);
+    await waitFor(() => expect(row('pond-level.yaml').dataset.state).toBe('none'));
+    expect(screen.queryByTestId('summary-attention')).toBeNull();
+  });
+
   it('shows why a command failed until it is dismissed', async () => {
     await show('trouble');
     await user.click(inside(row('pond-level.yaml'), 'primary-action'));

@@ -128,7 +128,6 @@ pub fn tray_view(snapshot: &Snapshot, lang: Lang, now: Timestamp) -> TrayView {
     if paused {
         summary = format!("{}: {summary}", lang.pick("Paused", "Angehalten"));
     }
-    let waiting = format!("{} {}", counts.waiting, lang.pick("waiting", "warten"));
     let mut menu = vec![TrayItem::Text(summary.clone())];
     menu.extend(waiting_lines(&snapshot.devices, lang, now));
     menu.push(TrayItem::Separator);
@@ -141,7 +140,8 @@ pub fn tray_view(snapshot: &Snapshot, lang: Lang, now: Timestamp) -> TrayView {
     menu.extend(ways_out(lang));
     TrayView {
         icon,
-        title: (counts.waiting > 0).then_some(waiting),
+        title: (counts.waiting > 0)
+            .then(|| format!("{} {}", counts.waiting, are_waiting(counts.waiting, lang))),
         tooltip: format!("Wakeflash: {summary}"),
         menu,
     }
@@ -172,12 +172,8 @@ fn summary(waiting: u32, working: u32, attention: u32, lang: Lang) -> String {
         1 => lang.pick("needs attention", "braucht Aufmerksamkeit"),
         _ => lang.pick("need attention", "brauchen Aufmerksamkeit"),
     };
-    let waits = |count| match count {
-        1 => lang.pick("waiting", "wartet"),
-        _ => lang.pick("waiting", "warten"),
-    };
     let parts: Vec<String> = [
-        (waiting, waits(waiting)),
+        (waiting, are_waiting(waiting, lang)),
         (working, lang.pick("in progress", "in Arbeit")),
         (attention, needs(attention)),
     ]
@@ -189,6 +185,13 @@ fn summary(waiting: u32, working: u32, attention: u32, lang: Lang) -> String {
         lang.pick("No updates waiting", "Keine Updates warten").to_owned()
     } else {
         parts.join(", ")
+    }
+}
+
+fn are_waiting(count: u32, lang: Lang) -> &'static str {
+    match count {
+        1 => lang.pick("waiting", "wartet"),
+        _ => lang.pick("waiting", "warten"),
     }
 }
 

@@ -167,6 +167,8 @@ pub enum Action {
     Rebuild,
     /// Flash a held update as it was built.
     FlashAnyway,
+    /// Put an update that failed aside.
+    Dismiss,
     /// Nothing can be done: it has no configuration.
     None,
 }
@@ -252,6 +254,8 @@ pub enum UpdateStateView {
         problem: Problem,
         /// The device went back to its old firmware.
         rolled_back: bool,
+        /// The device may have taken the image all the same.
+        may_have_arrived: bool,
     },
     /// The user ended it.
     Cancelled {

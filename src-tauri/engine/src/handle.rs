@@ -27,6 +27,7 @@ pub(crate) enum Request {
     Retry(DeviceId, ReplyTo<UpdateId>),
     Rebuild(DeviceId, ReplyTo<()>),
     FlashAnyway(DeviceId, ReplyTo<()>),
+    Dismiss(DeviceId, ReplyTo<()>),
     InstallMany(Vec<DeviceId>, ReplyTo<Vec<Refusal>>),
     CancelMany(Vec<DeviceId>, ReplyTo<Vec<Refusal>>),
     Plan(Option<Vec<DeviceId>>, ReplyTo<InstallPlan>),
@@ -111,6 +112,14 @@ impl Handle {
     /// Its update isn't held, or the store can't be written.
     pub async fn flash_anyway(&self, device: DeviceId) -> Result<(), Problem> {
         self.ask(|reply| Request::FlashAnyway(device, reply)).await
+    }
+
+    /// Puts the failed update of a device aside.
+    ///
+    /// # Errors
+    /// Its last update didn't fail, or the store can't be written.
+    pub async fn dismiss(&self, device: DeviceId) -> Result<(), Problem> {
+        self.ask(|reply| Request::Dismiss(device, reply)).await
     }
 
     /// Starts an update of each device that can be built and has none under way; the others are answered

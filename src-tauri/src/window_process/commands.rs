@@ -51,6 +51,7 @@ pub(crate) fn api() -> Builder<Wry> {
             retry,
             rebuild,
             flash_anyway,
+            dismiss,
             install_many,
             cancel_many,
             plan,
@@ -114,6 +115,13 @@ async fn rebuild(app: State<'_, Remote>, device: DeviceId) -> Result<(), Problem
 #[specta::specta]
 async fn flash_anyway(app: State<'_, Remote>, device: DeviceId) -> Result<(), Problem> {
     app.engine(Command::FlashAnyway { device }).await
+}
+
+/// Puts the failed update of a device aside.
+#[tauri::command]
+#[specta::specta]
+async fn dismiss(app: State<'_, Remote>, device: DeviceId) -> Result<(), Problem> {
+    app.engine(Command::Dismiss { device }).await
 }
 
 /// Everything there is to see.

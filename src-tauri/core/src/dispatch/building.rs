@@ -290,7 +290,14 @@ impl Dispatch {
         rolled_back: bool,
         now: Timestamp,
     ) {
-        let failed = UpdateState::Failed { at: now, problem: problem.clone(), rolled_back };
+        let Some(before) = self.updates.get(&id).map(|update| &update.state) else { return };
+        let failed = UpdateState::Failed {
+            at: now,
+            problem: problem.clone(),
+            rolled_back,
+            may_have_arrived: !rolled_back && before.image_is_unaccounted_for(),
+            dismissed: false,
+        };
         if self.go(id, failed, now, &problem) {
             let kind =
                 if rolled_back { NotificationKind::RolledBack } else { NotificationKind::Failed };

@@ -34,6 +34,8 @@ pub enum Input {
     Rebuild(DeviceId),
     /// The user wants a held update flashed as it was built.
     FlashAnyway(DeviceId),
+    /// The user has seen that an update failed, and puts it aside.
+    Dismiss(DeviceId),
     /// The user wants many devices built and flashed; those with an update under way are left alone.
     InstallMany(Vec<DeviceId>),
     /// The user ends the updates of many devices.
@@ -160,6 +162,7 @@ impl Input {
             | Self::Retry(_)
             | Self::Rebuild(_)
             | Self::FlashAnyway(_)
+            | Self::Dismiss(_)
             | Self::InstallMany(_)
             | Self::CancelMany(_)
             | Self::SetAddress { .. }

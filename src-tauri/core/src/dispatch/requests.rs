@@ -184,6 +184,26 @@ impl Dispatch {
         Ok(())
     }
 
+    pub(super) fn dismiss(&mut self, device: &DeviceId) -> Result<(), Problem> {
+        let id = self.shown_update(device).map(|update| update.id);
+        if let Some(update) = id.and_then(|id| self.updates.get_mut(&id))
+            && update.state.kind() == StateKind::Failed
+        {
+            let id = update.id;
+            if let Some(UpdateState::Failed { dismissed, .. }) =
+                self.change(id).map(|update| &mut update.state)
+            {
+                *dismissed = true;
+            }
+            return Ok(());
+        }
+        if self.is_known(device) {
+            let text = format!("{device} has no failed update to put aside.");
+            return Err(Problem::new("update.none", text));
+        }
+        Err(self.no_configuration(device))
+    }
+
     fn held(&self, device: &DeviceId) -> Result<UpdateId, Problem> {
         let update = self.active(device).ok_or_else(|| self.nothing_active(device))?;
         match update.state.kind() {

@@ -113,7 +113,7 @@ impl Dispatch {
             user_address,
             ..
         } = memory;
-        let update = self.active(id).or_else(|| self.last(id));
+        let update = self.shown_update(id);
         let (primary, secondary) = actions(update.map(|update| update.state.kind()));
         DeviceView {
             id: id.clone(),
@@ -143,10 +143,10 @@ impl Dispatch {
         self.updates.values().rev().find(|update| update.device == *id)
     }
 
-    /// The active update of a device, or else its last one.
+    /// The active update of a device, or else its last one, unless the user has put that aside.
     #[must_use]
     pub fn shown_update(&self, id: &DeviceId) -> Option<&Update> {
-        self.active(id).or_else(|| self.last(id))
+        self.active(id).or_else(|| self.last(id).filter(|update| !update.state.is_dismissed()))
     }
 
     /// An update as it is shown; how far it is, is known to whoever does the work.
@@ -194,11 +194,14 @@ impl Dispatch {
                 how: *how,
                 watched: *watch == RollbackWatch::Watched,
             },
-            UpdateState::Failed { at, problem, rolled_back } => UpdateStateView::Failed {
-                at: *at,
-                problem: problem.clone(),
-                rolled_back: *rolled_back,
-            },
+            UpdateState::Failed { at, problem, rolled_back, may_have_arrived, .. } => {
+                UpdateStateView::Failed {
+                    at: *at,
+                    problem: problem.clone(),
+                    rolled_back: *rolled_back,
+                    may_have_arrived: *may_have_arrived,
+                }
+            }
             UpdateState::Cancelled { at, may_have_arrived } => {
                 UpdateStateView::Cancelled { at: *at, may_have_arrived: *may_have_arrived }
             }
@@ -241,14 +244,16 @@ impl Dispatch {
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         // A newer update ends the older ones of its device, so the last one is the one that is shown.
-        let shown: BTreeMap<&DeviceId, StateKind> = self
+        let shown: BTreeMap<&DeviceId, &UpdateState> = self
             .updates
             .values()
-            .map(|update| (&update.device, update.state.kind()))
-            .filter(|(device, kind)| !kind.is_final() || self.configs.contains_key(*device))
+            .map(|update| (&update.device, &update.state))
+            .filter(|(device, state)| {
+                !state.kind().is_final() || self.configs.contains_key(*device)
+            })
             .collect();
-        for kind in shown.into_values() {
-            match kind {
+        for state in shown.into_values().filter(|state| !state.is_dismissed()) {
+            match state.kind() {
                 StateKind::Waiting => counts.waiting += 1,
                 StateKind::Queued
                 | StateKind::Building
@@ -267,7 +272,7 @@ fn actions(update: Option<StateKind>) -> (Action, Vec<Action>) {
         None | Some(StateKind::Installed | StateKind::Superseded | StateKind::Cancelled) => {
             (Action::Install, Vec::new())
         }
-        Some(StateKind::Failed) => (Action::Retry, Vec::new()),
+        Some(StateKind::Failed) => (Action::Retry, vec![Action::Dismiss]),
         Some(StateKind::Held) => (Action::Rebuild, vec![Action::FlashAnyway, Action::Cancel]),
         Some(
             StateKind::Queued

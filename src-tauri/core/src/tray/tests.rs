@@ -176,10 +176,13 @@ fn waiting_devices_are_counted_and_lead_to_their_details() {
 
     snapshot.status.paused = true;
     let view = tray_view(&snapshot, Lang::De, NOW);
+    assert_eq!(view.title.as_deref(), Some("2 warten"));
     let german = ["Angehalten: 2 warten", "Mail box", "cellar", "-", "Fortsetzen"];
     assert_eq!(lines(&view)[..5], german);
     assert_eq!(lines(&view)[5..], ["Wakeflash öffnen", "Beenden"]);
     assert!(view.menu.contains(&TrayItem::Line("Fortsetzen".into(), TrayAction::Resume)));
+    snapshot.status.counts.waiting = 1;
+    assert_eq!(tray_view(&snapshot, Lang::De, NOW).title.as_deref(), Some("1 wartet"));
 }
 
 #[test]

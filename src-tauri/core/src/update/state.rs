@@ -125,6 +125,12 @@ pub enum UpdateState {
         problem: Problem,
         /// The device went back to its old firmware.
         rolled_back: bool,
+        /// The device may have taken the image all the same.
+        #[serde(default)]
+        may_have_arrived: bool,
+        /// The user has seen it, and wants to hear no more of it.
+        #[serde(default)]
+        dismissed: bool,
     },
     /// The user ended it.
     Cancelled {
@@ -207,11 +213,34 @@ impl UpdateState {
             | Self::Flashing { delivery, stage: FlashStage::Incomplete, .. } => {
                 delivery.repeated_blindly
             }
-            Self::Cancelled { may_have_arrived, .. } => *may_have_arrived,
+            Self::Failed { may_have_arrived, .. } | Self::Cancelled { may_have_arrived, .. } => {
+                *may_have_arrived
+            }
+            Self::Queued | Self::Building { .. } | Self::Superseded { .. } => false,
+        }
+    }
+
+    /// Whether an image that was sent whole has neither been confirmed nor refused by the device. A transfer that
+    /// ends with the device's refusal leaves nothing open but what an earlier one left.
+    #[must_use]
+    pub const fn image_is_unaccounted_for(&self) -> bool {
+        match self {
+            Self::Flashing { delivery, .. } => delivery.repeated_blindly,
+            Self::Installed { .. } => false,
             Self::Queued
             | Self::Building { .. }
+            | Self::Waiting { .. }
+            | Self::Held { .. }
+            | Self::Confirming { .. }
             | Self::Failed { .. }
-            | Self::Superseded { .. } => false,
+            | Self::Cancelled { .. }
+            | Self::Superseded { .. } => self.may_have_arrived(),
         }
+    }
+
+    /// Whether it failed and the user has put that aside: it is shown in the history only.
+    #[must_use]
+    pub const fn is_dismissed(&self) -> bool {
+        matches!(self, Self::Failed { dismissed: true, .. })
     }
 }

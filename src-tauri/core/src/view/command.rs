@@ -35,6 +35,11 @@ pub enum Command {
         /// Of which device.
         device: DeviceId,
     },
+    /// Put its failed update aside: it needs no attention any more, and stays in the history.
+    Dismiss {
+        /// Of which device.
+        device: DeviceId,
+    },
     /// Build and flash many devices; those with an update under way are left alone.
     InstallMany {
         /// Which.

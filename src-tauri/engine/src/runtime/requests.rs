@@ -36,6 +36,9 @@ impl Runtime {
             Request::FlashAnyway(device, reply) => {
                 answer(reply, self.done(Input::FlashAnyway(device)).await);
             }
+            Request::Dismiss(device, reply) => {
+                answer(reply, self.done(Input::Dismiss(device)).await);
+            }
             Request::InstallMany(devices, reply) => {
                 answer(reply, self.for_many(Input::InstallMany(devices)).await);
             }

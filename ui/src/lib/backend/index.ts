@@ -86,6 +86,8 @@ export interface Backend {
   retry(device: DeviceId): Promise<Answer<UpdateId>>;
   rebuild(device: DeviceId): Promise<Answer<null>>;
   flashAnyway(device: DeviceId): Promise<Answer<null>>;
+  /** Puts a failed update aside. */
+  dismiss(device: DeviceId): Promise<Answer<null>>;
 
   installMany(devices: DeviceId[]): Promise<Answer<Refusal[]>>;
   cancelMany(devices: DeviceId[]): Promise<Answer<Refusal[]>>;

@@ -1,4 +1,5 @@
 /** Everything that can be done with a device, beside its primary action. */
+import Check from '@lucide/svelte/icons/check';
 import Copy from '@lucide/svelte/icons/copy';
 import FileCode from '@lucide/svelte/icons/file-code';
 import Folder from '@lucide/svelte/icons/folder-open';
@@ -20,7 +21,7 @@ function actions(app: App, device: DeviceView): Entry[] {
       : {
           key: action,
           label: actionName(action),
-          Icon: Hammer,
+          Icon: action === 'dismiss' ? Check : Hammer,
           run: () => void perform(app, device, action),
         },
   );

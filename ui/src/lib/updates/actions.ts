@@ -20,6 +20,8 @@ export async function perform(app: App, device: DeviceView, action: Action): Pro
     case 'flashAnyway':
       if (await mayFlashAnyway(app, device)) await app.report(app.backend.flashAnyway(device.id));
       return;
+    case 'dismiss':
+      return app.report(app.backend.dismiss(device.id));
     case 'none':
       return;
     default:

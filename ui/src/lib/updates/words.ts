@@ -133,7 +133,11 @@ function wordsOf(device: DeviceView, now: number): StateWords {
         tone: 'bad',
         title: state.rolledBack ? texts.update.rolledBack : texts.update.failed(said.message),
         detail: state.rolledBack ? said.message : (said.help ?? ''),
-        meaning: state.rolledBack ? texts.meaning.rolledBack : texts.meaning.failed,
+        meaning: state.rolledBack
+          ? texts.meaning.rolledBack
+          : state.mayHaveArrived
+            ? texts.meaning.failedLate
+            : texts.meaning.failed,
       };
     }
     case 'cancelled':

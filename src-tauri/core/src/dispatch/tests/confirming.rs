@@ -142,8 +142,18 @@ fn a_mute_device_of_unknown_outcome_gets_one_more_flash_once() {
     assert!(lab.starts_flash());
     lab.cut_at_the_end(id);
     silence(&mut lab, id);
-    let UpdateState::Failed { problem, rolled_back: false, .. } = lab.state(id) else { panic!() };
+    let UpdateState::Failed { problem, may_have_arrived: true, .. } = lab.state(id) else {
+        panic!()
+    };
     assert_eq!(problem.code, "update.outcome_unknown");
+}
+
+#[test]
+fn a_failure_that_the_device_itself_reported_left_nothing_on_it() {
+    let (mut lab, id) = Lab::at(StateKind::Flashing);
+    lab.give(Input::AboutToComplete(id));
+    lab.ended(id, failed(crate::ota::FailureClass::Permanent));
+    assert!(matches!(lab.state(id), UpdateState::Failed { may_have_arrived: false, .. }));
 }
 
 #[test]

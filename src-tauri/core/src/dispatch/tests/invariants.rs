@@ -109,6 +109,9 @@ fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &De
     let from = old.state.kind();
     if from == StateKind::Installed {
         check_watch(input, old, new);
+    } else if let Input::Dismiss(device) = input {
+        assert_eq!(*device, old.device);
+        assert!(from == StateKind::Failed && !old.state.is_dismissed() && new.state.is_dismissed());
     } else {
         assert!(!from.is_final(), "{} was over and changed", old.id);
     }
@@ -181,6 +184,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
                 devices.contains(&old.device) && to == StateKind::Cancelled
             }
             Input::Retry(_)
+            | Input::Dismiss(_)
             | Input::InstallMany(_)
             | Input::SetAddress { .. }
             | Input::ImageReady { .. }

@@ -151,6 +151,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => device().prop_map(Input::Retry),
         1 => device().prop_map(Input::Rebuild),
         1 => device().prop_map(Input::FlashAnyway),
+        1 => device().prop_map(Input::Dismiss),
         1 => prop::collection::vec(device(), 0..4).prop_map(Input::InstallMany),
         1 => prop::collection::vec(device(), 0..3).prop_map(Input::CancelMany),
         1 => (id(), 0..3_u32)

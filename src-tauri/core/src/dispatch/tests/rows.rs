@@ -22,7 +22,8 @@ fn every_state_has_its_button() {
     }
     let (mut lab, id) = Lab::at(StateKind::Building);
     lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
-    assert_eq!(lab.row("sleepy").primary, Action::Retry);
+    let row = lab.row("sleepy");
+    assert_eq!((row.primary, row.secondary), (Action::Retry, vec![Action::Dismiss]));
 }
 
 #[test]

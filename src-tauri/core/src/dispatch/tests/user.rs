@@ -37,6 +37,7 @@ fn unknown_devices_are_refused_in_words() {
             Input::Cancel(id.clone()),
             Input::Rebuild(id.clone()),
             Input::FlashAnyway(id.clone()),
+            Input::Dismiss(id.clone()),
         ] {
             assert_eq!(lab.refuse(input), "device.unknown", "{name:?}");
         }
@@ -151,4 +152,21 @@ fn without_notifications_nobody_is_told() {
     lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
     assert!(matches!(lab.state(id), UpdateState::Failed { .. }));
     assert_eq!(lab.told, []);
+}
+
+#[test]
+fn a_failure_can_be_put_aside_and_stays_in_the_history() {
+    let (mut lab, id) = Lab::at(StateKind::Building);
+    assert_eq!(lab.refuse(Input::Dismiss(yaml("sleepy"))), "update.none", "it hasn't failed");
+    lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
+    assert_eq!(lab.dispatch.counts().attention, 1);
+    let decision = lab.give(Input::Dismiss(yaml("sleepy")));
+    assert!(decision.is_durable(), "it must not come back with the next start");
+    assert_eq!(lab.dispatch.counts().attention, 0);
+    let row = lab.dispatch.row(&yaml("sleepy"), lab.now).unwrap();
+    assert_eq!((row.update, row.primary), (None, crate::view::Action::Install));
+    lab.expect(id, StateKind::Failed);
+    assert_eq!(lab.refuse(Input::Dismiss(yaml("sleepy"))), "update.none", "once is enough");
+    let second = lab.install("sleepy");
+    lab.expect(second, StateKind::Building);
 }

@@ -62,7 +62,7 @@ export function withActions(device: DeviceView): DeviceView {
     case 'held':
       return { ...device, primary: 'rebuild', secondary: ['flashAnyway', 'cancel'] };
     case 'failed':
-      return { ...device, primary: 'retry', secondary: [] };
+      return { ...device, primary: 'retry', secondary: ['dismiss'] };
     case 'installed':
     case 'cancelled':
     case 'superseded':
@@ -252,6 +252,7 @@ export function everyState(): DeviceView[] {
           kind: 'failed',
           at: ago(3 * HOUR),
           rolledBack: false,
+          mayHaveArrived: false,
           problem: {
             code: 'ota.auth_invalid',
             message: 'The device refused the OTA password.',
@@ -268,6 +269,7 @@ export function everyState(): DeviceView[] {
           kind: 'failed',
           at: ago(25 * MINUTE),
           rolledBack: true,
+          mayHaveArrived: false,
           problem: {
             code: 'update.rolled_back',
             message: 'The device came back with its old firmware.',

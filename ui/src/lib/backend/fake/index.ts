@@ -132,6 +132,13 @@ export class FakeBackend implements Backend {
     return ok(null);
   };
 
+  dismiss: Backend['dismiss'] = async (id) => {
+    this.calls.push(`dismiss ${id}`);
+    const device = this.#devices.get(id);
+    if (device) this.emit({ kind: 'device', device: withActions({ ...device, update: null }) });
+    return ok(null);
+  };
+
   cancel: Backend['cancel'] = async (id) => {
     this.calls.push(`cancel ${id}`);
     const refusal = this.#refusal<null>();

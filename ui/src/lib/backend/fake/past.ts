@@ -156,7 +156,13 @@ export function earlierOf(device: DeviceView): UpdateRecord[] {
     past(
       -2,
       9 * DAY + HOUR,
-      { kind: 'failed', at: ago(9 * DAY), rolledBack: false, problem: rejected },
+      {
+        kind: 'failed',
+        at: ago(9 * DAY),
+        rolledBack: false,
+        mayHaveArrived: false,
+        problem: rejected,
+      },
       { ...none, endedAt: ago(9 * DAY + 59 * MINUTE) },
     ),
     past(-1, 9 * DAY, installed(9 * DAY), { attempts: 2 }),

@@ -18,6 +18,8 @@ export const commands = {
 	rebuild: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("rebuild", { device })),
 	/**  Flashes the held update of a device as it was built. */
 	flashAnyway: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("flash_anyway", { device })),
+	/**  Puts the failed update of a device aside. */
+	dismiss: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("dismiss", { device })),
 	/**
 	 *  Builds and flashes many devices. Those with an update under way are left alone; they and those that
 	 *  can't be built are answered with the reason.
@@ -101,6 +103,8 @@ export type Action =
 "rebuild" | 
 /**  Flash a held update as it was built. */
 "flashAnyway" | 
+/**  Put an update that failed aside. */
+"dismiss" | 
 /**  Nothing can be done: it has no configuration. */
 "none";
 
@@ -648,7 +652,9 @@ at: Timestamp;
 /**  Why, and what to do. */
 problem: Problem; 
 /**  The device went back to its old firmware. */
-rolledBack: boolean } | 
+rolledBack: boolean; 
+/**  The device may have taken the image all the same. */
+mayHaveArrived: boolean } | 
 /**  The user ended it. */
 { kind: "cancelled"; 
 /**  When. */

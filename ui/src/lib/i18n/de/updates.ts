@@ -8,6 +8,7 @@ export const updates: typeof english = {
     retry: 'Erneut versuchen',
     rebuild: 'Neu bauen',
     flashAnyway: 'Trotzdem flashen',
+    dismiss: 'Ausblenden',
     of: (action, name) => `${action}: ${name}`,
   },
   update: {
@@ -73,6 +74,8 @@ export const updates: typeof english = {
       'Es wird noch beim nächsten Aufwachen beobachtet: Versagt die Firmware dort, kehrt das Gerät zur alten zurück.',
     rolledBack: 'Das Gerät hat die neue Firmware gestartet und ist zu seiner alten zurückgekehrt.',
     failed: 'Das Update endete ohne Erfolg. Das Gerät behält die Firmware, die es hatte.',
+    failedLate:
+      'Das Update endete, ohne dass das Gerät sich geäußert hat. Das ganze Image wurde gesendet: Vielleicht läuft auf dem Gerät die neue Firmware.',
     cancelled: 'Du hast dieses Update abgebrochen. Das Gerät behält die Firmware, die es hatte.',
     cancelledLate:
       'Du hast dieses Update abgebrochen, als das ganze Image gesendet sein konnte: Vielleicht läuft auf dem Gerät die neue Firmware.',

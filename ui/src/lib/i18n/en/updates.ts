@@ -7,6 +7,7 @@ export const updates = {
     retry: 'Retry',
     rebuild: 'Rebuild',
     flashAnyway: 'Flash anyway',
+    dismiss: 'Dismiss',
     of: (action: string, name: string) => `${action} ${name}`,
   },
   update: {
@@ -68,6 +69,8 @@ export const updates = {
     watched: 'It is watched over its next wake: a firmware that fails there would be rolled back.',
     rolledBack: 'The device started the new firmware and went back to its old one.',
     failed: 'The update ended without success. The device keeps the firmware that it had.',
+    failedLate:
+      'The update ended without a word of the device. The whole image was sent: the device may run the new firmware.',
     cancelled: 'You ended this update. The device keeps the firmware that it had.',
     cancelledLate:
       'You ended this update when the whole image may have been sent: the device may run the new firmware.',
