@@ -2,10 +2,10 @@
 import { screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { DeviceView, UpdateStateView } from '../src/lib/backend';
+import type { DeviceView, Problem, UpdateStateView } from '../src/lib/backend';
 import type { FakeBackend } from '../src/lib/backend/fake';
 import { device, update, withActions } from '../src/lib/backend/fake/devices';
-import { CLICKS, inside, row, show } from './helpers';
+import { CLICKS, expectAccessible, inside, row, show, story } from './helpers';
 
 let user = userEvent.setup(CLICKS);
 beforeEach(() => (user = userEvent.setup(CLICKS)));
@@ -118,5 +118,70 @@ describe('a question about one update', () => {
     await closed();
     expect(screen.getByTestId('notice')).toHaveTextContent('D0 is no longer held');
     expect(backend.calls).toEqual([]);
+  });
+});
+
+describe('what is refused for many', () => {
+  async function refuse(states: UpdateStateView[], problems: (n: number) => Problem) {
+    const [backend, devices] = await askToCancelAll(states);
+    const data = devices.map(({ id }, n) => ({ device: id, problem: problems(n) }));
+    backend.cancelMany = async () => ({ status: 'ok', data });
+    await user.click(await screen.findByTestId('confirm-yes'));
+    return screen.findAllByTestId('problem');
+  }
+  const many = Array.from({ length: 12 }, () => waiting);
+  const full: Problem = { code: 'store.full', message: 'The disk is full.', help: 'Free some.' };
+  const named = (n: number): Problem => ({
+    code: 'update.none',
+    message: `d${n}.yaml has none.`,
+    help: null,
+  });
+
+  it('is told once, with all of the names', async () => {
+    const problems = await refuse(many, () => full);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toHaveTextContent(/^12 devices: The disk is full\. ?Free some\./);
+    expect(problems[0]!.querySelectorAll('li')).toHaveLength(0);
+    await user.click(screen.getByText('Which devices'));
+    await waitFor(() => expect(problems[0]!.querySelectorAll('li')).toHaveLength(12));
+    expect(problems[0]).toHaveTextContent('D11');
+    await expectAccessible(problems[0]);
+  });
+
+  it('is told by its causes, however many, with what is said of each device', async () => {
+    const problems = await refuse(many, (n) =>
+      n < 2 ? named(n) : { ...full, code: `area.${n}`, message: `Cause ${n}.` },
+    );
+    expect(problems).toHaveLength(11);
+    expect(problems[0]).toHaveTextContent('Not done for 2 devices');
+    await user.click(screen.getByText('Which devices'));
+    await waitFor(() => expect(problems[0]).toHaveTextContent('D1: d1.yaml has none.'));
+    expect(problems[10]).toHaveTextContent('D11: Cause 11.');
+    await user.click(screen.getByTestId('dismiss-all'));
+    expect(screen.queryByTestId('problem')).toBeNull();
+  });
+
+  it('keeps the names in German', async () => {
+    const settings = { ...story('quiet').settings, language: 'de' as const };
+    const devices = devicesIn([waiting]);
+    const backend = await show('quiet', { devices, settings });
+    const problem = { ...full, message: 'This can’t be saved: the disk is full.' };
+    backend.cancelMany = async () => ({ status: 'ok', data: [{ device: 'd0.yaml', problem }] });
+    await user.click(inside(row('d0.yaml'), 'select'));
+    await user.click(screen.getByTestId('bulk-cancel'));
+    await user.click(await screen.findByTestId('confirm-yes'));
+    expect(await screen.findByTestId('problem')).toHaveTextContent(/^D0: /);
+  });
+});
+
+describe('the plan of an installation', () => {
+  it('draws the names of a thousand devices when they are asked for', async () => {
+    await show('many');
+    await user.click(screen.getByTestId('update-all'));
+    await screen.findByTestId('plan-sum');
+    const dialog = screen.getByTestId('install-dialog');
+    expect(dialog.querySelectorAll('li').length).toBe(0);
+    await user.click(dialog.querySelector('summary')!);
+    await waitFor(() => expect(dialog.querySelectorAll('li').length).toBeGreaterThan(10));
   });
 });

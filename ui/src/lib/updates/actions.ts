@@ -1,10 +1,9 @@
 /** What a click on an action does: asks where it is unsafe, sends the command, and says what went wrong. */
 import type { Action, Answer, DeviceId, DeviceView, Refusal } from '../backend';
-import type { App } from '../shared/app.svelte';
+import type { App, RefusedDevice } from '../shared/app.svelte';
 import type { Question } from '../shared/dialogs.svelte';
 import { assertNever } from '../shared/assert';
 import { texts } from '../i18n/index.svelte';
-import { say } from '../i18n/problems';
 import { changeWords, displayName, isActive } from './words';
 
 export async function perform(app: App, device: DeviceView, action: Action): Promise<void> {
@@ -61,17 +60,22 @@ export async function installMany(app: App, ids: DeviceId[]): Promise<void> {
   await reportRefusals(app, app.backend.installMany(ids));
 }
 
+/** Says what was refused: each cause once, with all of its devices. */
 async function reportRefusals(app: App, pending: Promise<Answer<Refusal[]>>): Promise<void> {
   const answer = await pending;
   if (answer.status === 'error') {
     app.show(answer.error);
     return;
   }
-  for (const { device: id, problem } of answer.data) {
-    const device = app.store.devices.find((one) => one.id === id);
-    const name = device ? displayName(device) : id;
-    const { message, help } = say(problem);
-    app.show({ code: problem.code, message: texts.plan.refusedAfter(name, message), help });
+  const names = new Map(app.store.devices.map((device) => [device.id, displayName(device)]));
+  const causes = new Map<string, RefusedDevice[]>();
+  for (const { device, problem } of answer.data) {
+    const refused = causes.get(problem.code) ?? [];
+    refused.push({ name: names.get(device) ?? device, problem });
+    causes.set(problem.code, refused);
+  }
+  for (const refused of causes.values()) {
+    if (refused[0]) app.show(refused[0].problem, refused);
   }
 }
 

@@ -121,6 +121,9 @@ export const updates: typeof english = {
     go: (n) => `Auf ${n} installieren`,
     cancel: 'Nicht jetzt',
     refusedAfter: (name, why) => `${name}: ${why}`,
+    devices: (n) => count(n, 'Gerät', 'Geräte'),
+    whichDevices: 'Welche Geräte',
+    refusedSome: (n) => `Bei ${n} Geräten nicht geschehen`,
   },
   waiting: {
     title: 'Wartend',

@@ -12,6 +12,7 @@ export const window: typeof english = {
     noBackend: 'Diese Seite ist das Fenster von Wakeflash. Starte das Programm, um es zu sehen.',
     lost: 'Das Fenster hat die Verbindung zu Wakeflash verloren und versucht es weiter.',
     dismiss: 'Schließen',
+    dismissAll: 'Alle schließen',
     messages: 'Meldungen',
     details: 'Einzelheiten',
     copyRefused: 'Der Desktop hat Wakeflash nicht an die Zwischenablage gelassen.',

@@ -112,6 +112,9 @@ export const updates = {
     go: (n: number) => `Install on ${n}`,
     cancel: 'Not now',
     refusedAfter: (name: string, why: string) => `${name}: ${why}`,
+    devices: (n: number) => count(n, 'device', 'devices'),
+    whichDevices: 'Which devices',
+    refusedSome: (n: number) => `Not done for ${n} devices`,
   },
   waiting: {
     title: 'Waiting',

@@ -11,6 +11,7 @@ export const window = {
     noBackend: 'This page is the window of Wakeflash. Start the application to see it.',
     lost: 'The window lost touch with Wakeflash and is trying again.',
     dismiss: 'Dismiss',
+    dismissAll: 'Dismiss all',
     messages: 'Messages',
     details: 'Details',
     copyRefused: 'The desktop didn’t let Wakeflash use the clipboard.',
