@@ -168,7 +168,6 @@ export const updates: typeof english = {
     output: 'Ausgabe des Builds',
     empty: 'Der Build hat noch nichts gesagt.',
     earlier: (n) => `${n} frühere Zeilen stehen in der Log-Datei.`,
-    showEarlier: (n) => `${n} frühere Zeilen anzeigen`,
     follow: 'Folgen',
     copy: 'Kopieren',
     copied: 'Kopiert',

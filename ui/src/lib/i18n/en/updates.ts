@@ -158,7 +158,6 @@ export const updates = {
     output: 'Output of the build',
     empty: 'The build has not said anything yet.',
     earlier: (n: number) => `${n} earlier lines are in the log file.`,
-    showEarlier: (n: number) => `Show ${n} earlier lines`,
     follow: 'Follow',
     copy: 'Copy',
     copied: 'Copied',
