@@ -49,6 +49,18 @@ describe('the drawer', () => {
       expect(asked[what]).toHaveBeenCalledTimes(1);
     },
   );
+
+  it('follows a log only while that is looked at', async () => {
+    const { backend, asked } = await openTab('device');
+    const before = asked.details.mock.calls.length;
+    const waiting = update({ kind: 'waiting', since: 0 }, { id: 900 });
+    backend.emit({ kind: 'device', device: { ...building, update: waiting } });
+    await settled();
+    expect(asked.details).toHaveBeenCalledTimes(before);
+    await user.click(screen.getByTestId('tab-update'));
+    await settled();
+    expect(asked.details).toHaveBeenCalledTimes(before + 1);
+  });
 });
 
 describe('the details', () => {
