@@ -122,7 +122,7 @@ describe('many devices at once', () => {
     expect(await screen.findByTestId('plan-sum')).toHaveTextContent(/^\d+ now, \d+ when they wake/);
     await user.click(screen.getByTestId('install-go'));
     const problems = await screen.findAllByTestId('problem');
-    expect(problems[0]).toHaveTextContent(/: This can’t be saved: the disk is full/);
+    expect(problems[0]).toHaveTextContent(/^\d+ devices: This can’t be saved: the disk is full/);
   });
 
   it('wait for an ESPHome to compare with, in a dialog that is open already', async () => {

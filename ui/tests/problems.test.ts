@@ -22,18 +22,25 @@ function sources(): string[] {
     );
 }
 
+/** What a problem's code is given as. */
+function given(text: string): string[] {
+  return [...text.matchAll(/Problem::new\(\s*([^,]*),/g)].map((found) => found[1] ?? '');
+}
+
 function codes(): string[] {
   const texts = sources();
-  const areas = new Set(
-    texts.flatMap((text) =>
-      [...text.matchAll(/Problem::new\(\s*"([a-z_]+)\./g)].map((found) => found[1] ?? ''),
-    ),
-  );
-  const all = texts.flatMap((text) =>
-    [...text.matchAll(/"(([a-z_]+)\.[a-z0-9_]+)"/g)]
-      .filter((found) => areas.has(found[2] ?? '') && !NO_CODES.test(found[1] ?? ''))
-      .map((found) => found[1] ?? ''),
-  );
+  const literal = /^"([a-z_]+)\./;
+  const areas = new Set([
+    ...texts.flatMap(given).flatMap((code) => literal.exec(code)?.[1] ?? []),
+    ...germanCodes.map((code) => code.split('.')[0] ?? ''),
+  ]);
+  const all = texts.flatMap((text) => {
+    // Where a code is chosen beforehand, it is any text that looks like one.
+    const chosen = given(text).some((code) => !literal.test(code));
+    return [...text.matchAll(/"(([a-z_]+)\.[a-z0-9_]+)"/g)]
+      .filter((found) => (chosen || areas.has(found[2] ?? '')) && !NO_CODES.test(found[1] ?? ''))
+      .map((found) => found[1] ?? '');
+  });
   return [...new Set(all)].sort();
 }
 
@@ -42,6 +49,15 @@ describe('problems', () => {
     const known = codes();
     expect(known.length).toBeGreaterThan(80);
     expect(known.filter((code) => !germanCodes.includes(code))).toEqual([]);
+  });
+
+  it('have codes that are written out, so that they are found', () => {
+    const other = sources()
+      .flatMap(given)
+      .filter((code) => !/^("[a-z_]+\.[a-z0-9_]+"|code|error\.code\(\))$/.test(code));
+    expect(other).toEqual([]);
+    const made = sources().filter((text) => /(?:format|concat)!\(\s*"[a-z_]+\.[{"]/.test(text));
+    expect(made).toEqual([]);
   });
 
   it('of the stories are those of the application', () => {

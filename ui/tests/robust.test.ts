@@ -123,6 +123,21 @@ describe('settings', () => {
   });
 });
 
+describe('the clock', () => {
+  it('that is set back holds up nothing', async () => {
+    vi.useFakeTimers();
+    const one = device('One');
+    const backend = new FakeBackend(story('empty', { devices: [one] }));
+    const store = new Store(backend);
+    await store.start();
+    vi.setSystemTime(Date.now() - 3_600_000);
+    backend.emit({ kind: 'device', device: { ...one, presence: 'online' } });
+    await vi.advanceTimersByTimeAsync(100);
+    expect(store.devices[0]?.presence).toBe('online');
+    store.stop();
+  });
+});
+
 describe('the way to the application', () => {
   it('is tried again when not even a subscription is possible', async () => {
     const backend = new FakeBackend(story('empty'));

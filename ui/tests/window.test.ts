@@ -286,7 +286,7 @@ describe('the drawer', () => {
     await user.click(screen.getByTestId('tab-device'));
     expect(screen.getByTestId('facts')).toHaveTextContent('98:35:69:AB:F6:79');
     expect(await screen.findByTestId('wake-words')).toHaveTextContent(
-      /^Woke 36 times in the last \d+ h, about every 24 min, awake for about \d+ s. Next expected at /,
+      /^Woke 36 times in the last \d+ h, about every 24 min, awake for about \d+ s, at most \d+ s. Next expected at /,
     );
     await expectAccessible(screen.getByRole('tabpanel'));
     expect(screen.getByTestId('drawer-close'), 'WebKit keeps it').not.toHaveAttribute('title');

@@ -37,7 +37,11 @@ export class Details {
     this.#id = device.id;
     this.#stops = [
       store.onEvent((event) => this.#receive(event)),
-      store.onReset(() => this.#reload()),
+      store.onReset(() => {
+        const now = store.devices.find(({ id }) => id === this.#id);
+        this.#stamp = now ? stamp(now) : '';
+        this.#reload();
+      }),
     ];
     this.#follow(device);
   }

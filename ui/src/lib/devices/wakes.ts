@@ -5,7 +5,9 @@ export const WIDTH = 400;
 export const HEIGHT = 64;
 /** Narrower bars couldn't be seen. */
 const THINNEST = 2;
-const LOWEST = 6;
+/** As high is a wake that was so short that it couldn't be seen, or of which nobody knows how long it was. */
+const LOWEST = 2;
+const UNKNOWN = 6;
 /** More wakes than these would be a solid block. */
 const SHOWN = 40;
 
@@ -14,6 +16,7 @@ export interface Bar {
   width: number;
   height: number;
   at: number;
+  awakeSeconds: number | null;
   flashed: boolean;
 }
 
@@ -21,6 +24,8 @@ export interface Plot {
   from: number;
   until: number;
   bars: Bar[];
+  /** How many seconds the full height is: the longest wake that is shown. */
+  longest: number;
   now: number;
   /** Where the next wake is expected. */
   expected: { x: number; left: number; width: number } | null;
@@ -41,20 +46,22 @@ export function plotOf(records: readonly WakeRecord[], wake: WakeView | null, no
   const bars = shown.map(({ at, awakeSeconds, flashed }) => ({
     x: x(at) - width / 2,
     width,
-    height:
-      LOWEST + (HEIGHT - LOWEST) * (awakeSeconds === null ? 0 : awakeSeconds / longest) ** 0.7,
+    height: awakeSeconds === null ? UNKNOWN : Math.max(LOWEST, (HEIGHT * awakeSeconds) / longest),
     at,
+    awakeSeconds,
     flashed,
   }));
   const half = Math.max((WIDTH * jitter) / (until - from), width / 2);
   const expected =
     next === null ? null : { x: x(next), left: x(next) - half, width: Math.max(width, half * 2) };
-  return { from, until, bars, now: x(now), expected };
+  return { from, until, bars, longest, now: x(now), expected };
 }
 
-/** How long the device usually stayed awake, in milliseconds; `null`: nobody knows. */
-export function usuallyAwake(records: readonly WakeRecord[]): number | null {
+/** How long the device was awake, in milliseconds: usually, and at most; `null`: nobody knows. */
+export function awakeOf(records: readonly WakeRecord[]): { usual: number; longest: number } | null {
   const known = records.flatMap(({ awakeSeconds }) => awakeSeconds ?? []).sort((a, b) => a - b);
-  const middle = known[Math.floor(known.length / 2)];
-  return middle === undefined ? null : middle * 1_000;
+  const usual = known[Math.floor(known.length / 2)];
+  const longest = known.at(-1);
+  if (usual === undefined || longest === undefined) return null;
+  return { usual: usual * 1_000, longest: longest * 1_000 };
 }

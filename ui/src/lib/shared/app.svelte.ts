@@ -13,6 +13,19 @@ export type Page = 'devices' | 'waiting' | 'settings';
 export type DrawerTab = 'update' | 'history' | 'device';
 export type SettingsField = 'configDir' | 'esphome' | 'language' | 'about';
 
+/** A device that a command for many could not be carried out for. */
+export interface RefusedDevice {
+  name: string;
+  problem: Problem;
+}
+
+/** Something that went wrong, and for which of many devices when a command was for many. */
+interface ShownProblem {
+  key: number;
+  problem: Problem;
+  refused: readonly RefusedDevice[];
+}
+
 export class App {
   readonly backend: Backend;
   readonly store: Store;
@@ -28,7 +41,7 @@ export class App {
   filter: Filter | null = $state(null);
   sort: Sort = $state('name');
   /** Commands that failed, newest last. */
-  problems: { key: number; problem: Problem }[] = $state.raw([]);
+  problems: ShownProblem[] = $state.raw([]);
   /** What was done, said in passing. */
   notice = $state('');
   /** Which setting to put the focus on when the page opens. */
@@ -54,13 +67,18 @@ export class App {
     if (problem) this.show(problem);
   }
 
-  show(problem: Problem): void {
-    const others = this.problems.filter((shown) => shown.problem.message !== problem.message);
-    this.problems = [...others.slice(-2), { key: this.#nextKey++, problem }];
+  /** What is shown already is shown as the newest. */
+  show(problem: Problem, refused: readonly RefusedDevice[] = []): void {
+    const same = JSON.stringify([problem.message, refused]);
+    const others = this.problems.filter(
+      (shown) => JSON.stringify([shown.problem.message, shown.refused]) !== same,
+    );
+    this.problems = [...others, { key: this.#nextKey++, problem, refused }];
   }
 
-  dismiss(key: number): void {
-    this.problems = this.problems.filter((shown) => shown.key !== key);
+  /** `null`: all of them. */
+  dismiss(key: number | null): void {
+    this.problems = this.problems.filter((shown) => key !== null && shown.key !== key);
   }
 
   /** Says that something was done; it goes away by itself. */

@@ -25,26 +25,36 @@ export type Dialog =
   | { kind: 'install'; devices: readonly DeviceId[] | null };
 
 export class Dialogs {
-  /** What is asked; one thing at a time. */
-  question: Question | null = $state.raw(null);
   open: Dialog | null = $state.raw(null);
+  #asked: (() => Question | null) | null = $state.raw(null);
   #resolve: ((reply: Reply) => void) | null = null;
+
+  /** What is asked, as things stand now; one thing at a time. */
+  get question(): Question | null {
+    return this.#asked?.() ?? null;
+  }
+
+  /** There is nothing left to ask about. */
+  get outlived(): boolean {
+    return this.#asked !== null && this.question === null;
+  }
 
   /** Whether something lies over the page, which then doesn't get the keys. */
   get covered(): boolean {
     return this.question !== null || this.open !== null;
   }
 
-  ask(question: Question): Promise<Reply> {
+  /** A question is asked in other words when things change meanwhile. With nothing left to ask, the answer is no. */
+  ask(question: () => Question | null): Promise<Reply> {
     this.answer('replaced');
-    this.question = question;
+    this.#asked = question;
     return new Promise((resolve) => (this.#resolve = resolve));
   }
 
   answer(reply: Reply): void {
     const resolve = this.#resolve;
     this.#resolve = null;
-    this.question = null;
+    this.#asked = null;
     resolve?.(reply);
   }
 

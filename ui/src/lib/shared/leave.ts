@@ -48,18 +48,19 @@ function consequences(app: App, now: Underway): string[] {
 export async function quit(app: App, told = 0): Promise<void> {
   // The answer is for both.
   if (app.dialogs.question?.about === 'quit') return;
-  const seen = underway(app);
-  const now = { ...seen, flashing: Math.max(told, seen.flashing) };
-  if (now.flashing > 0) {
+  const now = () => {
+    const seen = underway(app);
+    return { ...seen, flashing: Math.max(told, seen.flashing) };
+  };
+  if (now().flashing > 0) {
     const t = texts.confirm.quit;
-    const body = consequences(app, now).join(' ');
-    const reply = await app.dialogs.ask({
-      title: t.title,
-      body,
+    const reply = await app.dialogs.ask(() => ({
+      title: now().flashing > 0 ? t.title : texts.confirm.close.title,
+      body: consequences(app, now()).join(' '),
       yes: t.yes,
       no: t.no,
       about: 'quit',
-    });
+    }));
     if (reply !== 'yes') return app.report(app.backend.stay());
   }
   await app.report(app.backend.quit());
@@ -69,19 +70,23 @@ export async function quit(app: App, told = 0): Promise<void> {
 export async function askToClose(app: App): Promise<void> {
   // A second click on the frame's button asks nothing new, and takes no other question's place.
   if (app.dialogs.question?.about !== undefined) return;
-  const t = texts.confirm.close;
-  const now = underway(app);
-  const means = consequences(app, now);
   // Where nothing could open it again, it isn't closed behind the user's back.
   const reopens = app.info?.reopens ?? false;
-  const reply = await app.dialogs.ask({
-    title: t.title,
-    body: [...(means.length > 0 ? means : [t.idle]), ...(reopens ? [t.background] : [])].join(' '),
-    yes: t.yes,
-    no: t.no,
-    ...(reopens ? { other: t.other } : {}),
-    harmless: now.flashing === 0 && !app.info?.demo,
-    about: 'close',
+  const reply = await app.dialogs.ask(() => {
+    const t = texts.confirm.close;
+    const now = underway(app);
+    const means = consequences(app, now);
+    return {
+      title: t.title,
+      body: [...(means.length > 0 ? means : [t.idle]), ...(reopens ? [t.background] : [])].join(
+        ' ',
+      ),
+      yes: t.yes,
+      no: t.no,
+      ...(reopens ? { other: t.other } : {}),
+      harmless: now.flashing === 0 && !app.info?.demo,
+      about: 'close',
+    };
   });
   switch (reply) {
     case 'yes':

@@ -46,6 +46,7 @@ export class Store {
   #news = new Map<DeviceId, string>();
   #dirty = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** By a clock that nobody sets. */
   #published = 0;
   /** The settings as the application has them, and how often it has told them. */
   #confirmed: Settings | null = null;
@@ -182,7 +183,7 @@ export class Store {
   #changed(): void {
     if (this.#dirty) return;
     this.#dirty = true;
-    const wait = Math.max(0, this.#published + FRAME_MS - Date.now());
+    const wait = Math.max(0, this.#published + FRAME_MS - performance.now());
     if (wait === 0) this.#publish();
     else this.#timer = setTimeout(() => this.#publish(), wait);
   }
@@ -190,7 +191,7 @@ export class Store {
   #publish(): void {
     clearTimeout(this.#timer);
     this.#dirty = false;
-    this.#published = Date.now();
+    this.#published = performance.now();
     this.#order ??= [...this.#byId.values()].sort(compare).map((device) => device.id);
     this.devices = this.#order.flatMap((id) => this.#byId.get(id) ?? []);
     if (this.#news.size > 0) {

@@ -1,10 +1,10 @@
 /** What a click on an action does: asks where it is unsafe, sends the command, and says what went wrong. */
 import type { Action, Answer, DeviceId, DeviceView, Refusal } from '../backend';
-import type { App } from '../shared/app.svelte';
+import type { App, RefusedDevice } from '../shared/app.svelte';
+import type { Question } from '../shared/dialogs.svelte';
 import { assertNever } from '../shared/assert';
 import { texts } from '../i18n/index.svelte';
-import { say } from '../i18n/problems';
-import { changeWords, displayName } from './words';
+import { changeWords, displayName, isActive } from './words';
 
 export async function perform(app: App, device: DeviceView, action: Action): Promise<void> {
   switch (action) {
@@ -29,15 +29,32 @@ export async function perform(app: App, device: DeviceView, action: Action): Pro
   }
 }
 
-/** Ends some updates: asks once, for all of them. */
+/** Ends some updates: asks once, for all of them that aren't over when it is answered. */
 export async function cancelMany(app: App, devices: readonly DeviceView[]): Promise<void> {
   if (devices.length === 0) return;
+  const left = () => notOver(app, devices);
+  const question = () => cancelManyQuestion(left());
+  if (!(await agreed(app, question, texts.confirm.cancelMany.over))) return;
+  await reportRefusals(app, app.backend.cancelMany(left().map(({ id }) => id)));
+}
+
+function cancelManyQuestion(devices: readonly DeviceView[]): Question | null {
+  if (devices.length === 0) return null;
   const t = texts.confirm.cancelMany;
-  const running = devices.filter(({ update }) => update?.state.kind === 'flashing').length;
-  const body = running > 0 ? `${t.running(running)} ${t.body}` : t.body;
-  const question = { title: t.title(devices.length), body, yes: t.yes, no: t.no };
-  if ((await app.dialogs.ask(question)) !== 'yes') return;
-  await reportRefusals(app, app.backend.cancelMany(devices.map(({ id }) => id)));
+  const cut = devices.filter(({ update }) => update?.state.kind === 'flashing').length;
+  const sent = devices.filter(({ update }) => update?.state.kind === 'confirming').length;
+  const rest = devices.length - cut - sent;
+  const body = [
+    cut > 0 ? t.cut(cut) : '',
+    sent > 0 ? t.sent(sent) : '',
+    rest === devices.length ? t.all : rest > 0 ? t.rest(rest) : '',
+  ];
+  return {
+    title: t.title(devices.length),
+    body: body.filter(Boolean).join(' '),
+    yes: t.yes,
+    no: t.no,
+  };
 }
 
 /** Starts updates, and says which ones were refused. */
@@ -45,42 +62,67 @@ export async function installMany(app: App, ids: DeviceId[]): Promise<void> {
   await reportRefusals(app, app.backend.installMany(ids));
 }
 
+/** Says what was refused: each cause once, with all of its devices. */
 async function reportRefusals(app: App, pending: Promise<Answer<Refusal[]>>): Promise<void> {
   const answer = await pending;
   if (answer.status === 'error') {
     app.show(answer.error);
     return;
   }
-  for (const { device: id, problem } of answer.data) {
-    const device = app.store.devices.find((one) => one.id === id);
-    const name = device ? displayName(device) : id;
-    const { message, help } = say(problem);
-    app.show({ code: problem.code, message: texts.plan.refusedAfter(name, message), help });
+  const names = new Map(app.store.devices.map((device) => [device.id, displayName(device)]));
+  const causes = new Map<string, RefusedDevice[]>();
+  for (const { device, problem } of answer.data) {
+    const refused = causes.get(problem.code) ?? [];
+    refused.push({ name: names.get(device) ?? device, problem });
+    causes.set(problem.code, refused);
   }
+  for (const refused of causes.values()) {
+    if (refused[0]) app.show(refused[0].problem, refused);
+  }
+}
+
+/** Those of the devices whose update is the one that they were asked about, and isn't over; as they are now. */
+function notOver(app: App, devices: readonly DeviceView[]): DeviceView[] {
+  const asked = new Map(devices.map(({ id, update }) => [id, update?.id]));
+  return app.store.devices.filter(
+    ({ id, update }) => update && asked.get(id) === update.id && isActive(update.state.kind),
+  );
+}
+
+/** Whether the answer is yes, and there still is something to agree to; says so when there isn't. */
+async function agreed(app: App, question: () => Question | null, over: string): Promise<boolean> {
+  const reply = await app.dialogs.ask(question);
+  if (question() !== null) return reply === 'yes';
+  app.tell(over);
+  return false;
 }
 
 async function mayCancel(app: App, device: DeviceView): Promise<boolean> {
   const kind = device.update?.state.kind;
   if (kind !== 'flashing' && kind !== 'confirming') return true;
-  const words = kind === 'flashing' ? texts.confirm.cancelFlash : texts.confirm.cancelConfirm;
-  const answer = await app.dialogs.ask({
-    title: words.title,
-    body: words.body(displayName(device)),
-    yes: words.yes,
-    no: words.no,
-  });
-  return answer === 'yes';
+  const name = displayName(device);
+  const question = () => {
+    const [now] = notOver(app, [device]);
+    return now ? cancelQuestion(now) : null;
+  };
+  return agreed(app, question, texts.confirm.cancelOver(name));
+}
+
+function cancelQuestion(device: DeviceView): Question {
+  const t = texts.confirm;
+  const kind = device.update?.state.kind;
+  const words =
+    kind === 'flashing' ? t.cancelFlash : kind === 'confirming' ? t.cancelConfirm : t.cancelWaiting;
+  return { ...words, body: words.body(displayName(device)) };
 }
 
 async function mayFlashAnyway(app: App, device: DeviceView): Promise<boolean> {
-  const state = device.update?.state;
-  const what = state?.kind === 'held' ? changeWords(state.changes) : texts.update.filesChanged(0);
-  const words = texts.confirm.flashAnyway;
-  const answer = await app.dialogs.ask({
-    title: words.title,
-    body: words.body(displayName(device), what),
-    yes: words.yes,
-    no: words.no,
-  });
-  return answer === 'yes';
+  const name = displayName(device);
+  const question = () => {
+    const words = texts.confirm.flashAnyway;
+    const state = notOver(app, [device])[0]?.update?.state;
+    if (state?.kind !== 'held') return null;
+    return { ...words, body: words.body(name, changeWords(state.changes)) };
+  };
+  return agreed(app, question, texts.confirm.flashOver(name));
 }

@@ -124,6 +124,9 @@ export const updates: typeof english = {
     go: (n) => `Auf ${n} installieren`,
     cancel: 'Nicht jetzt',
     refusedAfter: (name, why) => `${name}: ${why}`,
+    devices: (n) => count(n, 'Gerät', 'Geräte'),
+    whichDevices: 'Welche Geräte',
+    refusedSome: (n) => `Bei ${n} Geräten nicht geschehen`,
   },
   waiting: {
     title: 'Wartend',
@@ -168,7 +171,6 @@ export const updates: typeof english = {
     output: 'Ausgabe des Builds',
     empty: 'Der Build hat noch nichts gesagt.',
     earlier: (n) => `${n} frühere Zeilen stehen in der Log-Datei.`,
-    showEarlier: (n) => `${n} frühere Zeilen anzeigen`,
     follow: 'Folgen',
     copy: 'Kopieren',
     copied: 'Kopiert',

@@ -12,6 +12,7 @@ export const window: typeof english = {
     noBackend: 'Diese Seite ist das Fenster von Wakeflash. Starte das Programm, um es zu sehen.',
     lost: 'Das Fenster hat die Verbindung zu Wakeflash verloren und versucht es weiter.',
     dismiss: 'Schließen',
+    dismissAll: 'Alle schließen',
     messages: 'Meldungen',
     details: 'Einzelheiten',
     copyRefused: 'Der Desktop hat Wakeflash nicht an die Zwischenablage gelassen.',
@@ -92,7 +93,7 @@ export const window: typeof english = {
     cancelFlash: {
       title: 'Laufende Übertragung abbrechen?',
       body: (name) =>
-        `Die Firmware wird gerade an ${name} gesendet. Beim Abbrechen behält das Gerät die Firmware, die es hat, und dieses Update ist zu Ende.`,
+        `Die Firmware wird gerade an ${name} gesendet. Beim Abbrechen ist das und dieses Update zu Ende: Das Gerät behält die Firmware, die es hat, außer wenn die neue gerade schon ganz angekommen ist.`,
       yes: 'Übertragung abbrechen',
       no: 'Weiter übertragen',
     },
@@ -103,11 +104,30 @@ export const window: typeof english = {
       yes: 'Update abbrechen',
       no: 'Weiter warten',
     },
+    cancelWaiting: {
+      title: 'Dieses Update abbrechen?',
+      body: (name) =>
+        `Das Update von ${name} wartet wieder. Beim Abbrechen behält das Gerät die Firmware, die es hat.`,
+      yes: 'Update abbrechen',
+      no: 'Behalten',
+    },
+    cancelOver: (name) => `Nichts wurde abgebrochen: Das Update von ${name} ist zu Ende.`,
+    flashOver: (name) =>
+      `Nichts wurde geflasht: Das Update von ${name} ist nicht mehr zurückgehalten.`,
     cancelMany: {
       title: (n) => `${count(n, 'Update', 'Updates')} abbrechen?`,
-      body: 'Die Geräte behalten die Firmware, die sie haben.',
-      running: (n) =>
-        `${count(n, 'Übertragung läuft', 'Übertragungen laufen')} gerade und ${n === 1 ? 'wird' : 'werden'} abgebrochen.`,
+      cut: (n) =>
+        n === 1
+          ? '1 Übertragung läuft gerade und wird abgebrochen: Das Gerät behält die Firmware, die es hat, außer wenn die neue gerade schon ganz angekommen ist.'
+          : `${n} Übertragungen laufen gerade und werden abgebrochen: Die Geräte behalten die Firmware, die sie haben, außer wenn die neue gerade schon ganz angekommen ist.`,
+      sent: (n) =>
+        `${n === 1 ? '1 Gerät kann' : `${n} Geräte können`} das ganze Image schon haben. Abbrechen nimmt es nicht zurück: Vielleicht läuft dort schon die neue Firmware.`,
+      all: 'Die Geräte behalten die Firmware, die sie haben.',
+      rest: (n) =>
+        n === 1
+          ? 'Das andere Gerät behält die Firmware, die es hat.'
+          : `Die anderen ${n} Geräte behalten die Firmware, die sie haben.`,
+      over: 'Nichts wurde abgebrochen: Diese Updates sind zu Ende.',
       yes: 'Updates abbrechen',
       no: 'Behalten',
     },

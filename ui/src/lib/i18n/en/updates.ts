@@ -115,6 +115,9 @@ export const updates = {
     go: (n: number) => `Install on ${n}`,
     cancel: 'Not now',
     refusedAfter: (name: string, why: string) => `${name}: ${why}`,
+    devices: (n: number) => count(n, 'device', 'devices'),
+    whichDevices: 'Which devices',
+    refusedSome: (n: number) => `Not done for ${n} devices`,
   },
   waiting: {
     title: 'Waiting',
@@ -158,7 +161,6 @@ export const updates = {
     output: 'Output of the build',
     empty: 'The build has not said anything yet.',
     earlier: (n: number) => `${n} earlier lines are in the log file.`,
-    showEarlier: (n: number) => `Show ${n} earlier lines`,
     follow: 'Follow',
     copy: 'Copy',
     copied: 'Copied',

@@ -11,6 +11,7 @@ export const window = {
     noBackend: 'This page is the window of Wakeflash. Start the application to see it.',
     lost: 'The window lost touch with Wakeflash and is trying again.',
     dismiss: 'Dismiss',
+    dismissAll: 'Dismiss all',
     messages: 'Messages',
     details: 'Details',
     copyRefused: 'The desktop didn’t let Wakeflash use the clipboard.',
@@ -91,7 +92,7 @@ export const window = {
     cancelFlash: {
       title: 'Cancel the running transfer?',
       body: (name: string) =>
-        `The firmware is being sent to ${name} right now. When you cancel, the device keeps the firmware that it has, and this update is over.`,
+        `The firmware is being sent to ${name} right now. Cancelling cuts that short and ends this update: the device keeps the firmware that it has, unless all of the new one has just arrived.`,
       yes: 'Cancel the transfer',
       no: 'Let it go on',
     },
@@ -102,11 +103,29 @@ export const window = {
       yes: 'Cancel the update',
       no: 'Keep waiting',
     },
+    cancelWaiting: {
+      title: 'Cancel this update?',
+      body: (name: string) =>
+        `The update of ${name} waits again. When you cancel, the device keeps the firmware that it has.`,
+      yes: 'Cancel the update',
+      no: 'Keep it',
+    },
+    cancelOver: (name: string) => `Nothing was cancelled: the update of ${name} is over.`,
+    flashOver: (name: string) => `Nothing was flashed: the update of ${name} is no longer held.`,
     cancelMany: {
       title: (n: number) => `Cancel ${count(n, 'update', 'updates')}?`,
-      body: 'The devices keep the firmware that they have.',
-      running: (n: number) =>
-        `${count(n, 'transfer is running', 'transfers are running')} right now and will be cut short.`,
+      cut: (n: number) =>
+        n === 1
+          ? '1 transfer is running right now and will be cut short: its device keeps the firmware that it has, unless all of the new one has just arrived.'
+          : `${n} transfers are running right now and will be cut short: their devices keep the firmware that they have, unless all of the new one has just arrived.`,
+      sent: (n: number) =>
+        `${n === 1 ? '1 device' : `${n} devices`} may already have got the whole image. Cancelling doesn’t take it back: the new firmware may run there.`,
+      all: 'The devices keep the firmware that they have.',
+      rest: (n: number) =>
+        n === 1
+          ? 'The other device keeps the firmware that it has.'
+          : `The other ${n} devices keep the firmware that they have.`,
+      over: 'Nothing was cancelled: these updates are over.',
       yes: 'Cancel the updates',
       no: 'Keep them',
     },
