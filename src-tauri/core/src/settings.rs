@@ -78,6 +78,8 @@ pub struct Settings {
     pub config_dir: Option<String>,
     /// The `esphome` program to use; `None`: the one on PATH, else the application's own.
     pub esphome_path: Option<String>,
+    /// Whether the application's own ESPHome is used, whatever else there is. Installing it chooses it.
+    pub own_esphome: bool,
     /// What to do when the sources of a waiting update change.
     pub changed_sources: ChangedSources,
     /// How many builds may run at once, at least 1.
@@ -101,6 +103,7 @@ impl Default for Settings {
         Self {
             config_dir: None,
             esphome_path: None,
+            own_esphome: false,
             changed_sources: ChangedSources::Hold,
             max_builds: 1,
             max_flashes: 4,
@@ -141,7 +144,7 @@ mod tests {
         let read = Settings::from_stored(old).unwrap();
         assert_eq!(read.notify, NotifyKinds::all(false));
         assert_eq!((read.max_builds, read.changed_sources), (2, ChangedSources::Rebuild));
-        assert!(!read.start_at_login && !read.paused);
+        assert!(!read.start_at_login && !read.paused && !read.own_esphome);
         let written = serde_json::to_string(&read).unwrap();
         assert_eq!(Settings::from_stored(&written).unwrap(), read);
     }

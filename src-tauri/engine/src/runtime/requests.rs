@@ -50,8 +50,7 @@ impl Runtime {
                 answer(reply, self.done(Input::SetAddress { device, address }).await);
             }
             Request::SetPaused(paused, reply) => {
-                let settings = Settings { paused, ..self.dispatch.settings().clone() };
-                answer(reply, self.done(Input::Settings(settings)).await);
+                answer(reply, self.change_settings(|settings| settings.paused = paused).await);
             }
             Request::BuildLog(update, reply) => self.build_log(update, reply),
             Request::Report(reply) => self.report(reply),
@@ -96,6 +95,19 @@ impl Runtime {
     async fn ask_for(&mut self, input: Input) -> Result<Decided, Problem> {
         self.take_pending().await?;
         self.decide(input).await
+    }
+
+    /// Changes some of the settings, on top of all that was changed before.
+    pub(super) async fn change_settings(
+        &mut self,
+        change: impl FnOnce(&mut Settings),
+    ) -> Result<(), Problem> {
+        self.take_pending().await?;
+        let mut settings = self.dispatch.settings().clone();
+        change(&mut settings);
+        self.decide(Input::Settings(settings)).await?;
+        self.overrides.chosen(self.dispatch.settings());
+        Ok(())
     }
 
     async fn start(&mut self, input: Input) -> Result<UpdateId, Problem> {
@@ -166,14 +178,15 @@ impl Runtime {
             can_be_chosen(Path::new(dir)).await?;
         }
         let moved = settings.config_dir != old.config_dir;
-        let other_esphome = settings.esphome_path != old.esphome_path;
+        let other_esphome =
+            (settings.own_esphome, &settings.esphome_path) != (old.own_esphome, &old.esphome_path);
         self.done(Input::Settings(settings)).await?;
         self.overrides.chosen(self.dispatch.settings());
         if moved {
             self.follow_config_dir();
         }
         if other_esphome {
-            self.find_esphome();
+            self.esphome_chosen();
         }
         Ok(())
     }

@@ -141,8 +141,11 @@ async fn a_late_word_about_an_earlier_directory_or_search_is_not_heard() {
     runtime.take_report(Report::Configs(1, scan("one.yaml"))).await;
     assert_eq!(runtime.dispatch.rows(), [DeviceId::of_file("two.yaml")]);
 
-    let ready =
-        |path: &str| EsphomeStatus::Ready { path: path.into(), version: "2026.10.0".into() };
+    let ready = |path: &str| EsphomeStatus::Ready {
+        path: path.into(),
+        version: "2026.10.0".into(),
+        problem: None,
+    };
     runtime.take_report(Report::Located(2, ready("/two"))).await;
     runtime.take_report(Report::Located(1, ready("/one"))).await;
     assert_eq!(runtime.publisher.snapshot().status.esphome, ready("/two"));

@@ -130,6 +130,7 @@ export function completeSettings(settings: LooseSettings): Settings {
   return {
     configDir: settings.configDir ?? null,
     esphomePath: settings.esphomePath ?? null,
+    ownEsphome: settings.ownEsphome ?? false,
     changedSources: settings.changedSources ?? 'hold',
     maxBuilds: settings.maxBuilds ?? 1,
     maxFlashes: settings.maxFlashes ?? 4,

@@ -446,8 +446,11 @@ export class FakeBackend implements Backend {
       this.#setStatus({ esphome: { kind: 'installing', step, percent } });
       await sleep(10 * STEP_MS);
     }
-    const path = '/home/sam/.local/share/wakeflash/esphome/bin/esphome';
-    this.#setStatus({ esphome: { kind: 'ready', path, version: '2026.10.0' } });
+    const settings = { ...this.#story.settings, ownEsphome: true };
+    this.#story = { ...this.#story, settings };
+    this.emit({ kind: 'settings', settings });
+    const path = '/home/sam/.local/share/wakeflash/esphome-1/bin/esphome';
+    this.#setStatus({ esphome: { kind: 'ready', path, version: '2026.10.0', problem: null } });
   }
 }
 

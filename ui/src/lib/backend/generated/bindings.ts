@@ -267,7 +267,9 @@ export type EsphomeStatus =
 /**  The program. */
 path: string; 
 /**  What it says its version is. */
-version: string } | 
+version: string; 
+/**  What is wrong all the same: it stands in for the chosen one, or another one couldn't be installed. */
+problem: Problem | null } | 
 /**  Not found, or it doesn't start. */
 { kind: "missing"; 
 /**  What was tried and what to do. */
@@ -445,6 +447,8 @@ export type Settings = {
 	configDir?: string | null,
 	/**  The `esphome` program to use; `None`: the one on PATH, else the application's own. */
 	esphomePath?: string | null,
+	/**  Whether the application's own ESPHome is used, whatever else there is. Installing it chooses it. */
+	ownEsphome?: boolean,
 	/**  What to do when the sources of a waiting update change. */
 	changedSources?: ChangedSources,
 	/**  How many builds may run at once, at least 1. */
