@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::Input;
 use wakeflash_core::error::Problem;
-use wakeflash_core::settings::Settings;
+use wakeflash_core::settings::{Settings, SettingsChange};
 use wakeflash_core::update::{Update, UpdateId};
 use wakeflash_core::view::{BuildLog, Refusal, UpdateDetails, UpdateRecord};
 
@@ -59,6 +59,9 @@ impl Runtime {
             Request::Wakes(device, reply) => answer(reply, Ok(self.dispatch.wakes(&device))),
             Request::SetSettings(settings, reply) => {
                 answer(reply, self.set_settings(*settings).await)
+            }
+            Request::ChangeSettings(change, reply) => {
+                answer(reply, self.take_change(change).await);
             }
             Request::ConfigDirCandidates(reply) => {
                 self.spawn(async move {
@@ -168,6 +171,15 @@ impl Runtime {
             answer(reply, text.map_err(|error| unreadable_store(&error.into())));
             None
         });
+    }
+
+    /// Nothing comes between the settings that it is applied to and their storing.
+    async fn take_change(&mut self, change: SettingsChange) -> Result<(), Problem> {
+        self.take_pending().await?;
+        let settings = change.applied_to(self.dispatch.settings()).map_err(|error| {
+            Problem::new("engine.defect", format!("The settings can't be read: {error}."))
+        })?;
+        self.set_settings(settings).await
     }
 
     async fn set_settings(&mut self, settings: Settings) -> Result<(), Problem> {

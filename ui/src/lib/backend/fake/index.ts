@@ -210,8 +210,9 @@ export class FakeBackend implements Backend {
     return ok(`/home/sam/update-${update}.log`);
   };
 
-  setSettings: Backend['setSettings'] = async (settings) => {
-    this.calls.push(`setSettings ${JSON.stringify(settings)}`);
+  changeSettings: Backend['changeSettings'] = async (change) => {
+    this.calls.push(`changeSettings ${JSON.stringify(change)}`);
+    const settings = { ...this.#story.settings, ...change };
     const { configDir } = settings;
     if (configDir !== null && !configDir.startsWith('/')) {
       return no('config_dir.relative', 'This is not a full path.', 'It begins with a slash.');
