@@ -19,9 +19,12 @@ pub(crate) struct Autostart {
 }
 
 impl Autostart {
-    /// For this program and this user; `None` where there is no such directory.
+    /// For this program and this user; `None` where there is no such directory, or no desktop that would read it.
     #[must_use]
     pub(crate) fn of_user() -> Option<Self> {
+        if !is_followed(std::env::consts::OS) {
+            return None;
+        }
         let program = program::installed()
             .inspect_err(|error| tracing::warn!("where this program is isn't known: {error}"))
             .ok()?;
@@ -75,6 +78,17 @@ impl Autostart {
     }
 }
 
+/// Whether this system's desktops start what lies in the autostart directory.
+fn is_followed(system: &str) -> bool {
+    !matches!(system, "windows" | "macos")
+}
+
+/// Why there is no way to start at login.
+pub(crate) fn unavailable() -> Problem {
+    Problem::new("autostart.unavailable", "Wakeflash can't set up starting at login here.")
+        .with_help("Add it, with `--hidden`, to what the system starts at login.")
+}
+
 fn remove(entry: &Path) -> io::Result<()> {
     match std::fs::remove_file(entry) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -111,6 +125,12 @@ mod tests {
             entry: dir.join("autostart").join(NAME),
             program: PathBuf::from("/opt/My Apps/wake\"flash$1\\%f"),
         }
+    }
+
+    #[test]
+    fn an_entry_is_written_only_where_it_is_followed() {
+        assert!(is_followed("linux") && is_followed("freebsd"));
+        assert!(!is_followed("windows") && !is_followed("macos"));
     }
 
     #[test]

@@ -2,31 +2,30 @@
 
 use tokio::sync::Mutex;
 use wakeflash_core::error::Problem;
-use wakeflash_core::settings::Settings;
+use wakeflash_core::settings::{Settings, SettingsChange};
 use wakeflash_engine::handle::Handle;
 
-use crate::autostart::Autostart;
+use crate::autostart::{self, Autostart};
 
 /// One change after another: each reads what is so first.
 static CHANGES: Mutex<()> = Mutex::const_new(());
 
-/// Changes the settings, and the entry for starting at login when that is what changed. Returns what they are then.
+/// Changes some of the settings, and the entry for starting at login when that is what changed. Returns what they are then.
 ///
 /// # Errors
 /// The entry can't be written, or as the engine says.
-pub(crate) async fn set(engine: &Handle, mut settings: Settings) -> Result<Settings, Problem> {
+pub(crate) async fn set(engine: &Handle, change: SettingsChange) -> Result<Settings, Problem> {
     let _alone = CHANGES.lock().await;
     let known = engine.snapshot().await?.settings.start_at_login;
-    if settings.start_at_login == known {
-        // An entry that the user removed meanwhile is not written again by another change.
-        settings.start_at_login = known && is_on();
-    } else {
-        match Autostart::of_user() {
-            Some(autostart) => autostart.set(settings.start_at_login)?,
-            None => settings.start_at_login = false,
+    let start_at_login = match change.start_at_login() {
+        Some(wanted) if wanted != known => {
+            Autostart::of_user().ok_or_else(autostart::unavailable)?.set(wanted)?;
+            wanted
         }
-    }
-    engine.set_settings(settings).await?;
+        // An entry that the user removed meanwhile is not written again by another change.
+        Some(_) | None => known && is_on(),
+    };
+    engine.change_settings(change.starting_at_login(start_at_login)).await?;
     Ok(engine.snapshot().await?.settings)
 }
 
@@ -39,7 +38,8 @@ pub(crate) async fn reconcile(engine: &Handle) {
         if settings.start_at_login == start_at_login {
             return Ok(());
         }
-        engine.set_settings(Settings { start_at_login, ..settings }).await
+        let change = SettingsChange::default().starting_at_login(start_at_login);
+        engine.change_settings(change).await
     };
     if let Err(problem) = outcome.await {
         tracing::warn!("whether it starts at login isn't known to the settings: {problem}");

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::io::AsyncBufRead;
 use wakeflash_core::error::Problem;
-use wakeflash_core::settings::Settings;
+use wakeflash_core::settings::SettingsChange;
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{Command, Envelope};
 use wakeflash_engine::lines::{Line, read_line};
@@ -69,8 +69,8 @@ pub(crate) enum Request {
     ConfigDir,
     /// Where the log of an update's build is: a path, or null when there is none.
     LogFile(UpdateId),
-    /// Change the settings, and the entry for starting at login: what they are then, [`Settings`].
-    SetSettings(Settings),
+    /// Change some of the settings, and the entry for starting at login: what all are then, `Settings`.
+    ChangeSettings(SettingsChange),
     /// What surrounds the window: [`Surroundings`].
     Surroundings,
     /// What to do when the user closes the window: [`Closing`].

@@ -105,7 +105,8 @@ fn read(path: &Path) -> Vec<u8> {
 #[tokio::test]
 async fn a_real_esphome_builds_and_is_believed_only_when_right() {
     let esphome = real_esphome();
-    let status = esphome::locate(Some(&esphome), Path::new("/nonexistent")).await;
+    let choice = esphome::Choice { own: false, path: Some(esphome.clone()) };
+    let status = esphome::locate(&choice, Path::new("/nonexistent")).await;
     assert!(matches!(status, EsphomeStatus::Ready { .. }), "{status:?}");
     let lab = Lab::new(esphome);
     let file = "sleepy schläft.yaml";

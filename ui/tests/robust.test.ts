@@ -53,16 +53,17 @@ describe('the keyboard', () => {
 
 describe('settings', () => {
   function slow(backend: FakeBackend, answer: (settings: Settings) => Settings | null) {
-    const sent: Settings[] = [];
+    const sent: Partial<Settings>[] = [];
     const finish: (() => void)[] = [];
-    const set: Backend['setSettings'] = async (settings) => {
-      sent.push(settings);
+    const { settings } = story('demo');
+    const set: Backend['changeSettings'] = async (change) => {
+      sent.push(change);
       await new Promise<void>((done) => finish.push(done));
-      const data = answer(settings);
+      const data = answer({ ...settings, ...change });
       if (data) return { status: 'ok', data };
       return { status: 'error', error: { code: 'autostart.failed', message: 'No.', help: null } };
     };
-    backend.setSettings = set;
+    backend.changeSettings = set;
     return { sent, finish: () => finish.splice(0).forEach((done) => done()) };
   }
 
@@ -90,7 +91,7 @@ describe('settings', () => {
     await user.click(screen.getByTestId('settings-notify-held'));
     finish();
     await waitFor(() => expect(sent).toHaveLength(2));
-    expect(sent[1]).toMatchObject({ startAtLogin: false, notify: { held: false } });
+    expect(Object.keys(sent[1] ?? {})).toEqual(['notify']);
     finish();
     await waitFor(() => expect(screen.getByTestId('settings-start-at-login')).not.toBeChecked());
   });
@@ -101,14 +102,14 @@ describe('settings', () => {
     const { sent, finish } = slow(backend, corrected);
     await user.click(screen.getByTestId('open-settings'));
     await user.click(screen.getByTestId('settings-start-at-login'));
-    const wanted = sent[0]!;
     // Told before the answer: the queue was paused in the tray meanwhile.
-    backend.emit({ kind: 'settings', settings: { ...corrected(wanted), paused: true } });
+    backend.emit({ kind: 'settings', settings: { ...story('demo').settings, paused: true } });
     finish();
     await waitFor(() => expect(screen.getByTestId('settings-start-at-login')).not.toBeChecked());
     await user.click(screen.getByTestId('settings-notify-held'));
     await waitFor(() => expect(sent).toHaveLength(2));
-    expect(sent[1]).toMatchObject({ startAtLogin: false, paused: true });
+    // What it didn't change doesn't travel: the pause may be over by now.
+    expect(Object.keys(sent[1] ?? {})).toEqual(['notify']);
     finish();
   });
 

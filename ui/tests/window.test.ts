@@ -321,7 +321,7 @@ describe('the drawer', () => {
 });
 
 describe('settings', () => {
-  it('are shown and sent whole', async () => {
+  it('are shown, and what is changed is sent, and nothing else', async () => {
     const backend = await show('demo');
     await user.click(screen.getByTestId('open-settings'));
     expect(screen.getByTestId('esphome-state')).toHaveTextContent('ESPHome 2026.10.0');
@@ -329,21 +329,51 @@ describe('settings', () => {
     await user.click(screen.getByTestId('settings-changed-rebuild'));
     await user.click(screen.getByTestId('settings-notify-installed'));
     await user.click(screen.getByTestId('settings-start-at-login'));
-    const sent = backend.calls.map((call) => JSON.parse(call.replace('setSettings ', '')));
-    expect(sent.at(-1)).toEqual({
-      configDir: '/home/sam/esphome',
-      esphomePath: null,
-      changedSources: 'rebuild',
-      maxBuilds: 1,
-      maxFlashes: 4,
-      notify: { installed: false, failed: true, held: true, overdue: true },
-      theme: 'system',
-      language: 'system',
-      startAtLogin: true,
-      paused: false,
-    });
+    const sent = backend.calls.map((call) => JSON.parse(call.replace('changeSettings ', '')));
+    expect(sent).toEqual([
+      { changedSources: 'rebuild' },
+      { notify: { installed: false, failed: true, held: true, overdue: true } },
+      { startAtLogin: true },
+    ]);
     await user.click(screen.getByTestId('settings-back'));
     expect(screen.getByTestId('summary')).toBeInTheDocument();
+  });
+
+  it('say which ESPHome is used, and installing Wakeflash’s own chooses that', async () => {
+    const backend = await show('demo');
+    await user.click(screen.getByTestId('open-settings'));
+    const own = screen.getByTestId('settings-own-esphome');
+    expect(own).not.toBeChecked();
+    await user.click(screen.getByTestId('esphome-upgrade'));
+    expect(backend.calls).toEqual(['installEsphome']);
+    await waitFor(() => expect(own).toBeChecked(), { timeout: 10_000 });
+    expect(screen.getByTestId('esphome-state')).toHaveTextContent('esphome-1/bin/esphome');
+    const sent = () => JSON.parse(backend.calls.at(-1)?.replace('changeSettings ', '') ?? '');
+    await user.click(own);
+    expect(sent()).toEqual({ ownEsphome: false });
+    await user.click(own);
+    await user.type(screen.getByTestId('settings-esphome-path'), '/opt/esphome{Enter}');
+    expect(sent()).toEqual({ ownEsphome: false, esphomePath: '/opt/esphome' });
+    expect(own).not.toBeChecked();
+  });
+
+  it('and a banner say what is wrong with an ESPHome that goes on building', async () => {
+    const gone = {
+      code: 'esphome.own_gone',
+      message: 'Wakeflash’s own ESPHome is gone.',
+      help: 'Install it again.',
+    };
+    const ready = { kind: 'ready', path: '/usr/bin/esphome', version: '2026.9.0' } as const;
+    const status = { ...story('demo').status, esphome: { ...ready, problem: gone } };
+    const backend = await show('demo', { status });
+    const banner = await screen.findByTestId('banner-esphome');
+    expect(banner).toHaveTextContent(/is gone.*Install it again.*ESPHome 2026.9.0 goes on/);
+    await expectAccessible(banner);
+    await user.click(screen.getByTestId('banner-esphome-find'));
+    expect(backend.calls).toEqual(['findEsphome']);
+    await user.click(screen.getByTestId('banner-esphome-settings'));
+    expect(screen.getByTestId('esphome-problem')).toHaveTextContent(/is gone.*Install it again/);
+    expect(screen.queryByTestId('banner-esphome')).toBeNull();
   });
 
   it('of a demo leave the session of the user alone', async () => {

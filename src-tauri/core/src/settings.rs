@@ -1,7 +1,8 @@
 //! What the user can choose.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 /// What to do with a waiting update when the files it was built from have changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
@@ -78,6 +79,8 @@ pub struct Settings {
     pub config_dir: Option<String>,
     /// The `esphome` program to use; `None`: the one on PATH, else the application's own.
     pub esphome_path: Option<String>,
+    /// Whether the application's own ESPHome is used, whatever else there is. Installing it chooses it.
+    pub own_esphome: bool,
     /// What to do when the sources of a waiting update change.
     pub changed_sources: ChangedSources,
     /// How many builds may run at once, at least 1.
@@ -101,6 +104,7 @@ impl Default for Settings {
         Self {
             config_dir: None,
             esphome_path: None,
+            own_esphome: false,
             changed_sources: ChangedSources::Hold,
             max_builds: 1,
             max_flashes: 4,
@@ -131,6 +135,49 @@ impl Settings {
     }
 }
 
+/// Some of the settings, each with its new value. Those that aren't in it stay as they are when it arrives, whatever
+/// whoever made it knew of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, specta::Type)]
+#[specta(type = Settings)]
+pub struct SettingsChange(Map<String, Value>);
+
+impl SettingsChange {
+    /// That the application starts at login, or doesn't.
+    #[must_use]
+    pub fn starting_at_login(mut self, on: bool) -> Self {
+        self.0.insert(START_AT_LOGIN.to_owned(), Value::Bool(on));
+        self
+    }
+
+    /// Whether the application is to start at login; `None`: nothing is said about it.
+    #[must_use]
+    pub fn start_at_login(&self) -> Option<bool> {
+        self.0.get(START_AT_LOGIN)?.as_bool()
+    }
+
+    /// The settings with this change.
+    ///
+    /// # Errors
+    /// A value has no meaning. It is looked at when it arrives, so this never happens then.
+    pub fn applied_to(self, settings: &Settings) -> Result<Settings, serde_json::Error> {
+        let mut all = serde_json::to_value(settings)?;
+        if let Value::Object(fields) = &mut all {
+            fields.extend(self.0);
+        }
+        serde_json::from_value(all)
+    }
+}
+
+const START_AT_LOGIN: &str = "startAtLogin";
+
+impl<'de> Deserialize<'de> for SettingsChange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let change = Self(Map::deserialize(deserializer)?);
+        change.clone().applied_to(&Settings::default()).map_err(D::Error::custom)?;
+        Ok(change)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,9 +188,30 @@ mod tests {
         let read = Settings::from_stored(old).unwrap();
         assert_eq!(read.notify, NotifyKinds::all(false));
         assert_eq!((read.max_builds, read.changed_sources), (2, ChangedSources::Rebuild));
-        assert!(!read.start_at_login && !read.paused);
+        assert!(!read.start_at_login && !read.paused && !read.own_esphome);
         let written = serde_json::to_string(&read).unwrap();
         assert_eq!(Settings::from_stored(&written).unwrap(), read);
+    }
+
+    #[test]
+    fn a_change_leaves_alone_what_it_does_not_name() {
+        let change = r#"{"theme":"dark","configDir":null}"#;
+        let change: SettingsChange = serde_json::from_str(change).unwrap();
+        let before = Settings {
+            paused: true,
+            own_esphome: true,
+            config_dir: Some("/c".to_owned()),
+            ..Settings::default()
+        };
+        let after = Settings { theme: Theme::Dark, config_dir: None, ..before.clone() };
+        assert_eq!((change.start_at_login(), change.applied_to(&before).unwrap()), (None, after));
+        let change = SettingsChange::default().starting_at_login(true);
+        assert_eq!(change.start_at_login(), Some(true));
+        let after = Settings { start_at_login: true, ..before.clone() };
+        assert_eq!(change.applied_to(&before).unwrap(), after);
+        for wrong in [r#"{"maxBuilds":"many"}"#, r#"{"startAtLogin":null}"#, "[]"] {
+            assert!(serde_json::from_str::<SettingsChange>(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Finding ESPHome, and installing it into an environment of the application's own.
 
+mod environments;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +15,9 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::pip::PipProgress;
 use wakeflash_core::view::{EsphomeStatus, Progress};
 
-use crate::artifacts::create_private_dir;
 use crate::process::{Ended, Event, Limits, Process, path_with};
+use environments::{Environment, complete};
+pub(crate) use environments::{delete, leftovers, outdated};
 
 /// `esphome version` imports a lot; on a cold disk it takes its time.
 const VERSION_LIMITS: Limits =
@@ -28,8 +31,6 @@ const INSTALL_LIMITS: Limits =
 
 /// The oldest Python that runs a current ESPHome, as `3.minor`.
 const MIN_PYTHON_MINOR: u32 = 12;
-/// Written last: an environment without it is half made.
-const COMPLETE: &str = "wakeflash-complete";
 
 /// Why there is no installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,33 +50,77 @@ impl From<Problem> for InstallFailure {
     }
 }
 
-/// Finds the ESPHome to use: the configured one and no other, else the one on PATH, else our own.
-pub async fn locate(configured: Option<&Path>, state_dir: &Path) -> EsphomeStatus {
-    if let Some(configured) = configured {
-        return status(configured, version(configured).await);
-    }
-    let own = own_program(state_dir);
-    let has_own = own_is_complete(state_dir);
-    let on_path = find_on_path(program_name()).await;
-    let candidates = on_path.into_iter().chain(has_own.then_some(own));
-    let mut last = None;
-    for program in candidates {
-        let found = status(&program, version(&program).await);
-        if matches!(found, EsphomeStatus::Ready { .. }) {
+/// Which ESPHome the user wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// The application's own, whatever else there is.
+    pub own: bool,
+    /// This one and no other, unless it is to be the application's own.
+    pub path: Option<PathBuf>,
+}
+
+/// Finds the ESPHome to use: the chosen one, else the one on PATH, else our own. When our own was chosen and can't be
+/// used, another one is, which its status then says.
+pub async fn locate(choice: &Choice, state_dir: &Path) -> EsphomeStatus {
+    let own = {
+        let state_dir = state_dir.to_owned();
+        let found = spawn_blocking(move || complete(&state_dir)).await;
+        found.unwrap_or_else(|error| {
+            tracing::error!(%error, "the search for our own ESPHome died");
+            Vec::new()
+        })
+    };
+    // An older one may still be there when the newest is damaged.
+    let own: Vec<_> = own.iter().map(Environment::program).collect();
+    if choice.own {
+        if let Some(found @ EsphomeStatus::Ready { .. }) = first_working(&own).await {
             return found;
+        }
+        tracing::warn!("our own ESPHome was chosen and can't be used");
+    }
+    let mut found = match &choice.path {
+        Some(path) => status(path, version(path).await),
+        None => {
+            let candidates: Vec<_> =
+                find_on_path(program_name()).await.into_iter().chain(own).collect();
+            first_working(&candidates).await.unwrap_or_else(|| EsphomeStatus::Missing {
+                problem: Problem::new("esphome.missing", "ESPHome was not found on this computer.")
+                    .with_help("Let Wakeflash install it, or say where its program is."),
+            })
+        }
+    };
+    if choice.own
+        && let EsphomeStatus::Ready { path, problem, .. } = &mut found
+    {
+        let message = format!(
+            "Wakeflash's own ESPHome is gone or damaged. Another one is used instead: {path}"
+        );
+        *problem =
+            Some(Problem::new("esphome.own_gone", message).with_help(
+                "Install Wakeflash's own again, or choose in the settings not to use it.",
+            ));
+    }
+    found
+}
+
+/// The first program that works, else the last one's problem; `None`: there is no program.
+async fn first_working(programs: &[PathBuf]) -> Option<EsphomeStatus> {
+    let mut last = None;
+    for program in programs {
+        let found = status(program, version(program).await);
+        if matches!(found, EsphomeStatus::Ready { .. }) {
+            return Some(found);
         }
         last = Some(found);
     }
-    last.unwrap_or_else(|| EsphomeStatus::Missing {
-        problem: Problem::new("esphome.missing", "ESPHome was not found on this computer.")
-            .with_help("Let Wakeflash install it, or say where its program is."),
-    })
+    last
 }
 
 fn status(program: &Path, version: Result<String, Problem>) -> EsphomeStatus {
     match version {
         Ok(version) => {
-            EsphomeStatus::Ready { path: program.to_string_lossy().into_owned(), version }
+            let path = program.to_string_lossy().into_owned();
+            EsphomeStatus::Ready { path, version, problem: None }
         }
         Err(problem) => EsphomeStatus::Missing { problem },
     }
@@ -143,25 +188,6 @@ fn program_name() -> &'static str {
     if cfg!(windows) { "esphome.exe" } else { "esphome" }
 }
 
-/// Our own environment.
-fn env_dir(state_dir: &Path) -> PathBuf {
-    state_dir.join("esphome")
-}
-
-fn env_bin(state_dir: &Path) -> PathBuf {
-    env_dir(state_dir).join(if cfg!(windows) { "Scripts" } else { "bin" })
-}
-
-/// The `esphome` of our own environment, whether it exists or not.
-#[must_use]
-pub fn own_program(state_dir: &Path) -> PathBuf {
-    env_bin(state_dir).join(program_name())
-}
-
-fn own_is_complete(state_dir: &Path) -> bool {
-    env_dir(state_dir).join(COMPLETE).is_file()
-}
-
 async fn find_on_path(name: &'static str) -> Option<PathBuf> {
     let found = spawn_blocking(move || on_path(name).next());
     found.await.unwrap_or_else(|error| {
@@ -187,13 +213,22 @@ fn is_executable(program: &Path) -> bool {
     metadata.is_file() && may_run
 }
 
-/// Makes an environment of our own with the newest ESPHome in it, in place of the one that may be there. A slow
+/// What is to be installed, and how.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    /// The application's data directory.
+    pub state_dir: PathBuf,
+    /// An environment variable for all its processes, so that those which a killed application has left can be found.
+    pub mark: (&'static str, String),
+}
+
+/// Makes a new environment of our own with the newest ESPHome in it. Those that are there stay as they are. A slow
 /// receiver misses some of the progress.
 ///
 /// # Errors
 /// It was cancelled, there is no fitting Python, or a step failed. A half-made environment is deleted.
 pub async fn install(
-    state_dir: &Path,
+    installation: &Installation,
     progress: mpsc::Sender<Progress>,
     cancel: CancellationToken,
 ) -> Result<PathBuf, InstallFailure> {
@@ -202,59 +237,56 @@ pub async fn install(
         python = find_python() => python?,
         () = cancel.cancelled() => return Err(InstallFailure::Cancelled),
     };
-    let made = make_env(state_dir, &python, &progress, &cancel).await;
+    install_with(&python, installation, &progress, &cancel).await
+}
+
+async fn install_with(
+    python: &Path,
+    installation: &Installation,
+    progress: &mpsc::Sender<Progress>,
+    cancel: &CancellationToken,
+) -> Result<PathBuf, InstallFailure> {
+    let state_dir = installation.state_dir.clone();
+    let environment = on_files(move || Environment::new(&state_dir)).await?;
+    let made = make(&environment, python, &installation.mark, progress, cancel).await;
     if made.is_err() {
-        clear(state_dir).await?;
+        // When that doesn't work, the log says so, and the next start tries again.
+        let _ = on_files(move || environment.delete()).await;
     }
     made
 }
 
-async fn make_env(
-    state_dir: &Path,
+async fn make(
+    environment: &Environment,
     python: &Path,
+    (mark, marker): &(&'static str, String),
     progress: &mpsc::Sender<Progress>,
     cancel: &CancellationToken,
 ) -> Result<PathBuf, InstallFailure> {
-    clear(state_dir).await?;
     tell(progress, begun("Creating an environment"));
     let mut venv = Command::new(python);
-    venv.args(["-m", "venv"]).arg(env_dir(state_dir));
+    venv.env(mark, marker).args(["-m", "venv"]).arg(environment.dir());
     step(venv, progress, cancel).await?;
     tell(progress, begun("Looking for ESPHome's packages"));
-    let mut pip =
-        Command::new(env_bin(state_dir).join(if cfg!(windows) { "python.exe" } else { "python" }));
+    let mut pip = Command::new(environment.python());
+    pip.env(mark, marker);
     pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]);
     pip.args(["--progress-bar", "off", "esphome"]);
     step(pip, progress, cancel).await?;
     tell(progress, begun("Starting ESPHome for the first time"));
-    let program = own_program(state_dir);
+    let program = environment.program();
     let version = tokio::select! {
         version = version(&program) => version?,
         () = cancel.cancelled() => return Err(InstallFailure::Cancelled),
     };
-    let marker = env_dir(state_dir).join(COMPLETE);
-    on_files(move || std::fs::write(marker, version)).await?;
+    let environment = environment.clone();
+    on_files(move || environment.complete(&version)).await?;
     Ok(program)
 }
 
-/// Removes our environment, complete or not; its marker first, so that it is never taken for complete.
-async fn clear(state_dir: &Path) -> Result<(), InstallFailure> {
-    let (state, env) = (state_dir.to_owned(), env_dir(state_dir));
-    on_files(move || {
-        create_private_dir(&state)?;
-        let unless_gone = |result: io::Result<()>| match result {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
-        };
-        unless_gone(std::fs::remove_file(env.join(COMPLETE)))?;
-        unless_gone(std::fs::remove_dir_all(&env))
-    })
-    .await
-}
-
-async fn on_files(
-    work: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> Result<(), InstallFailure> {
+async fn on_files<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, InstallFailure> {
     let result = spawn_blocking(work).await.unwrap_or_else(|died| Err(io::Error::other(died)));
     result.map_err(|error| {
         tracing::warn!(%error, "the environment can't be written");

@@ -3,7 +3,7 @@
 use tokio::sync::{broadcast, mpsc, oneshot};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_core::settings::Settings;
+use wakeflash_core::settings::{Settings, SettingsChange};
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{
     BuildLog, ConfigDirCandidate, Envelope, InstallPlan, Notification, Refusal, Snapshot,
@@ -40,6 +40,7 @@ pub(crate) enum Request {
     Details(DeviceId, ReplyTo<UpdateDetails>),
     Wakes(DeviceId, ReplyTo<Vec<WakeRecord>>),
     SetSettings(Box<Settings>, ReplyTo<()>),
+    ChangeSettings(SettingsChange, ReplyTo<()>),
     ConfigDirCandidates(ReplyTo<Vec<ConfigDirCandidate>>),
     FindEsphome(ReplyTo<()>),
     InstallEsphome(ReplyTo<()>),
@@ -215,7 +216,15 @@ impl Handle {
         self.ask(|reply| Request::Wakes(device, reply)).await
     }
 
-    /// Changes the settings; what depends on them follows at once.
+    /// Changes some of the settings, and leaves the others as they are by then.
+    ///
+    /// # Errors
+    /// As for [`Self::set_settings`].
+    pub async fn change_settings(&self, change: SettingsChange) -> Result<(), Problem> {
+        self.ask(|reply| Request::ChangeSettings(change, reply)).await
+    }
+
+    /// Changes the settings, all of them; what depends on them follows at once.
     ///
     /// # Errors
     /// A value makes no sense, or the store can't be written.

@@ -96,7 +96,10 @@ const fn config_dir(status: &ConfigDirStatus) -> Option<&String> {
 fn esphome(status: &EsphomeStatus) -> String {
     match status {
         EsphomeStatus::Searching => "being looked for".to_owned(),
-        EsphomeStatus::Ready { version, .. } => version.clone(),
+        EsphomeStatus::Ready { version, problem: None, .. } => version.clone(),
+        EsphomeStatus::Ready { version, problem: Some(problem), .. } => {
+            format!("{version} ({})", problem.code)
+        }
         EsphomeStatus::Missing { problem } => format!("none ({})", problem.code),
         EsphomeStatus::Installing { .. } => "being installed".to_owned(),
     }

@@ -93,7 +93,7 @@ async fn answer(asker: &Asker, request: Request) -> Answer {
         }
         Request::ConfigDir => json(&state.engine()?.snapshot().await?.settings.config_dir),
         Request::LogFile(update) => json(&state.engine()?.build_log(update).await?.path),
-        Request::SetSettings(settings) => json(&preferences::set(state.engine()?, settings).await?),
+        Request::ChangeSettings(change) => json(&preferences::set(state.engine()?, change).await?),
         Request::Surroundings => json(&Surroundings {
             notifications: notify::server().await,
             tray: state.tray_visible(),

@@ -5,7 +5,7 @@ use tauri::{AppHandle, Manager, State, Wry};
 use tauri_specta::{Builder, collect_commands, collect_events};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_core::settings::Settings;
+use wakeflash_core::settings::{Settings, SettingsChange};
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{
     BuildLog, Command, ConfigDirCandidate, InstallPlan, Refusal, Snapshot, UpdateDetails,
@@ -66,7 +66,7 @@ pub(crate) fn api() -> Builder<Wry> {
             report,
             snapshot,
             details,
-            set_settings,
+            change_settings,
             config_dir_candidates,
             find_esphome,
             install_esphome,
@@ -241,11 +241,14 @@ async fn details(app: State<'_, Remote>, device: DeviceId) -> Result<UpdateDetai
     app.engine(Command::Details { device }).await
 }
 
-/// Changes the settings, all of them; what they are then.
+/// Changes those settings that are named; what all of them are then.
 #[tauri::command]
 #[specta::specta]
-async fn set_settings(app: State<'_, Remote>, settings: Settings) -> Result<Settings, Problem> {
-    app.ask(Request::SetSettings(settings)).await
+async fn change_settings(
+    app: State<'_, Remote>,
+    change: SettingsChange,
+) -> Result<Settings, Problem> {
+    app.ask(Request::ChangeSettings(change)).await
 }
 
 /// Directories that may be the config directory.

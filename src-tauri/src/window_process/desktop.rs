@@ -84,7 +84,7 @@ fn copy_plain(source: &Path, target: &Path) -> std::io::Result<()> {
 /// The device has no file, it is gone, or the desktop has no program for it.
 pub(crate) async fn open_yaml(app: &AppHandle, device: &DeviceId) -> Result<(), Problem> {
     let path = configs::config_path(&config_dir(app).await?, device)?;
-    open_path(app, path).await
+    open(move || configuration(path)).await
 }
 
 /// Opens the config directory in the desktop's file manager, with a device at its file.
@@ -138,9 +138,15 @@ pub(crate) async fn open_path(app: &AppHandle, path: PathBuf) -> Result<(), Prob
         // The log says why when the engine didn't start; nothing else is to be opened then.
         Err(problem) => tracing::debug!("there is no config directory: {problem}"),
     }
+    open(move || openable(&path, &allowed)).await
+}
+
+/// Opens what may be opened with the desktop's program for it.
+async fn open(
+    allowed: impl FnOnce() -> Result<PathBuf, Problem> + Send + 'static,
+) -> Result<(), Problem> {
     let opened = tokio::task::spawn_blocking(move || {
-        let path = openable(&path, &allowed)?;
-        open::that_detached_with_timeout(path, LAUNCHER).map_err(|error| cannot_open(&error))
+        open::that_detached_with_timeout(allowed()?, LAUNCHER).map_err(|error| cannot_open(&error))
     });
     opened.await.map_err(|error| cannot_open(&error))?
 }
@@ -150,12 +156,20 @@ fn cannot_open(error: &dyn std::error::Error) -> Problem {
     Problem::new("open.failed", "The desktop has no program that opens this.")
 }
 
+fn gone() -> Problem {
+    Problem::new("open.missing", "That file or directory is gone.")
+}
+
+/// The path of a device's configuration, as the user sees it in the directory: a link there is the user's own, wherever
+/// it leads, and listed and built like a file. What it leads to is shown as what its name in the directory says.
+fn configuration(path: PathBuf) -> Result<PathBuf, Problem> {
+    if path.is_file() { Ok(path) } else { Err(gone()) }
+}
+
 /// The real path, when it may be opened. Symbolic links are followed before it is compared.
 fn openable(path: &Path, allowed: &[PathBuf]) -> Result<PathBuf, Problem> {
     let refused = || Problem::new("open.refused", "Wakeflash doesn't open that path.");
-    let path = path
-        .canonicalize()
-        .map_err(|_| Problem::new("open.missing", "That file or directory is gone."))?;
+    let path = path.canonicalize().map_err(|_| gone())?;
     let inside = allowed
         .iter()
         .filter_map(|dir| dir.canonicalize().ok())
@@ -197,7 +211,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_link_does_not_lead_out() {
+    fn a_link_does_not_lead_out_unless_it_is_a_device_s_configuration() {
         let base = tempfile::tempdir().unwrap();
         let allowed = base.path().join("config");
         std::fs::create_dir(&allowed).unwrap();
@@ -208,5 +222,10 @@ mod tests {
             openable(&allowed.join("a.yaml"), std::slice::from_ref(&allowed)).unwrap_err().code,
             "open.refused"
         );
+        // A device's own configuration may lie anywhere.
+        let listed = configs::config_path(&allowed, &DeviceId::of_file("a.yaml")).unwrap();
+        assert_eq!(configuration(listed), Ok(allowed.join("a.yaml")));
+        let gone = configs::config_path(&allowed, &DeviceId::of_file("b.yaml")).unwrap();
+        assert_eq!(configuration(gone).unwrap_err().code, "open.missing");
     }
 }

@@ -73,6 +73,8 @@ pub enum EsphomeStatus {
         path: String,
         /// What it says its version is.
         version: String,
+        /// What is wrong all the same: it stands in for the chosen one, or another one couldn't be installed.
+        problem: Option<Problem>,
     },
     /// Not found, or it doesn't start.
     Missing {

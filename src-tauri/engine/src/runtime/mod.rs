@@ -128,6 +128,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     let log_dir = options.state_dir.join("logs");
     crate::store::private_dir(&log_dir)?;
     work::end_leftover_builds(&options.state_dir).await;
+    work::delete_leftover_installations(&options.state_dir).await;
     let (runtime, queues, handle) = assembly::assemble(options, shell, store, loaded);
     let cancel = runtime.cancel.clone();
     let task = tokio::spawn(runtime.run(queues));
@@ -223,6 +224,7 @@ impl Runtime {
     async fn tick(&mut self) {
         // When it doesn't work, the status says so, and the next tick tries again.
         let _ = self.take_pending().await;
+        self.store_choice().await;
         self.happened(Input::Tick).await;
         self.try_store().await;
     }

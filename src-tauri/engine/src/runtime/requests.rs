@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::Input;
 use wakeflash_core::error::Problem;
-use wakeflash_core::settings::Settings;
+use wakeflash_core::settings::{Settings, SettingsChange};
 use wakeflash_core::update::{Update, UpdateId};
 use wakeflash_core::view::{BuildLog, Refusal, UpdateDetails, UpdateRecord};
 
@@ -53,8 +53,7 @@ impl Runtime {
                 answer(reply, self.done(Input::SetAddress { device, address }).await);
             }
             Request::SetPaused(paused, reply) => {
-                let settings = Settings { paused, ..self.dispatch.settings().clone() };
-                answer(reply, self.done(Input::Settings(settings)).await);
+                answer(reply, self.change_settings(|settings| settings.paused = paused).await);
             }
             Request::BuildLog(update, reply) => self.build_log(update, reply),
             Request::Report(reply) => self.report(reply),
@@ -63,6 +62,9 @@ impl Runtime {
             Request::Wakes(device, reply) => answer(reply, Ok(self.dispatch.wakes(&device))),
             Request::SetSettings(settings, reply) => {
                 answer(reply, self.set_settings(*settings).await)
+            }
+            Request::ChangeSettings(change, reply) => {
+                answer(reply, self.take_change(change).await);
             }
             Request::ConfigDirCandidates(reply) => {
                 self.spawn(async move {
@@ -99,6 +101,19 @@ impl Runtime {
     async fn ask_for(&mut self, input: Input) -> Result<Decided, Problem> {
         self.take_pending().await?;
         self.decide(input).await
+    }
+
+    /// Changes some of the settings, on top of all that was changed before.
+    pub(super) async fn change_settings(
+        &mut self,
+        change: impl FnOnce(&mut Settings),
+    ) -> Result<(), Problem> {
+        self.take_pending().await?;
+        let mut settings = self.dispatch.settings().clone();
+        change(&mut settings);
+        self.decide(Input::Settings(settings)).await?;
+        self.overrides.chosen(self.dispatch.settings());
+        Ok(())
     }
 
     async fn start(&mut self, input: Input) -> Result<UpdateId, Problem> {
@@ -161,6 +176,15 @@ impl Runtime {
         });
     }
 
+    /// Nothing comes between the settings that it is applied to and their storing.
+    async fn take_change(&mut self, change: SettingsChange) -> Result<(), Problem> {
+        self.take_pending().await?;
+        let settings = change.applied_to(self.dispatch.settings()).map_err(|error| {
+            Problem::new("engine.defect", format!("The settings can't be read: {error}."))
+        })?;
+        self.set_settings(settings).await
+    }
+
     async fn set_settings(&mut self, settings: Settings) -> Result<(), Problem> {
         let old = self.dispatch.settings().clone();
         let changed =
@@ -169,14 +193,15 @@ impl Runtime {
             can_be_chosen(Path::new(dir)).await?;
         }
         let moved = settings.config_dir != old.config_dir;
-        let other_esphome = settings.esphome_path != old.esphome_path;
+        let other_esphome =
+            (settings.own_esphome, &settings.esphome_path) != (old.own_esphome, &old.esphome_path);
         self.done(Input::Settings(settings)).await?;
         self.overrides.chosen(self.dispatch.settings());
         if moved {
             self.follow_config_dir();
         }
         if other_esphome {
-            self.find_esphome();
+            self.esphome_chosen();
         }
         Ok(())
     }

@@ -10,8 +10,10 @@ use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus, Progress};
 
 use super::Runtime;
 use super::work::Report;
+use super::work::build_marker;
+use crate::builder::MARKER;
 use crate::configs::{self, ConfigsEvent};
-use crate::esphome::{self, InstallFailure};
+use crate::esphome::{self, Choice, InstallFailure, Installation};
 
 /// What is known about them.
 #[derive(Debug, Default)]
@@ -25,9 +27,11 @@ pub(super) struct Surroundings {
     /// Counts the searches for ESPHome: only the newest one counts.
     search: u32,
     installing: bool,
-    /// The settings changed while it was being installed.
-    search_after_install: bool,
-    /// Why the last installation failed, until an ESPHome is found.
+    /// The user chose an ESPHome while our own was being installed, and that choice is the newer one.
+    chosen_meanwhile: bool,
+    /// Our own was installed, and that it is the chosen one could not be stored yet.
+    choice_due: bool,
+    /// Why the last installation failed, until what is there has been looked for.
     install_problem: Option<Problem>,
 }
 
@@ -88,17 +92,17 @@ impl Runtime {
 
     /// Looks for the ESPHome of the settings.
     pub(super) fn find_esphome(&mut self) {
-        if self.surroundings.installing {
-            self.surroundings.search_after_install = true;
-            return;
-        }
-        self.publisher.change_status(|status| status.esphome = EsphomeStatus::Searching);
+        self.show_esphome(EsphomeStatus::Searching);
         self.surroundings.search = self.surroundings.search.wrapping_add(1);
         let search = self.surroundings.search;
-        let configured = self.dispatch.settings().esphome_path.clone().map(PathBuf::from);
+        let settings = self.dispatch.settings();
+        let choice = Choice {
+            own: settings.own_esphome || self.surroundings.choice_due,
+            path: settings.esphome_path.clone().map(PathBuf::from),
+        };
         let state_dir = self.options.state_dir.clone();
         self.spawn(async move {
-            let found = esphome::locate(configured.as_deref(), &state_dir).await;
+            let found = esphome::locate(&choice, &state_dir).await;
             Some(Report::Located(search, found))
         });
     }
@@ -108,11 +112,21 @@ impl Runtime {
             return;
         }
         let status = match (status, self.surroundings.install_problem.take()) {
-            // The user wants to know why there is still none.
+            // The user wants to know why there is still none, or no other one.
             (EsphomeStatus::Missing { .. }, Some(problem)) => EsphomeStatus::Missing { problem },
+            (EsphomeStatus::Ready { path, version, .. }, problem @ Some(_)) => {
+                EsphomeStatus::Ready { path, version, problem }
+            }
             (status, _) => status,
         };
         self.take_esphome(status).await;
+    }
+
+    /// The user chose another ESPHome in the settings.
+    pub(super) fn esphome_chosen(&mut self) {
+        self.surroundings.chosen_meanwhile = self.surroundings.installing;
+        self.surroundings.choice_due = false;
+        self.find_esphome();
     }
 
     pub(super) fn esphome_install_went(&mut self, went: Progress) {
@@ -126,36 +140,88 @@ impl Runtime {
 
     pub(super) async fn esphome_installed(&mut self, status: EsphomeStatus) {
         self.surroundings.installing = false;
-        let failed = match &status {
-            EsphomeStatus::Missing { problem } => Some(problem.clone()),
+        match &status {
+            EsphomeStatus::Missing { problem } => {
+                self.surroundings.install_problem = Some(problem.clone());
+                // The one from before is still there.
+                self.find_esphome();
+            }
+            EsphomeStatus::Ready { .. } if self.surroundings.chosen_meanwhile => {
+                self.find_esphome();
+            }
             EsphomeStatus::Ready { .. }
             | EsphomeStatus::Searching
-            | EsphomeStatus::Installing { .. } => None,
-        };
-        let search_again =
-            std::mem::take(&mut self.surroundings.search_after_install) || failed.is_some();
-        self.surroundings.install_problem = failed;
-        if search_again {
-            // The one from before may still be there.
-            self.find_esphome();
-        } else {
-            self.take_esphome(status).await;
+            | EsphomeStatus::Installing { .. } => {
+                // What is being searched for is out of date.
+                self.surroundings.search = self.surroundings.search.wrapping_add(1);
+                self.choose_installed(&status).await;
+                self.take_esphome(status).await;
+            }
+        }
+    }
+
+    /// Who installs our own ESPHome wants it to be used, also from the next start on.
+    pub(super) async fn choose_installed(&mut self, status: &EsphomeStatus) {
+        if matches!(status, EsphomeStatus::Ready { .. }) && !self.surroundings.chosen_meanwhile {
+            self.surroundings.choice_due = true;
+            self.store_choice().await;
+        }
+    }
+
+    /// Stores that our own ESPHome is the chosen one, when that is still to be done.
+    pub(super) async fn store_choice(&mut self) {
+        if !self.surroundings.choice_due {
+            return;
+        }
+        match self.change_settings(|settings| settings.own_esphome = true).await {
+            Ok(()) => self.surroundings.choice_due = false,
+            Err(problem) => tracing::warn!("that our own ESPHome is used isn't stored: {problem}"),
         }
     }
 
     async fn take_esphome(&mut self, status: EsphomeStatus) {
         let builder = match &status {
-            EsphomeStatus::Ready { path, version } => {
+            EsphomeStatus::Ready { path, version, problem } => {
+                if let Some(problem) = problem {
+                    tracing::warn!("{path} is used: {problem}");
+                }
                 self.surroundings.esphome = Some(PathBuf::from(path));
+                // An older one of our own may be of no use any more.
+                self.work.garbage = true;
                 Some(Builder::Ready { version: version.clone() })
             }
             EsphomeStatus::Missing { .. } => Some(Builder::Missing),
             EsphomeStatus::Searching | EsphomeStatus::Installing { .. } => None,
         };
-        self.publisher.change_status(|shown| shown.esphome = status);
+        self.show_esphome(status);
         if let Some(builder) = builder {
             self.happened(Input::Builder(builder)).await;
         }
+    }
+
+    /// While one is being installed, that is what is shown; what is there builds meanwhile.
+    fn show_esphome(&mut self, status: EsphomeStatus) {
+        if !self.surroundings.installing {
+            self.publisher.change_status(|shown| shown.esphome = status);
+        }
+    }
+
+    /// Deletes environments of our own in which nothing runs any more. Not before it is known which one is used.
+    pub(super) fn delete_outdated_esphome(&mut self) {
+        let Some(used) = self.surroundings.esphome.clone() else { return };
+        if self.surroundings.installing || !self.work.flashes.is_empty() {
+            // The end of either leads here again.
+            return;
+        }
+        let state_dir = self.options.state_dir.clone();
+        self.spawn(async move {
+            let delete =
+                move || esphome::delete(&esphome::outdated(&state_dir, Some(used.as_path())));
+            if let Err(error) = tokio::task::spawn_blocking(delete).await {
+                tracing::error!("deleting what ESPHome left: {error}");
+            }
+            None
+        });
     }
 
     /// Installs an ESPHome of the application's own.
@@ -164,16 +230,20 @@ impl Runtime {
             return Err(Problem::new("esphome.installing", "ESPHome is being installed already."));
         }
         self.surroundings.installing = true;
-        // What a search finds meanwhile is out of date when the installation ends.
-        self.surroundings.search = self.surroundings.search.wrapping_add(1);
-        let (state_dir, cancel, reports) =
-            (self.options.state_dir.clone(), self.cancel.child_token(), self.reports.clone());
+        self.surroundings.chosen_meanwhile = false;
+        let installation = Installation {
+            state_dir: self.options.state_dir.clone(),
+            mark: (MARKER, build_marker(&self.options.state_dir)),
+        };
+        let (cancel, reports) = (self.cancel.child_token(), self.reports.clone());
         self.spawn(async move {
             let (steps, mut told) = mpsc::channel::<Progress>(16);
             let install = async {
-                let result = esphome::install(&state_dir, steps, cancel).await;
-                match result {
-                    Ok(program) => Some(esphome::locate(Some(&program), &state_dir).await),
+                match esphome::install(&installation, steps, cancel).await {
+                    Ok(program) => {
+                        let choice = Choice { own: false, path: Some(program) };
+                        Some(esphome::locate(&choice, &installation.state_dir).await)
+                    }
                     Err(InstallFailure::Failed { problem }) => {
                         Some(EsphomeStatus::Missing { problem })
                     }

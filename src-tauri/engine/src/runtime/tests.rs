@@ -11,6 +11,7 @@ use wakeflash_core::view::{Action, EsphomeStatus, Notification};
 use super::assembly::{Queues, assemble};
 use super::*;
 use crate::configs::ConfigsEvent;
+use crate::handle::Request;
 use crate::store::Commit;
 
 struct Silent;
@@ -141,11 +142,49 @@ async fn a_late_word_about_an_earlier_directory_or_search_is_not_heard() {
     runtime.take_report(Report::Configs(1, scan("one.yaml"))).await;
     assert_eq!(runtime.dispatch.rows(), [DeviceId::of_file("two.yaml")]);
 
-    let ready =
-        |path: &str| EsphomeStatus::Ready { path: path.into(), version: "2026.10.0".into() };
+    let ready = |path: &str| EsphomeStatus::Ready {
+        path: path.into(),
+        version: "2026.10.0".into(),
+        problem: None,
+    };
     runtime.take_report(Report::Located(2, ready("/two"))).await;
     runtime.take_report(Report::Located(1, ready("/one"))).await;
     assert_eq!(runtime.publisher.snapshot().status.esphome, ready("/two"));
+}
+
+#[tokio::test]
+async fn a_change_of_some_settings_undoes_no_other_one_that_came_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut runtime, _queues) = runtime(dir.path(), Vec::new()).await;
+    // The page knows nothing of the pause in the tray, nor of our own ESPHome that was just installed.
+    let change = serde_json::from_str(r#"{"theme":"dark","maxBuilds":2}"#).unwrap();
+    let (reply, _answer) = tokio::sync::oneshot::channel();
+    runtime.take_request(Request::SetPaused(true, reply)).await;
+    let installed =
+        EsphomeStatus::Ready { path: "/own".into(), version: "1".into(), problem: None };
+    runtime.take_report(Report::InstallEnded(installed)).await;
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    runtime.take_request(Request::ChangeSettings(change, reply)).await;
+    answer.await.unwrap().unwrap();
+    let settings = runtime.dispatch.settings();
+    assert!(settings.paused && settings.own_esphome && settings.max_builds == 2, "{settings:?}");
+    assert_eq!(runtime.store.load().unwrap().settings, *settings);
+}
+
+#[tokio::test]
+async fn an_installed_esphome_is_chosen_once_that_can_be_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut runtime, _queues) = runtime(dir.path(), Vec::new()).await;
+    let other = rusqlite::Connection::open(dir.path().join("wakeflash.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let installed =
+        EsphomeStatus::Ready { path: "/own".into(), version: "1".into(), problem: None };
+    runtime.take_report(Report::InstallEnded(installed.clone())).await;
+    assert_eq!(runtime.publisher.snapshot().status.esphome, installed);
+    assert!(!runtime.dispatch.settings().own_esphome);
+    other.execute_batch("ROLLBACK").unwrap();
+    runtime.tick().await;
+    assert!(runtime.store.load().unwrap().settings.own_esphome);
 }
 
 #[test]

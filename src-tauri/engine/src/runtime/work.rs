@@ -21,6 +21,7 @@ pub(super) use super::sources::compare_sources;
 use crate::artifacts::LoadError;
 use crate::builder::{self, BuildFailure, BuildOutcome, BuildRequest, BuilderEvent};
 use crate::configs::ConfigsEvent;
+use crate::esphome;
 use crate::handle::ReplyTo;
 use crate::watch::question;
 
@@ -153,6 +154,17 @@ pub(super) async fn end_leftover_builds(state_dir: &Path) {
     }
 }
 
+/// Deletes what installations of ESPHome have left that a killed application couldn't end. Nothing may be installed
+/// before this returns; the deleting itself goes on.
+pub(super) async fn delete_leftover_installations(state_dir: &Path) {
+    let state_dir = state_dir.to_owned();
+    match tokio::task::spawn_blocking(move || esphome::leftovers(&state_dir)).await {
+        Ok(left) if left.is_empty() => {}
+        Ok(left) => drop(tokio::task::spawn_blocking(move || esphome::delete(&left))),
+        Err(error) => tracing::error!("looking for left-over installations: {error}"),
+    }
+}
+
 pub(super) fn build_marker(state_dir: &Path) -> String {
     state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned()).to_string_lossy().into_owned()
 }
@@ -242,11 +254,11 @@ impl Runtime {
             Report::FlashEnded { .. } | Report::AboutToComplete { .. } => {
                 self.take_report(report).await
             }
+            Report::InstallEnded(status) => self.choose_installed(&status).await,
             Report::Configs(..)
             | Report::Located(..)
             | Report::OtherTools(_)
             | Report::InstallWent(_)
-            | Report::InstallEnded(_)
             | Report::SourcesChecked { .. }
             | Report::BuildWent { .. }
             | Report::ImagePrepared { .. }
@@ -345,6 +357,7 @@ impl Runtime {
             return;
         }
         self.work.garbage = false;
+        self.delete_outdated_esphome();
         let needed = self
             .dispatch
             .updates()

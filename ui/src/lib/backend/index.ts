@@ -54,7 +54,7 @@ export type {
   WakeView,
 } from './generated/bindings';
 
-/** The settings as they are sent: complete. The generated type lets every field be missing. */
+/** The settings, complete. The generated type lets every field be missing. */
 export type Settings = Required<LooseSettings> & { notify: NotifyKinds };
 export type NotifyKinds = Required<LooseNotifyKinds>;
 
@@ -105,7 +105,8 @@ export interface Backend {
   /** A native dialog; `null`: the user changed their mind. */
   saveLog(update: UpdateId): Promise<Answer<string | null>>;
 
-  setSettings(settings: Settings): Promise<Answer<LooseSettings>>;
+  /** Changes those that are named; answers what all of them are then. */
+  changeSettings(change: Partial<Settings>): Promise<Answer<LooseSettings>>;
   configDirCandidates(): Promise<Answer<ConfigDirCandidate[]>>;
   findEsphome(): Promise<Answer<null>>;
   installEsphome(): Promise<Answer<null>>;
@@ -132,6 +133,7 @@ export function completeSettings(settings: LooseSettings): Settings {
   return {
     configDir: settings.configDir ?? null,
     esphomePath: settings.esphomePath ?? null,
+    ownEsphome: settings.ownEsphome ?? false,
     changedSources: settings.changedSources ?? 'hold',
     maxBuilds: settings.maxBuilds ?? 1,
     maxFlashes: settings.maxFlashes ?? 4,

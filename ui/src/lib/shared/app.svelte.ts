@@ -101,7 +101,7 @@ export class App {
 
   /** Changes some settings; answers why they weren't taken. */
   changeSettings(change: Partial<Settings>): Promise<Problem | null> {
-    return this.store.changeSettings(change, (settings) => this.backend.setSettings(settings));
+    return this.store.changeSettings(change, (part) => this.backend.changeSettings(part));
   }
 
   go(page: Page): void {

@@ -128,11 +128,11 @@ export class Store {
 
   /**
    * Shows changed settings at once, and what has become of them when they are answered; answers why they were
-   * refused. They are sent one after the other, each on top of what the application has then.
+   * refused. They are sent one after the other; what a change doesn't name stays as the application has it then.
    */
   async changeSettings(
     change: Partial<Settings>,
-    send: Backend['setSettings'],
+    send: Backend['changeSettings'],
   ): Promise<Problem | null> {
     this.#changes.push(change);
     this.#showSettings();
@@ -143,10 +143,10 @@ export class Store {
 
   async #sendChange(
     change: Partial<Settings>,
-    send: Backend['setSettings'],
+    send: Backend['changeSettings'],
   ): Promise<Problem | null> {
     const before = this.#told;
-    const answer = this.#confirmed && (await send({ ...this.#confirmed, ...change }));
+    const answer = this.#confirmed && (await send(change));
     this.#changes = this.#changes.filter((other) => other !== change);
     // What was told meanwhile is newer than the answer.
     if (answer?.status === 'ok' && this.#told === before) {

@@ -217,8 +217,9 @@ export class FakeBackend implements Backend {
     return ok(`/home/sam/update-${update}.log`);
   };
 
-  setSettings: Backend['setSettings'] = async (settings) => {
-    this.calls.push(`setSettings ${JSON.stringify(settings)}`);
+  changeSettings: Backend['changeSettings'] = async (change) => {
+    this.calls.push(`changeSettings ${JSON.stringify(change)}`);
+    const settings = { ...this.#story.settings, ...change };
     const { configDir } = settings;
     if (configDir !== null && !configDir.startsWith('/')) {
       return no('config_dir.relative', 'This is not a full path.', 'It begins with a slash.');
@@ -453,8 +454,11 @@ export class FakeBackend implements Backend {
       this.#setStatus({ esphome: { kind: 'installing', step, percent } });
       await sleep(10 * STEP_MS);
     }
-    const path = '/home/sam/.local/share/wakeflash/esphome/bin/esphome';
-    this.#setStatus({ esphome: { kind: 'ready', path, version: '2026.10.0' } });
+    const settings = { ...this.#story.settings, ownEsphome: true };
+    this.#story = { ...this.#story, settings };
+    this.emit({ kind: 'settings', settings });
+    const path = '/home/sam/.local/share/wakeflash/esphome-1/bin/esphome';
+    this.#setStatus({ esphome: { kind: 'ready', path, version: '2026.10.0', problem: null } });
   }
 }
 

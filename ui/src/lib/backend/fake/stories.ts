@@ -33,7 +33,12 @@ function base(): Story {
     devices: everyState(),
     status: {
       configDir: { kind: 'ready', path: DIR },
-      esphome: { kind: 'ready', path: '/usr/local/bin/esphome', version: '2026.10.0' },
+      esphome: {
+        kind: 'ready',
+        path: '/usr/local/bin/esphome',
+        version: '2026.10.0',
+        problem: null,
+      },
       store: null,
       network: null,
       paused: false,
@@ -42,6 +47,7 @@ function base(): Story {
     settings: {
       configDir: DIR,
       esphomePath: null,
+      ownEsphome: false,
       changedSources: 'hold',
       maxBuilds: 1,
       maxFlashes: 4,

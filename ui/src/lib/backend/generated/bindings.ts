@@ -57,8 +57,8 @@ export const commands = {
 	snapshot: () => typedError<Snapshot, Problem>(__TAURI_INVOKE("snapshot")),
 	/**  The update of a device in detail. */
 	details: (device: DeviceId) => typedError<UpdateDetails, Problem>(__TAURI_INVOKE("details", { device })),
-	/**  Changes the settings, all of them; what they are then. */
-	setSettings: (settings: Settings) => typedError<Settings, Problem>(__TAURI_INVOKE("set_settings", { settings })),
+	/**  Changes those settings that are named; what all of them are then. */
+	changeSettings: (change: SettingsChange) => typedError<Settings, Problem>(__TAURI_INVOKE("change_settings", { change })),
 	/**  Directories that may be the config directory. */
 	configDirCandidates: () => typedError<ConfigDirCandidate[], Problem>(__TAURI_INVOKE("config_dir_candidates")),
 	/**  Looks for ESPHome again. */
@@ -271,7 +271,9 @@ export type EsphomeStatus =
 /**  The program. */
 path: string; 
 /**  What it says its version is. */
-version: string } | 
+version: string; 
+/**  What is wrong all the same: it stands in for the chosen one, or another one couldn't be installed. */
+problem: Problem | null } | 
 /**  Not found, or it doesn't start. */
 { kind: "missing"; 
 /**  What was tried and what to do. */
@@ -449,6 +451,37 @@ export type Settings = {
 	configDir?: string | null,
 	/**  The `esphome` program to use; `None`: the one on PATH, else the application's own. */
 	esphomePath?: string | null,
+	/**  Whether the application's own ESPHome is used, whatever else there is. Installing it chooses it. */
+	ownEsphome?: boolean,
+	/**  What to do when the sources of a waiting update change. */
+	changedSources?: ChangedSources,
+	/**  How many builds may run at once, at least 1. */
+	maxBuilds?: number,
+	/**  How many transfers may run at once, at least 1. */
+	maxFlashes?: number,
+	/**  What desktop notifications are raised about. */
+	notify?: NotifyKinds,
+	/**  How the window looks. */
+	theme?: Theme,
+	/**  In which language the user is spoken to. */
+	language?: Language,
+	/**  Whether the application starts, without a window, when the user logs in. */
+	startAtLogin?: boolean,
+	/**  Whether no new build and no new flash is begun. What runs goes on. */
+	paused?: boolean,
+};
+
+/**
+ *  Some of the settings, each with its new value. Those that aren't in it stay as they are when it arrives, whatever
+ *  whoever made it knew of them.
+ */
+export type SettingsChange = {
+	/**  The directory of ESPHome's YAML files; `None` until the user has chosen one. */
+	configDir?: string | null,
+	/**  The `esphome` program to use; `None`: the one on PATH, else the application's own. */
+	esphomePath?: string | null,
+	/**  Whether the application's own ESPHome is used, whatever else there is. Installing it chooses it. */
+	ownEsphome?: boolean,
 	/**  What to do when the sources of a waiting update change. */
 	changedSources?: ChangedSources,
 	/**  How many builds may run at once, at least 1. */

@@ -10,7 +10,12 @@ export const settings: typeof english = {
     candidates: 'Auf diesem Rechner gefunden',
     candidateDevices: (n) => count(n, 'Gerät', 'Geräte'),
     esphome: 'ESPHome',
-    esphomeHelp: 'Leer: das ESPHome im PATH, sonst das, das Wakeflash installiert hat.',
+    esphomeHelp:
+      'Ein Pfad geht dem ESPHome im PATH vor und dieses dem, das Wakeflash installiert hat, außer es ist hier eingeschaltet.',
+    esphomeOwn: 'Das eigene ESPHome von Wakeflash verwenden, was es auch sonst gibt',
+    esphomeOwnHelp:
+      'Es zu installieren oder zu aktualisieren schaltet dies ein. Ausgeschaltet gilt wieder der Pfad darunter, und ist der leer, das ESPHome im PATH.',
+    esphomeStill: (version) => `ESPHome ${version} baut weiter.`,
     esphomePath: 'Pfad des Programms esphome',
     esphomePathHint: 'wird automatisch gefunden',
     esphomeReady: (version) => `ESPHome ${version}`,

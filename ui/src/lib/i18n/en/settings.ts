@@ -9,7 +9,12 @@ export const settings = {
     candidates: 'Found on this computer',
     candidateDevices: (n: number) => count(n, 'device', 'devices'),
     esphome: 'ESPHome',
-    esphomeHelp: 'Leave it empty to use the one on PATH, or else the one that Wakeflash installed.',
+    esphomeHelp:
+      'A path comes before the one on PATH, and that before the one that Wakeflash installed, unless that is switched on here.',
+    esphomeOwn: 'Use Wakeflash’s own ESPHome, whatever else there is',
+    esphomeOwnHelp:
+      'Installing or upgrading it switches this on. Switch it off to go back to the path below or, when that is empty, to the one on PATH.',
+    esphomeStill: (version: string) => `ESPHome ${version} goes on building.`,
     esphomePath: 'Path of the esphome program',
     esphomePathHint: 'found by itself',
     esphomeReady: (version: string) => `ESPHome ${version}`,
