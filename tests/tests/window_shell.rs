@@ -1,14 +1,14 @@
-//! What surrounds the window of the real application: the tray's menu, the notifications' buttons, a start without
-//! a window.
+//! What surrounds the window of the real application: the tray's menu, the desktop's dialogs and theme, what the page
+//! may load, a start without a window.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use fantoccini::key::Key;
 use wakeflash_tests::desktop::app::{AppOptions, TITLE, family};
 use wakeflash_tests::desktop::appearance::Appearance;
 use wakeflash_tests::desktop::keyboard::RETURN;
-use wakeflash_tests::desktop::notifications::{Notifications, Told};
 use wakeflash_tests::desktop::page::Page;
 use wakeflash_tests::desktop::scene::Scene;
 use wakeflash_tests::desktop::until;
@@ -25,7 +25,7 @@ const ARRIVAL: Duration = Duration::from_secs(2);
 const PAGE: &str = "WebKitWebProces";
 
 story!(the_trays_menu_pauses_and_resumes_the_queue, pausing);
-story!(the_buttons_of_a_notification_work, buttons);
+story!(the_page_keeps_to_its_content_policy, policy);
 story!(a_log_is_saved_where_the_user_wants_it, saving);
 story!(what_the_toolkit_draws_has_the_chosen_theme, themes);
 story!(a_start_without_a_window_has_no_web_view_until_it_is_asked_for, hidden);
@@ -63,40 +63,46 @@ async fn until_menu(scene: &Scene, line: &str) -> Result<()> {
     .await
 }
 
-/// Retry builds again, and its outcome takes the place of the one before; Show log opens the window.
-async fn buttons(scene: &mut Scene) -> Result<()> {
+/// Nothing of the page is refused by its own content security policy, which is in force.
+async fn policy(scene: &mut Scene) -> Result<()> {
     new_yaml().write_to(&scene.config(), DEVICE)?;
     let options = AppOptions::default().with("--config").with(scene.config());
-    let options = options.with("--esphome").with(scene.failing_esphome()?);
-    let app = scene.desktop.open(&options).await?;
-    app.page().act(DEVICE, "install").await?;
-    app.page().until_state(DEVICE, "failed", SOON).await?;
-    scene.desktop.close_window()?;
-    scene.desktop.until_window(false).await?;
+    let app = scene.desktop.open(&options.with("--esphome").with(scene.failing_esphome()?)).await?;
+    let page = app.page();
+    // It tells what was refused before, too.
+    page.client()
+        .execute(
+            "window.refused = [];
+             new ReportingObserver((all) => refused.push(...all.map(({ body }) => JSON.stringify(body))),
+                 { types: ['csp-violation'], buffered: true }).observe();",
+            Vec::new(),
+        )
+        .await?;
+    let refused = async || page.client().execute("return refused", Vec::new()).await;
+    page.act(DEVICE, "install").await?;
+    page.until_state(DEVICE, "failed", SOON).await?;
+    page.open_drawer(DEVICE).await?;
+    page.until_says("build-log", "it is not to be").await?;
+    page.click("tab-device").await?;
+    page.click("drawer-close").await?;
+    page.click("row-menu").await?;
+    page.until_shown("menu").await?;
+    page.press(&Key::Escape.to_string()).await?;
+    page.until_gone("menu").await?;
+    page.press(&(Key::Control + "k")).await?;
+    page.until_shown("palette").await?;
+    page.press(&Key::Escape.to_string()).await?;
+    page.click("open-settings").await?;
+    page.until_shown("settings-language").await?;
+    let seen = refused().await?;
+    ensure!(seen.as_array().is_some_and(Vec::is_empty), "refused: {seen:#}");
 
-    let notifications = scene.desktop.notifications()?;
-    let first = notifications.wait("of the failure", SOON, is_failure).await?;
-    let keys: Vec<&str> = first.actions.iter().map(|(key, _)| key.as_str()).collect();
-    ensure!(keys == ["default", "log", "retry"], "{first:?}");
-    notifications.click(first.id, "retry").await?;
-    until_told(notifications, 2).await?;
-    let second = notifications.all().pop().unwrap_or_else(|| first.clone());
-    ensure!(second.replaces_id == first.id, "it stacks: {:?}", notifications.all());
-
-    notifications.click(second.id, "log").await?;
-    scene.desktop.until_window(true).await?;
-    app.page().follow_window().await?;
-    app.page().until_shown("drawer").await?;
-    app.page().until_says("build-log", "it is not to be").await
-}
-
-fn is_failure(told: &Told) -> bool {
-    told.summary.contains("failed")
-}
-
-async fn until_told(notifications: &Notifications, count: usize) -> Result<()> {
-    until(&format!("{count} notifications"), SOON, async || {
-        ensure!(notifications.all().len() == count, "{:?}", notifications.all());
+    let markup = r#"document.body.insertAdjacentHTML('beforeend', '<p style="color: red">'
+        + '<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw="></p>')"#;
+    page.client().execute(markup, Vec::new()).await?;
+    until("both are refused", SOON, async || {
+        let seen = refused().await?;
+        ensure!(seen.as_array().is_some_and(|all| all.len() >= 2), "refused: {seen:#}");
         Ok(())
     })
     .await

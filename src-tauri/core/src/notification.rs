@@ -173,6 +173,10 @@ fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
         ),
     };
     if !has_buttons && !hint.is_empty() {
+        // What others say doesn't always end like a sentence.
+        if !body.ends_with(['.', '!', '?', '…']) {
+            body.push('.');
+        }
         body.push(' ');
         body.push_str(hint);
     }

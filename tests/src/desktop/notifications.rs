@@ -1,6 +1,8 @@
 //! A notification daemon that remembers what it was told.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -35,10 +37,12 @@ pub struct Told {
 pub struct Notifications {
     connection: zbus::Connection,
     told: watch::Receiver<Vec<Told>>,
+    buttons: Arc<AtomicBool>,
 }
 
 struct Server {
     told: watch::Sender<Vec<Told>>,
+    buttons: Arc<AtomicBool>,
 }
 
 #[zbus::interface(name = "org.freedesktop.Notifications")]
@@ -82,7 +86,9 @@ impl Server {
     }
 
     fn get_capabilities(&self) -> Vec<String> {
-        ["actions", "body", "body-markup", "persistence"].map(str::to_owned).to_vec()
+        let buttons = self.buttons.load(Ordering::Relaxed).then_some("actions");
+        let all = buttons.into_iter().chain(["body", "body-markup", "persistence"]);
+        all.map(str::to_owned).collect()
     }
 
     fn get_server_information(&self) -> (String, String, String, String) {
@@ -99,9 +105,16 @@ impl Notifications {
     pub async fn start(bus: &Bus) -> Result<Self> {
         let (sender, told) = watch::channel(Vec::new());
         let connection = bus.connect().await?;
-        connection.object_server().at(PATH, Server { told: sender }).await?;
+        let buttons = Arc::new(AtomicBool::new(true));
+        let server = Server { told: sender, buttons: buttons.clone() };
+        connection.object_server().at(PATH, server).await?;
         connection.request_name(NAME).await?;
-        Ok(Self { connection, told })
+        Ok(Self { connection, told, buttons })
+    }
+
+    /// From now on it shows no buttons, as some do.
+    pub fn take_buttons_away(&self) {
+        self.buttons.store(false, Ordering::Relaxed);
     }
 
     /// All that it was told.
