@@ -38,6 +38,12 @@ export class Selection {
     this.#anchor = ids[0] ?? null;
   }
 
+  /** Drops those that are gone. */
+  keepOnly(ids: ReadonlySet<DeviceId>): void {
+    const left = [...this.ids].filter((id) => ids.has(id));
+    if (left.length < this.ids.size) this.ids = new Set(left);
+  }
+
   clear(): void {
     if (this.ids.size > 0) this.ids = new Set();
     this.#anchor = null;

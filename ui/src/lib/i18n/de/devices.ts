@@ -47,6 +47,9 @@ export const devices: typeof english = {
   sort: {
     label: 'Sortieren',
     by: (name) => `Sortieren nach: ${name}`,
+    reverse: 'Andersherum',
+    ascending: 'aufsteigend',
+    descending: 'absteigend',
     name: 'Name',
     wake: 'Nächstes Aufwachen',
     update: 'Stand des Updates',
@@ -79,6 +82,7 @@ export const devices: typeof english = {
     noMatchTitle: 'Kein Gerät passt',
     noMatchMeans: 'Versuche ein anderes Wort, oder lass wieder alle Geräte anzeigen.',
     showAll: 'Alle Geräte anzeigen',
+    gone: (name) => `${name} ist nicht mehr in der Liste`,
     details: (name) => `${name}, Einzelheiten`,
     notDeployed: 'nicht bekannt',
     modified: 'Geändert',

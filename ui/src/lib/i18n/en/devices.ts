@@ -44,6 +44,9 @@ export const devices = {
   sort: {
     label: 'Sort',
     by: (name: string) => `Sort by ${name.toLowerCase()}`,
+    reverse: 'The other way round',
+    ascending: 'ascending',
+    descending: 'descending',
     name: 'Name',
     wake: 'Next wake',
     update: 'Update state',
@@ -75,6 +78,7 @@ export const devices = {
     noMatchTitle: 'No device matches',
     noMatchMeans: 'Try another word, or show all devices again.',
     showAll: 'Show all devices',
+    gone: (name: string) => `${name} is no longer in the list`,
     details: (name: string) => `${name}, details`,
     notDeployed: 'not known',
     modified: 'Modified',
