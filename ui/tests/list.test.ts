@@ -183,6 +183,19 @@ describe('keys', () => {
   });
 });
 
+describe('a row', () => {
+  it('says the version that runs, the one that is there, and whether files have changed', async () => {
+    const of = (name: string, deployedVersion: string | null, modified = false) =>
+      device(name, { deployedVersion, modified, updateAvailable: deployedVersion !== '2026.10.0' });
+    const devices = [of('A', '2026.9.0', true), of('B', null), of('C', '2026.10.0')];
+    await show('quiet', { devices });
+    const said = (id: string) => row(id).querySelector('.firmware')?.textContent;
+    expect(said('a.yaml')).toMatch(/2026\.9\.0, 2026\.10\.0 is available.*Modified/);
+    expect(said('b.yaml')).toMatch(/not known, 2026\.10\.0 is available/);
+    expect(said('c.yaml')).toMatch(/^2026\.10\.0\s*$/);
+  });
+});
+
 describe('the order', () => {
   it('is turned round by the same head, and what is not known stays last', async () => {
     const of = (name: string, deployedVersion: string | null) => device(name, { deployedVersion });
