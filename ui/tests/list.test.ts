@@ -267,3 +267,63 @@ describe('a click', () => {
     expect(backend.calls).toEqual(['cancel d-150.yaml']);
   });
 });
+
+describe('a tooltip', () => {
+  /** Nothing is laid out here: a text is cut off where it is said to be. */
+  function cut(element: Element): void {
+    Object.defineProperty(element, 'scrollWidth', { value: 200 });
+    Object.defineProperty(element, 'clientWidth', { value: 100 });
+  }
+
+  it('tells the keyboard what a button is, and goes with any key', async () => {
+    await show('demo');
+    await user.tab();
+    screen.getByTestId('pause').focus();
+    const tip = await screen.findByTestId('tip');
+    expect(tip).toHaveTextContent('Start no new builds and transfers');
+    expect(tip).toHaveRole('tooltip');
+    await waitFor(() =>
+      expect(screen.getByTestId('pause')).toHaveAccessibleDescription(/Start no new builds/),
+    );
+    await user.keyboard('{Escape}');
+    await waitFor(() => expect(screen.queryByTestId('tip')).toBeNull());
+    expect(screen.getByTestId('pause')).not.toHaveAttribute('aria-describedby');
+    await user.tab();
+    expect(screen.getByTestId('main-menu')).toHaveFocus();
+    expect(await screen.findByTestId('tip')).toHaveTextContent('Menu');
+  });
+
+  it('shows with the row what is cut off in it, and nothing else', async () => {
+    const backend = await show('demo');
+    const failed = row('pond-level.yaml');
+    cut(inside(failed, 'update').querySelector('.title')!);
+    await user.keyboard('{ArrowDown}');
+    inside(failed, 'open-details').focus();
+    const tip = await screen.findByTestId('tip');
+    expect(tip.textContent).toBe('Failed: The device refused the OTA password.');
+    backend.emit({ kind: 'deviceRemoved', id: 'pond-level.yaml' });
+    await waitFor(() => expect(screen.queryByTestId('tip')).toBeNull());
+  });
+
+  it('does not take the key that closes what is below it', async () => {
+    await show('demo');
+    await user.click(inside(row('pond-level.yaml'), 'open-details'));
+    await user.tab();
+    expect(await screen.findByTestId('tip')).toHaveTextContent('More for Pond Level');
+    await user.keyboard('{Escape}');
+    expect(screen.queryByTestId('drawer')).toBeNull();
+  });
+
+  it('comes with the pointer that rests, and goes with it', async () => {
+    await show('demo');
+    const button = screen.getByTestId('main-menu');
+    await fireEvent.pointerMove(button, { clientX: 1, clientY: 1 });
+    expect(await screen.findByTestId('tip')).toHaveTextContent('Menu');
+    await fireEvent.pointerMove(document.body, { clientX: 500, clientY: 500 });
+    await waitFor(() => expect(screen.queryByTestId('tip')).toBeNull());
+    await fireEvent.pointerMove(button, { clientX: 1, clientY: 1 });
+    await user.click(button);
+    await pause(700);
+    expect(screen.queryByTestId('tip')).toBeNull();
+  });
+});
