@@ -2,7 +2,7 @@
 import { createContext } from 'svelte';
 import type { Answer, AppInfo, Backend, DeviceId, DeviceView, Problem, Settings } from '../backend';
 import type { Filter, Sort } from '../devices/filter';
-import { Selection } from '../devices/selection.svelte';
+import { idsOf, Selection } from '../devices/selection.svelte';
 import { texts } from '../i18n/index.svelte';
 import { writeClipboard } from './clipboard';
 import { Clock } from './clock.svelte';
@@ -123,7 +123,7 @@ export class App {
   get misses(): boolean {
     const { status, devices } = this.store;
     if (status === null || status.configDir.kind === 'reading') return false;
-    const ids = new Set(devices.map(({ id }) => id));
+    const ids = idsOf(devices);
     return (
       (this.selected !== null && !ids.has(this.selected)) ||
       [...this.selection.ids].some((id) => !ids.has(id))
@@ -132,7 +132,7 @@ export class App {
 
   /** Lets go of those who aren't listed any more, and says so of the one that was to be shown. */
   letGo(): void {
-    const ids = new Set(this.store.devices.map(({ id }) => id));
+    const ids = idsOf(this.store.devices);
     this.selection.keepOnly(ids);
     if (this.selected === null || ids.has(this.selected)) return;
     this.tell(texts.list.gone(this.selected.replace(/^mdns\//, '')));
