@@ -121,6 +121,7 @@ export class App {
 
   /** Whether somebody is chosen who isn't listed, as far as that can be said by now. */
   get misses(): boolean {
+    if (this.selected === null && this.selection.count === 0) return false;
     const { status, devices } = this.store;
     if (status === null || status.configDir.kind === 'reading') return false;
     const ids = idsOf(devices);
