@@ -96,15 +96,11 @@ describe('the focus', () => {
   });
 
   it('is on the page when a banner or a message that had it goes', async () => {
-    const backend = await show('paused');
+    await show('paused');
     screen.getByTestId('banner-resume').focus();
     await user.keyboard('{Enter}');
     await waitFor(() => expect(screen.queryByTestId('banner-paused')).toBeNull());
     await waitFor(() => expect(screen.getByRole('main')).toHaveFocus());
-    backend.saveLog = async () => ({
-      status: 'error',
-      error: { code: 'a.b', message: 'No.', help: null },
-    });
     cleanup();
     await show('trouble');
     await user.click(inside(row('pond-level.yaml'), 'primary-action'));
