@@ -299,10 +299,11 @@ describe('the keyboard', () => {
     expect(await screen.findByTestId('drawer')).toHaveAttribute('data-device', second);
   });
 
-  it('quits, and asks first while a device is being flashed', async () => {
-    const calm = await show('quiet');
+  it('quits at once while no device is being flashed', async () => {
+    const backend = await show('quiet');
     await user.keyboard('{Control>}q{/Control}');
-    await waitFor(() => expect(calm.calls).toEqual(['quit']));
+    await waitFor(() => expect(backend.calls).toEqual(['quit']));
+    expect(screen.queryByRole('alertdialog')).toBeNull();
   });
 
   it('asks before it quits while a device is being flashed', async () => {

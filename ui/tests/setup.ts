@@ -15,4 +15,5 @@ Element.prototype.getAnimations ??= () => [];
 afterEach(() => {
   vi.useRealTimers();
   document.body.innerHTML = '';
+  localStorage.clear();
 });

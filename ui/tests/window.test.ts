@@ -1,6 +1,6 @@
 import { cleanup, fireEvent, screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { UpdateStateView } from '../src/lib/backend';
 import { device, update } from '../src/lib/backend/fake/devices';
 import { CLICKS, expectAccessible, inside, only, row, show, story } from './helpers';
@@ -61,11 +61,19 @@ describe('the list', () => {
   });
 
   it.each([
-    ['solid', true],
-    ['plain', false],
-  ])('offers to update all, %s', async (look, updateAvailable) => {
-    await show('quiet', { devices: [device('A', { updateAvailable })] });
-    expect(screen.getByTestId('update-all')).toHaveClass(look);
+    ['what there is an update for', true, /1 when they wake/],
+    ['nothing, and says so', false, /Nothing newer is known for any device/],
+  ])('offers to update all: %s', async (_, updateAvailable, words) => {
+    const backend = await show('quiet', {
+      devices: [device('A', { updateAvailable, presence: 'asleep' })],
+    });
+    await user.click(screen.getByTestId('update-all'));
+    await waitFor(() => expect(screen.getByTestId('install-dialog')).toHaveTextContent(words));
+    const go = screen.queryByTestId('install-go');
+    expect(go !== null).toBe(updateAvailable);
+    if (go) await user.click(go);
+    else await user.keyboard('{Escape}');
+    await waitFor(() => expect(backend.calls).toEqual(updateAvailable ? ['install a.yaml'] : []));
   });
 
   it('searches and filters', async () => {
@@ -82,10 +90,25 @@ describe('the list', () => {
     expect(screen.getAllByTestId('device-row').length).toBeGreaterThan(10);
   });
 
-  it('draws a part of a thousand', async () => {
+  it('draws of a thousand what can be seen, wherever it is scrolled to', async () => {
+    const heights = { '.device-list': 600, '.row-probe': 50, '.columns': 30 };
+    vi.spyOn(Element.prototype, 'clientHeight', 'get').mockImplementation(function (this: Element) {
+      return Object.entries(heights).find(([css]) => this.matches(css))?.[1] ?? 0;
+    });
     await show('many');
-    expect(screen.getAllByTestId('device-row').length).toBeLessThan(60);
+    const scroll = screen.getByTestId('device-scroll');
     expect(row('attic-lamp-1.yaml')).toHaveAttribute('aria-setsize', '1002');
+    for (const top of [0, 17, 20_000, 3_333]) {
+      scroll.scrollTop = top;
+      await fireEvent.scroll(scroll);
+      const tops = screen.getAllByTestId('device-row').map((one) => parseFloat(one.style.top));
+      const seen = tops.filter((y) => y + 50 > top - 30 && y < top + 570);
+      expect(seen.length, `at ${top}`).toBeGreaterThanOrEqual(12);
+      expect(new Set(seen).size, 'no two in the same place').toBe(seen.length);
+      expect(Math.min(...seen)).toBeLessThanOrEqual(Math.max(0, top - 30));
+      expect(Math.max(...seen) + 50).toBeGreaterThanOrEqual(top + 570);
+      expect(tops.length, 'not many more').toBeLessThan(25);
+    }
   });
 
   it('says what to do when it is empty', async () => {
@@ -289,7 +312,6 @@ describe('the drawer', () => {
       /^Woke 36 times in the last \d+ h, about every 24 min, awake for about \d+ s, at most \d+ s. Next expected at /,
     );
     await expectAccessible(screen.getByRole('tabpanel'));
-    expect(screen.getByTestId('drawer-close'), 'WebKit keeps it').not.toHaveAttribute('title');
     await user.keyboard('{Escape}');
     expect(screen.queryByTestId('drawer')).toBeNull();
     expect(inside(row('garden-soil-sensor.yaml'), 'open-details')).toHaveFocus();

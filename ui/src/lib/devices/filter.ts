@@ -85,6 +85,9 @@ const STATES: readonly (StateKind | undefined)[] = [
   undefined,
 ];
 
+/** What isn't known comes last, whichever way it is sorted. */
+const UNKNOWN = 1e15;
+
 /** A number that sorts; equal ones stay in the order of their names. */
 function sortKey(device: DeviceView, sort: Sort): number {
   switch (sort) {
@@ -93,12 +96,13 @@ function sortKey(device: DeviceView, sort: Sort): number {
     case 'wake': {
       if (device.presence === 'online') return 0;
       if (device.wake?.overdue) return 1;
-      return device.wake?.next ?? Number.MAX_VALUE / 8 + PRESENCES.indexOf(device.presence);
+      return device.wake?.next ?? UNKNOWN + PRESENCES.indexOf(device.presence);
     }
     case 'update':
       return STATES.indexOf(device.update?.state.kind) - (device.problem ? STATES.length : 0);
     case 'version': {
-      const parts = (device.deployedVersion ?? '9999').split(/[^0-9]+/).map(Number);
+      if (device.deployedVersion === null) return UNKNOWN;
+      const parts = device.deployedVersion.split(/[^0-9]+/).map(Number);
       return (parts[0] ?? 0) * 1e6 + (parts[1] ?? 0) * 1e3 + (parts[2] ?? 0);
     }
     default:
@@ -106,10 +110,16 @@ function sortKey(device: DeviceView, sort: Sort): number {
   }
 }
 
-export function sorted(devices: readonly DeviceView[], sort: Sort): readonly DeviceView[] {
-  if (sort === 'name') return devices;
+export function sorted(
+  devices: readonly DeviceView[],
+  sort: Sort,
+  descending: boolean,
+): readonly DeviceView[] {
+  if (sort === 'name') return descending ? devices.toReversed() : devices;
   const keyed = devices.map((device) => ({ device, key: sortKey(device, sort) }));
-  return keyed.sort((a, b) => a.key - b.key).map(({ device }) => device);
+  const order = (a: number, b: number) =>
+    descending && a < UNKNOWN && b < UNKNOWN ? b - a : a - b;
+  return keyed.sort((a, b) => order(a.key, b.key)).map(({ device }) => device);
 }
 
 export type Item =
@@ -122,6 +132,7 @@ export function itemsOf(
   query: string,
   filter: Filter | null,
   sort: Sort = 'name',
+  descending = false,
 ): Item[] {
   const words = queryWords(query);
   const shown = sorted(
@@ -129,6 +140,7 @@ export function itemsOf(
       (device) => (filter === null || passes(device, filter)) && matches(device, words),
     ),
     sort,
+    descending,
   );
   const configured = shown.filter((device) => device.file !== null);
   const discovered = shown.filter((device) => device.file === null);

@@ -1,6 +1,10 @@
 /* eslint-disable svelte/prefer-svelte-reactivity -- the sets never change; a new one takes the place of the old one */
 /** The devices that are selected for a bulk action. */
-import type { DeviceId } from '../backend';
+import type { DeviceId, DeviceView } from '../backend';
+
+export function idsOf(devices: readonly DeviceView[]): ReadonlySet<DeviceId> {
+  return new Set(devices.map(({ id }) => id));
+}
 
 export class Selection {
   ids: ReadonlySet<DeviceId> = $state.raw(new Set());
@@ -36,6 +40,12 @@ export class Selection {
   all(ids: readonly DeviceId[]): void {
     this.ids = new Set(ids);
     this.#anchor = ids[0] ?? null;
+  }
+
+  /** Drops those that are gone. */
+  keepOnly(ids: ReadonlySet<DeviceId>): void {
+    const left = [...this.ids].filter((id) => ids.has(id));
+    if (left.length < this.ids.size) this.ids = new Set(left);
   }
 
   clear(): void {

@@ -1,17 +1,18 @@
 /** What every component can reach: the backend, the state, and where the user is. */
 import { createContext } from 'svelte';
-import type { Answer, AppInfo, Backend, DeviceId, Problem, Settings } from '../backend';
+import type { Answer, AppInfo, Backend, DeviceId, DeviceView, Problem, Settings } from '../backend';
 import type { Filter, Sort } from '../devices/filter';
-import { Selection } from '../devices/selection.svelte';
+import { idsOf, Selection } from '../devices/selection.svelte';
 import { texts } from '../i18n/index.svelte';
 import { writeClipboard } from './clipboard';
 import { Clock } from './clock.svelte';
 import { Dialogs } from './dialogs.svelte';
+import { keep, readKept } from './kept';
 import { Store } from './store.svelte';
 
 export type Page = 'devices' | 'waiting' | 'settings';
 export type DrawerTab = 'update' | 'history' | 'device';
-export type SettingsField = 'configDir' | 'esphome' | 'language' | 'about';
+export type SettingsField = 'title' | 'configDir' | 'esphome' | 'language' | 'about';
 
 /** A device that a command for many could not be carried out for. */
 export interface RefusedDevice {
@@ -40,18 +41,34 @@ export class App {
   query = $state('');
   filter: Filter | null = $state(null);
   sort: Sort = $state('name');
+  descending = $state(false);
   /** Commands that failed, newest last. */
   problems: ShownProblem[] = $state.raw([]);
   /** What was done, said in passing. */
   notice = $state('');
-  /** Which setting to put the focus on when the page opens. */
+  /** Which setting is to get the focus. */
   settingsFocus: SettingsField | null = $state(null);
+  /** What the drawer shows. A file that is saved by way of another one is gone for a moment: it stays for that. */
+  readonly drawer: DeviceView | undefined = $derived.by(() => {
+    const listed = this.store.devices.find((device) => device.id === this.selected);
+    if (listed || this.#shown?.id !== this.selected) this.#shown = listed;
+    return this.#shown;
+  });
+  #shown: DeviceView | undefined;
   #nextKey = 0;
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(backend: Backend) {
     this.backend = backend;
     this.store = new Store(backend);
+    const { page, filter, sort, descending } = readKept();
+    Object.assign(this, { page, filter, sort, descending });
+  }
+
+  /** Keeps where the user is for the next window. The settings are no place to stay. */
+  keep(): void {
+    const { page, filter, sort, descending } = this;
+    keep({ page: page === 'waiting' ? page : 'devices', filter, sort, descending });
   }
 
   /** Asks what surrounds the window: a tray can come later, and go. */
@@ -108,7 +125,7 @@ export class App {
     this.page = page;
   }
 
-  openSettings(focus: SettingsField | null = null): void {
+  openSettings(focus: SettingsField = 'title'): void {
     void this.look();
     this.settingsFocus = focus;
     this.page = 'settings';
@@ -118,6 +135,33 @@ export class App {
     if (this.page === 'settings') this.page = 'devices';
     this.tab = tab;
     this.selected = id;
+  }
+
+  /** Whether somebody is chosen who isn't listed, as far as that can be said by now. */
+  get misses(): boolean {
+    if (this.selected === null && this.selection.count === 0) return false;
+    const { status, devices } = this.store;
+    if (status === null || status.configDir.kind === 'reading') return false;
+    const ids = idsOf(devices);
+    return (
+      (this.selected !== null && !ids.has(this.selected)) ||
+      [...this.selection.ids].some((id) => !ids.has(id))
+    );
+  }
+
+  /** Lets go of those who aren't listed any more, and says so of the one that was to be shown. */
+  letGo(): void {
+    const ids = idsOf(this.store.devices);
+    this.selection.keepOnly(ids);
+    if (this.selected === null || ids.has(this.selected)) return;
+    this.tell(texts.list.gone(this.selected.replace(/^mdns\//, '')));
+    this.selected = null;
+  }
+
+  /** Sorts by something; once more the other way round. */
+  sortBy(sort: Sort): void {
+    this.descending = this.sort === sort && !this.descending;
+    this.sort = sort;
   }
 
   /** Shows one kind of devices, or all. */

@@ -7,7 +7,6 @@ export const settings: typeof english = {
     configDir: 'Konfigurationsordner',
     configDirHelp: 'Der Ordner mit deinen YAML-Dateien von ESPHome.',
     apply: 'Diesen Ordner verwenden',
-    candidates: 'Auf diesem Rechner gefunden',
     candidateDevices: (n) => count(n, 'Gerät', 'Geräte'),
     esphome: 'ESPHome',
     esphomeHelp:

@@ -151,11 +151,9 @@ export const updates: typeof english = {
     device: 'Wenn es wieder da ist',
     connecting: 'Verbindet',
     connectingMeans: 'es ist online',
-    attempts: 'Versuche',
     held: 'Zurückgehalten, bis du entscheidest',
   },
   history: {
-    title: 'Updates dieses Geräts',
     empty: 'Von diesem Gerät ist noch kein Update aufgezeichnet.',
     took: (span) => `dauerte ${span}`,
     transfer: (span) => `gesendet in ${span}`,

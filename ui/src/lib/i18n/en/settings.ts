@@ -6,7 +6,6 @@ export const settings = {
     configDir: 'Configuration folder',
     configDirHelp: 'The folder with your ESPHome YAML files.',
     apply: 'Use this folder',
-    candidates: 'Found on this computer',
     candidateDevices: (n: number) => count(n, 'device', 'devices'),
     esphome: 'ESPHome',
     esphomeHelp:

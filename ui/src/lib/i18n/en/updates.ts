@@ -141,11 +141,9 @@ export const updates = {
     device: 'When it is back',
     connecting: 'Connecting',
     connectingMeans: 'it is online',
-    attempts: 'Attempts',
     held: 'Held until you decide',
   },
   history: {
-    title: 'Updates of this device',
     empty: 'No update of this device is recorded yet.',
     took: (span: string) => `took ${span}`,
     transfer: (span: string) => `sent in ${span}`,

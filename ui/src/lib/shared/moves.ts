@@ -1,0 +1,26 @@
+/** Rows of a live list that came to lie elsewhere by themselves: a click may have been meant for who was there before. */
+const UNSEEN_MS = 500;
+
+export class Moves {
+  #ids: readonly string[] = [];
+  #how = '';
+  #moved = new Map<string, number>();
+
+  /** Takes note of the order. `how` is what the user asked for: when that changes, the list is another one. */
+  see(ids: readonly string[], how: string): void {
+    const [before, own] = [this.#ids, how !== this.#how];
+    this.#ids = ids;
+    this.#how = how;
+    if (own) this.#moved.clear();
+    if (own || ids.every((id, index) => id === before[index])) return;
+    const known = new Set(before);
+    ids.forEach((id, index) => {
+      if (id !== before[index] && known.has(id)) this.#moved.set(id, performance.now());
+    });
+  }
+
+  /** Whether nobody can have seen yet that this row lies where it lies. */
+  justNow(id: string): boolean {
+    return performance.now() - (this.#moved.get(id) ?? -Infinity) < UNSEEN_MS;
+  }
+}
