@@ -25,7 +25,7 @@ test_packages=(
     'xvfb|command -v Xvfb'
     'xauth|command -v xauth'
     'webkit2gtk-driver|command -v WebKitWebDriver'
-    'imagemagick|command -v import'
+    'imagemagick|command -v import convert'
     'at-spi2-core|test -e /usr/share/dbus-1/services/org.a11y.Bus.service'
     'dbus|command -v dbus-daemon'
     'nftables|command -v nft'
@@ -41,20 +41,13 @@ package_packages=(
     'desktop-file-utils|command -v desktop-file-validate'
     'appstream|command -v appstreamcli'
 )
-# The pictures of the documentation are drawn by a browser, and by the real window.
-screenshots_packages=(
-    'chromium|has_browser'
-)
 
 case $level in
     run) packages=("${build_packages[@]}") ;;
     demo) packages=("${build_packages[@]}" "${demo_packages[@]}") ;;
     test) packages=("${build_packages[@]}" "${demo_packages[@]}" "${test_packages[@]}") ;;
     package) packages=("${build_packages[@]}" "${package_packages[@]}") ;;
-    screenshots)
-        packages=("${build_packages[@]}" "${demo_packages[@]}" "${test_packages[@]}" "${screenshots_packages[@]}")
-        ;;
-    *) die "$0 run|demo|test|package|screenshots" ;;
+    *) die "$0 run|demo|test|package" ;;
 esac
 
 has_apt() { command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; }
@@ -101,10 +94,6 @@ missing_packages() {
         if grep -qxF "installed ${entry%%|*}" <<<"$installed"; then continue; fi
         contents_there "${entry#*|}" || printf '%s\n' "${entry%%|*}"
     done
-}
-
-has_browser() {
-    [[ -n ${WAKEFLASH_CHROMIUM:-} ]] || [[ -n $(type -p chromium chromium-browser google-chrome google-chrome-stable) ]]
 }
 
 has_fonts() { [[ -n $(fc-list 2>/dev/null) ]]; }

@@ -21,8 +21,10 @@ if [[ ${CI:-} == true ]] || ((EUID == 0)); then
 fi
 
 vitest_results=$logs/vitest.json
+# Where `stage` puts it.
+screens_results=$logs/ui--every-screen.log
 cargo_results=$logs/cargo-test.log
-rm -f "$vitest_results" "$cargo_results"
+rm -f "$vitest_results" "$screens_results" "$cargo_results"
 
 # stage NAME COMMAND...: one line; the output only if it fails.
 stage() {
@@ -85,6 +87,15 @@ summary() {
     elif ((vitest_code != 0)); then
         failed=1
     fi
+    if [[ -f $screens_results ]]; then
+        local screens_failed=0
+        while read -r p f; do
+            passed=$((passed + p)) screens_failed=$((screens_failed + f))
+        done < <(sed -n 's/^.* screens: \([0-9]*\) views passed, \([0-9]*\) failed$/\1 \2/p' "$screens_results")
+        # A script that gave up has no numbers.
+        if ((screens_failed == 0 && screens_code != 0)); then screens_failed=1; fi
+        failed=$((failed + screens_failed))
+    fi
     if [[ -f $cargo_results ]]; then
         local tests_failed=0
         while read -r p f s; do
@@ -108,6 +119,7 @@ summary() {
 }
 
 vitest_code=0
+screens_code=0
 cargo_code=0
 
 stage 'cargo fmt' cargo fmt --all --check || fail 'cargo fmt; "cargo fmt" may help'
@@ -115,6 +127,12 @@ stage 'ui: types' npm --prefix ui run check || fail 'ui: types'
 stage 'ui: style' npm --prefix ui run lint || fail 'ui: style; "npm run format" in ui/ may help'
 stage 'ui: tests' run_vitest || vitest_code=$?
 if ((vitest_code)); then
+    summary
+    exit 1
+fi
+# In the web view that the application uses: axe, and nothing wider than its place.
+stage 'ui: every screen' npm --prefix ui run --silent screenshots -- --check || screens_code=$?
+if ((screens_code)); then
     summary
     exit 1
 fi

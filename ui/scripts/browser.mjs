@@ -1,157 +1,158 @@
 /**
- * Drives a headless Chromium over its debugging pipe: no further package, no port.
- * WAKEFLASH_CHROMIUM names the program; else the usual names on PATH are tried.
+ * Drives the web view that the application uses, WebKitGTK, in the small browser that comes with it: by WebDriver,
+ * which needs no further package. WAKEFLASH_MINIBROWSER names another MiniBrowser than the one of the library.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { CORNER, Desktop, start } from './desktop.mjs';
 
-const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+const PATIENCE = 60_000;
+const KEYS = { Shift: '\uE008', Control: '\uE009', Alt: '\uE00A' };
 
-export function findBrowser() {
-  const chosen = process.env.WAKEFLASH_CHROMIUM;
-  const names = chosen ? [chosen] : NAMES;
-  const found = names.find((name) => spawnSync(name, ['--version']).status === 0);
-  if (!found)
-    throw new Error('There is no Chromium: install it, or name it in WAKEFLASH_CHROMIUM.');
+/** Distributions put it next to WebKit's own programs, which have no common place. */
+function findMiniBrowser() {
+  const chosen = process.env.WAKEFLASH_MINIBROWSER;
+  if (chosen) return chosen;
+  const below = existsSync('/usr/lib') ? readdirSync('/usr/lib').map((name) => `lib/${name}`) : [];
+  const found = ['libexec', 'lib64', 'lib', ...below]
+    .map((directory) => join('/usr', directory, 'webkit2gtk-4.1/MiniBrowser'))
+    .find((path) => existsSync(path));
+  if (!found) {
+    throw new Error(
+      'WebKitGTK has no MiniBrowser here: run `make setup`, or name it in WAKEFLASH_MINIBROWSER.',
+    );
+  }
   return found;
 }
 
-/** One page of a browser of its own. */
-export class Browser {
-  #process;
-  #profile;
-  #next = 1;
-  #pending = new Map();
-  #rest = '';
-  #session;
+/** The driver can't be asked to take a port that is free. */
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
 
-  static async start() {
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** One page of a browser on a desktop of its own, which prefers `scheme` (light or dark) and less motion. */
+export class Browser {
+  #desktop;
+  #url;
+  /** Where the page is on the screen. */
+  #view;
+
+  static async start(scheme) {
     const browser = new Browser();
-    const { targetId } = await browser.#send('Target.createTarget', { url: 'about:blank' });
-    const attached = await browser.#send('Target.attachToTarget', { targetId, flatten: true });
-    browser.#session = attached.sessionId;
-    await browser.send('Page.enable');
-    await browser.send('Runtime.enable');
+    browser.#desktop = await Desktop.start();
+    await browser.#startDriver();
+    await browser.#startSession(scheme);
     return browser;
   }
 
-  constructor() {
-    this.#profile = mkdtempSync(join(tmpdir(), 'wakeflash-pictures-'));
-    const options = [
-      '--headless=new',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--hide-scrollbars',
-      '--force-color-profile=srgb',
-      '--font-render-hinting=none',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--remote-debugging-pipe',
-      `--user-data-dir=${this.#profile}`,
-    ];
-    this.#process = spawn(findBrowser(), options, {
-      stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
-    });
-    this.#process.stdio[4].setEncoding('utf8').on('data', (text) => this.#receive(text));
-    this.#process.on('exit', () => {
-      for (const { reject } of this.#pending.values()) reject(new Error('The browser has ended.'));
-    });
-  }
-
-  #receive(text) {
-    const messages = (this.#rest + text).split('\0');
-    this.#rest = messages.pop() ?? '';
-    for (const message of messages.map((one) => JSON.parse(one))) {
-      const waiting = this.#pending.get(message.id);
-      if (!waiting) continue;
-      this.#pending.delete(message.id);
-      if (message.error) waiting.reject(new Error(message.error.message));
-      else waiting.resolve(message.result);
+  async #startDriver() {
+    // Another program may take the port in the meantime.
+    for (let tries = 0; tries < 5; tries += 1) {
+      const port = await freePort();
+      const options = { env: this.#desktop.environment, stdio: 'ignore' };
+      const driver = start('WebKitWebDriver', [`--port=${port}`], options);
+      let ended = false;
+      void driver.gone.then(() => (ended = true));
+      this.#url = `http://127.0.0.1:${port}`;
+      while (!ended) {
+        if (await this.#call('GET', '/status').catch(() => null)) return;
+        await pause(25);
+      }
     }
+    throw new Error('WebKitWebDriver does not start.');
   }
 
-  #send(method, params = {}, sessionId = undefined) {
-    const id = this.#next++;
-    this.#process.stdio[3].write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
-    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
-  }
-
-  send(method, params) {
-    return this.#send(method, params, this.#session);
-  }
-
-  /** What a script answers, which may be a promise. */
-  async run(script) {
-    const { result, exceptionDetails } = await this.send('Runtime.evaluate', {
-      expression: script,
-      awaitPromise: true,
-      returnByValue: true,
+  async #startSession(scheme) {
+    const args = ['--automation', ...(scheme === 'dark' ? ['--dark-mode'] : [])];
+    const capabilities = {
+      'webkitgtk:browserOptions': { binary: findMiniBrowser(), args },
+      timeouts: { script: PATIENCE, pageLoad: PATIENCE },
+    };
+    const { sessionId } = await this.#call('POST', '/session', {
+      capabilities: { alwaysMatch: capabilities },
     });
-    if (exceptionDetails) {
-      throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    this.#url += `/session/${sessionId}`;
+    const asked = [`(prefers-color-scheme: ${scheme})`, '(prefers-reduced-motion: reduce)'];
+    for (const query of asked) {
+      if (await this.run(`matchMedia('${query}').matches`)) continue;
+      throw new Error(`The browser doesn't do as it was asked to: ${query}`);
     }
-    return result.value;
+    await this.resize({ width: 800, height: 600 });
+    await this.until('document.hasFocus()');
   }
 
-  /** `text`: how large the text is; 2 is 200 %. */
-  async resize({ width, height, text = 1, scale = 1 }) {
-    await this.send('Emulation.setDeviceMetricsOverride', {
-      width,
-      height,
-      deviceScaleFactor: scale,
-      mobile: false,
+  async #call(method, path, body) {
+    const answer = await fetch(this.#url + path, {
+      method,
+      body: body && JSON.stringify(body),
+      signal: AbortSignal.timeout(2 * PATIENCE),
     });
-    this.text = text;
+    const { value } = await answer.json();
+    if (!answer.ok) throw new Error(`${path}: ${value.error}: ${value.message}`);
+    return value;
   }
 
-  async colours(scheme) {
-    const features = [
-      { name: 'prefers-color-scheme', value: scheme },
-      { name: 'prefers-reduced-motion', value: 'reduce' },
-    ];
-    await this.send('Emulation.setEmulatedMedia', { features });
+  /** What an expression, or a function that is called with `args`, answers in the page; it may be a promise. */
+  run(script, ...args) {
+    const call = typeof script === 'function' ? '(...arguments)' : '';
+    return this.#call('POST', '/execute/sync', { script: `return (${script})${call}`, args });
+  }
+
+  /** Makes what a page sees of the window exactly so large. */
+  async resize({ width, height }) {
+    const seen = () => this.run('[innerWidth, innerHeight, outerHeight - innerHeight]');
+    const wanted = `${width} x ${height}`;
+    for (let tries = 0; tries < 40; tries += 1) {
+      const [innerWidth, innerHeight, bar] = await seen();
+      this.#view = { x: CORNER.x, y: CORNER.y + bar, width, height };
+      if (`${innerWidth} x ${innerHeight}` === wanted) return;
+      await this.#call('POST', '/window/rect', { ...CORNER, width, height: height + bar });
+      await pause(25);
+    }
+    throw new Error(`The page's part of the window can't be made ${wanted}: ${await seen()}`);
   }
 
   async open(url) {
-    await this.send('Page.navigate', { url });
+    await this.#call('POST', '/url', { url });
     await this.until("document.readyState === 'complete' && document.querySelector('#app > *')");
-    if (this.text !== 1) {
-      // As WebKit's text zoom and the browsers' minimum font size do: `rem` grows, the window doesn't.
-      await this.run(`document.documentElement.style.fontSize = '${16 * this.text}px'`);
-    }
-    await this.run('document.fonts.ready.then(() => true)');
   }
 
   async until(condition) {
-    for (let tries = 0; tries < 200; tries += 1) {
-      if (await this.run(`Boolean(${condition})`)) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+    const given = Date.now() + PATIENCE / 2;
+    while (!(await this.run(`Boolean(${condition})`))) {
+      if (Date.now() > given) throw new Error(`It never came to be: ${condition}`);
+      await pause(25);
     }
-    throw new Error(`It never came to be: ${condition}`);
   }
 
   /** Presses a key, such as `Control+k`. */
   async press(keys) {
-    const names = keys.split('+');
-    const key = names.pop() ?? '';
-    const bits = { Alt: 1, Control: 2, Meta: 4, Shift: 8 };
-    const modifiers = names.reduce((sum, name) => sum | bits[name], 0);
-    const event = { key, modifiers, text: key.length === 1 && modifiers === 0 ? key : undefined };
-    await this.send('Input.dispatchKeyEvent', { type: 'keyDown', ...event });
-    await this.send('Input.dispatchKeyEvent', { type: 'keyUp', key, modifiers });
+    const values = keys.split('+').map((name) => KEYS[name] ?? name);
+    const down = values.map((value) => ({ type: 'keyDown', value }));
+    const up = values.reverse().map((value) => ({ type: 'keyUp', value }));
+    const actions = [{ type: 'key', id: 'keyboard', actions: [...down, ...up] }];
+    await this.#call('POST', '/actions', { actions });
   }
 
+  /**
+   * What is on the screen, once two looks see the same. WebDriver's own picture waits for the next time that something
+   * is painted, which never comes in a page that stands still.
+   */
   async picture() {
-    const { data } = await this.send('Page.captureScreenshot', { format: 'png' });
-    return Buffer.from(data, 'base64');
-  }
-
-  async stop() {
-    const ended = new Promise((resolve) => this.#process.on('exit', resolve));
-    await this.#send('Browser.close').catch(() => undefined);
-    await ended;
-    rmSync(this.#profile, { recursive: true, force: true });
+    let before;
+    for (let tries = 0; tries < 40; tries += 1) {
+      const now = await this.#desktop.picture(this.#view);
+      if (before?.equals(now)) return now;
+      before = now;
+      await pause(100);
+    }
+    throw new Error('The picture keeps changing.');
   }
 }

@@ -1,27 +1,49 @@
-/** Every screen of the window: which story it plays in, and how one gets there. */
-const click = (testid, index = 0) =>
-  `document.querySelectorAll('[data-testid="${testid}"]')[${index}].click()`;
-const row = (device, testid) =>
-  `document.querySelector('[data-device="${device}"] [data-testid="${testid}"]').click()`;
+/**
+ * Every screen of the window: the story it plays in, the steps and keys that lead to it, and what must be there in the
+ * end, so that no other screen is taken for it.
+ */
+const named = (testid) => `[data-testid="${testid}"]`;
+const then = (selector, act) =>
+  `((found) => found && (${act}, true))(document.querySelector('${selector}'))`;
+const click = (testid) => then(named(testid), 'found.click()');
+const row = (device, testid) => then(`[data-device="${device}"] ${named(testid)}`, 'found.click()');
 const open = (device) => row(device, 'open-details');
 
 export const SCREENS = [
-  { name: 'window', story: 'demo', steps: [] },
-  { name: 'drawer', story: 'demo', steps: [open('garden-soil-sensor.yaml')] },
+  { name: 'window', story: 'demo', shows: 'device-row' },
+  {
+    name: 'drawer',
+    story: 'demo',
+    steps: [open('garden-soil-sensor.yaml')],
+    shows: 'build-log',
+  },
   {
     name: 'history',
     story: 'demo',
     steps: [open('kitchen-display.yaml'), click('tab-history')],
+    shows: 'history-entry',
   },
   {
     name: 'device',
     story: 'demo',
     steps: [open('garden-soil-sensor.yaml'), click('tab-device')],
+    shows: 'wake-plot',
   },
-  { name: 'failed', story: 'demo', steps: [open('pond-level.yaml')] },
-  { name: 'waiting', story: 'demo', steps: [click('open-waiting')] },
-  { name: 'update-all', story: 'demo', steps: [click('update-all')] },
-  { name: 'update-all-bare', story: 'no-esphome', steps: [click('update-all')] },
+  { name: 'failed', story: 'demo', steps: [open('pond-level.yaml')], shows: 'help' },
+  { name: 'waiting', story: 'demo', steps: [click('open-waiting')], shows: 'waiting-row' },
+  {
+    name: 'nothing-waiting',
+    story: 'quiet',
+    steps: [click('open-waiting')],
+    shows: 'nothing-waiting',
+  },
+  { name: 'update-all', story: 'demo', steps: [click('update-all')], shows: 'install-go' },
+  {
+    name: 'update-all-bare',
+    story: 'no-esphome',
+    steps: [click('update-all')],
+    shows: 'install-dialog',
+  },
   {
     name: 'selection',
     story: 'demo',
@@ -30,38 +52,70 @@ export const SCREENS = [
       row('hallway-thermostat.yaml', 'select'),
       row('mailbox.yaml', 'select'),
     ],
+    shows: 'selection-bar',
   },
-  { name: 'menu', story: 'demo', steps: [row('garden-soil-sensor.yaml', 'row-menu')] },
-  { name: 'main-menu', story: 'demo', steps: [click('main-menu')] },
-  { name: 'address', story: 'demo', steps: [row('mailbox.yaml', 'row-menu'), 'ADDRESS'] },
-  { name: 'palette', story: 'demo', keys: ['Control+k'], steps: [] },
-  { name: 'keys', story: 'demo', keys: ['?'], steps: [] },
-  { name: 'confirm', story: 'demo', steps: [row('greenhouse.yaml', 'primary-action')] },
-  { name: 'settings', story: 'demo', steps: [click('open-settings')] },
+  {
+    name: 'no-match',
+    story: 'demo',
+    steps: [click('search')],
+    keys: ['/', 'x', 'q'],
+    shows: 'no-match',
+  },
+  {
+    name: 'menu',
+    story: 'demo',
+    steps: [row('garden-soil-sensor.yaml', 'row-menu')],
+    shows: 'menu-address',
+  },
+  { name: 'main-menu', story: 'demo', steps: [click('main-menu')], shows: 'menu-quit' },
+  {
+    name: 'address',
+    story: 'demo',
+    steps: [row('mailbox.yaml', 'row-menu'), click('menu-address')],
+    shows: 'address-input',
+  },
+  { name: 'palette', story: 'demo', keys: ['Control+k'], shows: 'palette' },
+  { name: 'keys', story: 'demo', keys: ['?'], shows: 'keys' },
+  {
+    name: 'confirm',
+    story: 'demo',
+    steps: [row('greenhouse.yaml', 'primary-action')],
+    shows: 'confirm-yes',
+  },
+  { name: 'settings', story: 'demo', steps: [click('open-settings')], shows: 'settings' },
   {
     name: 'settings-end',
     story: 'demo',
-    steps: [click('open-settings'), `document.querySelector('.settings').scrollTo(0, 1e6)`],
+    steps: [click('open-settings'), then(named('settings'), 'found.scrollTo(0, 1e6)')],
+    shows: 'version',
   },
-  { name: 'first-run', story: 'first-run', steps: [] },
-  { name: 'first-run-bare', story: 'first-run-bare', steps: [] },
-  { name: 'trouble', story: 'trouble', steps: [row('pond-level.yaml', 'primary-action')] },
-  { name: 'installing-esphome', story: 'installing-esphome', steps: [] },
-  { name: 'paused', story: 'paused', steps: [] },
-  { name: 'empty', story: 'empty', steps: [] },
-  { name: 'reading', story: 'reading', steps: [] },
-  { name: 'unseen', story: 'unseen', steps: [click('update-all')] },
-  { name: 'start-problem', story: 'start-problem', steps: [] },
-  { name: 'closing', story: 'closing', steps: [] },
-  { name: 'many', story: 'many', steps: [] },
-  { name: 'german', story: 'german', steps: [open('garden-soil-sensor.yaml')] },
-  { name: 'german-settings', story: 'german', steps: [click('open-settings')] },
-].map((screen) => ({
-  keys: [],
-  ...screen,
-  steps: screen.steps.map((step) =>
-    step === 'ADDRESS'
-      ? `document.querySelector('[data-testid="menu-address"]').dispatchEvent(new PointerEvent('pointerup', { bubbles: true })), document.querySelector('[data-testid="menu-address"]').click()`
-      : step,
-  ),
-}));
+  { name: 'first-run', story: 'first-run', shows: 'config-dir-candidate' },
+  { name: 'first-run-bare', story: 'first-run-bare', shows: 'esphome-install' },
+  {
+    name: 'trouble',
+    story: 'trouble',
+    steps: [row('pond-level.yaml', 'primary-action')],
+    shows: 'problem',
+  },
+  { name: 'no-network', story: 'no-network', shows: 'banner-network' },
+  { name: 'installing-esphome', story: 'installing-esphome', shows: 'banner-esphome' },
+  { name: 'paused', story: 'paused', shows: 'banner-paused' },
+  { name: 'empty', story: 'empty', shows: 'no-devices' },
+  { name: 'reading', story: 'reading', shows: 'reading' },
+  { name: 'unseen', story: 'unseen', steps: [click('update-all')], shows: 'install-dialog' },
+  { name: 'start-problem', story: 'start-problem', shows: 'start-problem' },
+  { name: 'closing', story: 'closing', shows: 'confirm' },
+  { name: 'many', story: 'many', shows: 'device-row' },
+  {
+    name: 'german',
+    story: 'german',
+    steps: [open('garden-soil-sensor.yaml')],
+    shows: 'build-log',
+  },
+  {
+    name: 'german-settings',
+    story: 'german',
+    steps: [click('open-settings')],
+    shows: 'settings',
+  },
+].map((screen) => ({ steps: [], keys: [], ...screen, shows: named(screen.shows) }));

@@ -1,35 +1,30 @@
 /**
- * Draws every screen in light and dark, and lets axe judge each of them in a real browser.
+ * Shows every screen in the web view that the application uses, light and dark, draws it, and lets axe judge it.
  *
  *   npm run screenshots                 the pictures of the documentation, into docs/screenshots
- *   npm run screenshots -- --check      every screen in every width and at 200 % text, judged by axe
+ *   npm run screenshots -- --check      judges every screen: wide, narrow and at 200 % text; draws nothing
  *   ... -- --out DIR --only drawer,menu --sizes narrow,large   what is looked at while designing
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Browser } from './browser.mjs';
+import { change, HEAD, judge, show } from './judge.mjs';
 import { SCREENS } from './screens.mjs';
 import { serveStories } from './serve.mjs';
 
 const SIZES = {
   wide: { width: 1280, height: 800 },
+  /** Nothing lies below the window's edge, where contrasts aren't judged. */
+  tall: { width: 1280, height: 1900 },
   middle: { width: 900, height: 760 },
   narrow: { width: 480, height: 800 },
   large: { width: 1280, height: 900, text: 2 },
 };
-/** Those that the documentation shows. */
-const SHOWN = [
-  'window',
-  'drawer',
-  'device',
-  'waiting',
-  'update-all',
-  'update-all-bare',
-  'settings',
-  'first-run',
-];
+const CHECKED = ['tall', 'narrow', 'large'];
+const SCHEMES = ['light', 'dark'];
 
 const { values } = parseArgs({
   options: {
@@ -40,72 +35,49 @@ const { values } = parseArgs({
   },
 });
 const out = values.out ?? fileURLToPath(new URL('../../docs/screenshots', import.meta.url));
-const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 /** A check needs no pictures, unless somebody wants to look at them. */
 const draws = !values.check || values.out !== undefined;
-const everything = values.check || values.out !== undefined;
-const names = values.only?.split(',') ?? (everything ? SCREENS.map(({ name }) => name) : SHOWN);
-const sizes = values.sizes?.split(',') ?? (values.check ? Object.keys(SIZES) : ['wide']);
+const sizes = values.sizes?.split(',') ?? (values.check ? CHECKED : ['wide']);
+const only = values.only?.split(',');
+const screens = SCREENS.filter(({ name }) => !only || only.includes(name));
 
-/** Everything that axe objects to, and what sticks out of the window. */
-const JUDGE = `(async () => {
-  const { violations } = await axe.run(document);
-  // A menu lies outside of all landmarks, which is how it is meant to be.
-  const menu = (v) => v.id === 'region' && v.nodes.every((node) => node.html.includes('data-bits-floating'));
-  const told = violations.filter((v) => !menu(v)).map((v) => v.id + ': ' + v.nodes
-    .map((node) => node.html.slice(0, 160) + ' ' + (node.any[0]?.message ?? '')).join(' | '));
-  const wide = document.documentElement.scrollWidth;
-  if (wide > innerWidth) told.push('wider than the window: ' + wide);
-  return told;
-})()`;
+if (draws) mkdirSync(out, { recursive: true });
+const stories = await serveStories(HEAD);
+const counts = { passed: 0, failed: 0 };
+await Promise.all(SCHEMES.map(inScheme));
+console.log(`${screens.length} screens: ${counts.passed} views passed, ${counts.failed} failed`);
+process.exit(counts.failed > 0 ? 1 : 0);
 
-const stories = await serveStories();
-const browser = await Browser.start();
-let objections = 0;
-try {
-  if (draws) mkdirSync(out, { recursive: true });
-  for (const screen of SCREENS.filter(({ name }) => names.includes(name))) {
-    for (const size of sizes) {
-      await browser.resize(SIZES[size]);
-      for (const scheme of ['light', 'dark']) {
-        await browser.colours(scheme);
-        await show(screen);
-        const name = `${screen.name}${size === 'wide' ? '' : `-${size}`}-${scheme}`;
-        if (draws) writeFileSync(join(out, `${name}.png`), await browser.picture());
-        await browser.run(axe);
-        for (const objection of await browser.run(JUDGE)) {
-          objections += 1;
-          console.error(`${name}: ${objection}`);
-        }
-      }
-    }
+async function inScheme(scheme) {
+  const browser = await Browser.start(scheme);
+  for (const screen of screens) {
+    await inSizes(browser, screen, scheme).catch((cause) => {
+      throw new Error(`${screen.name}, ${scheme}: ${cause.message}`, { cause });
+    });
   }
-} finally {
-  await browser.stop();
-  await stories.stop();
 }
-console.log(`${names.length} screens, ${objections} objections`);
-process.exit(objections > 0 ? 1 : 0);
 
-async function show({ story, steps, keys }) {
-  await browser.open(stories.url(story));
-  // Nothing moves while it is looked at.
-  await browser.run(
-    `document.head.append(Object.assign(document.createElement('style'), { textContent:
-      '*, *::before, *::after { transition: none !important; animation-play-state: paused !important; caret-color: transparent !important }' }))`,
+async function inSizes(browser, screen, scheme) {
+  await browser.resize(SIZES[sizes[0]]);
+  await show(browser, stories(screen.story), screen);
+  for (const size of sizes) {
+    await change(browser, screen, SIZES[size]);
+    const name = `${screen.name}${size === 'wide' ? '' : `-${size}`}-${scheme}`;
+    if (draws) writeFileSync(join(out, `${name}.png`), smaller(await browser.picture()));
+    const objections = await judge(browser);
+    counts[objections.length > 0 ? 'failed' : 'passed'] += 1;
+    for (const objection of objections) console.error(`${name}: ${objection}`);
+  }
+}
+
+/** 256 colours without dithering look the same, and take a third of the space. */
+function smaller(picture) {
+  const options = ['-dither', 'None', '-colors', '256', '-define', 'png:compression-level=9'];
+  const { stdout, status, stderr } = spawnSync(
+    'convert',
+    ['png:-', ...options, '-define', 'png:compression-filter=0', 'PNG8:-'],
+    { input: picture },
   );
-  await settle();
-  for (const step of steps) {
-    await browser.run(step);
-    await settle();
-  }
-  for (const key of keys) {
-    await browser.press(key);
-    await settle();
-  }
-  // Only now does the story's clock begin to matter: no focus ring from the script's own clicks.
-}
-
-async function settle() {
-  await browser.run('new Promise((done) => setTimeout(done, 120))');
+  if (status !== 0) throw new Error(`convert: ${stderr}`);
+  return stdout;
 }

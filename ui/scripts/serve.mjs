@@ -1,29 +1,26 @@
-/** Builds the window on the fake backend and serves it, for pictures and measurements. */
-import { join } from 'node:path';
+/** Builds the window on the fake backend and serves it, for pictures, checks and measurements. */
 import { fileURLToPath } from 'node:url';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { build, preview } from 'vite';
+import { temporary } from './desktop.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Answers where it is, and what ends it. */
-export async function serveStories() {
-  const outDir = mkdtempSync(join(tmpdir(), 'wakeflash-stories-'));
+/** `head`: a script that runs before the page's own. Answers the address of a story. */
+export async function serveStories(head) {
+  const outDir = temporary('stories');
   process.env.VITE_BACKEND = 'fake';
-  const quiet = { root, logLevel: 'warn' };
-  await build({ ...quiet, build: { outDir, emptyOutDir: true } });
+  const quiet = { root, logLevel: 'error' };
+  const script = { tag: 'script', children: head, injectTo: 'head-prepend' };
+  await build({
+    ...quiet,
+    plugins: [{ name: 'head', transformIndexHtml: () => [script] }],
+    build: { outDir, emptyOutDir: true },
+  });
   const server = await preview({
     ...quiet,
     build: { outDir },
     preview: { host: '127.0.0.1', port: 0, strictPort: false },
   });
   const { port } = server.httpServer.address();
-  return {
-    url: (story) => `http://127.0.0.1:${port}/?story=${story}`,
-    async stop() {
-      await server.close();
-      rmSync(outDir, { recursive: true, force: true });
-    },
-  };
+  return (story) => `http://127.0.0.1:${port}/?story=${story}`;
 }

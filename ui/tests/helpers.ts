@@ -44,7 +44,7 @@ export function inside(element: Element, testid: string): HTMLElement {
 
 /**
  * Nothing that axe objects to, in the part that a test is about: it takes long where there is no browser. What needs
- * colours or a layout, and every screen as a whole, is judged in one: `npm run screenshots -- --check`.
+ * colours or a layout, and every screen as a whole, is judged in WebKit: `npm run screenshots -- --check`.
  */
 export async function expectAccessible(part: Element = document.body): Promise<void> {
   const off = { enabled: false };

@@ -39,10 +39,11 @@ export function plotOf(records: readonly WakeRecord[], wake: WakeView | null, no
   const from = Math.min(first, now - 60_000);
   const last = Math.max(now, (next ?? now) + jitter);
   const until = last + (last - from) * 0.03;
-  const x = (at: number) => (WIDTH * (at - from)) / (until - from);
   const longest = Math.max(1, ...shown.map(({ awakeSeconds }) => awakeSeconds ?? 0));
   const slot = WIDTH / Math.max(1, shown.length);
   const width = Math.max(THINNEST, Math.min(6, slot * 0.45));
+  /** The first bar begins where the picture does. */
+  const x = (at: number) => width / 2 + ((WIDTH - width / 2) * (at - from)) / (until - from);
   const bars = shown.map(({ at, awakeSeconds, flashed }) => ({
     x: x(at) - width / 2,
     width,
