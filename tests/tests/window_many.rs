@@ -129,7 +129,8 @@ async fn settings(scene: &mut Scene) -> Result<()> {
     fails(&app, DEVICE).await?;
     page.click("open-settings").await?;
     page.click("settings-notify-failed").await?;
-    page.click("settings-back").await?;
+    // The way back in the page itself may have been scrolled away.
+    page.click("open-devices").await?;
     fails(&app, "other.yaml").await?;
     // The first failure would have been told before this one.
     let notifications = scene.desktop.notifications()?;
