@@ -282,6 +282,9 @@ async fn what_is_queued_waits_for_the_first_esphome() -> Result<()> {
     until_pip(&app).await?;
     let queued = snapshot(&app).await?;
     ensure!(state_of(&queued)["kind"] == "queued", "{}", state_of(&queued));
+    // What is asked for meanwhile waits as well.
+    app.device_command("cancel", DEVICE).await?;
+    app.device_command("install", DEVICE).await?;
     computer.say("hold", false)?;
     until_built(&app).await?;
     let ready = until_ready(&app).await?;

@@ -190,7 +190,9 @@ impl Dispatch {
 
     /// Its version decides for which devices there is an update.
     pub(super) fn take_builder(&mut self, builder: Builder) {
-        if self.builder.as_ref() != Some(&builder) {
+        // The one that is there builds while another one is installed.
+        let there = matches!(self.builder, Some(Builder::Ready { .. }));
+        if self.builder.as_ref() != Some(&builder) && !(there && builder == Builder::Coming) {
             self.builder = Some(builder);
             self.decision.touched.extend(self.rows());
         }

@@ -19,6 +19,8 @@ pub enum Builder {
     },
     /// There is none that works.
     Missing,
+    /// There is none yet; it is being installed, and what is asked for waits for it.
+    Coming,
 }
 
 /// What happened.

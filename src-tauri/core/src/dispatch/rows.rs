@@ -58,7 +58,7 @@ impl Dispatch {
             (Some(Builder::Ready { version }), Some(deployed), Some(_)) => {
                 is_older(deployed, version)
             }
-            (Some(Builder::Ready { .. } | Builder::Missing) | None, _, _) => false,
+            (Some(Builder::Ready { .. } | Builder::Missing | Builder::Coming) | None, _, _) => false,
         }
     }
 
@@ -87,7 +87,12 @@ impl Dispatch {
             });
         }
         if let Some(update) = self.active(id) {
-            return Some(self.row_of(id, &update.name, now));
+            let mut row = self.row_of(id, &update.name, now);
+            if row.primary == Action::Rebuild {
+                // There is nothing left to build it from.
+                (row.primary, row.secondary) = (Action::Cancel, vec![Action::FlashAnyway]);
+            }
+            return Some(row);
         }
         let (name, heard) = self.heard.get_key_value(id.discovered_name()?)?;
         if heard.liveness == Liveness::Unheard || self.configured_names().any(|known| known == name)

@@ -85,7 +85,7 @@ impl Runtime {
                 self.find_esphome();
                 answer(reply, Ok(()));
             }
-            Request::InstallEsphome(reply) => answer(reply, self.install_esphome()),
+            Request::InstallEsphome(reply) => answer(reply, self.install_esphome().await),
             Request::SetWatching(on, reply) => {
                 self.watching.send_replace(on);
                 answer(reply, Ok(()));

@@ -225,7 +225,7 @@ impl Runtime {
     }
 
     /// Installs an ESPHome of the application's own.
-    pub(super) fn install_esphome(&mut self) -> Result<(), Problem> {
+    pub(super) async fn install_esphome(&mut self) -> Result<(), Problem> {
         if self.surroundings.installing {
             return Err(Problem::new("esphome.installing", "ESPHome is being installed already."));
         }
@@ -261,6 +261,7 @@ impl Runtime {
             let (status, ()) = tokio::join!(install, forward);
             status.map(Report::InstallEnded)
         });
+        self.happened(Input::Builder(Builder::Coming)).await;
         Ok(())
     }
 }

@@ -161,8 +161,11 @@ fn input() -> impl Strategy<Value = Input> {
         1 => settings().prop_map(Input::Settings),
         1 => prop::collection::vec(file(), 0..5).prop_map(Input::Configs),
         1 => (id(), changes()).prop_map(|(update, changes)| Input::SourcesChecked { update, changes }),
-        1 => prop::bool::weighted(0.8)
-            .prop_map(|there| if there { ready() } else { Input::Builder(Builder::Missing) }),
+        1 => prop_oneof![
+            4 => Just(ready()),
+            1 => Just(Input::Builder(Builder::Missing)),
+            1 => Just(Input::Builder(Builder::Coming)),
+        ],
         1 => (id(), build_result).prop_map(|(update, result)| Input::BuildEnded { update, result }),
         8 => sighting().prop_map(Input::Sighted),
         1 => (id(), peer.clone()).prop_map(|(update, peer)| Input::Connected { update, peer }),

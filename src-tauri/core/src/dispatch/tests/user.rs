@@ -68,6 +68,21 @@ fn nothing_is_started_without_an_esphome() {
 }
 
 #[test]
+fn what_is_asked_for_waits_for_an_esphome_that_is_being_installed() {
+    let mut lab = Lab::new();
+    lab.give(Input::Builder(Builder::Missing));
+    lab.give(Input::Builder(Builder::Coming));
+    let id = lab.install("sleepy");
+    lab.expect(id, StateKind::Queued);
+    lab.give(ready());
+    lab.expect(id, StateKind::Building);
+    lab.give(Input::Builder(Builder::Coming));
+    lab.give(Input::Cancel(yaml("sleepy")));
+    let second = lab.install("sleepy");
+    lab.expect(second, StateKind::Building);
+}
+
+#[test]
 fn what_is_not_under_way_can_t_be_ended() {
     let mut lab = Lab::new();
     assert_eq!(lab.refuse(Input::Cancel(yaml("sleepy"))), "update.none");
