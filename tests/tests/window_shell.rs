@@ -69,12 +69,11 @@ async fn policy(scene: &mut Scene) -> Result<()> {
     let options = AppOptions::default().with("--config").with(scene.config());
     let app = scene.desktop.open(&options.with("--esphome").with(scene.failing_esphome()?)).await?;
     let page = app.page();
-    // It tells what was refused before, too.
     page.client()
         .execute(
             "window.refused = [];
-             new ReportingObserver((all) => refused.push(...all.map(({ body }) => JSON.stringify(body))),
-                 { types: ['csp-violation'], buffered: true }).observe();",
+             document.addEventListener('securitypolicyviolation', (event) =>
+                 refused.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sample}`));",
             Vec::new(),
         )
         .await?;

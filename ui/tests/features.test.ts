@@ -21,7 +21,7 @@ describe('the headline', () => {
   it('says what waits, when it happens and what has worked', async () => {
     await show('demo');
     expect(screen.getByTestId('headline')).toHaveTextContent(
-      /4 updates are waiting.*Greenhouse: Flashing 62 %.*Next wake: Garden Soil Sensor, in ~\d+ min.*Kitchen Display was updated 2 min ago/,
+      /4 updates are waiting.*3 updates need you.*Greenhouse: Flashing 62 %.*Next wake: Garden Soil Sensor, in ~\d+ min.*Kitchen Display was updated 2 min ago/,
     );
   });
 });
@@ -123,6 +123,21 @@ describe('many devices at once', () => {
     await user.click(screen.getByTestId('install-go'));
     const problems = await screen.findAllByTestId('problem');
     expect(problems[0]).toHaveTextContent(/^\d+ devices: This can’t be saved: the disk is full/);
+  });
+
+  it('are all updated with those that nobody has seen, when the user wants them too', async () => {
+    const backend = await show('unseen');
+    await user.click(screen.getByTestId('update-all'));
+    const dialog = await screen.findByTestId('install-dialog');
+    expect(screen.queryByTestId('install-go')).toBeNull();
+    await user.click(within(dialog).getByTestId('install-unseen'));
+    expect(await screen.findByTestId('plan-sum')).toHaveTextContent(/^\d+ when they wake/);
+    expect(dialog).toHaveTextContent('They are built one after another.');
+    const go = screen.getByTestId('install-go');
+    const count = Number(/\d+/.exec(go.textContent)?.[0]);
+    await user.click(go);
+    await waitFor(() => expect(backend.calls).toHaveLength(count));
+    expect(backend.calls.every((call) => call.startsWith('install '))).toBe(true);
   });
 
   it('wait for an ESPHome to compare with, in a dialog that is open already', async () => {
@@ -241,6 +256,7 @@ describe('a device', () => {
         .getAllByRole('menuitem')
         .map((one) => one.textContent?.trim()),
     ).toEqual([
+      'Rebuild',
       'Flash anyway',
       'Cancel',
       'Show log',

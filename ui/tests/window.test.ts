@@ -117,6 +117,30 @@ describe('the list', () => {
     await expectAccessible(screen.getByTestId('no-devices'));
   });
 
+  it('says of what is queued that the queue is paused', async () => {
+    await show('paused', only('demo', 'beehive-scale.yaml'));
+    expect(row('beehive-scale.yaml')).toHaveTextContent('Queued, paused');
+  });
+
+  it('takes back that there is no ESPHome when it is found', async () => {
+    const backend = await show('no-esphome');
+    const missing = { code: 'esphome.missing', message: 'ESPHome was not found.', help: null };
+    backend.install = () => Promise.resolve({ status: 'error', error: missing });
+    await user.click(screen.getAllByText('Install')[0] ?? document.body);
+    expect(await screen.findByTestId('problem')).toHaveTextContent('ESPHome was not found.');
+    const before = await backend.snapshot();
+    if (before.status !== 'ok') throw new Error('no snapshot');
+    const esphome = { kind: 'ready', version: '2026.10.0', path: '/e', problem: null } as const;
+    backend.emit({ kind: 'status', status: { ...before.data.status, esphome } });
+    await waitFor(() => expect(screen.queryByTestId('problem')).toBeNull());
+  });
+
+  it('keeps the menu of a browser away, but for what can be edited', async () => {
+    await show('quiet');
+    expect(await fireEvent.contextMenu(screen.getByTestId('headline'))).toBe(false);
+    expect(await fireEvent.contextMenu(screen.getByTestId('search'))).toBe(true);
+  });
+
   it('puts a failure aside, by its menu', async () => {
     const backend = await show('demo', only('demo', 'pond-level.yaml'));
     expect(screen.getByTestId('summary')).toHaveTextContent('Needs attention 1');

@@ -198,8 +198,10 @@ impl Dispatch {
             return Ok(());
         }
         if self.is_known(device) {
-            let text = format!("{device} has no failed update to put aside.");
-            return Err(Problem::new("update.none", text));
+            return Err(Problem::new(
+                "update.none",
+                format!("{device} has no failed update to put aside."),
+            ));
         }
         Err(self.no_configuration(device))
     }

@@ -58,7 +58,9 @@ impl Dispatch {
             (Some(Builder::Ready { version }), Some(deployed), Some(_)) => {
                 is_older(deployed, version)
             }
-            (Some(Builder::Ready { .. } | Builder::Missing | Builder::Coming) | None, _, _) => false,
+            (Some(Builder::Ready { .. } | Builder::Missing | Builder::Coming) | None, _, _) => {
+                false
+            }
         }
     }
 

@@ -8,7 +8,7 @@ import { displayName, groupOf, stateWords } from '../updates/words';
 
 export interface Headline {
   title: string;
-  /** At most three short sentences, all of them known to be true. */
+  /** At most three short sentences beside what needs the user, all of them known to be true. */
   facts: string[];
 }
 
@@ -111,5 +111,7 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
   if (counts.unseen > 0) facts.push(t.unseen(counts.unseen));
   if (counts.untold > 0) facts.push(t.untold(counts.untold));
   if (facts.length === 0 && !busy) facts.push(t.current);
-  return { title, facts: facts.slice(0, 3) };
+  const few = facts.slice(0, 3);
+  const needed = counts.attention > 0 && waiting.length + working.length > 0;
+  return { title, facts: needed ? [t.attention(counts.attention), ...few] : few };
 }

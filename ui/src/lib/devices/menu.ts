@@ -1,12 +1,16 @@
-/** Everything that can be done with a device, beside its primary action. */
+/** Everything that can be done with a device. */
 import Check from '@lucide/svelte/icons/check';
 import Copy from '@lucide/svelte/icons/copy';
+import Download from '@lucide/svelte/icons/download';
 import FileCode from '@lucide/svelte/icons/file-code';
 import Folder from '@lucide/svelte/icons/folder-open';
 import Hammer from '@lucide/svelte/icons/hammer';
 import Logs from '@lucide/svelte/icons/scroll-text';
 import MapPin from '@lucide/svelte/icons/map-pin';
+import RotateCw from '@lucide/svelte/icons/rotate-cw';
 import SquareCheck from '@lucide/svelte/icons/square-check';
+import X from '@lucide/svelte/icons/x';
+import Zap from '@lucide/svelte/icons/zap';
 import type { DeviceView } from '../backend';
 import { texts } from '../i18n/index.svelte';
 import type { App } from '../shared/app.svelte';
@@ -14,14 +18,23 @@ import type { Entry } from '../shared/Menu.svelte';
 import { perform } from '../updates/actions';
 import { actionName, displayName } from '../updates/words';
 
+const ICONS = {
+  install: Download,
+  retry: RotateCw,
+  rebuild: Hammer,
+  flashAnyway: Zap,
+  cancel: X,
+  dismiss: Check,
+};
+
 function actions(app: App, device: DeviceView): Entry[] {
-  return device.secondary.flatMap((action) =>
+  return [device.primary, ...device.secondary].flatMap((action) =>
     action === 'none'
       ? []
       : {
           key: action,
           label: actionName(action),
-          Icon: action === 'dismiss' ? Check : Hammer,
+          Icon: ICONS[action],
           run: () => void perform(app, device, action),
         },
   );

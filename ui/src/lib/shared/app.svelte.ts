@@ -98,6 +98,13 @@ export class App {
     this.problems = this.problems.filter((shown) => key !== null && shown.key !== key);
   }
 
+  /** What was told with this code doesn't hold any more. */
+  settle(code: string): void {
+    if (this.problems.some((shown) => shown.problem.code === code)) {
+      this.problems = this.problems.filter((shown) => shown.problem.code !== code);
+    }
+  }
+
   /** Says that something was done; it goes away by itself. */
   tell(notice: string): void {
     clearTimeout(this.#noticeTimer);

@@ -54,7 +54,7 @@ function withoutUpdate(device: DeviceView): string {
   return device.deployedVersion === null ? texts.update.none : texts.update.upToDate;
 }
 
-function wordsOf(device: DeviceView, now: number): StateWords {
+function wordsOf(device: DeviceView, now: number, paused: boolean): StateWords {
   const { update } = device;
   if (!update) {
     const broken = device.problem !== null;
@@ -71,9 +71,9 @@ function wordsOf(device: DeviceView, now: number): StateWords {
     case 'queued':
       return {
         tone: 'working',
-        title: texts.update.queued(state.ahead),
+        title: paused ? texts.update.queuedPaused : texts.update.queued(state.ahead),
         detail: '',
-        meaning: texts.meaning.queued,
+        meaning: paused ? texts.meaning.queuedPaused : texts.meaning.queued,
       };
     case 'building':
       return {
@@ -159,15 +159,20 @@ function wordsOf(device: DeviceView, now: number): StateWords {
   }
 }
 
-/** An update's state in words, with the time in its title. */
-export function stateWords(device: DeviceView, now: number): StateWords {
-  const words = wordsOf(device, now);
+/** An update's state in words, with the time in its title; `paused`: whether no build and no flash begins. */
+export function stateWords(device: DeviceView, now: number, paused = false): StateWords {
+  const words = wordsOf(device, now, paused);
   return words.rest ? { ...words, title: `${words.title} ${words.rest}`, rest: '' } : words;
 }
 
-/** The same for a row of the list: a short title, the time first in what stands under it. */
-export function rowWords(device: DeviceView, now: number): StateWords {
-  const words = wordsOf(device, now);
+/**
+ * The same for a row of the list: a short title, the time first in what stands under it. Why something failed has both
+ * lines; what to do about it is in the details.
+ */
+export function rowWords(device: DeviceView, now: number, paused = false): StateWords {
+  const words = wordsOf(device, now, paused);
+  const state = device.update?.state;
+  if (state?.kind === 'failed' && !state.rolledBack) return { ...words, detail: '' };
   const detail = [words.rest, words.detail].filter(Boolean).join(' · ');
   return words.rest ? { ...words, detail, rest: '' } : words;
 }

@@ -16,6 +16,7 @@ export const updates: typeof english = {
     upToDate: 'Nichts Neueres bekannt',
     available: 'Update verfügbar',
     modified: 'Seine Dateien wurden geändert',
+    queuedPaused: 'Eingereiht, angehalten',
     queued: (ahead) =>
       ahead === 0
         ? 'Eingereiht, wird als Nächstes gebaut'
@@ -56,6 +57,7 @@ export const updates: typeof english = {
     noneDiscovered:
       'Für dieses Gerät gibt es keine YAML-Datei in deinem Ordner, also kann nichts gebaut werden.',
     queued: 'ESPHome baut es, sobald es an der Reihe ist.',
+    queuedPaused: 'Es wird gebaut, wenn du fortsetzt.',
     building: 'ESPHome kompiliert die Firmware.',
     waitingForWake: 'Die Firmware ist gebaut. Sie wird installiert, wenn das Gerät aufwacht.',
     waitingForDevice:
@@ -105,8 +107,7 @@ export const updates: typeof english = {
     },
     now: (n) => `${count(n, 'Gerät ist', 'Geräte sind')} online`,
     nowMeans: 'Wird jetzt gebaut und geflasht.',
-    atWake: (n) =>
-      `${count(n, 'Gerät schläft oder ist', 'Geräte schlafen oder sind')} nicht erreichbar`,
+    atWake: (n) => `${count(n, 'Gerät ist', 'Geräte sind')} jetzt nicht erreichbar`,
     atWakeMeans: 'Wird jetzt gebaut und beim Aufwachen oder Wiederkommen geflasht.',
     held: (n) => `${count(n, 'Update ist', 'Updates sind')} zurückgehalten`,
     heldMeans: 'Dateien haben sich beim Warten geändert. Alles bleibt so, bis du entscheidest.',
@@ -119,7 +120,12 @@ export const updates: typeof english = {
     nothing: 'Für kein Gerät ist etwas Neueres bekannt.',
     notComparable: 'Ohne ESPHome ist nicht bekannt, was neuer ist.',
     unseen: (n) =>
-      `${n === 1 ? '1 Gerät wurde noch nicht gesehen: Wähle es' : `${n} Geräte wurden noch nicht gesehen: Wähle sie`} in der Liste aus, um trotzdem zu installieren.`,
+      n === 1
+        ? 'Auch das Gerät, das noch nicht gesehen wurde'
+        : `Auch die ${n} Geräte, die noch nicht gesehen wurden`,
+    unseenMeans: 'Welche Firmware darauf läuft, ist nicht bekannt.',
+    inTurn: (n) =>
+      n === 1 ? 'Sie werden nacheinander gebaut.' : `Davon werden je ${n} zugleich gebaut.`,
     nothingSome: 'Auf keinem dieser Geräte kann jetzt installiert werden.',
     go: (n) => `Auf ${n} installieren`,
     cancel: 'Nicht jetzt',

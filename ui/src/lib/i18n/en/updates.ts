@@ -15,6 +15,7 @@ export const updates = {
     upToDate: 'Nothing newer known',
     available: 'Update available',
     modified: 'Its files have changed',
+    queuedPaused: 'Queued, paused',
     queued: (ahead: number) =>
       ahead === 0 ? 'Queued, builds next' : `Queued, ${count(ahead, 'build', 'builds')} ahead`,
     building: 'Building',
@@ -53,6 +54,7 @@ export const updates = {
     none: 'Install builds the firmware now and flashes it as soon as the device can be reached.',
     noneDiscovered: 'There is no YAML file for this device in your folder, so it can’t be built.',
     queued: 'ESPHome builds it as soon as it is its turn.',
+    queuedPaused: 'It is built when you resume.',
     building: 'ESPHome is compiling the firmware.',
     waitingForWake: 'The firmware is built. It will install when the device wakes.',
     waitingForDevice: 'The firmware is built. It will install when the device comes back online.',
@@ -100,7 +102,7 @@ export const updates = {
     },
     now: (n: number) => `${count(n, 'device is', 'devices are')} online`,
     nowMeans: 'Built and flashed now.',
-    atWake: (n: number) => `${count(n, 'device sleeps or is', 'devices sleep or are')} away`,
+    atWake: (n: number) => `${count(n, 'device', 'devices')} can’t be reached now`,
     atWakeMeans: 'Built now, flashed when they wake or come back.',
     held: (n: number) => `${count(n, 'update is', 'updates are')} held`,
     heldMeans: 'Their files changed while they waited. They stay as they are until you decide.',
@@ -110,7 +112,12 @@ export const updates = {
     nothing: 'Nothing newer is known for any device.',
     notComparable: 'Without ESPHome it isn’t known what is newer.',
     unseen: (n: number) =>
-      `${n === 1 ? '1 device hasn’t been seen yet: select it' : `${n} devices haven’t been seen yet: select them`} in the list to install all the same.`,
+      n === 1
+        ? 'Also the device that hasn’t been seen yet'
+        : `Also the ${n} devices that haven’t been seen yet`,
+    unseenMeans: 'Which firmware they run isn’t known.',
+    inTurn: (n: number) =>
+      n === 1 ? 'They are built one after another.' : `${n} of them are built at a time.`,
     nothingSome: 'None of these devices can be installed on now.',
     go: (n: number) => `Install on ${n}`,
     cancel: 'Not now',
