@@ -44,9 +44,11 @@ export class Browser {
   /** Where the page is on the screen. */
   #view;
 
-  static async start(scheme) {
+  /** `environment`: what else the browser is told. */
+  static async start(scheme, environment = {}) {
     const browser = new Browser();
     browser.#desktop = await Desktop.start();
+    Object.assign(browser.#desktop.environment, environment);
     await browser.#startDriver();
     await browser.#startSession(scheme);
     return browser;
@@ -61,7 +63,7 @@ export class Browser {
       let ended = false;
       void driver.gone.then(() => (ended = true));
       this.#url = `http://127.0.0.1:${port}`;
-      while (!ended) {
+      for (const given = Date.now() + PATIENCE; !ended && Date.now() < given;) {
         if (await this.#call('GET', '/status').catch(() => null)) return;
         await pause(25);
       }

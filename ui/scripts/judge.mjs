@@ -48,9 +48,9 @@ export async function change(browser, { shows }, { text = 1, ...size }) {
   }
 }
 
-/** What is wrong with the screen. */
-export function judge(browser) {
-  return browser.run(objections);
+/** What is wrong with the screen. `whole`: also with what lies under a dialog or a menu, which costs time. */
+export function judge(browser, whole) {
+  return browser.run(objections, whole);
 }
 
 /* The following run in the page. */
@@ -78,57 +78,80 @@ function settled() {
 }
 
 /** What axe objects to, what is wider than its place, and errors of the page. */
-async function objections() {
+async function objections(whole) {
   const { axe, faults } = window;
-  const told = [...faults];
   const scrolls = (element) => axe.utils.getScroll(element) !== undefined;
   const above = (element) =>
     element.parentElement ? [element.parentElement, ...above(element.parentElement)] : [];
   const all = [...document.querySelectorAll('*')];
-  // What scrolls inside of what scrolls must be in view: else axe gives up on every contrast, and says so nowhere but
-  // in `incomplete`. So it is judged by itself.
-  const inner = all.filter((element) => scrolls(element) && above(element).some(scrolls));
+  const over = document.querySelector('[aria-modal="true"], [role="menu"]');
+  const start = whole ? document : (over ?? document);
+
   // Their arrow is a picture next to the text, which would keep its contrast from being judged.
   const selects = all.filter((element) => element.matches('select'));
-
   for (const select of selects) select.style.backgroundImage = 'none';
-  await look({ exclude: inner });
-  for (const part of inner) {
-    const places = above(part).map((element) => [element, element.scrollLeft, element.scrollTop]);
-    part.scrollIntoView({ block: 'center' });
-    await look({ include: part });
-    for (const [element, left, top] of places) element.scrollTo(left, top);
+  let { told, failed } = await look({ include: start, exclude: [] });
+  if (failed.length > 0) {
+    // Where something scrolls inside of what scrolls and its middle is out of view, axe gives up on every contrast, and
+    // says so in `incomplete` only. Then such parts are brought into view and judged by themselves.
+    const inner = all.filter((element) => scrolls(element) && above(element).some(scrolls));
+    ({ told, failed } = await look({ include: start, exclude: inner }));
+    for (const part of inner) {
+      const places = above(part).map((one) => [one, one.scrollLeft, one.scrollTop]);
+      part.scrollIntoView({ block: 'center' });
+      const more = await look({ include: part, exclude: [] });
+      told.push(...more.told);
+      failed.push(...more.failed);
+      for (const [one, left, top] of places) one.scrollTo(left, top);
+    }
   }
   for (const select of selects) select.style.backgroundImage = '';
 
-  // The filters alone are meant to be moved sideways.
-  const wide = all.filter(
-    (element) =>
-      element === document.documentElement ||
-      (scrolls(element) && !element.matches('[data-testid="summary"]')),
-  );
-  for (const { scrollWidth, clientWidth, outerHTML } of wide) {
-    if (scrollWidth > clientWidth) {
-      told.push(`${scrollWidth} px in ${clientWidth} px: ${outerHTML.slice(0, 160)}`);
-    }
-  }
-  return told;
+  const wide = all.filter((one) => movesSideways(one) || sticksOut(one));
+  return [
+    ...told,
+    ...failed,
+    ...faults,
+    ...wide.map((one) => `too wide: ${one.outerHTML.slice(0, 160)}`),
+  ];
 
-  async function look(part) {
+  async function look(context) {
     const options = { resultTypes: ['violations', 'incomplete'], preload: false };
-    const { violations, incomplete } = await axe.run(part, options);
-    for (const { id, error } of incomplete) {
-      if (error) told.push(`${id}: ${error.message}`);
+    const { violations, incomplete } = await axe.run(context, options);
+    return {
+      told: violations.filter((violation) => !isMenu(violation)).map(inWords),
+      failed: incomplete.flatMap(({ id, error }) => (error ? `${id}: ${error.message}` : [])),
+    };
+  }
+
+  /** The filters alone are meant to. */
+  function movesSideways(one) {
+    return (
+      scrolls(one) && one.scrollWidth > one.clientWidth && !one.matches('[data-testid="summary"]')
+    );
+  }
+
+  /** Out of the window by a pixel that can be seen, and not cut off before its edge. */
+  function sticksOut(one) {
+    const outside = (left, right) => left < -0.5 || right > innerWidth + 0.5;
+    let { left, right } = one.getBoundingClientRect();
+    if (!outside(left, right) || !one.checkVisibility({ visibilityProperty: true })) return false;
+    for (const place of above(one)) {
+      if (place === document.body) break;
+      if (getComputedStyle(place).overflowX === 'visible') continue;
+      left = Math.max(left, place.getBoundingClientRect().left);
+      right = Math.min(right, place.getBoundingClientRect().right);
     }
-    for (const { id, nodes } of violations) {
-      if (isMenu(id, nodes)) continue;
-      const words = nodes.map(({ html, any }) => `${html.slice(0, 160)} ${any[0]?.message ?? ''}`);
-      told.push(`${id}: ${words.join(' | ')}`);
-    }
+    return left < right && outside(left, right);
+  }
+
+  function inWords({ id, nodes }) {
+    const words = nodes.map(({ html, any }) => `${html.slice(0, 160)} ${any[0]?.message ?? ''}`);
+    return `${id}: ${words.join(' | ')}`;
   }
 
   /** A menu lies outside of all landmarks, which is how it is meant to be. */
-  function isMenu(id, nodes) {
+  function isMenu({ id, nodes }) {
     return id === 'region' && nodes.every(({ html }) => html.includes('data-bits-floating'));
   }
 }

@@ -25,6 +25,8 @@ const SIZES = {
 };
 const CHECKED = ['tall', 'narrow', 'large'];
 const SCHEMES = ['light', 'dark'];
+/** No page lives long enough to be worth compiling its scripts thoroughly: without, a third of the time is saved. */
+const SHORT_LIVED = { JSC_useDFGJIT: 'false' };
 
 const { values } = parseArgs({
   options: {
@@ -49,7 +51,7 @@ console.log(`${screens.length} screens: ${counts.passed} views passed, ${counts.
 process.exit(counts.failed > 0 ? 1 : 0);
 
 async function inScheme(scheme) {
-  const browser = await Browser.start(scheme);
+  const browser = await Browser.start(scheme, SHORT_LIVED);
   for (const screen of screens) {
     await inSizes(browser, screen, scheme).catch((cause) => {
       throw new Error(`${screen.name}, ${scheme}: ${cause.message}`, { cause });
@@ -64,7 +66,7 @@ async function inSizes(browser, screen, scheme) {
     await change(browser, screen, SIZES[size]);
     const name = `${screen.name}${size === 'wide' ? '' : `-${size}`}-${scheme}`;
     if (draws) writeFileSync(join(out, `${name}.png`), smaller(await browser.picture()));
-    const objections = await judge(browser);
+    const objections = await judge(browser, size === sizes[0]);
     counts[objections.length > 0 ? 'failed' : 'passed'] += 1;
     for (const objection of objections) console.error(`${name}: ${objection}`);
   }
