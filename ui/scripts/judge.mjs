@@ -11,6 +11,8 @@ export const HEAD = `
     constructor(...given) { super(...(given.length > 0 ? given : [now])); }
     static now() { return now; }
   };
+  // Every screen begins where a new user does.
+  localStorage.clear();
   window.faults = [];
   addEventListener('error', ({ message }) => faults.push(message));
   addEventListener('unhandledrejection', ({ reason }) => faults.push(String(reason)));
