@@ -8,7 +8,7 @@ use proptest::test_runner::TestRng;
 
 use crate::device::ConfigHash;
 use crate::dispatch::Input;
-use crate::schedule::SleepPlan;
+use crate::schedule::{Rhythm, SleepPlan};
 use crate::time::Timestamp;
 use crate::update::{Build, StateKind, UpdateId};
 
@@ -196,6 +196,18 @@ proptest! {
             for (seen, (at, flashed)) in seen.iter().zip(real) {
                 prop_assert!(world.lost > 0 || seen.at.since(*at) < Duration::from_secs(1));
                 prop_assert_eq!(seen.flashed, *flashed, "{:?}\n{:?}", seen, real);
+            }
+            if world.lost > 0 {
+                // When a wake ended is known by its goodbye only.
+                continue;
+            }
+            let wake = story.lab.row("sleepy").wake.unwrap();
+            prop_assert!(wake.rhythm != Rhythm::Irregular, "{:?}", seen);
+            if number >= 4 {
+                // It is about to wake.
+                let next = wake.next.expect("it is expected").as_millis();
+                let off = (next - story.lab.now.as_millis()).abs();
+                prop_assert!(off < 3_000, "off by {off} ms, {:?}, {:?}", wake, seen);
             }
         }
     }
