@@ -116,7 +116,7 @@ impl Schedule {
         }
     }
 
-    /// With what the configuration says, where the wakes say nothing yet.
+    /// With what the configuration says, where the wakes say nothing, and don't contradict it.
     #[must_use]
     pub fn or_guess(self, plan: Option<&SleepPlan>) -> Self {
         let run = plan.and_then(SleepPlan::run);
@@ -152,8 +152,8 @@ impl Schedule {
     }
 
     /// A device that counts its sleep wakes later when it was awake for longer than usual: it was flashed, or kept
-    /// awake. One that wakes by a clock doesn't, but it takes many wakes until their place shows that, or some that
-    /// were longer.
+    /// awake. One that wakes by a clock doesn't, but only what followed on longer wakes shows that: where moments are
+    /// noticed less exactly than they are counted, all wakes seem to have their places.
     fn put_off(self) -> Self {
         let usual = self.usual.or(self.window);
         let (Some(anchor), Some(awake), Some(usual)) = (self.anchor, self.last_awake, usual) else {
@@ -163,7 +163,7 @@ impl Schedule {
         let put_off = match self.kind {
             Kind::Counts => true,
             Kind::Clock => false,
-            Kind::Unclear => self.last == Some(anchor) && longer > self.spread,
+            Kind::Unclear => longer > self.spread,
         };
         if !put_off {
             return self;

@@ -35,6 +35,8 @@ struct Story {
     world: World,
     runs: ConfigHash,
     update: Option<UpdateId>,
+    /// The last packet was lost.
+    lost: bool,
     /// What really was: when a wake began, and whether it was flashed in it.
     real: Vec<(Timestamp, bool)>,
 }
@@ -47,7 +49,7 @@ impl Story {
         }
         let mut lab = Lab::with(vec![file]);
         lab.after(100);
-        Self { lab, rng, world, runs: OLD, update: None, real: Vec::new() }
+        Self { lab, rng, world, runs: OLD, update: None, lost: false, real: Vec::new() }
     }
 
     fn chance(&mut self, percent: u64) -> bool {
@@ -70,15 +72,12 @@ impl Story {
         self.lab.now = end;
     }
 
-    fn say(&mut self, is_lost: bool) {
-        if !is_lost {
+    /// Never two lost packets in a row: a wake of which nothing is heard wasn't seen.
+    fn announce(&mut self) {
+        self.lost = !self.lost && self.chance(self.world.lost);
+        if !self.lost {
             self.lab.seen("sleepy", Some(self.runs));
         }
-    }
-
-    fn announce(&mut self) {
-        let lost = self.chance(self.world.lost);
-        self.say(lost);
     }
 
     fn say_goodbye(&mut self) {
