@@ -5,7 +5,9 @@
 //! period, one odd wake between two regular ones is passed over, and what is recent wins: the period is
 //! learned from the longest run of wakes up to now that agrees with itself.
 
+mod configured;
 mod fit;
+mod kind;
 mod plan;
 
 use core::time::Duration;
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
 
+use configured::Telling;
+use kind::{Found, Kind};
 pub use plan::{SleepPlan, duration};
 
 /// A wake that was seen.
@@ -63,6 +67,12 @@ pub struct Schedule {
     last_awake: Option<Duration>,
     /// How much later than usual the next one is expected.
     put_off: Duration,
+    /// Whether wakes that last longer put off others.
+    kind: Kind,
+    /// The length of a wake that the period is for, where that was reckoned with.
+    usual: Option<Duration>,
+    /// The last wakes, where they agree on nothing.
+    telling: Telling,
 }
 
 /// How many wakes a schedule is learned from.
@@ -82,61 +92,83 @@ impl Schedule {
     #[must_use]
     pub fn learn(wakes: &[Wake]) -> Self {
         let recent = wakes.get(wakes.len().saturating_sub(LEARNED_FROM)..).unwrap_or_default();
-        let times: Vec<i64> = recent.iter().map(|wake| wake.at.as_millis()).collect();
         let last = recent.last().map(|wake| wake.at);
         let window = window(recent);
         let last_awake = recent.last().and_then(|wake| wake.awake);
         let base = Self { window, last, last_awake, ..Self::default() };
-        if let Some(fit) = fit::fit(&times) {
+        if let Some(Found { fit, kind, usual }) = kind::find(recent, window) {
             return Self {
                 rhythm: Rhythm::Regular,
                 period: Some(fit.period),
                 spread: fit.spread,
                 anchor: Some(fit.anchor),
+                kind,
+                usual,
                 ..base
             };
         }
-        let intervals = times.windows(2).filter(|pair| matches!(pair, [a, b] if b > a)).count();
-        if intervals >= IRREGULAR_FROM { Self { rhythm: Rhythm::Irregular, ..base } } else { base }
+        let later = |pair: &&[Wake]| matches!(pair, [a, b] if b.at > a.at);
+        let intervals = recent.windows(2).filter(later).count();
+        if intervals >= IRREGULAR_FROM {
+            Self { rhythm: Rhythm::Irregular, telling: Telling::of(recent), ..base }
+        } else {
+            base
+        }
     }
 
-    /// With what the configuration says, where the wakes say nothing yet.
+    /// With what the configuration says, where the wakes say nothing, and don't contradict it.
     #[must_use]
     pub fn or_guess(self, plan: Option<&SleepPlan>) -> Self {
-        let guessed = Self { window: self.window.or_else(|| plan?.run()), ..self };
-        let schedule = match (self.rhythm, plan.and_then(SleepPlan::period)) {
-            (Rhythm::Unknown, Some(period)) => Self {
+        let run = plan.and_then(SleepPlan::run);
+        let guessed = Self { window: self.window.or(run), ..self };
+        let by_plan = match self.rhythm {
+            Rhythm::Unknown => true,
+            Rhythm::Irregular => plan.is_some_and(|plan| self.telling.fits(plan)),
+            Rhythm::Regular | Rhythm::Configured => false,
+        };
+        let schedule = match plan.and_then(SleepPlan::period).filter(|_| by_plan) {
+            Some(period) => Self {
                 rhythm: Rhythm::Configured,
                 period: Some(period),
-                // The clock that counts a device's sleep is wrong by some percent, and joining a network takes
-                // a few seconds.
-                spread: period / 20 + Duration::from_secs(5),
+                spread: configured::spread(period),
                 anchor: self.last,
+                // What was learned since is no part of its period.
+                usual: Some(run.unwrap_or_default()),
                 ..guessed
             },
-            (Rhythm::Unknown | Rhythm::Regular | Rhythm::Irregular | Rhythm::Configured, _) => {
-                guessed
-            }
+            None if self.window.is_none() => guessed.for_wakes_of(run),
+            None => guessed,
         };
-        let usual = match schedule.rhythm {
-            // What was learned since is no part of its period.
-            Rhythm::Configured => Some(plan.and_then(SleepPlan::run).unwrap_or_default()),
-            Rhythm::Unknown | Rhythm::Regular | Rhythm::Irregular => schedule.window,
+        schedule.put_off()
+    }
+
+    /// With the period for wakes of this length, where only longer ones were seen.
+    fn for_wakes_of(self, run: Option<Duration>) -> Self {
+        let (Some(run), Some(usual), Some(period)) = (run, self.usual, self.period) else {
+            return self;
         };
-        schedule.put_off(usual)
+        let period = period.saturating_sub(usual.saturating_sub(run));
+        Self { usual: Some(usual.min(run)), period: Some(period), ..self }
     }
 
     /// A device that counts its sleep wakes later when it was awake for longer than usual: it was flashed, or kept
-    /// awake. One that wakes by a clock doesn't, but it takes many wakes until their place shows that.
-    fn put_off(self, usual: Option<Duration>) -> Self {
-        let (Some(last), Some(awake), Some(usual)) = (self.last, self.last_awake, usual) else {
+    /// awake. One that wakes by a clock doesn't, but only what followed on longer wakes shows that: where moments are
+    /// noticed less exactly than they are counted, all wakes seem to have their places.
+    fn put_off(self) -> Self {
+        let usual = self.usual.or(self.window);
+        let (Some(anchor), Some(awake), Some(usual)) = (self.anchor, self.last_awake, usual) else {
             return self;
         };
         let longer = awake.saturating_sub(usual);
-        if self.anchor != Some(last) || longer <= self.spread {
+        let put_off = match self.kind {
+            Kind::Counts => true,
+            Kind::Clock => false,
+            Kind::Unclear => longer > self.spread,
+        };
+        if !put_off {
             return self;
         }
-        Self { anchor: Some(last + longer), put_off: longer, ..self }
+        Self { anchor: Some(anchor + longer), put_off: longer, ..self }
     }
 
     /// The middle of the next expected wake that isn't over yet. `None`: nothing tells, or the clock was set

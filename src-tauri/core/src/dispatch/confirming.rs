@@ -52,6 +52,16 @@ pub(super) fn word(build: &Build, sighting: &Sighting) -> Word {
     }
 }
 
+impl Acknowledgement {
+    /// How long after the transfer the old firmware may still speak.
+    pub(super) const fn settle(self) -> Duration {
+        match self {
+            Self::Final => SETTLE_AFTER_ACKNOWLEDGEMENT,
+            Self::Unknown => SETTLE_AFTER_CUT,
+        }
+    }
+}
+
 impl Dispatch {
     /// What a device says once it is captured is what it ran before: all of it, as long as it can't have the
     /// whole image, and after that another hash than that of the image. So it needn't have spoken before it was
@@ -91,10 +101,7 @@ impl Dispatch {
         };
         let (delivery, acknowledgement, passed) =
             (delivery.clone(), *acknowledgement, now.since(*since));
-        let settled = match acknowledgement {
-            Acknowledgement::Final => passed >= SETTLE_AFTER_ACKNOWLEDGEMENT,
-            Acknowledgement::Unknown => passed >= SETTLE_AFTER_CUT,
-        };
+        let settled = passed >= acknowledgement.settle();
         // A cache can still hold what the device said before it was flashed.
         let fresh = is_fresh(sighting);
         match (word(&delivery.build, sighting), acknowledgement) {

@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::device::DeviceId;
 use crate::schedule::{Rhythm, Schedule, SleepPlan, Wake};
 use crate::time::Timestamp;
-use crate::update::{StateKind, UpdateState};
+use crate::update::{FlashStage, StateKind, UpdateState};
 use crate::view::{NotificationKind, WakeRecord, WakeView};
 
 use super::{Decision, Dispatch, Heard, KNOCK_PERIOD, Liveness};
@@ -45,7 +45,8 @@ impl Dispatch {
     /// There is evidence that a device is awake since this time: a new wake begins, or the last one goes on.
     /// Call it before what is known of the device changes.
     pub(super) fn note_awake(&mut self, name: &str, at: Timestamp) {
-        if !self.is_rebooting(name, at) {
+        let lost = self.heard.get(name).is_some_and(|heard| heard.wake_lost);
+        if lost || !self.is_rebooting(name, at) {
             self.begin_wake(name, at);
             return;
         }
@@ -59,14 +60,13 @@ impl Dispatch {
         }
     }
 
-    /// The same, when it is known that it doesn't come back from a flash.
+    /// The same, when it is known that it isn't held, and doesn't come back from a flash.
     pub(super) fn begin_wake(&mut self, name: &str, at: Timestamp) {
         let sleeps = self.is_sleeper(name);
-        let period = self.schedule(name).period;
+        let asleep = self.silence_of_sleep(name);
+        let asleep = asleep.map_or(SLEPT_THROUGH, |long| long.clamp(LEAST_SLEEP, SLEPT_THROUGH));
         let Some(heard) = self.heard.get(name) else { return };
         let silence = heard.memory.last_seen.map(|seen| at.since(seen));
-        let asleep =
-            period.map_or(SLEPT_THROUGH, |period| (period / 2).clamp(LEAST_SLEEP, SLEPT_THROUGH));
         let slept = silence.is_none_or(|silence| silence >= asleep);
         let ended = heard.wakes.last().and_then(|wake| Some(wake.at + wake.awake?));
         let begins = match heard.liveness {
@@ -96,14 +96,29 @@ impl Dispatch {
         }
     }
 
-    /// Whether the device comes back from a flash rather than from its sleep.
+    /// Whether the device is held, or comes back from a flash rather than from its sleep.
     fn is_rebooting(&self, name: &str, now: Timestamp) -> bool {
+        let slept = self.silence_of_sleep(name);
+        let longest = slept.map_or(REBOOT, |silence| silence.clamp(LEAST_SLEEP, REBOOT));
         self.updates.values().any(|update| {
             update.is_for(name)
                 && match &update.state {
-                    UpdateState::Flashing { .. } => true,
-                    UpdateState::Confirming { since: flashed, .. } => {
-                        *flashed <= now && now.since(*flashed) < REBOOT
+                    // What was connected to before may have woken just now.
+                    UpdateState::Flashing { stage, .. } => {
+                        *stage == FlashStage::MayBeComplete || self.slots.contains_key(&update.id)
+                    }
+                    UpdateState::Confirming {
+                        since: flashed,
+                        acknowledgement,
+                        returned_at,
+                        ..
+                    } => {
+                        let back = returned_at
+                            .is_some_and(|back| back.since(*flashed) >= acknowledgement.settle());
+                        !back
+                            && *flashed <= now
+                            && now.since(*flashed) < REBOOT
+                            && self.silence_since(name, *flashed, now) < longest
                     }
                     // It has come back already.
                     UpdateState::Installed { .. }
@@ -116,6 +131,26 @@ impl Dispatch {
                     | UpdateState::Superseded { .. } => false,
                 }
         })
+    }
+
+    /// How long nothing was heard of the device, at most since this time.
+    fn silence_since(&self, name: &str, time: Timestamp, now: Timestamp) -> Duration {
+        let heard = self.heard.get(name);
+        let ended = heard
+            .filter(|heard| heard.liveness == Liveness::Gone)
+            .and_then(|heard| heard.wakes.last())
+            .and_then(|wake| Some(wake.at + wake.awake?));
+        let seen = heard.and_then(|heard| heard.memory.last_seen);
+        now.since([seen, ended].into_iter().flatten().fold(time, Timestamp::max))
+    }
+
+    /// Whoever was silent for longer has slept: longer than a reboot takes, and shorter than its sleep.
+    /// `None`: nothing tells.
+    fn silence_of_sleep(&self, name: &str) -> Option<Duration> {
+        let planned =
+            self.sleep_plan(name).and_then(|plan| plan.sleep()).map(|sleep| sleep * 3 / 4);
+        let learned = self.schedule(name).period.map(|period| period / 2);
+        planned.into_iter().chain(learned).min()
     }
 
     /// The device of this name went to sleep at this time.

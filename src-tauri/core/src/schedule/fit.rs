@@ -5,19 +5,27 @@ use core::time::Duration;
 use crate::time::Timestamp;
 
 /// A period that the times agree on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Fit {
     pub(super) period: Duration,
     pub(super) spread: Duration,
     /// A moment of the schedule.
     pub(super) anchor: Timestamp,
+    /// How many wakes agree on it.
+    pub(super) wakes: usize,
+    /// How far off each wake was from what those before it said, on average, in milliseconds.
+    pub(super) misfit: f64,
 }
 
 /// An interval of more periods than this is a gap: it says nothing.
-const GAP: f64 = 8.5;
+pub(super) const GAP: f64 = 8.5;
 
 /// The fewest intervals that show a period.
 const FEWEST: usize = 3;
+
+/// How much of a period an interval may be off, and when there are only a few.
+const TOLERANCE: f64 = 0.15;
+const TOLERANCE_OF_FEW: f64 = 0.1;
 
 /// What is less likely than this is no chance.
 const BY_CHANCE: f64 = 0.000_2;
@@ -82,7 +90,7 @@ impl Reading {
     fn of(intervals: &[f64], period: f64) -> Option<Self> {
         // Few intervals agree by chance when much is allowed.
         let few = intervals.len() < 6;
-        let tolerance = if few { 0.1 } else { 0.15 };
+        let tolerance = if few { TOLERANCE_OF_FEW } else { TOLERANCE };
         let mut reading = Self { intervals: Vec::new(), score: 0.0 };
         let mut interrupted = 0;
         while let Some(interval) = intervals.get(reading.intervals.len()).copied() {
@@ -162,7 +170,11 @@ impl Reading {
         let rough = median(&mut lengths)?;
         let runs = self.runs(times, rough);
         let period = rough + slope(&runs).unwrap_or_default();
-        let (anchor, error) = anchor(&self.runs(times, period))?;
+        let Anchored { anchor, error, errors, predictions } = anchor(&self.runs(times, period))?;
+        let odd = |read: &&Interval| matches!(read, Interval::Odd | Interval::Part);
+        #[expect(clippy::cast_precision_loss, reason = "a few intervals")]
+        let (odd, predictions) =
+            (self.intervals.iter().filter(odd).count() as f64, predictions as f64);
         let most = (period / 4.0).max(LEAST_SPREAD_MS);
         let spread = (1.25 * error + 1_000.0).clamp(LEAST_SPREAD_MS, most);
         #[expect(clippy::cast_possible_truncation, reason = "a rounded time in milliseconds")]
@@ -171,6 +183,8 @@ impl Reading {
             period: Duration::try_from_secs_f64(period / 1_000.0).ok()?,
             spread: Duration::try_from_secs_f64(spread / 1_000.0).ok()?,
             anchor,
+            wakes: times.len(),
+            misfit: (errors + odd * TOLERANCE * period) / (predictions + odd),
         })
     }
 
@@ -206,11 +220,22 @@ fn slope(runs: &[Vec<(f64, f64)>]) -> Option<f64> {
     median(&mut slopes)
 }
 
-/// A moment of the schedule, from the last time on, and how far off predictions were at most, usually.
+/// Where a schedule is, and how well it predicted the past.
+struct Anchored {
+    /// A moment of the schedule, from the last time on.
+    anchor: f64,
+    /// How far off predictions were at most, usually.
+    error: f64,
+    /// How far off they were altogether.
+    errors: f64,
+    predictions: usize,
+}
+
+/// A moment of the schedule, and how far off predictions were.
 ///
 /// A device that counts its sleep drifts: its last wake says most. One that wakes by a clock doesn't: all
 /// its wakes together say more than the last one. Whichever would have predicted the past better is right.
-fn anchor(runs: &[Vec<(f64, f64)>]) -> Option<(f64, f64)> {
+fn anchor(runs: &[Vec<(f64, f64)>]) -> Option<Anchored> {
     let usual = |run: &[(f64, f64)]| {
         let known = run.get(run.len().saturating_sub(ANCHORED_BY)..).unwrap_or_default();
         median(&mut known.iter().map(|(_, late)| *late).collect::<Vec<_>>())
@@ -227,12 +252,13 @@ fn anchor(runs: &[Vec<(f64, f64)>]) -> Option<(f64, f64)> {
     }
     let latest = runs.last()?;
     let by_clock = by_all < by_last * CLEARLY && latest.len() >= ANCHORED_BY;
-    let moment = if by_clock { usual(latest)? - latest.last()?.1 } else { 0.0 };
-    Some((moment, usual_most(&mut errors)?))
+    let anchor = if by_clock { usual(latest)? - latest.last()?.1 } else { 0.0 };
+    let (error, predictions) = (usual_most(&mut errors)?, errors.len());
+    Some(Anchored { anchor, error, errors: by_last, predictions })
 }
 
 /// How many periods the interval is, when it is about that.
-fn multiple(interval: f64, period: f64, tolerance: f64) -> Option<f64> {
+pub(super) fn multiple(interval: f64, period: f64, tolerance: f64) -> Option<f64> {
     let multiple = (interval / period).round();
     let off = (interval - multiple * period).abs();
     ((1.0..=GAP).contains(&multiple) && off <= tolerance * period).then_some(multiple)

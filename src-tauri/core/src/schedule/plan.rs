@@ -30,12 +30,17 @@ impl SleepPlan {
         self.run_ms.map(Duration::from_millis)
     }
 
+    /// How long it sleeps.
+    #[must_use]
+    pub fn sleep(&self) -> Option<Duration> {
+        self.sleep_ms.filter(|sleep| *sleep > 0).map(Duration::from_millis)
+    }
+
     /// The time from one wake to the next. Without a `run_duration` it sleeps when it is told to; how long it
     /// is awake until then, nobody knows, and it is little against the sleep.
     #[must_use]
     pub fn period(&self) -> Option<Duration> {
-        let sleep = Duration::from_millis(self.sleep_ms.filter(|sleep| *sleep > 0)?);
-        Some(sleep.saturating_add(self.run().unwrap_or_default()))
+        Some(self.sleep()?.saturating_add(self.run().unwrap_or_default()))
     }
 }
 

@@ -222,7 +222,7 @@ impl Simulated {
 
 /// Whether the last wakes were missed in such a way that the device may as well have got a longer period: three
 /// intervals of the same multiple in a row, at the end.
-fn looks_changed(times: &[i64], period: f64) -> bool {
+pub(super) fn looks_changed(times: &[i64], period: f64) -> bool {
     let multiples = times.windows(2).rev().map(|pair| {
         let multiple = (pair[1] - pair[0]) as f64 / 1_000.0 / period;
         multiple.round() as i64

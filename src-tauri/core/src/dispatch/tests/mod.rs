@@ -16,6 +16,7 @@ mod presence;
 mod properties;
 mod rollback;
 mod rows;
+mod sleeper;
 mod sources;
 mod storm;
 mod strangers;

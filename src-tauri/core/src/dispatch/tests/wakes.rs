@@ -1,5 +1,7 @@
 //! When a device woke, and when it will.
 
+use core::time::Duration;
+
 use crate::device::{Sighting, Source};
 use crate::dispatch::Input;
 use crate::ota::FailureClass;
@@ -23,6 +25,10 @@ fn wake_regularly(lab: &mut Lab, times: usize) {
             lab.give(Input::Tick);
         }
     }
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
 }
 
 fn fresh() -> Lab {
@@ -123,6 +129,63 @@ fn a_short_sleep_after_a_flash_ends_in_a_wake_of_its_own() {
     let before = wakes(&lab).len();
     lab.after(30).seen("sleepy", Some(NEW));
     assert_eq!(wakes(&lab).len(), before + 1);
+}
+
+#[test]
+fn a_connection_before_the_first_packet_belongs_to_the_new_wake() {
+    let mut lab = short_sleeper(15);
+    let id = lab.install("sleepy");
+    lab.built(id);
+    let asleep = lab.now;
+    lab.after(30).connected(id);
+    lab.after_ms(60).seen("sleepy", Some(OLD));
+    let woke = lab.now;
+    lab.after(1).give(Input::Captured { update: id });
+    lab.after(5).acknowledged(id);
+    lab.after(6).seen("sleepy", Some(NEW));
+    lab.after(15).give(Input::Sighted(goodbye("sleepy")));
+    let before =
+        WakeRecord { at: asleep.before(secs(15)), awake_seconds: Some(15), flashed: false };
+    let now = WakeRecord { at: woke, awake_seconds: Some(27), flashed: true };
+    assert_eq!(wakes(&lab), [before, now]);
+}
+
+#[test]
+fn a_sleep_before_the_device_said_what_it_runs_ends_the_wake() {
+    // Nobody hears its return; it goes to sleep with a goodbye, or without one.
+    for says_goodbye in [true, false] {
+        let mut lab = short_sleeper(15);
+        let id = lab.install("sleepy");
+        lab.built(id);
+        lab.after(30).seen("sleepy", Some(OLD));
+        lab.connected(id);
+        lab.after(1).give(Input::Captured { update: id });
+        lab.after(5).acknowledged(id);
+        lab.give(Input::Sighted(goodbye("sleepy")));
+        lab.after(20);
+        if says_goodbye {
+            lab.give(Input::Sighted(goodbye("sleepy")));
+        }
+        lab.expect(id, StateKind::Confirming);
+        lab.after(30).seen("sleepy", Some(NEW));
+        lab.expect(id, StateKind::Installed);
+        let flashed: Vec<bool> = wakes(&lab).iter().map(|wake| wake.flashed).collect();
+        assert_eq!(flashed, [false, true, false], "{says_goodbye}");
+    }
+}
+
+#[test]
+fn a_long_transfer_is_no_sleep() {
+    let mut lab = short_sleeper(15);
+    let id = lab.install("sleepy");
+    lab.built(id);
+    lab.after(30).seen("sleepy", Some(OLD));
+    lab.connected(id);
+    lab.after(1).give(Input::Captured { update: id });
+    lab.after(60).seen("sleepy", Some(OLD));
+    lab.after(1).acknowledged(id);
+    lab.after(6).seen("sleepy", Some(NEW));
+    assert_eq!(wakes(&lab).len(), 2);
 }
 
 #[test]
