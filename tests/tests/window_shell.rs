@@ -28,6 +28,7 @@ story!(the_trays_menu_pauses_and_resumes_the_queue, pausing);
 story!(the_page_keeps_to_its_content_policy, policy);
 story!(a_log_is_saved_where_the_user_wants_it, saving);
 story!(what_the_toolkit_draws_has_the_chosen_theme, themes);
+story!(the_page_grows_and_shrinks_by_keys, zooming);
 story!(a_start_without_a_window_has_no_web_view_until_it_is_asked_for, hidden);
 
 /// Paused in the tray's menu, an update stays queued, also after a restart.
@@ -105,6 +106,32 @@ async fn policy(scene: &mut Scene) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Who sees badly makes it larger, as in every browser.
+async fn zooming(scene: &mut Scene) -> Result<()> {
+    new_yaml().write_to(&scene.config(), DEVICE)?;
+    let options = AppOptions::default().with("--config").with(scene.config());
+    let app = scene.desktop.open(&options.with("--esphome").with(scene.failing_esphome()?)).await?;
+    let page = app.page();
+    page.until_there(DEVICE).await?;
+    let width = async || {
+        let width = page.client().execute("return innerWidth", Vec::new()).await?;
+        width.as_u64().context("it is a number")
+    };
+    let before = width().await?;
+    let until_width = async |what: &str, wanted: &dyn Fn(u64) -> bool| {
+        until(what, SOON, async || {
+            let now = width().await?;
+            ensure!(wanted(now), "{now} of {before}");
+            Ok(())
+        })
+        .await
+    };
+    page.press(&(Key::Control + "+")).await?;
+    until_width("fewer pixels of its own", &|now| now < before).await?;
+    page.press(&(Key::Control + "0")).await?;
+    until_width("as it was", &|now| now == before).await
 }
 
 /// The desktop's own dialog asks where; what can't be written is told in words.

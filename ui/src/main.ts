@@ -5,6 +5,7 @@ import Root from './Root.svelte';
 import type { Backend } from './lib/backend';
 import { insideTauri, tauriBackend } from './lib/backend/tauri';
 import { texts } from './lib/i18n/index.svelte';
+import { beginInKeptTheme } from './lib/shared/kept';
 
 async function chooseBackend(): Promise<Backend | null> {
   if (insideTauri()) return tauriBackend();
@@ -15,6 +16,7 @@ async function chooseBackend(): Promise<Backend | null> {
   return null;
 }
 
+beginInKeptTheme();
 const target = document.getElementById('app');
 if (target) {
   const backend = await chooseBackend();

@@ -117,9 +117,12 @@ fn handle(app: &AppHandle, event: RunEvent) {
 fn open(app: &AppHandle) -> tauri::Result<()> {
     let config = app.config().app.windows.iter().find(|window| window.label == MAIN);
     let config = config.ok_or(tauri::Error::WindowNotFound)?;
-    let window = WebviewWindowBuilder::from_config(app, config)?
-        .data_directory(app.state::<Paths>().webview_dir())
-        .build()?;
+    let mut window = WebviewWindowBuilder::from_config(app, config)?
+        .data_directory(app.state::<Paths>().webview_dir());
+    if let Some(ground) = theme::ground() {
+        window = window.background_color(ground);
+    }
+    let window = window.build()?;
     end_without_page(&window)?;
     window.set_focus()
 }

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 
 use tauri::AppHandle;
+use tauri::window::Color;
 use wakeflash_core::settings::Theme;
 
 thread_local! {
@@ -25,6 +26,14 @@ pub(crate) fn follow(app: &AppHandle, theme: Theme, revision: u32) {
     }
 }
 
+/// The page's ground (`--bg` in its `app.css`) in the desktop's theme, to be there before the page has drawn it: white
+/// would flash up in the dark. `None`: it isn't known here.
+pub(crate) fn ground() -> Option<Color> {
+    const DARK: Color = Color(0x0e, 0x11, 0x17, 0xff);
+    const LIGHT: Color = Color(0xf3, 0xf4, 0xf8, 0xff);
+    toolkit::is_dark().map(|dark| if dark { DARK } else { LIGHT })
+}
+
 #[cfg(target_os = "linux")]
 mod toolkit {
     use std::cell::Cell;
@@ -43,6 +52,10 @@ mod toolkit {
     thread_local! {
         /// `None` also while the setting is written here: any other change of it is the desktop's.
         static THEMES: Cell<Option<Themes>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn is_dark() -> Option<bool> {
+        gtk::Settings::default().map(|settings| settings.is_gtk_application_prefer_dark_theme())
     }
 
     pub(super) fn draw_in(_app: &AppHandle, chosen: Theme) {
@@ -88,6 +101,10 @@ mod toolkit {
 mod toolkit {
     use tauri::AppHandle;
     use wakeflash_core::settings::Theme;
+
+    pub(super) fn is_dark() -> Option<bool> {
+        None
+    }
 
     pub(super) fn draw_in(app: &AppHandle, chosen: Theme) {
         app.set_theme(match chosen {

@@ -14,6 +14,10 @@ use super::until;
 const WATCHER: &str = "org.kde.StatusNotifierWatcher";
 const WATCHER_PATH: &str = "/StatusNotifierWatcher";
 const ITEM: &str = "org.kde.StatusNotifierItem";
+/// What libdbusmenu says of the number of a line in a menu that has been replaced.
+const NO_SUCH_LINE: &str = "does not refer to a menu item";
+/// How often a click is tried.
+const CLICKS: usize = 10;
 const MENU: &str = "com.canonical.dbusmenu";
 
 /// Where an icon can be asked.
@@ -154,12 +158,20 @@ impl Tray {
     /// # Errors
     /// When there is none with this label.
     pub async fn click(&self, label: &str) -> Result<()> {
-        let menu = self.menu().await?;
-        let Some(line) = menu.iter().find(|line| line.label == label) else {
-            bail!("the menu has no line {label:?}: {menu:?}");
-        };
-        let nothing = Value::from(0_i32);
-        self.menu_call("Event", &(line.id, "clicked", nothing, 0_u32)).await.map(|_| ())
+        // Another menu may take the place of the one that was looked at: nobody has heard the click then.
+        for _ in 0..CLICKS {
+            let menu = self.menu().await?;
+            let Some(line) = menu.iter().find(|line| line.label == label) else {
+                bail!("the menu has no line {label:?}: {menu:?}");
+            };
+            let nothing = Value::from(0_i32);
+            let clicked = self.menu_call("Event", &(line.id, "clicked", nothing, 0_u32)).await;
+            match clicked {
+                Err(error) if format!("{error:#}").contains(NO_SUCH_LINE) => {}
+                clicked => return clicked.map(|_| ()),
+            }
+        }
+        bail!("the menu changes all the time")
     }
 
     async fn menu_call<B>(&self, method: &str, body: &B) -> Result<zbus::Message>

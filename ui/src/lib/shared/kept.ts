@@ -1,4 +1,5 @@
 /** Where the user was in the list: the window's page ends when it is closed, and begins anew when it is opened. */
+import type { Theme } from '../backend';
 import { FILTERS, SORTS, type Filter, type Sort } from '../devices/filter';
 
 export interface Kept {
@@ -10,6 +11,26 @@ export interface Kept {
 
 const KEY = 'wakeflash.view';
 const PAGES = ['devices', 'waiting'] as const;
+
+const THEME = 'wakeflash.theme';
+
+/** Draws in a theme from the next start on: what the settings say is known only when the application has answered. */
+export function keepTheme(theme: Theme): void {
+  try {
+    localStorage.setItem(THEME, theme);
+  } catch {
+    // The next window begins in the desktop's theme.
+  }
+}
+
+/** Begins in the theme that the last window ended in. */
+export function beginInKeptTheme(): void {
+  try {
+    document.documentElement.dataset.theme = localStorage.getItem(THEME) ?? 'system';
+  } catch {
+    // It is the desktop's.
+  }
+}
 
 /** What was kept, as far as it still means something. */
 export function readKept(): Kept {

@@ -79,6 +79,7 @@ export const window: typeof english = {
     help: 'Diese Hilfe',
     settings: 'Einstellungen',
     quit: 'Beenden',
+    zoom: 'Größer; mit − kleiner, mit 0 zurück',
     escape: 'Schließen, leeren, zurück',
     move: 'Voriges, nächstes Gerät',
     page: 'Eine Seite nach oben, unten',

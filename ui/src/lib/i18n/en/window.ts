@@ -78,6 +78,7 @@ export const window = {
     help: 'This help',
     settings: 'Settings',
     quit: 'Quit',
+    zoom: 'Larger; smaller with −, back with 0',
     escape: 'Close, clear, go back',
     move: 'Previous, next device',
     page: 'A page up, down',
