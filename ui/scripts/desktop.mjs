@@ -114,12 +114,12 @@ export class Desktop {
     return desktop;
   }
 
-  /** A part of the screen. */
+  /** A part of the screen, as PPM. */
   async picture({ x, y, width, height }) {
     need('import');
     const part = `-window root -crop ${width}x${height}+${x}+${y} +repage`.split(' ');
     const options = { ...BINARY, env: this.environment };
-    const { stdout } = await run('import', [...part, '-quality', '10', 'png:-'], options);
+    const { stdout } = await run('import', [...part, 'ppm:-'], options);
     return stdout;
   }
 }
