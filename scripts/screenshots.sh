@@ -16,5 +16,5 @@ cargo build --workspace --all-targets
 WAKEFLASH_SCREENSHOTS=1 cargo test --workspace --test window a_sleeping_device_is_updated_through_the_window
 # As the others: it looks the same, and takes half the space.
 picture=docs/screenshots/window.png
-convert "$picture" -dither None -colors 256 -define png:compression-level=9 -define png:compression-filter=0 \
-    "PNG8:$picture"
+convert "$picture" -dither None -colors 256 -strip -define png:exclude-chunks=date,time \
+    -define png:compression-level=9 -define png:compression-filter=0 "PNG8:$picture"
