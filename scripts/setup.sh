@@ -25,7 +25,7 @@ test_packages=(
     'xvfb|command -v Xvfb'
     'xauth|command -v xauth'
     'webkit2gtk-driver|command -v WebKitWebDriver'
-    'imagemagick|command -v import convert'
+    'imagemagick|command -v import && command -v convert'
     'at-spi2-core|test -e /usr/share/dbus-1/services/org.a11y.Bus.service'
     'dbus|command -v dbus-daemon'
     'nftables|command -v nft'

@@ -376,7 +376,7 @@ pub(crate) fn link_script(interface: &str, up: bool) -> String {
 pub(crate) fn gratuitous_arp_script(interface: &str, mac: &str) -> String {
     format!(
         "until grep -q up /sys/class/net/{interface}/operstate; do sleep 0.005; done; \
-         echo 1 >/proc/sys/net/ipv4/conf/{interface}/arp_notify; \
+         echo 1 >/proc/sys/net/ipv4/conf/{interface}/arp_notify || exit; \
          for pause in 0.02 0.04 0; do \
          ip link set {interface} address {mac} || exit; sleep $pause; done"
     )

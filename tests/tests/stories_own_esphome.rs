@@ -102,8 +102,17 @@ impl Computer {
         Ok(())
     }
 
+    async fn until_pips(&self, wanted: usize) -> Result<()> {
+        let deadline = Instant::now() + SOON;
+        while self.running_pips()? != wanted {
+            ensure!(Instant::now() < deadline, "{} pips", self.running_pips()?);
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
     fn running_pips(&self) -> Result<usize> {
-        let pips = fs::read_to_string(self.tools.join("pips"))?;
+        let pips = fs::read_to_string(self.tools.join("pips")).unwrap_or_default();
         // One that has ended and that nobody waited for has no command line any more.
         let runs = |pid: &&str| {
             fs::read(Path::new("/proc").join(pid).join("cmdline"))
@@ -222,12 +231,14 @@ async fn an_upgrade_disturbs_nothing_lasts_and_can_fail() -> Result<()> {
     computer.say("hold", true)?;
     app.request(json!({"cmd": "install_esphome"})).await?;
     until_pip(&app).await?;
-    ensure!(computer.environments()? == 2 && computer.running_pips()? == 1);
+    ensure!(computer.environments()? == 2);
+    computer.until_pips(1).await?;
     app.restart().await?;
     let ready = until_ready(&app).await?;
     ensure!(ready["path"] == own && ready["problem"].is_null(), "{ready}");
     computer.until_environments(1).await?;
-    ensure!(computer.running_pips()? == 0, "pip is ended, too");
+    // Pip is ended, too.
+    computer.until_pips(0).await?;
     computer.say("hold", false)?;
     app.device_command("install", DEVICE).await?;
     until_built(&app).await?;

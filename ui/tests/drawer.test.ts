@@ -53,7 +53,7 @@ describe('the drawer', () => {
   it('follows a log only while that is looked at', async () => {
     const { backend, asked } = await openTab('device');
     const before = asked.details.mock.calls.length;
-    const waiting = update({ kind: 'waiting', since: 0 }, { id: 900 });
+    const waiting = update({ kind: 'waiting', since: 0, mayHaveArrived: false }, { id: 900 });
     backend.emit({ kind: 'device', device: { ...building, update: waiting } });
     await settled();
     expect(asked.details).toHaveBeenCalledTimes(before);

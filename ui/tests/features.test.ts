@@ -145,7 +145,8 @@ describe('many devices at once', () => {
     const before = await backend.snapshot();
     if (before.status !== 'ok') throw new Error('no snapshot');
     const { status, devices } = before.data;
-    backend.emit({ kind: 'status', status: { ...status, esphome: { kind: 'searching' } } });
+    const problem = { code: 'esphome.missing', message: 'There is none.', help: null };
+    backend.emit({ kind: 'status', status: { ...status, esphome: { kind: 'missing', problem } } });
     for (const one of devices)
       backend.emit({ kind: 'device', device: { ...one, updateAvailable: false } });
     await user.click(screen.getByTestId('update-all'));
@@ -185,7 +186,9 @@ describe('the waiting view', () => {
 
   it('draws many frame by frame, all of them in the end', async () => {
     const one = (n: number) =>
-      device(`Sensor ${n}`, { update: update({ kind: 'waiting', since: Date.now() }) });
+      device(`Sensor ${n}`, {
+        update: update({ kind: 'waiting', since: Date.now(), mayHaveArrived: false }),
+      });
     await show('quiet', { devices: Array.from({ length: 100 }, (_, n) => one(n)) });
     await fireEvent.click(screen.getByTestId('open-waiting'));
     expect(screen.getAllByTestId('waiting-row').length).toBeLessThan(100);

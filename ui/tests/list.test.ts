@@ -1,7 +1,7 @@
 /** What the list and the drawer do when devices come, go and move, and where the keyboard is then. */
 import { cleanup, fireEvent, screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { device, update } from '../src/lib/backend/fake/devices';
 import { CLICKS, inside, row, show, story } from './helpers';
 
@@ -16,7 +16,10 @@ function shown(): string[] {
 }
 
 function waits(name: string, since = Date.now()) {
-  return device(name, { update: update({ kind: 'waiting', since }), primary: 'cancel' });
+  return device(name, {
+    update: update({ kind: 'waiting', since, mayHaveArrived: false }),
+    primary: 'cancel',
+  });
 }
 
 describe('a device that goes', () => {
@@ -238,6 +241,9 @@ describe('the order', () => {
 describe('a click', () => {
   it('does nothing to a device that has just moved under the pointer; a key does', async () => {
     const backend = await show('quiet', { devices: [waits('B'), waits('C')] });
+    // However long a busy machine takes for the following.
+    const began = performance.now();
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(began);
     backend.emit({ kind: 'device', device: waits('A') });
     await waitFor(() => expect(shown()[0]).toBe('a.yaml'));
     await user.click(inside(row('b.yaml'), 'primary-action'));
@@ -245,9 +251,10 @@ describe('a click', () => {
     inside(row('c.yaml'), 'primary-action').focus();
     await user.keyboard('{Enter}');
     expect(backend.calls).toEqual(['cancel c.yaml']);
-    await pause(600);
+    clock.mockReturnValue(began + 600);
     await user.click(inside(row('b.yaml'), 'primary-action'));
     expect(backend.calls).toEqual(['cancel c.yaml', 'cancel b.yaml']);
+    clock.mockRestore();
   });
 
   it('works at once in a row that scrolling has brought', async () => {

@@ -13,9 +13,13 @@ beforeEach(() => (user = userEvent.setup(CLICKS)));
 const since = 0;
 const flashing: UpdateStateView = { kind: 'flashing', since, address: '10.0.0.7' };
 const confirming: UpdateStateView = { kind: 'confirming', since, acknowledged: true };
-const waiting: UpdateStateView = { kind: 'waiting', since };
+const waiting: UpdateStateView = { kind: 'waiting', since, mayHaveArrived: false };
 const installed: UpdateStateView = { kind: 'installed', at: 0, how: 'confirmed', watched: false };
-const held: UpdateStateView = { kind: 'held', changes: [{ path: 'a.yaml', kind: 'edited' }] };
+const held: UpdateStateView = {
+  kind: 'held',
+  changes: [{ path: 'a.yaml', kind: 'edited' }],
+  mayHaveArrived: false,
+};
 
 function devicesIn(states: UpdateStateView[]): DeviceView[] {
   return states.map((state, n) => device(`D${n}`, { update: update(state, { id: 100 + n }) }));
@@ -92,10 +96,26 @@ describe('a question about one update', () => {
     becomes(backend, one, confirming);
     await waitFor(() => expect(shown).toHaveTextContent('the device may run the new firmware'));
     expect(shown).not.toHaveTextContent('keeps the firmware');
-    becomes(backend, one, waiting);
-    await waitFor(() => expect(shown).toHaveTextContent('waits again'));
+    // It is sent once more, as nobody knows what became of the image.
+    becomes(backend, one, { ...waiting, mayHaveArrived: true });
+    await waitFor(() => expect(row('d0.yaml').dataset.state).toBe('waiting'));
+    expect(shown).toHaveTextContent('the device may run the new firmware');
+    becomes(backend, one, { ...waiting, mayHaveArrived: false });
+    await waitFor(() => expect(shown).toHaveTextContent('Nothing is being sent to D0'));
     await user.click(screen.getByTestId('confirm-yes'));
     await waitFor(() => expect(backend.calls).toEqual(['cancel d0.yaml']));
+  });
+
+  it('is asked of what a menu was opened for, as it is by then', async () => {
+    const devices = devicesIn([waiting]);
+    const backend = await show('quiet', { devices });
+    await user.click(inside(row('d0.yaml'), 'row-menu'));
+    const cancel = await screen.findByTestId('menu-cancel');
+    becomes(backend, devices[0]!, flashing);
+    await waitFor(() => expect(row('d0.yaml').dataset.state).toBe('flashing'));
+    await user.click(cancel);
+    expect(await question()).toHaveTextContent('Cancel the running transfer?');
+    expect(backend.calls).toEqual([]);
   });
 
   it.each<[string, UpdateStateView, number?]>([
@@ -112,7 +132,11 @@ describe('a question about one update', () => {
   it('closes when it is no longer held', async () => {
     const { backend, one, shown } = await asked(held, 'secondary-action');
     expect(shown).toHaveTextContent('a.yaml changed since');
-    becomes(backend, one, { kind: 'held', changes: [{ path: 'b.yaml', kind: 'removed' }] });
+    becomes(backend, one, {
+      kind: 'held',
+      changes: [{ path: 'b.yaml', kind: 'removed' }],
+      mayHaveArrived: false,
+    });
     await waitFor(() => expect(shown).toHaveTextContent('b.yaml was removed since'));
     becomes(backend, one, { kind: 'building', since });
     await closed();

@@ -1,5 +1,5 @@
 /** What goes wrong between the window and the application, and where the keyboard is afterwards. */
-import { screen, waitFor } from '@testing-library/svelte';
+import { fireEvent, screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Backend, Event, Settings } from '../src/lib/backend';
@@ -187,5 +187,26 @@ describe('the way to the application', () => {
     expect(followed.lines[0]).toBe(`line ${followed.firstLine}`);
     followed.stop();
     store.stop();
+  });
+});
+
+describe('the window', () => {
+  it('takes back that there is no ESPHome when it is found', async () => {
+    const backend = await show('no-esphome');
+    const missing = { code: 'esphome.missing', message: 'ESPHome was not found.', help: null };
+    backend.install = () => Promise.resolve({ status: 'error', error: missing });
+    await user.click(screen.getAllByText('Install')[0] ?? document.body);
+    expect(await screen.findByTestId('problem')).toHaveTextContent('ESPHome was not found.');
+    const before = await backend.snapshot();
+    if (before.status !== 'ok') throw new Error('no snapshot');
+    const esphome = { kind: 'ready', version: '2026.10.0', path: '/e', problem: null } as const;
+    backend.emit({ kind: 'status', status: { ...before.data.status, esphome } });
+    await waitFor(() => expect(screen.queryByTestId('problem')).toBeNull());
+  });
+
+  it('keeps the menu of a browser away, but for what can be edited', async () => {
+    await show('quiet');
+    expect(await fireEvent.contextMenu(screen.getByTestId('headline'))).toBe(false);
+    expect(await fireEvent.contextMenu(screen.getByTestId('search'))).toBe(true);
   });
 });

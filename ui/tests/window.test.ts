@@ -122,25 +122,6 @@ describe('the list', () => {
     expect(row('beehive-scale.yaml')).toHaveTextContent('Queued, paused');
   });
 
-  it('takes back that there is no ESPHome when it is found', async () => {
-    const backend = await show('no-esphome');
-    const missing = { code: 'esphome.missing', message: 'ESPHome was not found.', help: null };
-    backend.install = () => Promise.resolve({ status: 'error', error: missing });
-    await user.click(screen.getAllByText('Install')[0] ?? document.body);
-    expect(await screen.findByTestId('problem')).toHaveTextContent('ESPHome was not found.');
-    const before = await backend.snapshot();
-    if (before.status !== 'ok') throw new Error('no snapshot');
-    const esphome = { kind: 'ready', version: '2026.10.0', path: '/e', problem: null } as const;
-    backend.emit({ kind: 'status', status: { ...before.data.status, esphome } });
-    await waitFor(() => expect(screen.queryByTestId('problem')).toBeNull());
-  });
-
-  it('keeps the menu of a browser away, but for what can be edited', async () => {
-    await show('quiet');
-    expect(await fireEvent.contextMenu(screen.getByTestId('headline'))).toBe(false);
-    expect(await fireEvent.contextMenu(screen.getByTestId('search'))).toBe(true);
-  });
-
   it('puts a failure aside, by its menu', async () => {
     const backend = await show('demo', only('demo', 'pond-level.yaml'));
     expect(screen.getByTestId('summary')).toHaveTextContent('Needs attention 1');
@@ -292,7 +273,12 @@ describe('leaving', () => {
     ],
     [
       'all kinds',
-      [transfer, confirming, { kind: 'building', since }, { kind: 'waiting', since }],
+      [
+        transfer,
+        confirming,
+        { kind: 'building', since },
+        { kind: 'waiting', since, mayHaveArrived: false },
+      ],
       /^1 transfer is under way and will be cut short\. 1 device has .* firmware\. 1 build is running .* 1 update waits\. All updates stay/,
     ],
   ])('says what it means for what is under way: %s', async (_, states, words) => {
@@ -304,7 +290,9 @@ describe('leaving', () => {
   });
 
   it('tells of what a demo loses, and is red only where something is lost', async () => {
-    const waiting = device('A', { update: update({ kind: 'waiting', since: 0 }) });
+    const waiting = device('A', {
+      update: update({ kind: 'waiting', since: 0, mayHaveArrived: false }),
+    });
     for (const demo of [false, true]) {
       const info = { ...story('quiet').info, demo };
       const backend = await show('quiet', { devices: [waiting], info });

@@ -60,9 +60,9 @@ describe('the next wake', () => {
 
 describe('states', () => {
   it('tells a sleeper from a device that is merely gone', () => {
-    const waiting = update({ kind: 'waiting', since: NOW });
+    const waiting = update({ kind: 'waiting', since: NOW, mayHaveArrived: false });
     const title = (part: Parameters<typeof device>[1]) =>
-      stateWords(device('A', { update: waiting, ...part }), NOW).title;
+      stateWords(device('A', { update: waiting, ...part }), NOW, false).title;
     expect(title({})).toMatch(/^Waiting for wake since /);
     expect(title({ deepSleep: false, presence: 'offline' })).toMatch(
       /^Waiting for the device since/,
@@ -73,7 +73,11 @@ describe('states', () => {
   it('names the file that changed, or how many did', () => {
     const held = (paths: string[]) => {
       const changes = paths.map((path) => ({ path, kind: 'edited' as const }));
-      return stateWords(device('A', { update: update({ kind: 'held', changes }) }), NOW).title;
+      return stateWords(
+        device('A', { update: update({ kind: 'held', changes, mayHaveArrived: false }) }),
+        NOW,
+        false,
+      ).title;
     };
     expect(held(['a.yaml'])).toBe('Held: a.yaml changed');
     expect(held(['a.yaml', 'b.yaml'])).toBe('Held: 2 files changed');
@@ -92,15 +96,17 @@ describe('the headline', () => {
   const current = device('B', { deployedVersion: '2026.10.0', updateAvailable: false });
 
   it('claims nothing about devices that nobody has seen', () => {
-    expect(headlineOf([unseen('A'), current], NOW)).toEqual({
+    expect(headlineOf([unseen('A'), current], NOW, false)).toEqual({
       title: 'Nothing is waiting',
       facts: ['1 device hasn’t been seen yet'],
     });
     const online = unseen('C', { presence: 'online', lastSeen: NOW });
-    expect(headlineOf([online, current], NOW).facts).toEqual([
+    expect(headlineOf([online, current], NOW, false).facts).toEqual([
       '1 device hasn’t told its version yet',
     ]);
-    expect(headlineOf([current], NOW).facts).toEqual(['Nothing newer is known for any device']);
+    expect(headlineOf([current], NOW, false).facts).toEqual([
+      'Nothing newer is known for any device',
+    ]);
   });
 
   it('names what was cancelled for a while, until something else ends', () => {
@@ -111,7 +117,7 @@ describe('the headline', () => {
         update: update({ kind: 'cancelled', at: NOW - minutes * MINUTE, mayHaveArrived }),
       });
     const facts = (...devices: Parameters<typeof headlineOf>[0][number][]) =>
-      headlineOf([current, ...devices], NOW).facts;
+      headlineOf([current, ...devices], NOW, false).facts;
     const keeps = 'The update of A was cancelled, the device keeps its firmware';
     expect(facts(cancelled('A', 1))).toEqual([keeps]);
     expect(facts(cancelled('A', 1, true))).toEqual([
@@ -143,7 +149,7 @@ describe('the headline', () => {
   it('says what is under way, and which files can’t be read', () => {
     const building = unseen('A', { update: update({ kind: 'building', since: NOW }) });
     const problem = { code: 'config.syntax', message: 'Line 3, column 7: a tab.', help: null };
-    expect(headlineOf([building, unseen('C', { problem })], NOW)).toEqual({
+    expect(headlineOf([building, unseen('C', { problem })], NOW, false)).toEqual({
       title: '1 update is under way',
       facts: ['A: Building', '1 file can’t be read', '1 device hasn’t been seen yet'],
     });

@@ -217,11 +217,15 @@ pub enum UpdateStateView {
     Waiting {
         /// Since when.
         since: Timestamp,
+        /// An attempt of unknown outcome came before: the device may run it.
+        may_have_arrived: bool,
     },
     /// The sources changed; the user decides.
     Held {
         /// What changed.
         changes: Vec<SourceChange>,
+        /// As for one that waits.
+        may_have_arrived: bool,
     },
     /// Connected to the device.
     Flashing {

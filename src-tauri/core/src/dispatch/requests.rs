@@ -185,16 +185,13 @@ impl Dispatch {
     }
 
     pub(super) fn dismiss(&mut self, device: &DeviceId) -> Result<(), Problem> {
-        let id = self.shown_update(device).map(|update| update.id);
-        if let Some(update) = id.and_then(|id| self.updates.get_mut(&id))
-            && update.state.kind() == StateKind::Failed
+        let shown = self.shown_update(device);
+        let failed = shown.filter(|update| update.state.kind() == StateKind::Failed);
+        if let Some(id) = failed.map(|update| update.id)
+            && let Some(update) = self.change(id)
+            && let UpdateState::Failed { dismissed, .. } = &mut update.state
         {
-            let id = update.id;
-            if let Some(UpdateState::Failed { dismissed, .. }) =
-                self.change(id).map(|update| &mut update.state)
-            {
-                *dismissed = true;
-            }
+            *dismissed = true;
             return Ok(());
         }
         if self.is_known(device) {

@@ -185,10 +185,14 @@ impl Dispatch {
             UpdateState::Building { started_at } => {
                 UpdateStateView::Building { since: *started_at }
             }
-            UpdateState::Waiting { delivery, .. } => {
-                UpdateStateView::Waiting { since: delivery.build.built_at }
-            }
-            UpdateState::Held { changes, .. } => UpdateStateView::Held { changes: changes.clone() },
+            UpdateState::Waiting { delivery, .. } => UpdateStateView::Waiting {
+                since: delivery.build.built_at,
+                may_have_arrived: update.state.may_have_arrived(),
+            },
+            UpdateState::Held { changes, .. } => UpdateStateView::Held {
+                changes: changes.clone(),
+                may_have_arrived: update.state.may_have_arrived(),
+            },
             UpdateState::Flashing { started_at, peer, .. } => {
                 UpdateStateView::Flashing { since: *started_at, address: peer.to_string() }
             }

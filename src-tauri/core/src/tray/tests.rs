@@ -61,7 +61,7 @@ fn device(name: &str, friendly_name: Option<&str>, state: Option<UpdateStateView
 }
 
 fn waiting() -> Option<UpdateStateView> {
-    Some(UpdateStateView::Waiting { since: Timestamp::from_millis(0) })
+    Some(UpdateStateView::Waiting { since: Timestamp::from_millis(0), may_have_arrived: false })
 }
 
 const NOW: Timestamp = Timestamp::from_millis(0);

@@ -5,7 +5,7 @@
 //! older ones are deleted when nothing runs in them any more. `esphome`, without a number, is the one that earlier
 //! versions made.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::artifacts::create_private_dir;
@@ -72,7 +72,13 @@ impl Environment {
     pub(super) fn complete(&self, version: &str) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         rustix::fs::syncfs(std::fs::File::open(&self.dir)?)?;
-        std::fs::write(self.dir.join(COMPLETE), version)
+        let mut mark = std::fs::File::create(self.dir.join(COMPLETE))?;
+        mark.write_all(version.as_bytes())?;
+        mark.sync_all()?;
+        // Its name, too.
+        #[cfg(unix)]
+        std::fs::File::open(&self.dir)?.sync_all()?;
+        Ok(())
     }
 
     /// Deletes it, complete or not; its mark first, so that what is left of it never counts.

@@ -190,6 +190,8 @@ impl Runtime {
                 self.work.garbage = true;
                 Some(Builder::Ready { version: version.clone() })
             }
+            // A search may end while the first one is still being installed.
+            EsphomeStatus::Missing { .. } if self.surroundings.installing => Some(Builder::Coming),
             EsphomeStatus::Missing { .. } => Some(Builder::Missing),
             EsphomeStatus::Searching | EsphomeStatus::Installing { .. } => None,
         };

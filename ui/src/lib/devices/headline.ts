@@ -61,7 +61,7 @@ function nextWake(waiting: readonly DeviceView[]): DeviceView | undefined {
     .sort((a, b) => (a.wake?.next ?? 0) - (b.wake?.next ?? 0))[0];
 }
 
-export function headlineOf(devices: readonly DeviceView[], now: number): Headline {
+export function headlineOf(devices: readonly DeviceView[], now: number, paused: boolean): Headline {
   const t = texts.headline;
   const groups = { waiting: [] as DeviceView[], working: [] as DeviceView[] };
   const counts = { attention: 0, available: 0, unseen: 0, untold: 0, broken: 0 };
@@ -87,7 +87,7 @@ export function headlineOf(devices: readonly DeviceView[], now: number): Headlin
   const facts: string[] = [];
   const inState = (kind: StateKind) => working.find((one) => one.update?.state.kind === kind);
   const doing = inState('flashing') ?? inState('building') ?? working[0];
-  if (doing) facts.push(t.doing(displayName(doing), stateWords(doing, now).title));
+  if (doing) facts.push(t.doing(displayName(doing), stateWords(doing, now, paused).title));
   const next = nextWake(waiting);
   if (next?.wake?.next != null) {
     facts.push(t.next(displayName(next), wakesIn(next.wake.next, next.wake, now)));

@@ -13,9 +13,9 @@ export class Moves {
     this.#how = how;
     if (own) this.#moved.clear();
     if (own || ids.every((id, index) => id === before[index])) return;
-    const known = new Set(before);
+    // One that is new where somebody else was is as much of a surprise.
     ids.forEach((id, index) => {
-      if (id !== before[index] && known.has(id)) this.#moved.set(id, performance.now());
+      if (index < before.length && id !== before[index]) this.#moved.set(id, performance.now());
     });
   }
 

@@ -38,6 +38,9 @@ export class Store {
   /** What a screen reader is told. */
   announcement = $state('');
 
+  /** What builds here; the one from before while another one is searched for or installed. `null`: there is none. */
+  esphomeVersion: string | null = $state(null);
+
   #projection: Projection;
   #byId = new Map<DeviceId, DeviceView>();
   #order: DeviceId[] | null = null;
@@ -54,6 +57,11 @@ export class Store {
   /** Changes that were not answered yet, oldest first. */
   #changes: Partial<Settings>[] = [];
   #lastChange: Promise<unknown> = Promise.resolve();
+
+  /** Whether no new build and no new flash is begun. */
+  get paused(): boolean {
+    return this.status?.paused ?? false;
+  }
 
   constructor(backend: Backend) {
     this.#projection = new Projection(backend, {
@@ -87,7 +95,7 @@ export class Store {
   #reset(snapshot: Snapshot): void {
     this.#byId = new Map(snapshot.devices.map((device) => [device.id, device]));
     this.#order = null;
-    this.status = snapshot.status;
+    this.#takeStatus(snapshot.status);
     this.#takeSettings(completeSettings(snapshot.settings));
     this.#publish();
     for (const listener of this.#resetListeners) listener();
@@ -103,7 +111,7 @@ export class Store {
         this.#changed();
         break;
       case 'status':
-        this.status = event.status;
+        this.#takeStatus(event.status);
         break;
       case 'settings':
         this.#takeSettings(completeSettings(event.settings));
@@ -166,6 +174,13 @@ export class Store {
     this.settings = this.#confirmed && Object.assign({}, this.#confirmed, ...this.#changes);
   }
 
+  #takeStatus(status: Status): void {
+    this.status = status;
+    const { esphome } = status;
+    if (esphome.kind === 'ready') this.esphomeVersion = esphome.version;
+    else if (esphome.kind === 'missing') this.esphomeVersion = null;
+  }
+
   #put(device: DeviceView): void {
     const before = this.#byId.get(device.id);
     this.#byId.set(device.id, device);
@@ -173,7 +188,7 @@ export class Store {
     if (device.update && before?.update?.state.kind !== device.update.state.kind) {
       const words = texts.announce.change(
         displayName(device),
-        stateWords(device, Date.now()).title,
+        stateWords(device, Date.now(), this.paused).title,
       );
       this.#news.set(device.id, words);
     }

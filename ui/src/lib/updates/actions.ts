@@ -6,7 +6,10 @@ import { assertNever } from '../shared/assert';
 import { texts } from '../i18n/index.svelte';
 import { changeWords, displayName, isActive } from './words';
 
-export async function perform(app: App, device: DeviceView, action: Action): Promise<void> {
+/** Nothing is done that isn't offered any more: a menu may have been open for a while. */
+export async function perform(app: App, { id }: DeviceView, action: Action): Promise<void> {
+  const device = app.store.devices.find((one) => one.id === id);
+  if (!device || ![device.primary, ...device.secondary].includes(action)) return;
   switch (action) {
     case 'install':
       return app.report(app.backend.install(device.id));
@@ -42,7 +45,7 @@ function cancelManyQuestion(devices: readonly DeviceView[]): Question | null {
   if (devices.length === 0) return null;
   const t = texts.confirm.cancelMany;
   const cut = devices.filter(({ update }) => update?.state.kind === 'flashing').length;
-  const sent = devices.filter(({ update }) => update?.state.kind === 'confirming').length;
+  const sent = devices.filter(mayRunIt).length;
   const rest = devices.length - cut - sent;
   const body = [
     cut > 0 ? t.cut(cut) : '',
@@ -97,6 +100,13 @@ async function agreed(app: App, question: () => Question | null, over: string): 
   return false;
 }
 
+/** Whether the whole image may have reached the device, which nobody sends to just now. */
+function mayRunIt({ update }: DeviceView): boolean {
+  const state = update?.state;
+  if (state?.kind === 'waiting' || state?.kind === 'held') return state.mayHaveArrived;
+  return state?.kind === 'confirming';
+}
+
 async function mayCancel(app: App, device: DeviceView): Promise<boolean> {
   const kind = device.update?.state.kind;
   if (kind !== 'flashing' && kind !== 'confirming') return true;
@@ -112,7 +122,7 @@ function cancelQuestion(device: DeviceView): Question {
   const t = texts.confirm;
   const kind = device.update?.state.kind;
   const words =
-    kind === 'flashing' ? t.cancelFlash : kind === 'confirming' ? t.cancelConfirm : t.cancelWaiting;
+    kind === 'flashing' ? t.cancelFlash : mayRunIt(device) ? t.cancelConfirm : t.cancelWaiting;
   return { ...words, body: words.body(displayName(device)) };
 }
 

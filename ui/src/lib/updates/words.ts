@@ -160,7 +160,7 @@ function wordsOf(device: DeviceView, now: number, paused: boolean): StateWords {
 }
 
 /** An update's state in words, with the time in its title; `paused`: whether no build and no flash begins. */
-export function stateWords(device: DeviceView, now: number, paused = false): StateWords {
+export function stateWords(device: DeviceView, now: number, paused: boolean): StateWords {
   const words = wordsOf(device, now, paused);
   return words.rest ? { ...words, title: `${words.title} ${words.rest}`, rest: '' } : words;
 }
@@ -169,7 +169,7 @@ export function stateWords(device: DeviceView, now: number, paused = false): Sta
  * The same for a row of the list: a short title, the time first in what stands under it. Why something failed has both
  * lines; what to do about it is in the details.
  */
-export function rowWords(device: DeviceView, now: number, paused = false): StateWords {
+export function rowWords(device: DeviceView, now: number, paused: boolean): StateWords {
   const words = wordsOf(device, now, paused);
   const state = device.update?.state;
   if (state?.kind === 'failed' && !state.rolledBack) return { ...words, detail: '' };

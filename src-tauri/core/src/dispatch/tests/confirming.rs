@@ -149,6 +149,15 @@ fn a_mute_device_of_unknown_outcome_gets_one_more_flash_once() {
 }
 
 #[test]
+fn what_an_earlier_attempt_may_have_left_is_not_forgotten_at_a_refusal() {
+    let (mut lab, id) = cut_mute(None);
+    silence(&mut lab, id);
+    lab.connected(id);
+    lab.ended(id, failed(crate::ota::FailureClass::Permanent));
+    assert!(matches!(lab.state(id), UpdateState::Failed { may_have_arrived: true, .. }));
+}
+
+#[test]
 fn a_failure_that_the_device_itself_reported_left_nothing_on_it() {
     let (mut lab, id) = Lab::at(StateKind::Flashing);
     lab.give(Input::AboutToComplete(id));

@@ -153,7 +153,7 @@ export function everyState(): DeviceView[] {
   return [
     device('Garden Soil Sensor', {
       update: update(
-        { kind: 'waiting', since: ago(96 * MINUTE) },
+        { kind: 'waiting', since: ago(96 * MINUTE), mayHaveArrived: false },
         { attempts: 2, lastAttempt: { at: ago(12 * MINUTE), problem: lost } },
       ),
     }),
@@ -169,7 +169,7 @@ export function everyState(): DeviceView[] {
         jitterSeconds: null,
       }),
       update: update(
-        { kind: 'waiting', since: ago(20 * MINUTE) },
+        { kind: 'waiting', since: ago(20 * MINUTE), mayHaveArrived: false },
         {
           warning: {
             code: 'ota.credentials_changed',
@@ -184,7 +184,7 @@ export function everyState(): DeviceView[] {
       lastSeen: ago(31 * HOUR),
       addresses: ['192.168.7.77'],
       wake: wakes(720, 1860, { overdue: true }),
-      update: update({ kind: 'waiting', since: ago(30 * HOUR) }),
+      update: update({ kind: 'waiting', since: ago(30 * HOUR), mayHaveArrived: false }),
     }),
     device('Attic Lights', {
       presence: 'offline',
@@ -193,7 +193,7 @@ export function everyState(): DeviceView[] {
       lastSeen: ago(3 * DAY + HOUR),
       platform: 'esp8266',
       addresses: ['192.168.7.19'],
-      update: update({ kind: 'waiting', since: ago(2 * DAY) }),
+      update: update({ kind: 'waiting', since: ago(2 * DAY), mayHaveArrived: false }),
     }),
     device('Bathroom Fan', {
       ...online,
@@ -212,6 +212,7 @@ export function everyState(): DeviceView[] {
       update: update({
         kind: 'held',
         changes: [{ path: 'rain-gauge.yaml', kind: 'edited' }],
+        mayHaveArrived: false,
       }),
     }),
     device('Greenhouse', {

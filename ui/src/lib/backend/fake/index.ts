@@ -307,7 +307,7 @@ export class FakeBackend implements Backend {
         const since = Date.now();
         const flashing = device.update?.state.kind === 'flashing';
         const state: UpdateStateView = flashing
-          ? { kind: 'waiting', since }
+          ? { kind: 'waiting', since, mayHaveArrived: false }
           : { kind: 'flashing', since, address: '192.168.7.42' };
         this.#put({ ...device, update: { ...(device.update ?? update(state)), state } });
       }
@@ -415,7 +415,7 @@ export class FakeBackend implements Backend {
     const built = { wantedHash: '8d1f02ac', wantedVersion: '2026.10.0' };
     this.#move(
       id,
-      { kind: 'waiting', since: Date.now() },
+      { kind: 'waiting', since: Date.now(), mayHaveArrived: false },
       'Built: 879 kB. Waiting for the device.',
       built,
     );

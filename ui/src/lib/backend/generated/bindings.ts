@@ -653,11 +653,15 @@ since: Timestamp } |
 /**  Waits for the device to wake, or to be reachable. */
 { kind: "waiting"; 
 /**  Since when. */
-since: Timestamp } | 
+since: Timestamp; 
+/**  An attempt of unknown outcome came before: the device may run it. */
+mayHaveArrived: boolean } | 
 /**  The sources changed; the user decides. */
 { kind: "held"; 
 /**  What changed. */
-changes: SourceChange[] } | 
+changes: SourceChange[]; 
+/**  As for one that waits. */
+mayHaveArrived: boolean } | 
 /**  Connected to the device. */
 { kind: "flashing"; 
 /**  Since when. */

@@ -77,7 +77,7 @@ export const updates: typeof english = {
     rolledBack: 'Das Gerät hat die neue Firmware gestartet und ist zu seiner alten zurückgekehrt.',
     failed: 'Das Update endete ohne Erfolg. Das Gerät behält die Firmware, die es hatte.',
     failedLate:
-      'Das Update endete, ohne dass das Gerät sich geäußert hat. Das ganze Image wurde gesendet: Vielleicht läuft auf dem Gerät die neue Firmware.',
+      'Das Update endete ohne Erfolg. Was aus einem zuvor gesendeten Image wurde, ist nicht bekannt: Vielleicht läuft auf dem Gerät die neue Firmware.',
     cancelled: 'Du hast dieses Update abgebrochen. Das Gerät behält die Firmware, die es hatte.',
     cancelledLate:
       'Du hast dieses Update abgebrochen, als das ganze Image gesendet sein konnte: Vielleicht läuft auf dem Gerät die neue Firmware.',

@@ -108,7 +108,7 @@ export const window: typeof english = {
     cancelWaiting: {
       title: 'Dieses Update abbrechen?',
       body: (name) =>
-        `Das Update von ${name} wartet wieder. Beim Abbrechen behält das Gerät die Firmware, die es hat.`,
+        `An ${name} wird nichts gesendet. Beim Abbrechen behält das Gerät die Firmware, die es hat.`,
       yes: 'Update abbrechen',
       no: 'Behalten',
     },

@@ -72,7 +72,7 @@ export const updates = {
     rolledBack: 'The device started the new firmware and went back to its old one.',
     failed: 'The update ended without success. The device keeps the firmware that it had.',
     failedLate:
-      'The update ended without a word of the device. The whole image was sent: the device may run the new firmware.',
+      'The update ended without success. What became of an image that was sent before isn’t known: the device may run the new firmware.',
     cancelled: 'You ended this update. The device keeps the firmware that it had.',
     cancelledLate:
       'You ended this update when the whole image may have been sent: the device may run the new firmware.',
@@ -115,7 +115,7 @@ export const updates = {
       n === 1
         ? 'Also the device that hasn’t been seen yet'
         : `Also the ${n} devices that haven’t been seen yet`,
-    unseenMeans: 'Which firmware they run isn’t known.',
+    unseenMeans: 'Which firmware runs there isn’t known.',
     inTurn: (n: number) =>
       n === 1 ? 'They are built one after another.' : `${n} of them are built at a time.`,
     nothingSome: 'None of these devices can be installed on now.',

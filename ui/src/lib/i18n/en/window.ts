@@ -107,7 +107,7 @@ export const window = {
     cancelWaiting: {
       title: 'Cancel this update?',
       body: (name: string) =>
-        `The update of ${name} waits again. When you cancel, the device keeps the firmware that it has.`,
+        `Nothing is being sent to ${name}. When you cancel, the device keeps the firmware that it has.`,
       yes: 'Cancel the update',
       no: 'Keep it',
     },
