@@ -36,7 +36,7 @@ export const updates: typeof english = {
     rolledBack: 'Zurückgefallen',
     cancelled: (ago) => `Abgebrochen ${ago}`,
     superseded: 'Ersetzt',
-    percent: (state, percent) => `${state} ${percent} %`,
+    percent: (state, percent) => `${state} ${percent}\u00a0%`,
     changed: {
       edited: (path) => `${path} wurde geändert`,
       removed: (path) => `${path} wurde gelöscht`,

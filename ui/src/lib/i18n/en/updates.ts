@@ -33,7 +33,7 @@ export const updates = {
     rolledBack: 'Rolled back',
     cancelled: (ago: string) => `Cancelled ${ago}`,
     superseded: 'Superseded',
-    percent: (state: string, percent: number) => `${state} ${percent} %`,
+    percent: (state: string, percent: number) => `${state} ${percent}\u00a0%`,
     changed: {
       edited: (path: string) => `${path} changed`,
       removed: (path: string) => `${path} was removed`,
