@@ -94,18 +94,22 @@ impl Computer {
     }
 
     async fn until_environments(&self, wanted: usize) -> Result<()> {
-        let deadline = Instant::now() + SOON;
-        while self.environments()? != wanted {
-            ensure!(Instant::now() < deadline, "{} environments", self.environments()?);
-            sleep(Duration::from_millis(50)).await;
-        }
-        Ok(())
+        self.until("environments", wanted, Self::environments).await
     }
 
     async fn until_pips(&self, wanted: usize) -> Result<()> {
+        self.until("pips", wanted, Self::running_pips).await
+    }
+
+    async fn until(
+        &self,
+        what: &str,
+        wanted: usize,
+        count: impl Fn(&Self) -> Result<usize>,
+    ) -> Result<()> {
         let deadline = Instant::now() + SOON;
-        while self.running_pips()? != wanted {
-            ensure!(Instant::now() < deadline, "{} pips", self.running_pips()?);
+        while count(self)? != wanted {
+            ensure!(Instant::now() < deadline, "{} {what}", count(self)?);
             sleep(Duration::from_millis(50)).await;
         }
         Ok(())
