@@ -257,6 +257,28 @@ describe('a click', () => {
     clock.mockRestore();
   });
 
+  it('does nothing to a device that is new where another one was, whatever the button', async () => {
+    const hold = (name: string) =>
+      device(name, {
+        update: update({ kind: 'held', changes: [], mayHaveArrived: false }),
+        primary: 'rebuild',
+        secondary: ['flashAnyway', 'cancel'],
+      });
+    const backend = await show('quiet', { devices: [hold('B')] });
+    const began = performance.now();
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(began);
+    backend.emit({ kind: 'device', device: hold('A') });
+    await waitFor(() => expect(shown()[0]).toBe('a.yaml'));
+    const cancel = row('a.yaml').querySelector('[data-action="cancel"]')!;
+    await user.click(cancel);
+    await user.click(inside(row('a.yaml'), 'primary-action'));
+    expect(backend.calls).toEqual([]);
+    clock.mockReturnValue(began + 600);
+    await user.click(cancel);
+    expect(backend.calls).toEqual(['cancel a.yaml']);
+    clock.mockRestore();
+  });
+
   it('works at once in a row that scrolling has brought', async () => {
     const devices = Array.from({ length: 200 }, (_, n) => {
       const name = `D ${String(n).padStart(3, '0')}`;

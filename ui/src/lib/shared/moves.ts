@@ -19,8 +19,11 @@ export class Moves {
     });
   }
 
-  /** Whether nobody can have seen yet that this row lies where it lies. */
-  justNow(id: string): boolean {
-    return performance.now() - (this.#moved.get(id) ?? -Infinity) < UNSEEN_MS;
+  /**
+   * Whether a click in this row was meant for another one: nobody can have seen yet that it lies where it lies. A key
+   * is meant for what has the focus, wherever that went.
+   */
+  deceived(id: string, click: MouseEvent): boolean {
+    return click.detail > 0 && performance.now() - (this.#moved.get(id) ?? -Infinity) < UNSEEN_MS;
   }
 }
