@@ -60,7 +60,7 @@ run_cargo_tests() {
 }
 
 # The fuzz targets are no members of the workspace, so nothing else compiles them. What they run is in
-# src-tauri/core/tests/ota_fuzz.rs and src-tauri/api/tests/properties.rs as well. Without libFuzzer itself, which a check doesn't link.
+# src-tauri/ota/tests/ota_fuzz.rs and src-tauri/api/tests/properties.rs as well. Without libFuzzer itself, which a check doesn't link.
 # shellcheck disable=SC2317 # called by stage
 check_fuzz_targets() {
     local manifest=tests/fuzz/Cargo.toml

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use wakeflash_core::ota::{
+use wakeflash_ota::{
     ACK_BLOCK, Encryption, EncryptionKey, HELD_TAIL, OtaError, Password, PreparedImage, Randomness,
     Session, SessionRequest,
 };

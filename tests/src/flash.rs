@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::ota::{Password, PreparedImage};
+use wakeflash_ota::{Password, PreparedImage};
 use wakeflash_engine::flasher::{FlashHooks, FlashRequest, GateVerdict, flash, no_progress};
 
 /// What `wakeflash-lab flash` takes.

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::ota::{
+use wakeflash_ota::{
     Compression, DeviceError, Encryption, EncryptionKey, FailureClass, HELD_TAIL, OtaError,
     Password, PreparedImage, Step,
 };

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::ota::{
+use wakeflash_ota::{
     Compression, DeviceError, Encryption, EncryptionKey, FailureClass, OtaError, Step, Violation,
 };
 use wakeflash_engine::flasher::FlashRequest;

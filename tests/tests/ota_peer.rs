@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::ota::{
+use wakeflash_ota::{
     Compression, DeviceError, FailureClass, HELD_TAIL, OtaError, Password, PreparedImage, Progress,
     Step,
 };

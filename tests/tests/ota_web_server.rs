@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::DeviceId;
-use wakeflash_core::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use wakeflash_core::upload::UploadFailure;
 use wakeflash_core::view::Progress;
 use wakeflash_engine::flasher::{UPLOAD_LIMITS, UploadEnd, UploadRequest, upload};

@@ -6,7 +6,7 @@
 
 use crate::device::DeviceMemory;
 use crate::error::Problem;
-use crate::ota::{self, EncryptionKey};
+use wakeflash_ota::{self, EncryptionKey};
 use crate::update::{Build, Encryption, OtaParameters, PasswordChoice, Secret};
 
 /// The first ESPHome whose firmware can encrypt updates.

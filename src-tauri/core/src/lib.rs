@@ -16,7 +16,6 @@ pub mod image;
 pub mod knock;
 pub mod mdns;
 pub mod notification;
-pub mod ota;
 pub mod pip;
 pub mod retry;
 pub mod schedule;

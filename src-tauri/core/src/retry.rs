@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use crate::time::Timestamp;
 
 /// What to do after a failed attempt.

@@ -2,7 +2,7 @@
 
 use crate::compile::plain;
 use crate::error::Problem;
-use crate::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use crate::view::Progress;
 
 /// The most characters of a line that reach the user.

@@ -1,6 +1,6 @@
 //! Flashes one device over one connection.
 //!
-//! [`flash`] drives a [`wakeflash_core::ota::Session`] over any stream, with a deadline on every
+//! [`flash`] drives a [`wakeflash_ota::Session`] over any stream, with a deadline on every
 //! wait. It knows nothing of the queue: what has to be decided or recorded meanwhile comes in as
 //! [`FlashHooks`].
 //!
@@ -18,7 +18,7 @@
 //!
 //! use tokio::sync::watch;
 //! use tokio_util::sync::CancellationToken;
-//! use wakeflash_core::ota::{Encryption, EncryptionKey, Password, PreparedImage};
+//! use wakeflash_ota::{Encryption, EncryptionKey, Password, PreparedImage};
 //! use wakeflash_engine::flasher::{
 //!     FlashHooks, FlashRequest, GateVerdict, connect, flash, no_progress,
 //! };
@@ -60,7 +60,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::ota::{
+use wakeflash_ota::{
     Encryption, Password, PreparedImage, Progress, Randomness, Session, SessionRequest, Step,
 };
 
@@ -110,7 +110,7 @@ pub struct FlashHooks<G, B> {
     /// the decision costs no time beside the handshake.
     pub gate: G,
     /// Called once when the end of the image is near, at most
-    /// [`wakeflash_core::ota::COMPLETION_NOTICE`] bytes ahead. Records that the image may be
+    /// [`wakeflash_ota::COMPLETION_NOTICE`] bytes ahead. Records that the image may be
     /// complete on the device; the transfer goes on meanwhile, but its end is held until the
     /// future has returned `Ok`.
     pub before_completion: B,

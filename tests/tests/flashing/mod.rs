@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::ota::{FailureClass, OtaError, Password, PreparedImage, Step};
+use wakeflash_ota::{FailureClass, OtaError, Password, PreparedImage, Step};
 use wakeflash_engine::flasher::{
     FlashError, FlashHooks, FlashReport, FlashRequest, GateVerdict, flash, no_progress,
 };

@@ -2,7 +2,7 @@
 
 use crate::credentials::{self, Credentials, key_of};
 use crate::error::Problem;
-use crate::ota::EncryptionKey;
+use wakeflash_ota::EncryptionKey;
 use crate::time::Timestamp;
 use crate::update::{
     Build, Delivery, Encryption, OtaMethod, PasswordChoice, Update, UpdateId, UpdateState,

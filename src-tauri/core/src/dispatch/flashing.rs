@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use crate::error::Problem;
-use crate::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use crate::retry::{AFTER_REFUSED_GATE, AT_ANOTHER_DEVICE, NextStep, next_step, pause_is_over};
 use crate::time::Timestamp;
 use crate::update::{

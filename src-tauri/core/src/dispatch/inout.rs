@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use crate::device::{ConfigFile, DeviceId, Sighting};
 use crate::error::Problem;
-use crate::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use crate::settings::Settings;
 use crate::update::{Build, PasswordChoice, SourceChange, UpdateId};
 use crate::view::Notification;

@@ -85,7 +85,7 @@ fn filled(words: &str, parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ota::{DeviceError, Step};
+    use wakeflash_ota::{DeviceError, Step};
 
     #[derive(Deserialize)]
     struct Example {

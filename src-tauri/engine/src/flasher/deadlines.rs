@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wakeflash_core::ota::Step;
+use wakeflash_ota::Step;
 
 /// The deadlines of one session. The defaults follow from the device's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::ota::{OtaError, Progress, Session, SessionEvent, Step};
+use wakeflash_ota::{OtaError, Progress, Session, SessionEvent, Step};
 
 use super::{Deadlines, FlashError, FlashHooks, FlashReport, GateVerdict};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wakeflash_core::error::Problem;
-use wakeflash_core::ota::{Compression, FailureClass, OtaError};
+use wakeflash_ota::{Compression, FailureClass, OtaError};
 
 /// A session that ended with the device's confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_core::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use wakeflash_core::upload::{UploadFailure, UploadOutput};
 use wakeflash_core::view::Progress;
 

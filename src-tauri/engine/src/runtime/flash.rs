@@ -15,7 +15,7 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::gate::{
     self as core_gate, Evidence, Expectation, Judgement, LiteralAddress, Session,
 };
-use wakeflash_core::ota::{self, FailureClass, PreparedImage, Step};
+use wakeflash_ota::{self, FailureClass, PreparedImage, Step};
 use wakeflash_core::update::{
     Delivery, OtaMethod, PasswordChoice, SourceChange, SourceTracking, Update, UpdateId,
     UpdateState,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::Session;
-use wakeflash_core::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 
 use super::flash::{Job, Pass, TOO_MANY, lost_image};
 use crate::flasher::{UPLOAD_LIMITS, UploadEnd, UploadRequest, upload};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wakeflash_core::dispatch::Input;
 use wakeflash_core::error::Problem;
-use wakeflash_core::ota::{Compression, PreparedImage};
+use wakeflash_ota::{Compression, PreparedImage};
 use wakeflash_core::update::{Sha256, StateKind, UpdateId};
 
 use super::Runtime;

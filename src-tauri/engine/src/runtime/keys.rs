@@ -8,7 +8,7 @@ use wakeflash_core::credentials::Credentials;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::esphome_files;
 use wakeflash_core::gate::Session;
-use wakeflash_core::ota::{self, EncryptionKey};
+use wakeflash_ota::{self, EncryptionKey};
 use wakeflash_core::update::Update;
 
 use super::Runtime;
@@ -84,7 +84,7 @@ fn surely_has_another(device: &DeviceId, config_dir: &Path, key: &EncryptionKey)
 
 #[cfg(test)]
 mod tests {
-    use wakeflash_core::ota::Step;
+    use wakeflash_ota::Step;
 
     use super::*;
 

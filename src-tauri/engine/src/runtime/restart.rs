@@ -11,7 +11,7 @@ use wakeflash_core::device::{SightingKind, Source};
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::{Expectation, Heard};
-use wakeflash_core::ota::{FailureClass, Progress, Step};
+use wakeflash_ota::{FailureClass, Progress, Step};
 
 use crate::flasher::FlashError;
 use crate::watch::Hearing;

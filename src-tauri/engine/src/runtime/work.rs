@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::{DeviceId, Sighting};
 use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
-use wakeflash_core::ota::PreparedImage;
+use wakeflash_ota::PreparedImage;
 use wakeflash_core::update::{Sha256, SourceChange, StateKind, Update, UpdateId};
 use wakeflash_core::view::{EsphomeStatus, Progress, UpdateRecord};
 
@@ -425,7 +425,7 @@ async fn run_build(
 
 #[cfg(test)]
 mod tests {
-    use wakeflash_core::ota::FailureClass;
+    use wakeflash_ota::FailureClass;
 
     use super::*;
 

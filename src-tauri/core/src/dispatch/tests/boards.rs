@@ -128,7 +128,7 @@ fn a_key_that_another_device_may_still_have_proves_nothing() {
         |text: &str| crate::update::Encryption::Offered { key: crate::update::Secret(text.into()) };
     let own = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
     let other = "b3RoZXJvdGhlcm90aGVyb3RoZXJvdGhlcm90aGVyb3Q=";
-    let parsed = crate::ota::EncryptionKey::from_base64(own).unwrap();
+    let parsed = wakeflash_ota::EncryptionKey::from_base64(own).unwrap();
     for (its_key, credentials_changed, has) in
         [(other, false, false), (own, false, true), (other, true, true)]
     {

@@ -153,7 +153,7 @@ fn what_an_earlier_attempt_may_have_left_is_not_forgotten_at_a_refusal() {
     let (mut lab, id) = cut_mute(None);
     silence(&mut lab, id);
     lab.connected(id);
-    lab.ended(id, failed(crate::ota::FailureClass::Permanent));
+    lab.ended(id, failed(wakeflash_ota::FailureClass::Permanent));
     assert!(matches!(lab.state(id), UpdateState::Failed { may_have_arrived: true, .. }));
 }
 
@@ -161,7 +161,7 @@ fn what_an_earlier_attempt_may_have_left_is_not_forgotten_at_a_refusal() {
 fn a_failure_that_the_device_itself_reported_left_nothing_on_it() {
     let (mut lab, id) = Lab::at(StateKind::Flashing);
     lab.give(Input::AboutToComplete(id));
-    lab.ended(id, failed(crate::ota::FailureClass::Permanent));
+    lab.ended(id, failed(wakeflash_ota::FailureClass::Permanent));
     assert!(matches!(lab.state(id), UpdateState::Failed { may_have_arrived: false, .. }));
 }
 
@@ -175,7 +175,7 @@ fn the_one_more_flash_begins_with_the_password_of_the_build_again() {
     let id = lab.install("mute");
     lab.built_as(id, Build { config_hash: None, ..build("mute") });
     lab.connected(id);
-    lab.ended(id, failed(crate::ota::FailureClass::WrongPassword));
+    lab.ended(id, failed(wakeflash_ota::FailureClass::WrongPassword));
     lab.connected(id);
     lab.cut_at_the_end(id);
     silence(&mut lab, id);
@@ -223,7 +223,7 @@ fn a_clock_that_is_set_back_stops_nothing() {
         lab.now = crate::time::Timestamp::from_millis(millis);
     };
     let (mut lab, id) = Lab::at(StateKind::Flashing);
-    lab.ended(id, failed(crate::ota::FailureClass::Busy));
+    lab.ended(id, failed(wakeflash_ota::FailureClass::Busy));
     back(&mut lab);
     assert_eq!(lab.dispatch.targets(lab.now).len(), 1, "a pause of a year is none");
     lab.connected(id);
@@ -253,7 +253,7 @@ fn what_a_device_says_once_it_is_captured_is_what_it_ran_before() {
         |lab, id| {
             lab.give(Input::AboutToComplete(id));
             lab.seen("sleepy", Some(OLD));
-            lab.ended(id, failed(crate::ota::FailureClass::OutcomeUnknown));
+            lab.ended(id, failed(wakeflash_ota::FailureClass::OutcomeUnknown));
         },
         |lab, id| {
             lab.cut_at_the_end(id);

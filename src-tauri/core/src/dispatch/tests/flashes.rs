@@ -2,7 +2,7 @@
 
 use crate::dispatch::{Effect, Input};
 use crate::knock::{Purpose, TargetAddress};
-use crate::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use crate::retry::{AFTER_DEVICE_ERROR, AFTER_REFUSED_GATE, DEVICE_ERROR_LIMIT, WHILE_BUSY};
 use crate::settings::Settings;
 use crate::update::{PasswordChoice, Secret, StateKind, UpdateId};

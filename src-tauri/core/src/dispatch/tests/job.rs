@@ -2,7 +2,7 @@
 
 use crate::device::Source;
 use crate::dispatch::{Effect, Input};
-use crate::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use crate::retry::AFTER_CUT;
 use crate::update::{InstalledHow, PasswordChoice, StateKind, UpdateId, UpdateState};
 use crate::view::NotificationKind;

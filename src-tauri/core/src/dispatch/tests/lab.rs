@@ -10,7 +10,7 @@ use crate::device::{
 };
 use crate::dispatch::{Builder, Decision, Dispatch, Effect, FlashOutcome, Input};
 use crate::error::Problem;
-use crate::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use crate::settings::{ChangedSources, Settings};
 use crate::time::Timestamp;
 use crate::update::{

@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::device::{ConfigFile, DeviceId, MacAddress, Sighting};
 use crate::dispatch::Input;
 use crate::knock::TargetAddress;
-use crate::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use crate::update::{StateKind, UpdateId};
 
 use super::durable::durable;

@@ -7,7 +7,7 @@ use proptest::sample::Index;
 
 use crate::device::{ConfigFile, ConfigHash, DeviceId, Sighting, SightingKind, Source};
 use crate::dispatch::{Builder, Dispatch, Effect, FlashOutcome, Input};
-use crate::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use crate::settings::{ChangedSources, Settings};
 use crate::time::Timestamp;
 use crate::update::{Build, SourceChange, UpdateId};

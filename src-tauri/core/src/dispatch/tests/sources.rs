@@ -137,7 +137,7 @@ fn the_device_s_return_to_waiting_has_its_sources_looked_at() {
     let (mut lab, id) = Lab::at(StateKind::Flashing);
     lab.give(Input::Configs(lab.configs.clone()));
     assert_eq!(lab.effects, []);
-    lab.ended(id, failed(crate::ota::FailureClass::RetryNow));
+    lab.ended(id, failed(wakeflash_ota::FailureClass::RetryNow));
     assert_eq!(lab.effects, [Effect::CheckSources(id)]);
 
     let (mut lab, id) = Lab::at(StateKind::Flashing);

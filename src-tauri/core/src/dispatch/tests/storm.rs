@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::device::{Sighting, Source};
 use crate::dispatch::{Effect, HELD_LONG, Input};
-use crate::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use crate::schedule::SleepPlan;
 use crate::settings::Settings;
 use crate::time::Timestamp;

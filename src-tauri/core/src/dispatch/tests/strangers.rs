@@ -3,7 +3,7 @@
 use crate::device::{Sighting, Source};
 use crate::dispatch::{Effect, FlashOutcome, Input};
 use crate::knock::TargetAddress;
-use crate::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use crate::retry::AT_ANOTHER_DEVICE;
 use crate::update::StateKind;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use crate::retry::{
     AFTER_REFUSED_GATE, AT_ANOTHER_DEVICE, DEVICE_ERROR_LIMIT, NextStep, next_step,
 };

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::device::{Sighting, Source};
 use crate::dispatch::Input;
-use crate::ota::FailureClass;
+use wakeflash_ota::FailureClass;
 use crate::schedule::{Rhythm, SleepPlan};
 use crate::update::StateKind;
 use crate::view::WakeRecord;

@@ -5,7 +5,7 @@ pub(crate) mod noise;
 
 use std::sync::{Arc, LazyLock};
 
-use wakeflash_core::ota::{
+use wakeflash_ota::{
     ACK_BLOCK, Compression, Encryption, EncryptionKey, Password, PreparedImage, Randomness,
     Session, SessionEvent, SessionRequest,
 };

@@ -4,7 +4,7 @@
 mod device;
 
 use device::{Device, IMAGE, KEY_BYTES, Secure, drain, key, noise, run, session_with};
-use wakeflash_core::ota::{Compression, Encryption, OtaError, Session, Step, Violation};
+use wakeflash_ota::{Compression, Encryption, OtaError, Session, Step, Violation};
 
 /// A session that has said hello to a device with Noise, and the device's end.
 fn greeted(flags: u8) -> (Session, Device) {

@@ -23,7 +23,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use wakeflash_core::ota::{
+//! use wakeflash_ota::{
 //!     Encryption, PreparedImage, Randomness, Session, SessionEvent, SessionRequest,
 //! };
 //!

@@ -5,7 +5,7 @@ mod device;
 
 use device::{Device, IMAGE, drain, run, session};
 use proptest::prelude::*;
-use wakeflash_core::ota::{
+use wakeflash_ota::{
     ACK_BLOCK, Compression, HELD_TAIL, MAGIC, OtaError, Session, SessionEvent, Step, WINDOW,
 };
 
