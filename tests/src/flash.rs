@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use wakeflash_ota::{Password, PreparedImage};
 use wakeflash_engine::flasher::{FlashHooks, FlashRequest, GateVerdict, flash, no_progress};
+use wakeflash_ota::{Password, PreparedImage};
 
 /// What `wakeflash-lab flash` takes.
 #[derive(Clone, Debug, clap::Args)]

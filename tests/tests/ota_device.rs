@@ -15,12 +15,12 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use wakeflash_engine::flasher::{
+    FlashError, FlashHooks, FlashReport, FlashRequest, GateVerdict, flash, no_progress,
+};
 use wakeflash_ota::{
     Compression, DeviceError, Encryption, EncryptionKey, FailureClass, HELD_TAIL, OtaError,
     Password, PreparedImage, Step,
-};
-use wakeflash_engine::flasher::{
-    FlashError, FlashHooks, FlashReport, FlashRequest, GateVerdict, flash, no_progress,
 };
 use wakeflash_tests::esphome;
 use wakeflash_tests::yaml::DeviceYaml;

@@ -16,10 +16,10 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
+use wakeflash_engine::flasher::FlashRequest;
 use wakeflash_ota::{
     Compression, DeviceError, Encryption, EncryptionKey, FailureClass, OtaError, Step, Violation,
 };
-use wakeflash_engine::flasher::FlashRequest;
 use wakeflash_tests::esphome::Esphome;
 use wakeflash_tests::peer::{Auth, Fault, Features, Script, Stage};
 

@@ -16,13 +16,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use wakeflash_ota::{
-    Compression, DeviceError, FailureClass, HELD_TAIL, OtaError, Password, PreparedImage, Progress,
-    Step,
-};
 use wakeflash_core::retry::{NextStep, next_step};
 use wakeflash_engine::flasher::{
     FlashError, FlashHooks, FlashRequest, GateVerdict, flash, no_progress,
+};
+use wakeflash_ota::{
+    Compression, DeviceError, FailureClass, HELD_TAIL, OtaError, Password, PreparedImage, Progress,
+    Step,
 };
 use wakeflash_tests::peer::{Auth, Fault, Features, LiveReport, Peer, Report, Script, Stage, play};
 

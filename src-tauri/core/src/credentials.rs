@@ -6,8 +6,8 @@
 
 use crate::device::DeviceMemory;
 use crate::error::Problem;
-use wakeflash_ota::{self, EncryptionKey};
 use crate::update::{Build, Encryption, OtaParameters, PasswordChoice, Secret};
+use wakeflash_ota::EncryptionKey;
 
 /// The first ESPHome whose firmware can encrypt updates.
 const ENCRYPTS_SINCE: (u32, u32) = (2026, 9);
@@ -21,7 +21,7 @@ pub struct Credentials {
     /// The OTA password.
     pub password: Option<Secret>,
     /// The key, and whether the image may travel in the clear.
-    pub encryption: ota::Encryption,
+    pub encryption: wakeflash_ota::Encryption,
 }
 
 /// The credentials for an attempt to deliver this build.
@@ -43,12 +43,12 @@ pub fn of_attempt(
     let before = installed.installed_encryption.as_ref().unwrap_or(&Encryption::None);
     let before = encryption(before, installed.version.as_deref())?;
     let encryption = match before {
-        ota::Encryption::None => own,
-        ota::Encryption::WhenOffered(key) if !is_required(&own) => {
-            ota::Encryption::WhenOffered(key)
+        wakeflash_ota::Encryption::None => own,
+        wakeflash_ota::Encryption::WhenOffered(key) if !is_required(&own) => {
+            wakeflash_ota::Encryption::WhenOffered(key)
         }
-        ota::Encryption::WhenOffered(key) | ota::Encryption::Required(key) => {
-            ota::Encryption::Required(key)
+        wakeflash_ota::Encryption::WhenOffered(key) | wakeflash_ota::Encryption::Required(key) => {
+            wakeflash_ota::Encryption::Required(key)
         }
     };
     Ok(Credentials { password: installed.installed_password.clone(), encryption })
@@ -61,7 +61,7 @@ pub fn of_attempt(
 pub fn encryption(
     configured: &Encryption,
     esphome_version: Option<&str>,
-) -> Result<ota::Encryption, Problem> {
+) -> Result<wakeflash_ota::Encryption, Problem> {
     let read = |key: &Secret| {
         EncryptionKey::from_base64(&key.0).ok_or_else(|| {
             Problem::new("ota.key", "The encryption key in the configuration is not valid.")
@@ -71,19 +71,19 @@ pub fn encryption(
         })
     };
     Ok(match configured {
-        Encryption::None => ota::Encryption::None,
+        Encryption::None => wakeflash_ota::Encryption::None,
         Encryption::Offered { key } => {
             if is_at_least(esphome_version, API_KEY_DEMANDS_SINCE) == Some(true) {
-                ota::Encryption::Required(read(key)?)
+                wakeflash_ota::Encryption::Required(read(key)?)
             } else {
-                ota::Encryption::WhenOffered(read(key)?)
+                wakeflash_ota::Encryption::WhenOffered(read(key)?)
             }
         }
         Encryption::Required { key, allow_plaintext: true } => {
-            ota::Encryption::WhenOffered(read(key)?)
+            wakeflash_ota::Encryption::WhenOffered(read(key)?)
         }
         Encryption::Required { key, allow_plaintext: false } => {
-            ota::Encryption::Required(read(key)?)
+            wakeflash_ota::Encryption::Required(read(key)?)
         }
     })
 }
@@ -137,10 +137,10 @@ pub fn key_of(encryption: &Encryption) -> Option<&Secret> {
     }
 }
 
-fn is_required(encryption: &ota::Encryption) -> bool {
+fn is_required(encryption: &wakeflash_ota::Encryption) -> bool {
     match encryption {
-        ota::Encryption::Required(_) => true,
-        ota::Encryption::None | ota::Encryption::WhenOffered(_) => false,
+        wakeflash_ota::Encryption::Required(_) => true,
+        wakeflash_ota::Encryption::None | wakeflash_ota::Encryption::WhenOffered(_) => false,
     }
 }
 

@@ -55,9 +55,9 @@ fn installed(encryption: Option<Encryption>) -> DeviceMemory {
 
 #[test]
 fn the_keys_say_what_may_travel_in_the_clear() {
-    use ota::Encryption::{Required, WhenOffered};
+    use wakeflash_ota::Encryption::{Required, WhenOffered};
     let cases = [
-        (Encryption::None, "2026.10.0", ota::Encryption::None),
+        (Encryption::None, "2026.10.0", wakeflash_ota::Encryption::None),
         (offered(NEW), "2026.10.0", WhenOffered(key(NEW))),
         (offered(NEW), "2027.2.9", WhenOffered(key(NEW))),
         (offered(NEW), "2027.3.0", Required(key(NEW))),
@@ -80,7 +80,7 @@ fn the_keys_say_what_may_travel_in_the_clear() {
 
 #[test]
 fn the_last_installed_credentials_never_send_in_the_clear_what_either_wants_encrypted() {
-    use ota::Encryption::{Required, WhenOffered};
+    use wakeflash_ota::Encryption::{Required, WhenOffered};
     let cases = [
         (offered(NEW), Some(offered(OLD)), WhenOffered(key(OLD))),
         (required(NEW, false), Some(offered(OLD)), Required(key(OLD))),
@@ -90,7 +90,7 @@ fn the_last_installed_credentials_never_send_in_the_clear_what_either_wants_encr
         // A password alone has changed.
         (required(NEW, false), Some(Encryption::None), Required(key(NEW))),
         (offered(NEW), None, WhenOffered(key(NEW))),
-        (Encryption::None, None, ota::Encryption::None),
+        (Encryption::None, None, wakeflash_ota::Encryption::None),
     ];
     for (new, old, expected) in cases {
         let memory = installed(old.clone());

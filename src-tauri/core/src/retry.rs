@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use wakeflash_ota::FailureClass;
 use crate::time::Timestamp;
+use wakeflash_ota::FailureClass;
 
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

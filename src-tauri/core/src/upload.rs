@@ -2,8 +2,8 @@
 
 use crate::compile::plain;
 use crate::error::Problem;
-use wakeflash_ota::FailureClass;
 use crate::view::Progress;
+use wakeflash_ota::FailureClass;
 
 /// The most characters of a line that reach the user.
 const MAX_LINE: usize = 300;

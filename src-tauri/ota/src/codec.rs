@@ -1,7 +1,5 @@
 //! The bytes of ESPHome's OTA protocol.
 
-use serde::{Deserialize, Serialize};
-
 /// What a client says first.
 pub const MAGIC: [u8; 5] = [0x6C, 0x26, 0xF7, 0x5C, 0x45];
 
@@ -53,10 +51,7 @@ pub(super) mod answer {
 }
 
 /// The form in which an image travels.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, specta::Type,
-)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Compression {
     /// The image as it is.
     Raw,

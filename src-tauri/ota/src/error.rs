@@ -1,15 +1,10 @@
 //! What can go wrong in a session, what it means, and what to tell the user.
 
-use serde::{Deserialize, Serialize};
-
 use super::device_error::DeviceError;
 use super::step::Step;
 
 /// What to do after a failure.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, specta::Type,
-)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FailureClass {
     /// The network failed before the image was complete: try again while the device is awake.
     RetryNow,

@@ -1,12 +1,7 @@
 //! Where in the protocol a session is.
 
-use serde::{Deserialize, Serialize};
-
 /// The step that a session waits in; errors carry the step in which they happened.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, specta::Type,
-)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     /// Nothing has come from the device yet.
     Greeting,
@@ -51,7 +46,7 @@ impl Step {
 }
 
 /// How far a session is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The step that is under way.
     pub step: Step,

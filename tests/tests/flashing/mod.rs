@@ -9,10 +9,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wakeflash_ota::{FailureClass, OtaError, Password, PreparedImage, Step};
 use wakeflash_engine::flasher::{
     FlashError, FlashHooks, FlashReport, FlashRequest, GateVerdict, flash, no_progress,
 };
+use wakeflash_ota::{FailureClass, OtaError, Password, PreparedImage, Step};
 use wakeflash_tests::peer::{Fault, LiveReport, Peer, Report, Script, Stage, play};
 
 /// 300 KB of which about half is noise, so that every form has many blocks.

@@ -1,7 +1,6 @@
 //! Configurations, their sources, and the builds.
 
 use core::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use crate::device::{ConfigFile, DeviceId};
 use crate::error::Problem;
@@ -17,22 +16,17 @@ use crate::words::Lang;
 use super::{Builder, Dispatch, Effect};
 
 impl Dispatch {
-    /// Takes over what is in the config directory; returns what was in it before.
-    pub(super) fn replace_configs(
-        &mut self,
-        files: Vec<ConfigFile>,
-    ) -> BTreeMap<DeviceId, ConfigFile> {
+    /// Takes over what is in the config directory.
+    pub(super) fn replace_configs(&mut self, files: Vec<ConfigFile>) {
         let names = self.known_names();
         self.touch_configs();
-        let new = files.into_iter().map(|file| (file.id.clone(), file)).collect();
-        let old = core::mem::replace(&mut self.configs, new);
+        self.configs = files.into_iter().map(|file| (file.id.clone(), file)).collect();
         self.trace_names(&names);
         self.take_plans();
         self.touch_configs();
         // So does one under whose file name an update is for a device that had another name.
         let names = self.updates.values().map(|update| DeviceId::discovered(&update.name));
         self.decision.touched.extend(names);
-        old
     }
 
     /// A configuration that comes or goes makes a discovered device of the same name go or come.

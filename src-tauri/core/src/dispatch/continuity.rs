@@ -26,8 +26,8 @@ impl Dispatch {
     /// From now on what isn't heard counts; nothing that was missed until now does.
     fn begin_listening(&mut self, now: Timestamp) {
         self.listening_since = now;
-        for heard in self.heard.values_mut() {
-            heard.doubted_since = heard.doubted_since.map(|_| now);
+        for name in self.heard.keys_where(|_, heard| heard.doubted_since.is_some()) {
+            self.heard.entry(&name).doubted_since = Some(now);
         }
         for name in self.heard.keys().cloned().collect::<Vec<_>>() {
             self.touch(&name);
@@ -41,7 +41,8 @@ impl Dispatch {
         }
         self.connected = connected;
         self.begin_listening(now);
-        for heard in self.heard.values_mut() {
+        for name in self.heard.keys_where(|_, heard| heard.expired) {
+            let heard = self.heard.entry(&name);
             let expired = core::mem::take(&mut heard.expired);
             if heard.liveness == Liveness::Alive && connected && expired {
                 // It has to say that it is still there.

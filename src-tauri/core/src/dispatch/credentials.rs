@@ -2,11 +2,11 @@
 
 use crate::credentials::{self, Credentials, key_of};
 use crate::error::Problem;
-use wakeflash_ota::EncryptionKey;
 use crate::time::Timestamp;
 use crate::update::{
     Build, Delivery, Encryption, OtaMethod, PasswordChoice, Update, UpdateId, UpdateState,
 };
+use wakeflash_ota::EncryptionKey;
 
 use super::Dispatch;
 

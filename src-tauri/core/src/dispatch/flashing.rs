@@ -3,13 +3,13 @@
 use core::net::IpAddr;
 
 use crate::error::Problem;
-use wakeflash_ota::FailureClass;
 use crate::retry::{AFTER_REFUSED_GATE, AT_ANOTHER_DEVICE, NextStep, next_step, pause_is_over};
 use crate::time::Timestamp;
 use crate::update::{
     Acknowledgement, AttemptReport, AvoidedAddress, Delivery, FlashStage, InstalledHow, Note,
     OtaMethod, PasswordChoice, StateKind, Update, UpdateId, UpdateState,
 };
+use wakeflash_ota::FailureClass;
 
 use super::{Dispatch, Effect, FlashOutcome, Heard, Liveness};
 

@@ -4,10 +4,10 @@ use core::net::IpAddr;
 
 use crate::device::{ConfigFile, DeviceId, Sighting};
 use crate::error::Problem;
-use wakeflash_ota::FailureClass;
 use crate::settings::Settings;
 use crate::update::{Build, PasswordChoice, SourceChange, UpdateId};
 use crate::view::Notification;
+use wakeflash_ota::FailureClass;
 
 /// What builds the firmware.
 #[derive(Clone, Debug, PartialEq, Eq)]

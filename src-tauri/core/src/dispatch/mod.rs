@@ -1,15 +1,15 @@
-//! The queue's state machine. [`Dispatch::handle`] takes what happened and the time, changes the state, and
-//! returns what has to be stored and then done. It does nothing itself.
+//! The queue's state machine. A [`Decision`] is made on a state, from what happened and the time: the next state, what has
+//! to be stored before that is true, and what has to be done then. It does nothing itself.
 //!
-//! The caller commits [`Decision::updates`] and [`Decision::memories`] before it carries out
-//! [`Decision::effects`]; when the commit fails it calls [`Dispatch::undo`] and carries out nothing. What
-//! does not come again by itself (the end of a build or a flash) it must then hand in again, in order.
+//! The caller stores [`Decision::writes`]; then [`Decision::stored`] is the state, and it carries out
+//! [`Decision::effects`]. When that can't be stored it drops the decision, and nothing has happened.
 
 mod building;
 mod bulk;
 mod confirming;
 mod continuity;
 mod credentials;
+mod decision;
 mod flashing;
 mod identity;
 mod inout;
@@ -21,6 +21,7 @@ mod requests;
 mod rollback;
 mod rows;
 mod slots;
+mod table;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ mod wakes;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::device::{ConfigFile, DeviceId, DeviceMemory};
 use crate::error::Problem;
@@ -37,9 +39,13 @@ use crate::time::Timestamp;
 use crate::update::{
     Build, Delivery, Note, PasswordChoice, StateKind, Update, UpdateId, UpdateState,
 };
-use crate::view::{Notification, Refusal};
+use crate::view::Notification;
+
+use decision::Draft;
+use table::Table;
 
 pub use confirming::{SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
+pub use decision::{Answer, Decision, WriteSet};
 pub use inout::{Builder, Effect, FlashOutcome, Input, Origin};
 pub use network::{DOUBT, REMEMBERED};
 pub use other_tools::queued_in_device_builder;
@@ -57,84 +63,6 @@ pub struct IllegalTransition {
     pub from: StateKind,
     /// The refused state.
     pub to: StateKind,
-}
-
-/// What one input leads to.
-#[derive(Debug, Default)]
-pub struct Decision {
-    /// The updates to store, with what they were before (`None`: new).
-    pub updates: BTreeMap<UpdateId, Option<Update>>,
-    /// The names of the devices whose memory is to be stored, with what it was before.
-    pub memories: BTreeMap<String, DeviceMemory>,
-    /// The settings before, when they are to be stored.
-    pub settings: Option<Settings>,
-    /// The wakes before of the devices whose wakes are to be stored.
-    pub wakes: BTreeMap<String, Vec<Wake>>,
-    /// Names whose memory and wakes are to be deleted, before others are stored: a device was renamed.
-    pub forgotten: BTreeSet<String>,
-    /// The rows that may look different now.
-    pub touched: BTreeSet<DeviceId>,
-    /// What to do after the commit.
-    pub effects: Vec<Effect>,
-    /// Transitions that were refused: defects, for the log.
-    pub refused: Vec<IllegalTransition>,
-    /// The update that a request started.
-    pub started: Option<UpdateId>,
-    /// The devices that a request for many could not be met for.
-    pub refusals: Vec<Refusal>,
-    /// The configurations before, when the settings named another directory.
-    configs: Option<BTreeMap<DeviceId, ConfigFile>>,
-    /// [`Dispatch::former_names`] before.
-    former_names: Option<BTreeMap<DeviceId, String>>,
-    /// What was known under names that devices don't go by any more.
-    moved: Vec<names::Moved>,
-    /// The places of flashes that are over.
-    slots: BTreeMap<UpdateId, slots::Slot>,
-}
-
-impl Decision {
-    /// Whether anything must be stored.
-    #[must_use]
-    pub fn is_durable(&self) -> bool {
-        !self.updates.is_empty()
-            || !self.memories.is_empty()
-            || !self.wakes.is_empty()
-            || self.settings.is_some()
-    }
-
-    /// Whether devices go by other names after it. What comes later must be stored later.
-    #[must_use]
-    pub fn renames(&self) -> bool {
-        !self.moved.is_empty() || !self.forgotten.is_empty()
-    }
-
-    /// Makes one decision of this one and the next, to be stored together or taken back together. Not for
-    /// one that [renames](Self::renames), unless it is the last.
-    pub fn join(&mut self, next: Self) {
-        // What was before both is what the first one found.
-        for (id, before) in next.updates {
-            self.updates.entry(id).or_insert(before);
-        }
-        for (name, before) in next.memories {
-            self.memories.entry(name).or_insert(before);
-        }
-        for (name, before) in next.wakes {
-            self.wakes.entry(name).or_insert(before);
-        }
-        for (id, before) in next.slots {
-            self.slots.entry(id).or_insert(before);
-        }
-        self.settings = self.settings.take().or(next.settings);
-        self.configs = self.configs.take().or(next.configs);
-        self.former_names = self.former_names.take().or(next.former_names);
-        self.forgotten.extend(next.forgotten);
-        self.touched.extend(next.touched);
-        self.effects.extend(next.effects);
-        self.refused.extend(next.refused);
-        self.started = next.started.or(self.started);
-        self.refusals.extend(next.refusals);
-        self.moved.extend(next.moved);
-    }
 }
 
 /// Whether a device has been heard of since the start.
@@ -159,8 +87,6 @@ struct Heard {
     expired: bool,
     /// The wakes that were seen, oldest first.
     wakes: Vec<Wake>,
-    /// The present wake could not be stored: the next evidence begins it.
-    wake_lost: bool,
     /// What they say.
     learned: Schedule,
     /// The next wake, and whether it is late, as they were when it was last looked.
@@ -173,27 +99,27 @@ impl Heard {
     }
 }
 
-/// The state of everything that is decided on.
-#[derive(Debug)]
+/// The state of everything that is decided on. A copy costs nothing: what it has in common with the original is shared.
+#[derive(Clone, Debug)]
 pub struct Dispatch {
-    settings: Settings,
-    updates: BTreeMap<UpdateId, Update>,
-    configs: BTreeMap<DeviceId, ConfigFile>,
+    settings: Arc<Settings>,
+    updates: Table<UpdateId, Update>,
+    configs: Table<DeviceId, ConfigFile>,
     /// The names of the devices that go by another one than their configurations say.
-    former_names: BTreeMap<DeviceId, String>,
+    former_names: Table<DeviceId, String>,
     /// Whether the config directory of the settings has been read.
     configs_read: bool,
-    heard: BTreeMap<String, Heard>,
+    heard: Table<String, Heard>,
     next_id: u32,
     /// `None`: it is being looked for.
     builder: Option<Builder>,
     /// Until then it is too early to say that a remembered device is gone; `None` after that.
     first_look_until: Option<Timestamp>,
     /// The devices that are held, and those that images are being sent to.
-    slots: BTreeMap<UpdateId, slots::Slot>,
+    slots: Table<UpdateId, slots::Slot>,
     /// The names of the devices whose configurations use deep sleep, and what they say about it.
-    sleepers: BTreeSet<String>,
-    plans: BTreeMap<String, SleepPlan>,
+    sleepers: Arc<BTreeSet<String>>,
+    plans: Arc<BTreeMap<String, SleepPlan>>,
     /// Whether there is a network.
     connected: bool,
     /// When something happened last.
@@ -202,7 +128,8 @@ pub struct Dispatch {
     listening_since: Timestamp,
     /// When it was last looked whose wake is due.
     looked_at: Timestamp,
-    decision: Decision,
+    /// What was decided since the state was stored.
+    decision: Draft,
 }
 
 impl Dispatch {
@@ -219,13 +146,13 @@ impl Dispatch {
         next_id: u32,
         now: Timestamp,
     ) -> Self {
-        let mut heard: BTreeMap<String, Heard> = BTreeMap::new();
+        let mut heard: Table<String, Heard> = Table::default();
         for (name, memory) in memories {
             let stored_last_seen = memory.last_seen;
             heard.insert(name, Heard { memory, stored_last_seen, ..Heard::default() });
         }
         for (name, wakes) in wakes {
-            let heard = heard.entry(name).or_default();
+            let heard = heard.entry(&name);
             heard.learned = Schedule::learn(&wakes);
             heard.wakes = wakes;
         }
@@ -233,32 +160,28 @@ impl Dispatch {
         let after_loaded =
             updates.iter().map(|update| update.id.0.saturating_add(1)).max().unwrap_or(0);
         Self {
-            settings,
+            settings: Arc::new(settings),
             updates: updates.into_iter().map(|update| (update.id, update)).collect(),
-            configs: BTreeMap::new(),
-            former_names: BTreeMap::new(),
+            configs: Table::default(),
+            former_names: Table::default(),
             configs_read: false,
             heard,
             next_id: next_id.max(after_loaded),
             builder: None,
             first_look_until: Some(now + Self::FIRST_LOOK),
-            slots: BTreeMap::new(),
-            sleepers: BTreeSet::new(),
-            plans: BTreeMap::new(),
+            slots: Table::default(),
+            sleepers: Arc::default(),
+            plans: Arc::default(),
             connected: true,
             last_input_at: now,
             listening_since: now,
             looked_at: now,
-            decision: Decision::default(),
+            decision: Draft::default(),
         }
     }
 
-    /// Takes what happened and decides.
-    ///
-    /// # Errors
-    /// A user's request that can't be met; nothing has changed then.
-    pub fn handle(&mut self, input: Input, now: Timestamp) -> Result<Decision, Problem> {
-        self.decision = Decision::default();
+    /// Changes this copy of the state to what follows from an input. When it refuses a request, the copy is of no use.
+    fn handle(&mut self, input: Input, now: Timestamp) -> Result<(), Problem> {
         self.follow_time(&input, now);
         match input {
             Input::Install(device) => self.install(&device, now)?,
@@ -296,53 +219,7 @@ impl Dispatch {
         }
         self.fill_build_slots(now);
         self.fill_transfer_slots(now);
-        self.touch_the_queued();
-        Ok(core::mem::take(&mut self.decision))
-    }
-
-    /// Takes back what a decision changed, when it could not be stored.
-    pub fn undo(&mut self, decision: Decision) {
-        for effect in &decision.effects {
-            if let Effect::GrantTransfer(id) = effect {
-                self.take_back_grant(*id);
-            }
-        }
-        self.slots.extend(decision.slots);
-        for (id, before) in decision.updates {
-            match before {
-                Some(update) => drop(self.updates.insert(id, update)),
-                None => drop(self.updates.remove(&id)),
-            }
-        }
-        for moved in decision.moved.into_iter().rev() {
-            self.move_back(moved);
-        }
-        for (name, before) in decision.memories {
-            if let Some(heard) = self.heard.get_mut(&name) {
-                heard.memory = before;
-                // It is unclear what is stored; the next sighting is.
-                heard.stored_last_seen = None;
-            }
-        }
-        for (name, before) in decision.wakes {
-            if let Some(heard) = self.heard.get_mut(&name) {
-                heard.learned = Schedule::learn(&before);
-                let begun = before.last().map(|wake| wake.number)
-                    != heard.wakes.last().map(|wake| wake.number);
-                heard.wake_lost |= begun;
-                heard.wakes = before;
-            }
-        }
-        if let Some(before) = decision.settings {
-            self.settings = before;
-        }
-        if let Some(before) = decision.configs {
-            self.configs = before;
-        }
-        if let Some(before) = decision.former_names {
-            self.former_names = before;
-        }
-        self.take_plans();
+        Ok(())
     }
 
     /// The user's choices.
@@ -389,10 +266,10 @@ impl Dispatch {
         self.updates.values().filter(|update| update.state.kind() == kind).count()
     }
 
-    /// The update to change; what it was before is kept for the commit.
+    /// The update to change, and to store.
     fn change(&mut self, id: UpdateId) -> Option<&mut Update> {
         let update = self.updates.get_mut(&id)?;
-        self.decision.updates.entry(id).or_insert_with(|| Some(update.clone()));
+        self.decision.updates.insert(id);
         self.decision.touched.insert(update.device.clone());
         // Without a configuration, it depends on the update which of the two rows the device has.
         self.decision.touched.insert(DeviceId::discovered(&update.name));
@@ -415,12 +292,11 @@ impl Dispatch {
         true
     }
 
-    /// The memory of a device to change; what it was before is kept for the commit.
+    /// The memory of a device to change, and to store.
     fn change_memory(&mut self, name: &str) -> &mut DeviceMemory {
         self.touch(name);
-        let heard = self.heard.entry(name.to_owned()).or_default();
-        self.decision.memories.entry(name.to_owned()).or_insert_with(|| heard.memory.clone());
-        &mut heard.memory
+        self.decision.memories.insert(name.to_owned());
+        &mut self.heard.entry(name).memory
     }
 
     fn delivery(build: Build) -> Delivery {

@@ -16,13 +16,6 @@ use super::network::is_fresh;
 use super::{Dispatch, Heard, Liveness};
 use crate::device::Sighting;
 
-/// What was known under two names before it was brought together under one, for [`Dispatch::undo`].
-#[derive(Debug)]
-pub(super) struct Moved {
-    from: (String, Option<Heard>),
-    to: (String, Option<Heard>),
-}
-
 impl Dispatch {
     /// The name that the device of a configuration goes by. A broken one doesn't say: then it is that of
     /// its last update, or else the file's stem.
@@ -71,9 +64,10 @@ impl Dispatch {
             }
         }
         former.retain(|_, name| owners.get(name.as_str()) == Some(&1));
-        self.former_names = former;
+        self.former_names =
+            former.iter().map(|(file, name)| (file.clone(), name.clone())).collect();
         self.note_owners();
-        for (file, name) in self.former_names.clone() {
+        for (file, name) in former {
             self.meet(&file, &name);
         }
     }
@@ -153,16 +147,11 @@ impl Dispatch {
             self.move_memory(file, former, &name);
         } else if state.is_none() {
             let here = self.here(file);
-            self.keep_former_names();
             self.change_memory(former).configured_by = None;
             self.change_memory(&name).configured_by = Some(here);
             self.former_names.remove(file);
             self.take_plans();
         }
-    }
-
-    fn keep_former_names(&mut self) {
-        self.decision.former_names.get_or_insert_with(|| self.former_names.clone());
     }
 
     /// The device of a configuration goes by another name from now on: what is known of it does, too.
@@ -172,16 +161,13 @@ impl Dispatch {
         }
         self.touch(from);
         self.touch(to);
-        self.keep_former_names();
         let (old, new) = (self.heard.remove(from), self.heard.remove(to));
         self.decision.forgotten.extend([from.to_owned(), to.to_owned()]);
-        let before = new.clone().unwrap_or_default();
-        self.decision.memories.entry(to.to_owned()).or_insert(before.memory);
-        self.decision.wakes.entry(to.to_owned()).or_insert(before.wakes);
-        let mut both = brought_together(old.clone(), new.clone());
+        self.decision.memories.insert(to.to_owned());
+        self.decision.wakes.insert(to.to_owned());
+        let mut both = brought_together(old, new);
         both.memory.configured_by = Some(self.here(file));
         self.heard.insert(to.to_owned(), both);
-        self.decision.moved.push(Moved { from: (from.to_owned(), old), to: (to.to_owned(), new) });
         if self.configs.get(file).and_then(configured_name) == Some(to) {
             self.former_names.remove(file);
         } else if self.configs.contains_key(file) {
@@ -192,16 +178,6 @@ impl Dispatch {
             && let Some(update) = self.change(id)
         {
             to.clone_into(&mut update.name);
-        }
-    }
-
-    /// Takes back a [`Self::move_memory`].
-    pub(super) fn move_back(&mut self, moved: Moved) {
-        for (name, heard) in [moved.from, moved.to] {
-            match heard {
-                Some(heard) => drop(self.heard.insert(name, heard)),
-                None => drop(self.heard.remove(&name)),
-            }
         }
     }
 
@@ -286,7 +262,6 @@ fn brought_together(old: Option<Heard>, new: Option<Heard>) -> Heard {
         both.doubted_since = old.doubted_since;
         both.expired = old.expired;
     }
-    both.wake_lost |= old.wake_lost;
     both.wakes = in_a_row(old.wakes, both.wakes);
     both.learned = Schedule::learn(&both.wakes);
     // It is stored with the next sighting, whatever is stored now.

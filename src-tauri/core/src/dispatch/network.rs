@@ -120,7 +120,7 @@ impl Dispatch {
     /// Takes over what a sighting says of a device. Returns whether the device was not thought alive.
     fn remember(&mut self, sighting: &Sighting, now: Timestamp) -> bool {
         self.touch(&sighting.name);
-        let heard = self.heard.entry(sighting.name.clone()).or_default();
+        let heard = self.heard.entry(&sighting.name);
         if sighting.kind == SightingKind::Gone && !self.connected {
             heard.expired = true;
             return false;
@@ -129,7 +129,7 @@ impl Dispatch {
             // Records that run out do so long after the device went.
             let end = if is_fresh(sighting) { Some(now) } else { heard.memory.last_seen };
             self.note_asleep(&sighting.name, end.unwrap_or(now));
-            let heard = self.heard.entry(sighting.name.clone()).or_default();
+            let heard = self.heard.entry(&sighting.name);
             heard.liveness = Liveness::Gone;
             return false;
         }
@@ -140,12 +140,12 @@ impl Dispatch {
             let facts = DeviceMemory { last_seen: old.last_seen, ..updated(&old, sighting, now) };
             if facts != old {
                 heard.memory = facts;
-                self.decision.memories.entry(sighting.name.clone()).or_insert(old);
+                self.decision.memories.insert(sighting.name.clone());
             }
             return false;
         }
         self.note_awake(&sighting.name, now);
-        let heard = self.heard.entry(sighting.name.clone()).or_default();
+        let heard = self.heard.entry(&sighting.name);
         let woke = heard.liveness != Liveness::Alive;
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
@@ -158,7 +158,7 @@ impl Dispatch {
         heard.memory = new;
         if stale || !same_but_for_time {
             heard.stored_last_seen = Some(now);
-            self.decision.memories.entry(sighting.name.clone()).or_insert(old);
+            self.decision.memories.insert(sighting.name.clone());
             self.note_owner(&sighting.name);
         }
         woke
@@ -179,9 +179,9 @@ impl Dispatch {
     /// A device answered, without saying anything about itself.
     pub(super) fn alive(&mut self, name: &str, now: Timestamp) {
         self.touch(name);
-        self.heard.entry(name.to_owned()).or_default();
+        self.heard.entry(name);
         self.note_awake(name, now);
-        let heard = self.heard.entry(name.to_owned()).or_default();
+        let heard = self.heard.entry(name);
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
         heard.expired = false;
@@ -201,17 +201,13 @@ impl Dispatch {
         if !self.connected {
             return;
         }
-        for heard in self.heard.values_mut() {
-            // The clock was set back: the doubt begins now.
-            heard.doubted_since = heard.doubted_since.map(|since| since.min(now));
+        // The clock was set back: the doubt begins now.
+        let of_the_future = |heard: &Heard| heard.doubted_since.is_some_and(|since| since > now);
+        for name in self.heard.keys_where(|_, heard| of_the_future(heard)) {
+            self.heard.entry(&name).doubted_since = Some(now);
         }
-        let gone: Vec<String> = self
-            .heard
-            .iter()
-            .filter(|(_, heard)| heard.doubt_ends_at().is_some_and(|end| end <= now))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in gone {
+        let is_gone = |heard: &Heard| heard.doubt_ends_at().is_some_and(|end| end <= now);
+        for name in self.heard.keys_where(|_, heard| is_gone(heard)) {
             let end = self.heard.get(&name).and_then(|heard| heard.doubted_since);
             self.note_asleep(&name, end.unwrap_or(now));
             if let Some(heard) = self.heard.get_mut(&name) {

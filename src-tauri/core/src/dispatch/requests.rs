@@ -1,5 +1,7 @@
 //! What the user asks for.
 
+use std::sync::Arc;
+
 use crate::device::DeviceId;
 use crate::error::Problem;
 use crate::settings::Settings;
@@ -41,7 +43,7 @@ impl Dispatch {
         };
         update.note(now, "Install requested.");
         self.updates.insert(id, update);
-        self.decision.updates.insert(id, None);
+        self.decision.updates.insert(id);
         self.decision.touched.insert(device.clone());
         self.decision.started = Some(id);
         Ok(())
@@ -230,11 +232,11 @@ impl Dispatch {
         }
         if settings.config_dir != self.settings.config_dir {
             // The sources of waiting updates are compared when the new directory has been read.
-            self.decision.former_names = Some(self.former_names.clone());
-            self.decision.configs = Some(self.replace_configs(Vec::new()));
+            self.replace_configs(Vec::new());
             self.configs_read = false;
         }
-        self.decision.settings = Some(core::mem::replace(&mut self.settings, settings));
+        self.settings = Arc::new(settings);
+        self.decision.settings = true;
         Ok(())
     }
 }

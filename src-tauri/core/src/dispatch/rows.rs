@@ -96,7 +96,8 @@ impl Dispatch {
             }
             return Some(row);
         }
-        let (name, heard) = self.heard.get_key_value(id.discovered_name()?)?;
+        let name = id.discovered_name()?;
+        let heard = self.heard.get(name)?;
         if heard.liveness == Liveness::Unheard || self.configured_names().any(|known| known == name)
         {
             return None;
@@ -221,7 +222,7 @@ impl Dispatch {
     }
 
     /// Whoever joins or leaves the queue, or ends a build, changes how many builds come before the others'.
-    pub(super) fn touch_the_queued(&mut self) {
+    pub(super) fn touch_the_queued(&mut self, before: &Self) {
         let counts = |update: Option<&Update>| {
             let kind = update.map(|update| update.state.kind());
             kind.filter(|kind| matches!(kind, StateKind::Queued | StateKind::Building))
@@ -230,7 +231,7 @@ impl Dispatch {
             .decision
             .updates
             .iter()
-            .any(|(id, before)| counts(before.as_ref()) != counts(self.updates.get(id)));
+            .any(|id| counts(before.updates.get(id)) != counts(self.updates.get(id)));
         if moved {
             self.touch_all_queued();
         }

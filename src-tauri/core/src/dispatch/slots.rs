@@ -28,8 +28,10 @@ impl Dispatch {
         let Some(update) = self.updates.get(&id) else { return };
         let UpdateState::Flashing { started_at, .. } = &update.state else { return };
         let (name, since) = (update.name.clone(), *started_at);
-        self.slots.entry(id).or_insert(Slot { since: now, granted: false });
-        self.heard.entry(name.clone()).or_default();
+        if !self.slots.contains_key(&id) {
+            self.slots.insert(id, Slot { since: now, granted: false });
+        }
+        self.heard.entry(&name);
         self.begin_wake(&name, since);
         self.alive(&name, now);
     }
@@ -43,16 +45,12 @@ impl Dispatch {
 
     /// Lets the most urgent devices that are held have their images, as far as the limit allows.
     pub(super) fn fill_transfer_slots(&mut self, now: Timestamp) {
-        let updates = &self.updates;
-        let decision = &mut self.decision;
-        self.slots.retain(|id, slot| {
-            let goes_on =
-                updates.get(id).is_some_and(|update| update.state.kind() == StateKind::Flashing);
-            if !goes_on {
-                decision.slots.insert(*id, *slot);
-            }
-            goes_on
-        });
+        let goes_on = |id: &UpdateId| {
+            self.updates.get(id).is_some_and(|update| update.state.kind() == StateKind::Flashing)
+        };
+        for id in self.slots.keys_where(|id, _| !goes_on(id)) {
+            self.slots.remove(&id);
+        }
         let free = usize::from(self.settings.max_flashes).saturating_sub(self.granted());
         let held = self.slots.iter().filter(|(_, slot)| !slot.granted);
         let mut held: Vec<_> =
@@ -86,12 +84,5 @@ impl Dispatch {
         // Among those that have been held for long, only that counts.
         let window = if long { Duration::ZERO } else { window.unwrap_or(Duration::MAX) };
         (Reverse(long), window, Reverse(sleeps || long), since)
-    }
-
-    /// Takes back a grant that could not be given.
-    pub(super) fn take_back_grant(&mut self, id: UpdateId) {
-        if let Some(slot) = self.slots.get_mut(&id) {
-            slot.granted = false;
-        }
     }
 }

@@ -8,7 +8,9 @@ use crate::time::Timestamp;
 use crate::update::{FlashStage, StateKind, UpdateState};
 use crate::view::{NotificationKind, WakeRecord, WakeView};
 
-use super::{Decision, Dispatch, Heard, KNOCK_PERIOD, Liveness};
+use std::sync::Arc;
+
+use super::{Dispatch, Heard, KNOCK_PERIOD, Liveness};
 
 /// A device that sleeps and wasn't heard of for so long has slept in between, whatever was thought of it. A
 /// device that is awake is heard of at least every 120 s: so long the addresses in mDNS are valid.
@@ -45,8 +47,7 @@ impl Dispatch {
     /// There is evidence that a device is awake since this time: a new wake begins, or the last one goes on.
     /// Call it before what is known of the device changes.
     pub(super) fn note_awake(&mut self, name: &str, at: Timestamp) {
-        let lost = self.heard.get(name).is_some_and(|heard| heard.wake_lost);
-        if lost || !self.is_rebooting(name, at) {
+        if !self.is_rebooting(name, at) {
             self.begin_wake(name, at);
             return;
         }
@@ -70,7 +71,6 @@ impl Dispatch {
         let slept = silence.is_none_or(|silence| silence >= asleep);
         let ended = heard.wakes.last().and_then(|wake| Some(wake.at + wake.awake?));
         let begins = match heard.liveness {
-            _ if heard.wake_lost => true,
             Liveness::Gone => {
                 // The clock may have been set back since.
                 ended.is_none_or(|ended| ended > at || at.since(ended) >= BLINK)
@@ -85,9 +85,6 @@ impl Dispatch {
             wakes.push(Wake { number, at, awake: None, flashed: false });
             if wakes.len() > Schedule::WAKES_KEPT {
                 wakes.remove(0);
-            }
-            if let Some(heard) = self.heard.get_mut(name) {
-                heard.wake_lost = false;
             }
             self.learn(name);
         } else if returns && let Some(wake) = self.change_wakes(name).last_mut() {
@@ -177,30 +174,17 @@ impl Dispatch {
         }
     }
 
-    /// The wakes of a device to change; what they were before is kept for the commit.
+    /// The wakes of a device to change, and to store.
     fn change_wakes(&mut self, name: &str) -> &mut Vec<Wake> {
         self.touch(name);
-        let heard = self.heard.entry(name.to_owned()).or_default();
-        self.decision.wakes.entry(name.to_owned()).or_insert_with(|| heard.wakes.clone());
-        &mut heard.wakes
+        self.decision.wakes.insert(name.to_owned());
+        &mut self.heard.entry(name).wakes
     }
 
     fn learn(&mut self, name: &str) {
         if let Some(heard) = self.heard.get_mut(name) {
             heard.learned = Schedule::learn(&heard.wakes);
         }
-    }
-
-    /// The wakes to store after a decision, by the device's name.
-    #[must_use]
-    pub fn changed_wakes(&self, decision: &Decision) -> Vec<(String, Vec<Wake>)> {
-        let changed = decision.wakes.iter().filter_map(|(name, before)| {
-            let stored = if decision.forgotten.contains(name) { &[][..] } else { before };
-            let now = self.heard.get(name)?.wakes.iter();
-            let changed: Vec<Wake> = now.filter(|wake| !stored.contains(wake)).copied().collect();
-            (!changed.is_empty()).then(|| (name.clone(), changed))
-        });
-        changed.collect()
     }
 
     /// What is known about the wakes of the device of this name.
@@ -367,6 +351,6 @@ impl Dispatch {
         let plans =
             summaries().filter_map(|(name, summary)| Some((name.to_owned(), summary.sleep_plan?)));
         let plans = plans.collect();
-        (self.sleepers, self.plans) = (sleepers, plans);
+        (self.sleepers, self.plans) = (Arc::new(sleepers), Arc::new(plans));
     }
 }

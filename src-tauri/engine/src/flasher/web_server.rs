@@ -13,9 +13,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_ota::FailureClass;
 use wakeflash_core::upload::{UploadFailure, UploadOutput};
 use wakeflash_core::view::Progress;
+use wakeflash_ota::FailureClass;
 
 use crate::builder::MARKER;
 use crate::process::{Ended, Event, Limits, Process, path_with};

@@ -3,23 +3,14 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wakeflash_core::dispatch::{Decision, Input, Origin};
+use wakeflash_core::dispatch::{Answer, Decision, Input, Origin};
 use wakeflash_core::error::Problem;
 use wakeflash_core::time::Timestamp;
-use wakeflash_core::update::UpdateId;
-use wakeflash_core::view::Refusal;
 
 use super::{Runtime, now};
-use crate::store::Commit;
 
 /// How often a commit is tried again that could not be made.
 const COMMIT_AGAIN: Duration = Duration::from_secs(2);
-
-/// What a request came to.
-pub(super) struct Decided {
-    pub(super) started: Option<UpdateId>,
-    pub(super) refusals: Vec<Refusal>,
-}
 
 impl Runtime {
     /// When a commit failed and nothing is left that would show it by itself: whether the store can be
@@ -81,77 +72,47 @@ impl Runtime {
         if inputs.is_empty() {
             return;
         }
-        let mut together = Decision::default();
+        let mut together = Decision::on(&self.dispatch);
         for input in inputs {
-            match self.dispatch.handle(input, now()) {
-                Ok(decision) => {
-                    let ends = decision.renames();
-                    together.join(decision);
-                    if ends {
-                        self.carry_out_or_warn(std::mem::take(&mut together)).await;
-                    }
-                }
-                Err(problem) => tracing::warn!("not taken in: {problem}"),
+            if let Err(problem) = together.take(input, now()) {
+                tracing::warn!("not taken in: {problem}");
             }
         }
-        self.carry_out_or_warn(together).await;
-    }
-
-    async fn carry_out_or_warn(&mut self, decision: Decision) {
-        if let Err(problem) = self.carry_out(decision, now()).await {
+        if let Err(problem) = self.carry_out(together, now()).await {
             tracing::warn!("not taken in: {problem}");
         }
     }
 
     /// Decides, commits, tells, and only then acts.
-    pub(super) async fn decide(&mut self, input: Input) -> Result<Decided, Problem> {
+    pub(super) async fn decide(&mut self, input: Input) -> Result<Answer, Problem> {
         let now = now();
-        let decision = self.dispatch.handle(input, now)?;
-        self.carry_out(decision, now).await
+        let mut decision = Decision::on(&self.dispatch);
+        let answer = decision.take(input, now)?;
+        self.carry_out(decision, now).await?;
+        Ok(answer)
     }
 
-    async fn carry_out(&mut self, decision: Decision, now: Timestamp) -> Result<Decided, Problem> {
-        for refused in &decision.refused {
+    async fn carry_out(&mut self, decision: Decision, now: Timestamp) -> Result<(), Problem> {
+        for refused in decision.refused() {
             tracing::error!("refused: {refused}");
         }
-        let durable = decision.is_durable();
-        if durable && let Err(error) = self.store.commit(self.commit_of(&decision)).await {
-            let touched = decision.touched.clone();
-            self.dispatch.undo(decision);
-            // What isn't stored, such as presence, has changed all the same.
-            self.publisher.refresh(&self.dispatch, &touched, now);
-            return Err(self.not_stored(&error));
-        }
-        let Decision { updates, touched, effects, started, refusals, .. } = decision;
-        if durable {
+        let mut writes = decision.writes();
+        if !writes.is_empty() {
+            writes.settings = writes.settings.map(|settings| self.overrides.to_store(&settings));
+            if let Err(error) = self.store.commit(writes).await {
+                return Err(self.not_stored(&error));
+            }
             self.stored();
         }
-        self.settle(updates.keys().copied(), &touched, now);
+        let changed = decision.changed().clone();
+        let touched = decision.touched().clone();
+        let effects = decision.effects().to_vec();
+        self.dispatch = decision.stored();
+        self.settle(changed.into_iter(), &touched, now);
         for effect in effects {
             self.act(effect);
         }
-        Ok(Decided { started, refusals })
-    }
-
-    fn commit_of(&self, decision: &Decision) -> Commit {
-        Commit {
-            updates: decision
-                .updates
-                .keys()
-                .filter_map(|id| self.dispatch.update(*id).cloned())
-                .collect(),
-            memories: decision
-                .memories
-                .keys()
-                .filter_map(|name| Some((name.clone(), self.dispatch.memory(name)?.clone())))
-                .collect(),
-            forgotten: decision.forgotten.iter().cloned().collect(),
-            wakes: self.dispatch.changed_wakes(decision),
-            settings: decision
-                .settings
-                .is_some()
-                .then(|| self.overrides.to_store(self.dispatch.settings())),
-        }
+        Ok(())
     }
 }
 

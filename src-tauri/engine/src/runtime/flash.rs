@@ -15,12 +15,12 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::gate::{
     self as core_gate, Evidence, Expectation, Judgement, LiteralAddress, Session,
 };
-use wakeflash_ota::{self, FailureClass, PreparedImage, Step};
 use wakeflash_core::update::{
     Delivery, OtaMethod, PasswordChoice, SourceChange, SourceTracking, Update, UpdateId,
     UpdateState,
 };
 use wakeflash_core::view::Progress;
+use wakeflash_ota::{FailureClass, PreparedImage, Step};
 
 use super::Runtime;
 use super::flash_web::Uploader;
@@ -201,7 +201,7 @@ impl Job {
                 .credentials
                 .password
                 .as_ref()
-                .map(|secret| ota::Password::new(secret.0.clone())),
+                .map(|secret| wakeflash_ota::Password::new(secret.0.clone())),
             encryption: self.credentials.encryption.clone(),
             deadlines: Deadlines::default(),
         };
@@ -236,7 +236,7 @@ impl Job {
             expectation: &self.expectation,
         };
         let flash = restart.until_restart(flash, shown.clone(), &restarted);
-        let shown_progress = |now: &ota::Progress| Some(shown_progress(now));
+        let shown_progress = |now: &wakeflash_ota::Progress| Some(shown_progress(now));
         let error = match self.while_showing(flash, shown.clone(), shown_progress).await {
             Ok(report) => {
                 tracing::info!("update {} of {}: {report:?}", self.update, self.device);
@@ -309,7 +309,7 @@ impl Job {
     }
 
     /// Waits until the device is held, and then for the turn of its image. Returns whether it came in time.
-    async fn turn(&self, mut shown: watch::Receiver<ota::Progress>) -> bool {
+    async fn turn(&self, mut shown: watch::Receiver<wakeflash_ota::Progress>) -> bool {
         // The session outlives this, since it drives it.
         if shown.wait_for(|progress| progress.step >= Step::Gate).await.is_err() {
             return false;
@@ -400,7 +400,7 @@ pub(super) fn lost_image(error: LoadError) -> FlashOutcome {
     FlashOutcome::Failed { class, problem: error.into_problem() }
 }
 
-fn shown_progress(progress: &ota::Progress) -> Progress {
+fn shown_progress(progress: &wakeflash_ota::Progress) -> Progress {
     // What was handed to the socket is no measure: it fits into buffers on the way. Devices with version 1
     // of the protocol acknowledge nothing, so that nobody knows how far they are.
     let percent = (progress.total > 0 && progress.acknowledged > 0).then(|| {

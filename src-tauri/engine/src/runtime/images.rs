@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wakeflash_core::dispatch::Input;
 use wakeflash_core::error::Problem;
-use wakeflash_ota::{Compression, PreparedImage};
 use wakeflash_core::update::{Sha256, StateKind, UpdateId};
+use wakeflash_ota::{Compression, PreparedImage};
 
 use super::Runtime;
 use super::work::{ReadyImage, Report};

@@ -8,8 +8,8 @@ use wakeflash_core::credentials::Credentials;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::esphome_files;
 use wakeflash_core::gate::Session;
-use wakeflash_ota::{self, EncryptionKey};
 use wakeflash_core::update::Update;
+use wakeflash_ota::EncryptionKey;
 
 use super::Runtime;
 use crate::configs::storage_path;
@@ -49,7 +49,7 @@ impl Runtime {
 
 /// What the session proves, once its handshake is over.
 pub(super) async fn proof_of_key(
-    mut progress: watch::Receiver<ota::Progress>,
+    mut progress: watch::Receiver<wakeflash_ota::Progress>,
     elsewhere: &KeyElsewhere,
 ) -> Session {
     let KeyElsewhere::LookInto { key, config_dir, others } = elsewhere.clone() else {
@@ -100,8 +100,13 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, format!("{{\"config\":{config}}}")).unwrap();
         }
-        let progress =
-            ota::Progress { step: Step::Gate, encrypted, sent: 0, acknowledged: 0, total: 0 };
+        let progress = wakeflash_ota::Progress {
+            step: Step::Gate,
+            encrypted,
+            sent: 0,
+            acknowledged: 0,
+            total: 0,
+        };
         let (said, seen) = watch::channel(progress);
         drop(said);
         let look = KeyElsewhere::LookInto {
@@ -126,8 +131,13 @@ mod tests {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         // Whoever opens it waits for somebody who writes.
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        let progress =
-            ota::Progress { step: Step::Gate, encrypted: true, sent: 0, acknowledged: 0, total: 0 };
+        let progress = wakeflash_ota::Progress {
+            step: Step::Gate,
+            encrypted: true,
+            sent: 0,
+            acknowledged: 0,
+            total: 0,
+        };
         let look = KeyElsewhere::LookInto {
             key: EncryptionKey::from_base64(OWN).unwrap(),
             config_dir: dir.path().to_owned(),

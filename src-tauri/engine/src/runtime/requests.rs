@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use wakeflash_core::device::DeviceId;
-use wakeflash_core::dispatch::Input;
+use wakeflash_core::dispatch::{Answer, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::{Settings, SettingsChange};
 use wakeflash_core::update::{Update, UpdateId};
 use wakeflash_core::view::{BuildLog, Refusal, UpdateDetails, UpdateRecord};
 
 use super::Runtime;
-use super::commit::Decided;
 use super::work::Report;
 use crate::handle::{ReplyTo, Request};
 use crate::{builder, configs, report};
@@ -98,7 +97,7 @@ impl Runtime {
     }
 
     /// What happened before and waits to be stored comes first; until then nothing new can be stored either.
-    async fn ask_for(&mut self, input: Input) -> Result<Decided, Problem> {
+    async fn ask_for(&mut self, input: Input) -> Result<Answer, Problem> {
         self.take_pending().await?;
         self.decide(input).await
     }

@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::{DeviceId, Sighting};
 use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
-use wakeflash_ota::PreparedImage;
 use wakeflash_core::update::{Sha256, SourceChange, StateKind, Update, UpdateId};
 use wakeflash_core::view::{EsphomeStatus, Progress, UpdateRecord};
+use wakeflash_ota::PreparedImage;
 
 use super::Runtime;
 pub(super) use super::sources::compare_sources;

@@ -24,6 +24,7 @@ use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::oneshot;
 use wakeflash_core::device::{DeviceId, DeviceMemory};
+pub use wakeflash_core::dispatch::WriteSet as Commit;
 use wakeflash_core::error::Problem;
 use wakeflash_core::schedule::Wake;
 use wakeflash_core::settings::Settings;
@@ -70,21 +71,6 @@ impl OpenError {
             .with_help("Check that the data directory can be written and that its disk isn't full. Nothing was changed."),
         }
     }
-}
-
-/// What one decision changes.
-#[derive(Debug, Default)]
-pub struct Commit {
-    /// Updates to insert or replace.
-    pub updates: Vec<Update>,
-    /// Names of devices whose memory and wakes are deleted before others are stored.
-    pub forgotten: Vec<String>,
-    /// Device memories to insert or replace, by name.
-    pub memories: Vec<(String, DeviceMemory)>,
-    /// Wakes to insert or replace, by the name of their device.
-    pub wakes: Vec<(String, Vec<Wake>)>,
-    /// The settings, when they changed.
-    pub settings: Option<Settings>,
 }
 
 /// What was stored.

@@ -90,7 +90,7 @@ fn a_request_that_can_not_be_stored_takes_no_transfer_away() {
     assert!(decision.effects.contains(&Effect::GrantTransfer(id)));
     for request in [Input::Cancel(yaml("sleepy")), Input::Install(yaml("sleepy"))] {
         let decision = lab.give(request);
-        lab.dispatch.undo(decision);
+        lab.not_stored(decision);
         lab.expect(id, StateKind::Flashing);
         assert_eq!(lab.dispatch.granted(), 1, "its image is still being sent");
         lab.give(Input::Tick);

@@ -64,7 +64,7 @@ fn the_plan_says_what_installing_many_then_does() {
     assert_eq!(codes(&plan.refused), refused);
 
     let decision = lab.give(Input::InstallMany(all.clone()));
-    assert_eq!(decision.updates.len(), 2, "one commit for both");
+    assert_eq!(decision.writes.updates.len(), 2, "one commit for both");
     let refused = [
         ("busy.yaml", "update.active"),
         ("held.yaml", "update.held"),
@@ -86,10 +86,10 @@ fn own((device, code): (&str, &str)) -> (String, String) {
 }
 
 #[test]
-fn installing_many_can_be_undone() {
+fn installing_many_that_could_not_be_stored_installs_none() {
     let mut lab = Lab::with(vec![config("a"), config("b")]);
     let decision = lab.give(Input::InstallMany(ids(&["a", "b"])));
-    lab.dispatch.undo(decision);
+    lab.not_stored(decision);
     assert_eq!(lab.dispatch.updates().count(), 0);
 }
 
@@ -207,6 +207,6 @@ fn the_key_of_what_is_installed_is_a_secret_as_well() {
     lab.install("sleepy");
     lab.give(Input::Cancel(yaml("sleepy")));
     let known = lab.dispatch.memory("sleepy").unwrap().installed_encryption.clone();
-    lab.dispatch.updates.clear();
+    lab.dispatch.updates = crate::dispatch::table::Table::default();
     assert!(known.is_some() && lab.dispatch.secrets().contains(&Secret("the-key".into())));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::device::{ConfigFile, DeviceId, DeviceMemory};
-use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input};
+use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input, WriteSet};
 use crate::settings::Settings;
 use crate::update::{StateKind, Update, UpdateId};
 
@@ -22,14 +22,14 @@ pub(super) fn durable(dispatch: &Dispatch) -> Durable {
     let timeless = |memory: &DeviceMemory| DeviceMemory { last_seen: None, ..memory.clone() };
     let known = dispatch.heard.iter().map(|(name, heard)| (name.clone(), timeless(&heard.memory)));
     Durable {
-        updates: dispatch.updates.clone(),
+        updates: dispatch.updates.iter().map(|(id, update)| (*id, update.clone())).collect(),
         memories: known.filter(|(_, memory)| *memory != DeviceMemory::default()).collect(),
-        settings: dispatch.settings.clone(),
+        settings: dispatch.settings().clone(),
     }
 }
 
 fn configs(lab: &Lab) -> Vec<(DeviceId, ConfigFile)> {
-    lab.dispatch.configs.clone().into_iter().collect()
+    lab.dispatch.configs.iter().map(|(id, file)| (id.clone(), file.clone())).collect()
 }
 
 /// Hands this in with a store that can't be written; then the same again with one that can.
@@ -37,13 +37,13 @@ fn fails_to_store(lab: &mut Lab, input: Input) {
     let before = (durable(&lab.dispatch), configs(lab));
     let decision = lab.give(input.clone());
     assert!(decision.is_durable(), "{input:?}");
-    lab.dispatch.undo(decision);
+    lab.not_stored(decision);
     assert_eq!((durable(&lab.dispatch), configs(lab)), before, "{input:?}");
     assert!(lab.give(input).is_durable(), "it can be handed in again");
 }
 
 #[test]
-fn undo_restores_what_was() {
+fn what_could_not_be_stored_has_not_happened() {
     let mut lab = Lab::new();
     fails_to_store(&mut lab, Input::Install(yaml("sleepy")));
     let id = lab.dispatch.active(&yaml("sleepy")).unwrap().id;
@@ -58,7 +58,7 @@ fn undo_restores_what_was() {
 }
 
 #[test]
-fn decisions_that_are_stored_together_are_taken_back_together() {
+fn decisions_that_are_stored_together_come_to_the_same() {
     let (mut lab, id) = Lab::at(StateKind::Waiting);
     lab.after(600);
     let inputs = [
@@ -69,27 +69,32 @@ fn decisions_that_are_stored_together_are_taken_back_together() {
         Input::Sighted(packet("sleepy", Some(NEW))),
     ];
     let before = durable(&lab.dispatch);
-    let mut together = Decision::default();
+    let mut together = Decision::on(&lab.dispatch);
     for input in inputs.clone() {
-        together.join(lab.dispatch.handle(input, lab.now).unwrap());
+        together.take(input, lab.now).unwrap();
     }
-    assert!(together.is_durable() && !together.renames());
+    let writes = together.writes();
     let flashes = |effect: &Effect| matches!(effect, Effect::StartFlash { .. });
-    assert!(together.effects.iter().any(flashes), "{:?}", together.effects);
-    let wakes = lab.dispatch.changed_wakes(&together);
-    assert_eq!(wakes.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["sleepy"]);
-    lab.dispatch.undo(together);
-    assert_eq!(durable(&lab.dispatch), before);
+    assert!(together.effects().iter().any(flashes), "{:?}", together.effects());
+    assert_eq!(writes.wakes.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["sleepy"]);
+    assert_eq!(durable(&lab.dispatch), before, "nothing has happened until it is stored");
 
     // One after the other they come to the same.
+    let mut one_by_one = WriteSet::default();
     for input in inputs {
-        lab.give(input);
+        let writes = lab.give(input).writes;
+        if !writes.updates.is_empty() {
+            one_by_one.updates = writes.updates;
+        }
     }
+    lab.expect(id, StateKind::Flashing);
+    assert_eq!(writes.updates, one_by_one.updates);
+    lab.dispatch = together.stored();
     lab.expect(id, StateKind::Flashing);
 }
 
 #[test]
-fn undo_restores_the_configurations_of_the_directory_that_stays() {
+fn the_configurations_stay_when_another_directory_could_not_be_stored() {
     let mut lab = Lab::new();
     let settings = Settings { config_dir: Some("/elsewhere".into()), ..Settings::default() };
     fails_to_store(&mut lab, Input::Settings(settings));
@@ -101,7 +106,7 @@ fn a_sighting_that_could_not_be_stored_is_stored_with_the_next_one() {
     lab.after(100);
     let decision = lab.give(Input::Sighted(packet("sleepy", Some(OLD))));
     assert!(decision.is_durable());
-    lab.dispatch.undo(decision);
+    lab.not_stored(decision);
     assert!(lab.after(1).give(Input::Sighted(packet("sleepy", Some(OLD)))).is_durable());
 }
 
@@ -111,16 +116,7 @@ fn a_superseded_update_comes_back_when_the_new_one_could_not_be_stored() {
         let (mut lab, id) = Lab::at(state);
         let before = lab.update(id).clone();
         let decision = lab.give(Input::Install(yaml("sleepy")));
-        lab.dispatch.undo(decision);
+        lab.not_stored(decision);
         assert_eq!(lab.dispatch.active(&yaml("sleepy")), Some(&before));
     }
-}
-
-#[test]
-fn a_number_that_was_not_stored_is_not_used_for_another_update() {
-    let mut lab = Lab::new();
-    let decision = lab.give(Input::Install(yaml("sleepy")));
-    let lost = decision.started.unwrap();
-    lab.dispatch.undo(decision);
-    assert!(lab.install("sleepy") > lost, "its log and its work may still go by it");
 }

@@ -2,11 +2,11 @@
 
 use crate::dispatch::{Effect, Input};
 use crate::knock::{Purpose, TargetAddress};
-use wakeflash_ota::FailureClass;
 use crate::retry::{AFTER_DEVICE_ERROR, AFTER_REFUSED_GATE, DEVICE_ERROR_LIMIT, WHILE_BUSY};
 use crate::settings::Settings;
 use crate::update::{PasswordChoice, Secret, StateKind, UpdateId};
 use crate::view::NotificationKind;
+use wakeflash_ota::FailureClass;
 
 use super::lab::*;
 

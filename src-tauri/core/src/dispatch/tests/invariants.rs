@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::device::{DeviceId, Source};
-use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input};
+use crate::dispatch::{Dispatch, Effect, FlashOutcome, Input};
 use crate::time::Timestamp;
 use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
 use crate::view::{Counts, DeviceView, UpdateStateView};
 
 use super::durable::{Durable, durable};
-use super::lab::ready;
+use super::lab::{Decided, happen, ready};
 
 /// The whole state, to be compared with a later one.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +42,7 @@ impl View {
     }
 }
 
-pub(super) fn check(input: &Input, before: &View, after: &View, decision: &Decision) {
+pub(super) fn check(input: &Input, before: &View, after: &View, decision: &Decided) {
     assert_eq!(decision.refused, [], "a transition that the table doesn't have");
     check_record(before, after, decision);
     check_limits(before, after);
@@ -57,23 +57,25 @@ pub(super) fn check(input: &Input, before: &View, after: &View, decision: &Decis
     }
 }
 
-/// Everything that is different is in the decision, with what it was.
-fn check_record(before: &View, after: &View, decision: &Decision) {
+/// Everything that is different is in the decision.
+fn check_record(before: &View, after: &View, decision: &Decided) {
     let ids: BTreeSet<_> =
         before.durable.updates.keys().chain(after.durable.updates.keys()).collect();
     for id in ids {
-        match decision.updates.get(id) {
-            Some(recorded) => assert_eq!(recorded.as_ref(), before.update(*id)),
+        let written = decision.writes.updates.iter().find(|update| update.id == *id);
+        match written {
+            Some(written) => assert_eq!(Some(written), after.update(*id)),
             None => assert_eq!(before.update(*id), after.update(*id), "a change that isn't stored"),
         }
     }
     for (name, memory) in &after.durable.memories {
         let old = before.durable.memories.get(name);
-        assert!(old == Some(memory) || decision.memories.contains_key(name), "{name} isn't stored");
+        let written = decision.writes.memories.iter().any(|(written, _)| written == name);
+        assert!(old == Some(memory) || written, "{name} isn't stored");
     }
     assert_eq!(
-        decision.settings.as_ref().unwrap_or(&after.durable.settings),
-        &before.durable.settings
+        decision.writes.settings.as_ref().unwrap_or(&before.durable.settings),
+        &after.durable.settings
     );
     let rows: BTreeSet<_> = before.rows.keys().chain(after.rows.keys()).collect();
     for id in rows {
@@ -99,7 +101,7 @@ fn check_limits(before: &View, after: &View) {
     }
 }
 
-fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &Decision) {
+fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &Decided) {
     let to = new.state.kind();
     let Some(old) = old else {
         assert!(matches!(input, Input::Install(_) | Input::InstallMany(_) | Input::Retry(_)));
@@ -245,7 +247,7 @@ fn check_word(input: &Input, old: &Update, new: &Update) {
     }
 }
 
-fn check_effect(effect: &Effect, before: &View, after: &View, decision: &Decision) {
+fn check_effect(effect: &Effect, before: &View, after: &View, decision: &Decided) {
     let kinds = |id: &UpdateId| {
         let kind = |view: &View| view.update(*id).map(|update| update.state.kind());
         (kind(before), kind(after))
@@ -362,7 +364,7 @@ pub(super) fn check_ends(dispatch: &mut Dispatch, mut now: Timestamp) {
     };
     let mut give = |input: Input, dispatch: &mut Dispatch, seconds: u64| {
         now = now + core::time::Duration::from_secs(seconds);
-        dispatch.handle(input, now).map(|decision| decision.effects)
+        happen(dispatch, input, now).map(|decided| decided.effects)
     };
     give(ready(), dispatch, 0).expect("it is ready");
     let resumed = crate::settings::Settings { paused: false, ..dispatch.settings().clone() };

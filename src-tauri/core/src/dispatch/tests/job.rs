@@ -2,10 +2,10 @@
 
 use crate::device::Source;
 use crate::dispatch::{Effect, Input};
-use wakeflash_ota::FailureClass;
 use crate::retry::AFTER_CUT;
 use crate::update::{InstalledHow, PasswordChoice, StateKind, UpdateId, UpdateState};
 use crate::view::NotificationKind;
+use wakeflash_ota::FailureClass;
 
 use super::lab::*;
 

@@ -2,22 +2,24 @@
 
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::device::{
     ConfigFile, ConfigHash, ConfigSummary, DeviceId, DeviceMemory, Sighting, SightingKind, Source,
     SourcesState,
 };
-use crate::dispatch::{Builder, Decision, Dispatch, Effect, FlashOutcome, Input};
+use crate::dispatch::{
+    Answer, Builder, Decision, Dispatch, Effect, FlashOutcome, IllegalTransition, Input, WriteSet,
+};
 use crate::error::Problem;
-use wakeflash_ota::FailureClass;
 use crate::settings::{ChangedSources, Settings};
 use crate::time::Timestamp;
 use crate::update::{
     Build, Encryption, OtaMethod, OtaParameters, Secret, Sha256, SourceChange, SourceChangeKind,
     StateKind, Update, UpdateId, UpdateState,
 };
-use crate::view::{DeviceView, NotificationKind};
+use crate::view::{DeviceView, NotificationKind, Refusal};
+use wakeflash_ota::FailureClass;
 
 /// What the devices run at first, and what is built.
 pub(super) const OLD: ConfigHash = ConfigHash(0xAAAA);
@@ -143,6 +145,46 @@ pub(super) fn failed(class: FailureClass) -> FlashOutcome {
     FlashOutcome::Failed { class, problem: problem() }
 }
 
+/// What one input has led to, in a world that has stored it.
+#[derive(Debug)]
+pub(super) struct Decided {
+    /// The state before; the state again when it could not be stored.
+    pub(super) before: Dispatch,
+    pub(super) writes: WriteSet,
+    pub(super) touched: BTreeSet<DeviceId>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) refused: Vec<IllegalTransition>,
+    pub(super) started: Option<UpdateId>,
+    pub(super) refusals: Vec<Refusal>,
+}
+
+impl Decided {
+    pub(super) fn is_durable(&self) -> bool {
+        !self.writes.is_empty()
+    }
+}
+
+/// Decides and stores.
+pub(super) fn happen(
+    dispatch: &mut Dispatch,
+    input: Input,
+    now: Timestamp,
+) -> Result<Decided, Problem> {
+    let mut decision = Decision::on(dispatch);
+    let Answer { started, refusals } = decision.take(input, now)?;
+    let decided = Decided {
+        before: dispatch.clone(),
+        writes: decision.writes(),
+        touched: decision.touched().clone(),
+        effects: decision.effects().to_vec(),
+        refused: decision.refused().to_vec(),
+        started,
+        refusals,
+    };
+    *dispatch = decision.stored();
+    Ok(decided)
+}
+
 pub(super) struct Lab {
     pub(super) dispatch: Dispatch,
     pub(super) now: Timestamp,
@@ -225,8 +267,8 @@ impl Lab {
     }
 
     /// Hands in what happened; no transition may be refused.
-    pub(super) fn try_give(&mut self, input: Input) -> Result<Decision, Problem> {
-        let decision = self.dispatch.handle(input, self.now)?;
+    pub(super) fn try_give(&mut self, input: Input) -> Result<Decided, Problem> {
+        let decision = happen(&mut self.dispatch, input, self.now)?;
         assert_eq!(decision.refused, [], "a transition that the table doesn't have");
         self.effects.clone_from(&decision.effects);
         for effect in &self.effects {
@@ -237,8 +279,13 @@ impl Lab {
         Ok(decision)
     }
 
-    pub(super) fn give(&mut self, input: Input) -> Decision {
+    pub(super) fn give(&mut self, input: Input) -> Decided {
         self.try_give(input).expect("it can be met")
+    }
+
+    /// What was just handed in could not be stored.
+    pub(super) fn not_stored(&mut self, decided: Decided) {
+        self.dispatch = decided.before;
     }
 
     /// Hands in a request that can't be met; the code of the problem.

@@ -5,8 +5,8 @@ use core::time::Duration;
 use crate::device::{ConfigFile, DeviceId, MacAddress, Sighting};
 use crate::dispatch::Input;
 use crate::knock::TargetAddress;
-use wakeflash_ota::FailureClass;
 use crate::update::{StateKind, UpdateId};
+use wakeflash_ota::FailureClass;
 
 use super::durable::durable;
 use super::lab::*;
@@ -128,13 +128,13 @@ fn everything_known_moves_to_the_new_name_with_the_device() {
     lab.after(5);
     let decision = lab.give(says("renamed", NEW, MAC));
     lab.expect(id, StateKind::Installed);
-    assert!(decision.forgotten.contains("sleepy"));
-    let stored = lab.dispatch.changed_wakes(&decision);
+    assert!(decision.writes.forgotten.contains(&"sleepy".to_owned()));
+    let stored = &decision.writes.wakes;
     assert_eq!(
         stored.iter().find(|(name, _)| name == "renamed").map(|(_, w)| w.len()),
         Some(wakes + 1)
     );
-    lab.dispatch.undo(decision);
+    lab.not_stored(decision);
     assert_eq!(durable(&lab.dispatch), before, "nothing has moved when it can't be stored");
     lab.give(says("renamed", NEW, MAC));
     lab.expect(id, StateKind::Installed);

@@ -112,7 +112,8 @@ fn made_up_names_fill_neither_memory_nor_disk() {
     let mut lab = Lab::new();
     let mut stored = 0;
     for n in 0..REMEMBERED + 50 {
-        stored += lab.give(Input::Sighted(packet(&format!("n{n}"), Some(OLD)))).memories.len();
+        stored +=
+            lab.give(Input::Sighted(packet(&format!("n{n}"), Some(OLD)))).writes.memories.len();
     }
     assert!(lab.dispatch.rows().len() <= REMEMBERED + 1);
     assert!(stored <= REMEMBERED, "{stored} were stored");

@@ -7,13 +7,16 @@ use proptest::sample::Index;
 
 use crate::device::{ConfigFile, ConfigHash, DeviceId, Sighting, SightingKind, Source};
 use crate::dispatch::{Builder, Dispatch, Effect, FlashOutcome, Input};
-use wakeflash_ota::FailureClass;
 use crate::settings::{ChangedSources, Settings};
 use crate::time::Timestamp;
 use crate::update::{Build, SourceChange, UpdateId};
+use wakeflash_ota::FailureClass;
 
+use super::durable::durable;
 use super::invariants::{self, View};
-use super::lab::{self, address, broken, config, edited, mains_powered, packet, problem, ready};
+use super::lab::{
+    self, address, broken, config, edited, happen, mains_powered, packet, problem, ready,
+};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "stranger"];
 
@@ -241,7 +244,7 @@ impl Engine {
 
     fn happen(&mut self, input: Input) {
         let before = View::of(&self.dispatch, self.now);
-        let result = self.dispatch.handle(input.clone(), self.now);
+        let result = happen(&mut self.dispatch, input.clone(), self.now);
         let after = View::of(&self.dispatch, self.now);
         let decision = match result {
             Ok(decision) => decision,
@@ -254,9 +257,9 @@ impl Engine {
         invariants::check(&input, &before, &after, &decision);
         invariants::check_state(&self.dispatch, self.now);
         if decision.is_durable() && core::mem::take(&mut self.disk_full) {
-            self.dispatch.undo(decision);
+            self.dispatch = decision.before;
             let undone = View::of(&self.dispatch, self.now);
-            assert_eq!(undone.durable, before.durable, "what could not be stored is taken back");
+            assert_eq!(undone, before, "what could not be stored has not happened");
             return;
         }
         self.asked.extend(decision.effects);
@@ -328,7 +331,7 @@ impl Engine {
     }
 
     fn restart(&mut self) {
-        let before = self.dispatch.updates.clone();
+        let before = durable(&self.dispatch).updates;
         let mut lab = lab::Lab::with(Vec::new());
         lab.now = self.now;
         core::mem::swap(&mut lab.dispatch, &mut self.dispatch);

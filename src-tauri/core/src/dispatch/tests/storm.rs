@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use crate::device::{Sighting, Source};
 use crate::dispatch::{Effect, HELD_LONG, Input};
-use wakeflash_ota::FailureClass;
 use crate::schedule::SleepPlan;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::update::{StateKind, UpdateId};
+use wakeflash_ota::FailureClass;
 
 use super::lab::*;
 
@@ -278,7 +278,7 @@ fn a_grant_that_could_not_be_stored_is_given_again() {
     let acknowledged = || crate::dispatch::FlashOutcome::Acknowledged;
     let decision = lab.give(Input::FlashEnded { update: a, outcome: acknowledged() });
     assert!(decision.effects.contains(&Effect::GrantTransfer(b)));
-    lab.dispatch.undo(decision);
+    lab.not_stored(decision);
     lab.ended(a, acknowledged());
     assert!(lab.effects.contains(&Effect::GrantTransfer(b)));
 }

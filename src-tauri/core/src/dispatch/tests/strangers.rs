@@ -3,9 +3,9 @@
 use crate::device::{Sighting, Source};
 use crate::dispatch::{Effect, FlashOutcome, Input};
 use crate::knock::TargetAddress;
-use wakeflash_ota::FailureClass;
 use crate::retry::AT_ANOTHER_DEVICE;
 use crate::update::StateKind;
+use wakeflash_ota::FailureClass;
 
 use super::lab::*;
 

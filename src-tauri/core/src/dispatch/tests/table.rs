@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use wakeflash_ota::FailureClass;
 use crate::retry::{
     AFTER_REFUSED_GATE, AT_ANOTHER_DEVICE, DEVICE_ERROR_LIMIT, NextStep, next_step,
 };
 use crate::update::StateKind;
+use wakeflash_ota::FailureClass;
 
 const ARCHITECTURE: &str = include_str!("../../../../../docs/ARCHITECTURE.md");
 

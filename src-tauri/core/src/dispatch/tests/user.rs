@@ -18,10 +18,10 @@ fn before_the_directory_was_read_no_device_is_called_unknown() {
         1,
         now,
     );
-    let early = dispatch.handle(Input::Install(yaml("sleepy")), now).unwrap_err();
+    let early = happen(&mut dispatch, Input::Install(yaml("sleepy")), now).unwrap_err();
     assert_eq!(early.code, "config_dir.reading");
-    dispatch.handle(Input::Configs(Vec::new()), now).unwrap();
-    let late = dispatch.handle(Input::Install(yaml("sleepy")), now).unwrap_err();
+    happen(&mut dispatch, Input::Configs(Vec::new()), now).unwrap();
+    let late = happen(&mut dispatch, Input::Install(yaml("sleepy")), now).unwrap_err();
     assert_eq!(late.code, "device.unknown");
 }
 

@@ -4,10 +4,10 @@ use core::time::Duration;
 
 use crate::device::{Sighting, Source};
 use crate::dispatch::Input;
-use wakeflash_ota::FailureClass;
 use crate::schedule::{Rhythm, SleepPlan};
 use crate::update::StateKind;
 use crate::view::WakeRecord;
+use wakeflash_ota::FailureClass;
 
 use super::lab::*;
 
@@ -238,8 +238,8 @@ fn a_wake_that_could_not_be_stored_begins_with_the_next_packet() {
     lab.after(20).give(Input::Sighted(goodbye("sleepy")));
     lab.after(600);
     let decision = lab.give(Input::Sighted(packet("sleepy", Some(OLD))));
-    assert_eq!(lab.dispatch.changed_wakes(&decision)[0].1.len(), 1);
-    lab.dispatch.undo(decision);
+    assert_eq!(decision.writes.wakes[0].1.len(), 1);
+    lab.not_stored(decision);
     assert_eq!(wakes(&lab).len(), 1);
     lab.after(1).seen("sleepy", Some(OLD));
     assert_eq!(wakes(&lab).len(), 2);
