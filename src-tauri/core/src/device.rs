@@ -207,12 +207,23 @@ pub struct RecordedBuild {
 /// How a sighting was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Out of the resolver's cache: its facts can be as old as their TTL allows.
+    /// Out of the resolver's cache: its facts can be as old as their TTL allows, and nobody knows who said them.
     Browse,
-    /// A packet of the device that arrived just now.
-    Packet,
-    /// The device's answer to a question that was put to its address just now.
-    Answer,
+    /// A packet that arrived just now from this address.
+    Packet(IpAddr),
+    /// The answer of this address to a question that was put to it just now.
+    Answer(IpAddr),
+}
+
+impl Source {
+    /// The address that said it.
+    #[must_use]
+    pub const fn sender(self) -> Option<IpAddr> {
+        match self {
+            Self::Browse => None,
+            Self::Packet(sender) | Self::Answer(sender) => Some(sender),
+        }
+    }
 }
 
 /// Whether the sighting says that the device came or went.

@@ -60,15 +60,6 @@ impl Expectation {
     }
 }
 
-/// A sighting with the address that the packet came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
-    /// The packet's sender.
-    pub sender: IpAddr,
-    /// What it said.
-    pub sighting: Sighting,
-}
-
 /// What is known about the peer in this wake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
@@ -76,7 +67,7 @@ pub struct Evidence {
     pub peer: IpAddr,
     /// What was heard in this wake, oldest first. What came from elsewhere, out of a cache, or says goodbye
     /// is ignored by [`judge`].
-    pub heard: Vec<Heard>,
+    pub heard: Vec<Sighting>,
     /// The link-layer address that the neighbour table has for the peer now.
     pub neighbour: Option<MacAddress>,
     /// What the session has proved.
@@ -93,14 +84,15 @@ impl Evidence {
     /// The fresh words of the peer about itself. A packet is about its sender when it gives the sender's
     /// address, or when it is the answer to a question that was put to the sender.
     fn own_words(&self) -> impl DoubleEndedIterator<Item = &Sighting> {
-        self.heard.iter().filter(|heard| heard.sender == self.peer).filter_map(|heard| {
-            let sighting = &heard.sighting;
-            let fresh = match sighting.source {
+        self.heard.iter().filter(|sighting| {
+            let own = match sighting.source {
                 Source::Browse => false,
-                Source::Packet => sighting.addresses.contains(&self.peer),
-                Source::Answer => true,
+                Source::Packet(sender) => {
+                    sender == self.peer && sighting.addresses.contains(&self.peer)
+                }
+                Source::Answer(sender) => sender == self.peer,
             };
-            (fresh && sighting.kind == SightingKind::Alive).then_some(sighting)
+            own && sighting.kind == SightingKind::Alive
         })
     }
 }

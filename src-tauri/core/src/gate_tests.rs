@@ -28,32 +28,29 @@ fn expectation() -> Expectation {
     }
 }
 
-fn heard(name: &str, mac: Option<MacAddress>, config_hash: Option<ConfigHash>) -> Heard {
-    Heard {
-        sender: peer(),
-        sighting: Sighting {
-            name: name.into(),
-            source: Source::Packet,
-            kind: SightingKind::Alive,
-            addresses: vec![peer()],
-            mac,
-            link_address: None,
-            version: None,
-            config_hash,
-            friendly_name: None,
-            platform: None,
-        },
+fn heard(name: &str, mac: Option<MacAddress>, config_hash: Option<ConfigHash>) -> Sighting {
+    Sighting {
+        name: name.into(),
+        source: Source::Packet(peer()),
+        kind: SightingKind::Alive,
+        addresses: vec![peer()],
+        mac,
+        link_address: None,
+        version: None,
+        config_hash,
+        friendly_name: None,
+        platform: None,
     }
 }
 
-fn evidence(heard: impl IntoIterator<Item = Heard>) -> Evidence {
+fn evidence(heard: impl IntoIterator<Item = Sighting>) -> Evidence {
     Evidence {
         heard: heard.into_iter().collect(),
         ..Evidence::about(peer(), Session::ProvesNothing)
     }
 }
 
-fn with(mut heard: Heard, change: impl FnOnce(&mut Heard)) -> Heard {
+fn with(mut heard: Sighting, change: impl FnOnce(&mut Sighting)) -> Sighting {
     change(&mut heard);
     heard
 }
@@ -80,8 +77,9 @@ fn short(expected: &Expectation, evidence: &Evidence) -> Short {
 
 #[test]
 fn what_the_peer_says() {
-    let packet =
-        |sighting: fn(&mut Heard)| evidence([with(heard("sleepy", None, Some(WANTED)), sighting)]);
+    let packet = |sighting: fn(&mut Sighting)| {
+        evidence([with(heard("sleepy", None, Some(WANTED)), sighting)])
+    };
     let table = [
         ("silence", evidence([]), Short::Open),
         (
@@ -110,28 +108,20 @@ fn what_the_peer_says() {
             evidence([heard("sleepy", None, Some(WANTED)), heard("sleepy", None, Some(OLD))]),
             Short::Pass,
         ),
-        ("another version", packet(|h| h.sighting.version = Some("2026.9.0".into())), Short::Pass),
-        (
-            "the same version",
-            packet(|h| h.sighting.version = Some("2026.10.0".into())),
-            Short::Already,
-        ),
-        ("out of a cache", packet(|h| h.sighting.source = Source::Browse), Short::Open),
-        ("a goodbye", packet(|h| h.sighting.kind = SightingKind::Gone), Short::Open),
-        ("from elsewhere", packet(|h| h.sender = elsewhere()), Short::Open),
-        (
-            "about another address",
-            packet(|h| h.sighting.addresses = vec![elsewhere()]),
-            Short::Open,
-        ),
+        ("another version", packet(|h| h.version = Some("2026.9.0".into())), Short::Pass),
+        ("the same version", packet(|h| h.version = Some("2026.10.0".into())), Short::Already),
+        ("out of a cache", packet(|h| h.source = Source::Browse), Short::Open),
+        ("a goodbye", packet(|h| h.kind = SightingKind::Gone), Short::Open),
+        ("from elsewhere", packet(|h| h.source = Source::Packet(elsewhere())), Short::Open),
+        ("about another address", packet(|h| h.addresses = vec![elsewhere()]), Short::Open),
         (
             "an answer without its address",
-            packet(|h| (h.sighting.source, h.sighting.addresses) = (Source::Answer, vec![])),
+            packet(|h| (h.source, h.addresses) = (Source::Answer(peer()), vec![])),
             Short::Already,
         ),
         (
             "a stranger elsewhere",
-            evidence([with(heard("b", None, None), |h| h.sender = elsewhere())]),
+            evidence([with(heard("b", None, None), |h| h.source = Source::Packet(elsewhere()))]),
             Short::Open,
         ),
     ];
@@ -221,7 +211,7 @@ fn the_wait_for_a_hash_is_short() {
     assert!(!may_still_be_running(&unheard, &evidence([heard("sleepy", None, Some(OLD))])));
     assert!(may_still_be_running(&expectation(), &evidence([heard("sleepy", None, None)])));
     assert!(!may_still_be_running(&expectation(), &evidence([heard("sleepy", None, Some(OLD))])));
-    let old = with(heard("sleepy", None, None), |h| h.sighting.version = Some("2024.6.0".into()));
+    let old = with(heard("sleepy", None, None), |h| h.version = Some("2024.6.0".into()));
     assert!(!may_still_be_running(&expectation(), &evidence([old])), "it has no hash to give");
 }
 
@@ -237,13 +227,17 @@ prop_compose! {
         here in any::<bool>(),
         about in any::<bool>(),
         alive in any::<bool>(),
-        source in prop::sample::select(vec![Source::Browse, Source::Packet, Source::Answer]),
-    ) -> Heard {
+        source in 0..3,
+    ) -> Sighting {
         with(heard(name, mac, hash), |h| {
-            h.sender = if here { peer() } else { elsewhere() };
-            h.sighting.addresses = vec![if about { peer() } else { elsewhere() }];
-            h.sighting.kind = if alive { SightingKind::Alive } else { SightingKind::Gone };
-            h.sighting.source = source;
+            let sender = if here { peer() } else { elsewhere() };
+            h.addresses = vec![if about { peer() } else { elsewhere() }];
+            h.kind = if alive { SightingKind::Alive } else { SightingKind::Gone };
+            h.source = match source {
+                0 => Source::Browse,
+                1 => Source::Packet(sender),
+                _ => Source::Answer(sender),
+            };
         })
     }
 }
@@ -268,11 +262,11 @@ proptest! {
     #[test]
     fn nothing_passes_without_a_proof(heard in prop::collection::vec(any_heard(), 0..6)) {
         let proof = heard.iter().any(|h| {
-            let fresh = h.sighting.source == Source::Answer
-                || (h.sighting.source == Source::Packet && h.sighting.addresses == [peer()]);
-            let txt = h.sighting.mac.is_some() || h.sighting.config_hash.is_some();
-            let named = h.sighting.kind == SightingKind::Alive && h.sighting.name == "sleepy";
-            h.sender == peer() && fresh && named && txt
+            let fresh = h.source == Source::Answer(peer())
+                || (h.source == Source::Packet(peer()) && h.addresses == [peer()]);
+            let txt = h.mac.is_some() || h.config_hash.is_some();
+            let named = h.kind == SightingKind::Alive && h.name == "sleepy";
+            fresh && named && txt
         });
         let judgement = judge(&expectation(), &evidence(heard));
         if !proof {

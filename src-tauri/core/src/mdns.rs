@@ -110,8 +110,7 @@ struct Contents {
     hosts: BTreeMap<String, BTreeSet<IpAddr>>,
 }
 
-/// What a packet that came from `sender` says about ESPHome devices; `source` is the caller's knowledge of
-/// why it came.
+/// What a packet says about ESPHome devices; `source` is the caller's knowledge of where it came from, and why.
 ///
 /// - In a response, the answers and the additional records count, whether or not they are news.
 /// - Of a query only the authority section counts: with it a host probes for the names that it is about to use
@@ -128,12 +127,8 @@ struct Contents {
 ///
 /// # Errors
 /// [`MalformedPacket`] when the packet can't be read.
-pub fn sightings(
-    packet: &[u8],
-    sender: IpAddr,
-    source: Source,
-) -> Result<Vec<Sighting>, MalformedPacket> {
-    Ok(words(packet, sender, source)?.into_iter().map(|word| word.sighting).collect())
+pub fn sightings(packet: &[u8], source: Source) -> Result<Vec<Sighting>, MalformedPacket> {
+    Ok(words(packet, source)?.into_iter().map(|word| word.sighting).collect())
 }
 
 /// A sighting, and whether it is about the device's native API service. The goodbye of a mere web server takes
@@ -150,14 +145,14 @@ pub struct Word {
 ///
 /// # Errors
 /// [`MalformedPacket`] when the packet can't be read.
-pub fn words(packet: &[u8], sender: IpAddr, source: Source) -> Result<Vec<Word>, MalformedPacket> {
+pub fn words(packet: &[u8], source: Source) -> Result<Vec<Word>, MalformedPacket> {
     let packet = parse(packet)?;
     let contents = if packet.has_flags(PacketFlag::RESPONSE) {
         read(packet.answers.iter().chain(&packet.additional_records))
     } else {
         read(packet.name_servers.iter())
     };
-    Ok(words_of(contents, sender, source))
+    Ok(words_of(contents, source))
 }
 
 /// The identifier of a response, for matching it with a question; `None` for anything else. An answer to
@@ -275,7 +270,8 @@ impl Contents {
     }
 }
 
-fn words_of(contents: Contents, sender: IpAddr, source: Source) -> Vec<Word> {
+fn words_of(contents: Contents, source: Source) -> Vec<Word> {
+    let sender = source.sender();
     let Contents { instances, mut hosts } = contents;
     let living = instances.values().filter(|i| i.counts() && i.alive).count();
     let mut found = Vec::new();
@@ -288,8 +284,8 @@ fn words_of(contents: Contents, sender: IpAddr, source: Source) -> Vec<Word> {
             sighting.kind = SightingKind::Gone;
             sighting.addresses.clear();
         } else {
-            if sighting.addresses.is_empty() && living == 1 && is_usable(sender) {
-                sighting.addresses.push(sender);
+            if sighting.addresses.is_empty() && living == 1 {
+                sighting.addresses.extend(sender.filter(|sender| is_usable(*sender)));
             }
             describe(&mut sighting, |key| instance.txt.get(key).map(String::as_str));
         }
@@ -386,9 +382,9 @@ fn describe<'t>(sighting: &mut Sighting, txt: impl Fn(&str) -> Option<&'t str>) 
 }
 
 /// The sender's own address first: it is the one that surely works. Then IPv4, which needs no scope.
-fn ordered(addresses: BTreeSet<IpAddr>, sender: IpAddr) -> Vec<IpAddr> {
+fn ordered(addresses: BTreeSet<IpAddr>, sender: Option<IpAddr>) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = addresses.into_iter().collect();
-    addresses.sort_by_key(|address| (*address != sender, address.is_ipv6()));
+    addresses.sort_by_key(|address| (Some(*address) != sender, address.is_ipv6()));
     addresses
 }
 

@@ -44,7 +44,7 @@ fn packet(records: Vec<ResourceRecord<'_>>) -> Vec<u8> {
 }
 
 fn seen(records: Vec<ResourceRecord<'_>>) -> Vec<Sighting> {
-    sightings(&packet(records), SENDER, Source::Packet).unwrap()
+    sightings(&packet(records), Source::Packet(SENDER)).unwrap()
 }
 
 fn announcement(ttl: u32) -> Vec<ResourceRecord<'static>> {
@@ -68,7 +68,7 @@ fn announcement(ttl: u32) -> Vec<ResourceRecord<'static>> {
 fn an_announcement_tells_everything() {
     let expected = Sighting {
         name: "sleepy".into(),
-        source: Source::Packet,
+        source: Source::Packet(SENDER),
         kind: SightingKind::Alive,
         addresses: vec![SENDER],
         mac: Some(MacAddress([0x98, 0x35, 0x69, 0xAB, 0xF6, 0x79])),
@@ -87,7 +87,7 @@ fn questions_and_known_answers_do_not_count() {
     let mut query = Packet::new_query(0);
     query.answers = announcement(4500);
     let bytes = query.build_bytes_vec().unwrap();
-    assert_eq!(sightings(&bytes, SENDER, Source::Packet), Ok(vec![]));
+    assert_eq!(sightings(&bytes, Source::Packet(SENDER)), Ok(vec![]));
     assert_eq!(response_id(&bytes), None);
     assert!(only_asks(&bytes));
     assert!(!only_asks(&packet(announcement(4500))));
@@ -112,7 +112,7 @@ fn probe() -> Vec<u8> {
 fn a_probe_names_the_device_before_it_announces_itself() {
     let bytes = probe();
     assert!(!only_asks(&bytes));
-    let found = sightings(&bytes, SENDER, Source::Packet).unwrap();
+    let found = sightings(&bytes, Source::Packet(SENDER)).unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].name.as_str(), found[0].kind), ("sleepy", SightingKind::Alive));
     assert_eq!(found[0].addresses, [SENDER]);
@@ -130,7 +130,7 @@ fn an_announcement_by_ipv6_alone_is_one() {
         record("sleepy.local", 120, aaaa),
     ];
     let sender = "fe80::1".parse().unwrap();
-    let found = sightings(&packet(records), sender, Source::Packet).unwrap();
+    let found = sightings(&packet(records), Source::Packet(sender)).unwrap();
     assert_eq!(found[0].addresses, [IpAddr::V6(address)]);
 }
 
@@ -140,7 +140,7 @@ fn a_packet_that_is_cut_off_anywhere_does_no_harm() {
         for length in 0..whole.len() {
             let cut = &whole[..length];
             let _ = (only_asks(cut), response_id(cut));
-            let found = sightings(cut, SENDER, Source::Packet);
+            let found = sightings(cut, Source::Packet(SENDER));
             assert!(found.is_err(), "{length} of {} bytes: {found:?}", whole.len());
         }
     }
@@ -192,7 +192,7 @@ fn http_counts_with_the_keys_of_esphome_only() {
 
 #[test]
 fn a_word_tells_which_service_it_is_about() {
-    let native = |records| words(&packet(records), SENDER, Source::Packet).unwrap()[0].native;
+    let native = |records| words(&packet(records), Source::Packet(SENDER)).unwrap()[0].native;
     assert!(native(announcement(4500)) && native(announcement(0)));
     assert!(!native(vec![ptr(HTTP, "sleepy._http._tcp.local", 0)]));
     assert!(!native(vec![a("sleepy.local", [192, 168, 1, 41], 120)]));
@@ -262,11 +262,11 @@ fn a_question_asks_for_both_services() {
 fn claims_are_checked_before_memory_is_reserved() {
     let mut bytes = packet(announcement(4500));
     bytes[6] = 0xff;
-    let refused = sightings(&bytes, SENDER, Source::Packet);
+    let refused = sightings(&bytes, Source::Packet(SENDER));
     assert!(matches!(refused, Err(MalformedPacket::TooManyRecords { .. })), "{refused:?}");
     let long = vec![0; MAX_PACKET + 1];
     assert_eq!(
-        sightings(&long, SENDER, Source::Packet),
+        sightings(&long, Source::Packet(SENDER)),
         Err(MalformedPacket::TooLong(MAX_PACKET + 1))
     );
 }
@@ -274,7 +274,7 @@ fn claims_are_checked_before_memory_is_reserved() {
 proptest! {
     #[test]
     fn random_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-        let _ = sightings(&bytes, SENDER, Source::Packet);
+        let _ = sightings(&bytes, Source::Packet(SENDER));
     }
 
     #[test]
@@ -288,7 +288,7 @@ proptest! {
             bytes[at] = value;
         }
         bytes.truncate(cut.index(bytes.len()) + 1);
-        if let Ok(found) = sightings(&bytes, SENDER, Source::Packet) {
+        if let Ok(found) = sightings(&bytes, Source::Packet(SENDER)) {
             for sighting in found {
                 prop_assert!(sighting.name.len() <= 63 && !sighting.name.is_empty());
                 prop_assert!(sighting.addresses.len() <= MAX_ADDRESSES + 1);

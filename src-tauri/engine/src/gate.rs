@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep_until};
 use wakeflash_core::device::{MacAddress, Sighting};
 use wakeflash_core::gate::{
-    Evidence, Expectation, Heard, Judgement, Session, hash_wait, judge, may_still_be_running,
+    Evidence, Expectation, Judgement, Session, hash_wait, judge, may_still_be_running,
 };
 
 /// Words of the peer that are kept. No device says so much while it is looked at; what does is flooding.
@@ -60,7 +60,7 @@ pub async fn decide(
     expected: &Expectation,
     mut evidence: Evidence,
     limits: Limits,
-    heard: broadcast::Receiver<Heard>,
+    heard: broadcast::Receiver<Sighting>,
     neighbour: impl Fn(IpAddr) -> Option<MacAddress>,
     ask: impl Future<Output = io::Result<Option<Sighting>>>,
     session: impl Future<Output = Session>,
@@ -108,7 +108,7 @@ pub async fn decide_on_network(
     expected: &Expectation,
     evidence: Evidence,
     limits: Limits,
-    heard: broadcast::Receiver<Heard>,
+    heard: broadcast::Receiver<Sighting>,
     session: impl Future<Output = Session>,
 ) -> Decision {
     use crate::watch::{neighbours::link_address, question};
@@ -118,18 +118,18 @@ pub async fn decide_on_network(
 
 fn note_answer(evidence: &mut Evidence, answer: io::Result<Option<Sighting>>) {
     match answer {
-        Ok(Some(sighting)) => evidence.heard.push(Heard { sender: evidence.peer, sighting }),
+        Ok(Some(sighting)) => evidence.heard.push(sighting),
         Ok(None) => tracing::debug!(peer = %evidence.peer, "the device doesn't answer by mDNS"),
         Err(error) => tracing::warn!(peer = %evidence.peer, %error, "the device can't be asked"),
     }
 }
 
 /// The next packet of the peer that says something else than its last one; never, when no more can come.
-async fn news(heard: &mut Option<broadcast::Receiver<Heard>>, evidence: &Evidence) -> Heard {
+async fn news(heard: &mut Option<broadcast::Receiver<Sighting>>, evidence: &Evidence) -> Sighting {
     while let Some(receiver) = heard.as_mut().filter(|_| evidence.heard.len() < MAX_HEARD) {
         match receiver.recv().await {
             // Each one that counts is looked at together with the neighbour table, which costs time.
-            Ok(packet) if packet.sender != evidence.peer => {}
+            Ok(packet) if packet.source.sender() != Some(evidence.peer) => {}
             Ok(packet) if evidence.heard.last() == Some(&packet) => {}
             Ok(packet) => return packet,
             Err(broadcast::error::RecvError::Lagged(missed)) => {

@@ -28,7 +28,7 @@ fn expectation() -> Expectation {
 fn says(name: &str, config_hash: Option<ConfigHash>) -> Sighting {
     Sighting {
         name: name.into(),
-        source: Source::Answer,
+        source: Source::Answer(peer()),
         kind: SightingKind::Alive,
         addresses: vec![peer()],
         mac: None,
@@ -107,10 +107,9 @@ async fn the_wait_for_the_hash_counts_from_the_proof() {
 async fn packets_that_arrive_meanwhile_count() {
     let (packets, heard) = broadcast::channel(4);
     let evidence = Evidence::about(peer(), Session::ProvesNothing);
-    let sighting = Sighting { source: Source::Packet, ..says("sleepy", Some(ConfigHash(6))) };
     for last in [41, 40] {
-        let sender = IpAddr::from([192, 168, 1, last]);
-        packets.send(Heard { sender, sighting: sighting.clone() }).unwrap();
+        let source = Source::Packet(IpAddr::from([192, 168, 1, last]));
+        packets.send(Sighting { source, ..says("sleepy", Some(ConfigHash(6))) }).unwrap();
     }
     drop(packets);
     let expected = expectation();
@@ -130,9 +129,9 @@ async fn a_flood_of_packets_costs_neither_room_nor_time() {
                 _ => (peer(), format!("s{n}")),
             };
             // It doesn't give its address: nothing tells whose words these are.
-            let said =
-                Sighting { source: Source::Packet, addresses: Vec::new(), ..says(&name, None) };
-            let _ = packets.send(Heard { sender, sighting: said });
+            let source = Source::Packet(sender);
+            let said = Sighting { source, addresses: Vec::new(), ..says(&name, None) };
+            let _ = packets.send(said);
             if n % 16 == 0 {
                 tokio::task::yield_now().await;
             }
@@ -156,10 +155,9 @@ async fn a_flood_of_packets_costs_neither_room_nor_time() {
 #[tokio::test]
 async fn what_was_heard_in_this_wake_decides_without_a_question() {
     let (_open, heard) = broadcast::channel(4);
-    let said = Sighting { source: Source::Packet, ..says("sleepy", Some(ConfigHash(6))) };
-    let heard_before = vec![Heard { sender: peer(), sighting: said }];
+    let said = Sighting { source: Source::Packet(peer()), ..says("sleepy", Some(ConfigHash(6))) };
     let evidence =
-        Evidence { heard: heard_before, ..Evidence::about(peer(), Session::ProvesNothing) };
+        Evidence { heard: vec![said], ..Evidence::about(peer(), Session::ProvesNothing) };
     let decision =
         decide(&expectation(), evidence, LIMITS, heard, |_| None, pending(), pending()).await;
     assert_eq!(decision.judgement, Judgement::Pass);

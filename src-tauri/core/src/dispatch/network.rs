@@ -238,7 +238,7 @@ impl Dispatch {
 /// Whether a sighting is what the device says now.
 pub(super) fn is_fresh(sighting: &Sighting) -> bool {
     match sighting.source {
-        Source::Packet | Source::Answer => true,
+        Source::Packet(_) | Source::Answer(_) => true,
         Source::Browse => false,
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::credentials::Credentials;
-use wakeflash_core::device::{DeviceId, Source};
+use wakeflash_core::device::{DeviceId, Sighting, Source};
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::{
@@ -337,9 +337,10 @@ impl Job {
 
     /// What the device answered is worth remembering.
     async fn pass_on(&self, evidence: &Evidence) {
-        for heard in evidence.heard.iter().filter(|heard| heard.sighting.source == Source::Answer) {
+        let answers = |heard: &&Sighting| matches!(heard.source, Source::Answer(_));
+        for heard in evidence.heard.iter().filter(answers) {
             // The loop outlives its tasks, unless they are cut off at the end.
-            let _ = self.reports.send(Report::Answered(heard.sighting.clone())).await;
+            let _ = self.reports.send(Report::Answered(heard.clone())).await;
         }
     }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::device::{SightingKind, Source};
+use wakeflash_core::device::{Sighting, SightingKind, Source};
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
-use wakeflash_core::gate::{Expectation, Heard};
+use wakeflash_core::gate::Expectation;
 use wakeflash_ota::{FailureClass, Progress, Step};
 
 use crate::flasher::FlashError;
@@ -106,19 +106,19 @@ impl RestartWatch<'_> {
         }
     }
 
-    fn is_of_the_device(&self, packet: &Heard) -> bool {
-        let sighting = &packet.sighting;
-        let here = packet.sender == self.peer || sighting.addresses.contains(&self.peer);
+    fn is_of_the_device(&self, sighting: &Sighting) -> bool {
+        let Source::Packet(sender) = sighting.source else { return false };
+        let here = sender == self.peer || sighting.addresses.contains(&self.peer);
         let names = [Some(&self.expectation.name), self.expectation.other_name.as_ref()];
         let named =
             names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(&sighting.name));
-        here && named && sighting.kind == SightingKind::Alive && sighting.source == Source::Packet
+        here && named && sighting.kind == SightingKind::Alive
     }
 
     /// It runs what is being sent, so it has all of it: its last words were lost.
-    fn shows_the_build(&self, packet: &Heard) -> bool {
+    fn shows_the_build(&self, packet: &Sighting) -> bool {
         let wanted = self.expectation.wanted_hash;
-        wanted.is_some() && packet.sighting.config_hash == wanted
+        wanted.is_some() && packet.config_hash == wanted
     }
 }
 

@@ -21,10 +21,10 @@ enum Event {
 }
 use Event::{Acknowledges, Goodbye, Other, Reaches, Says, Sends};
 
-fn packet(name: &str, hash: ConfigHash, sender: IpAddr) -> Heard {
-    let sighting = Sighting {
+fn packet(name: &str, hash: ConfigHash, sender: IpAddr) -> Sighting {
+    Sighting {
         name: name.into(),
-        source: Source::Packet,
+        source: Source::Packet(sender),
         kind: SightingKind::Alive,
         addresses: vec![sender],
         mac: None,
@@ -33,8 +33,7 @@ fn packet(name: &str, hash: ConfigHash, sender: IpAddr) -> Heard {
         config_hash: Some(hash),
         friendly_name: None,
         platform: None,
-    };
-    Heard { sender, sighting }
+    }
 }
 
 /// Whether a session with these events is given up.
@@ -63,7 +62,7 @@ async fn is_given_up(events: &[(u64, Event)]) -> bool {
                 Other(sender) => hearing.hear(packet("sleepy", OLD, sender)),
                 Goodbye => {
                     let mut goodbye = packet("sleepy", OLD, PEER);
-                    goodbye.sighting.kind = SightingKind::Gone;
+                    goodbye.kind = SightingKind::Gone;
                     hearing.hear(goodbye);
                 }
             }

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 use tokio::time::Instant;
-use wakeflash_core::device::SightingKind;
-use wakeflash_core::gate::Heard;
+use wakeflash_core::device::{Sighting, SightingKind};
 
 /// How long a packet counts for the wake that it was heard in. Short against any sleep after which an address
 /// may belong to another device.
@@ -23,12 +22,12 @@ const MAX_NAMES: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct Hearing {
     state: Arc<Mutex<State>>,
-    live: broadcast::Sender<Heard>,
+    live: broadcast::Sender<Sighting>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    by_sender: BTreeMap<IpAddr, VecDeque<(Instant, Heard)>>,
+    by_sender: BTreeMap<IpAddr, VecDeque<(Instant, Sighting)>>,
     by_name: BTreeMap<String, Instant>,
 }
 
@@ -40,7 +39,7 @@ impl Default for Hearing {
 
 impl Hearing {
     /// A packet was heard.
-    pub fn hear(&self, heard: Heard) {
+    pub fn hear(&self, heard: Sighting) {
         self.lock().note(Instant::now(), &heard);
         // No gate is waiting: nobody needs to hear it.
         let _ = self.live.send(heard);
@@ -53,7 +52,7 @@ impl Hearing {
 
     /// What this address has said in the last seconds, oldest first, and everything from now on.
     #[must_use]
-    pub fn listen(&self, peer: IpAddr) -> (Vec<Heard>, broadcast::Receiver<Heard>) {
+    pub fn listen(&self, peer: IpAddr) -> (Vec<Sighting>, broadcast::Receiver<Sighting>) {
         // In this order nothing is missed; a packet that is in both does no harm.
         let live = self.live.subscribe();
         let now = Instant::now();
@@ -77,14 +76,15 @@ impl Hearing {
 }
 
 impl State {
-    fn note(&mut self, now: Instant, heard: &Heard) {
-        if heard.sighting.kind == SightingKind::Gone {
+    fn note(&mut self, now: Instant, heard: &Sighting) {
+        let Some(sender) = heard.source.sender() else { return };
+        if heard.kind == SightingKind::Gone {
             // What it said before belongs to the wake that ends here.
-            self.by_sender.remove(&heard.sender);
+            self.by_sender.remove(&sender);
             return;
         }
-        self.note_name(&heard.sighting.name, now);
-        if self.by_sender.len() >= MAX_SENDERS && !self.by_sender.contains_key(&heard.sender) {
+        self.note_name(&heard.name, now);
+        if self.by_sender.len() >= MAX_SENDERS && !self.by_sender.contains_key(&sender) {
             self.by_sender.retain(|_, packets| {
                 packets.back().is_some_and(|(at, _)| now.duration_since(*at) < REMEMBERED)
             });
@@ -92,7 +92,7 @@ impl State {
                 return;
             }
         }
-        let packets = self.by_sender.entry(heard.sender).or_default();
+        let packets = self.by_sender.entry(sender).or_default();
         if packets.len() >= MAX_PACKETS {
             packets.pop_front();
         }
@@ -111,13 +111,13 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wakeflash_core::device::{Sighting, Source};
+    use wakeflash_core::device::Source;
 
-    fn heard(last: u8, name: &str, kind: SightingKind) -> Heard {
+    fn heard(last: u8, name: &str, kind: SightingKind) -> Sighting {
         let sender = IpAddr::from([10, 0, 0, last]);
-        let sighting = Sighting {
+        Sighting {
             name: name.into(),
-            source: Source::Packet,
+            source: Source::Packet(sender),
             kind,
             addresses: vec![sender],
             mac: None,
@@ -126,8 +126,7 @@ mod tests {
             config_hash: None,
             friendly_name: None,
             platform: None,
-        };
-        Heard { sender, sighting }
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -136,16 +135,16 @@ mod tests {
         let said = heard(1, "sleepy", SightingKind::Alive);
         hearing.hear(said.clone());
         hearing.hear(heard(2, "kitchen", SightingKind::Alive));
-        let (lately, mut live) = hearing.listen(said.sender);
+        let (lately, mut live) = hearing.listen([10, 0, 0, 1].into());
         assert_eq!(lately, std::slice::from_ref(&said));
         hearing.hear(said.clone());
         assert_eq!(live.recv().await.unwrap(), said);
         assert!(hearing.last_heard("sleepy").is_some() && hearing.last_heard("nobody").is_none());
         tokio::time::advance(REMEMBERED).await;
-        assert_eq!(hearing.listen(said.sender).0, [], "another wake");
+        assert_eq!(hearing.listen([10, 0, 0, 1].into()).0, [], "another wake");
         hearing.hear(said.clone());
         hearing.hear(heard(1, "sleepy", SightingKind::Gone));
-        assert_eq!(hearing.listen(said.sender).0, []);
+        assert_eq!(hearing.listen([10, 0, 0, 1].into()).0, []);
     }
 
     #[tokio::test(start_paused = true)]
@@ -153,7 +152,8 @@ mod tests {
         let hearing = Hearing::default();
         for n in 0..20_000_u32 {
             let sender = IpAddr::from(n.to_be_bytes());
-            hearing.hear(Heard { sender, ..heard(1, &format!("n{n}"), SightingKind::Alive) });
+            let source = Source::Packet(sender);
+            hearing.hear(Sighting { source, ..heard(1, &format!("n{n}"), SightingKind::Alive) });
             hearing.hear(heard(9, "loud", SightingKind::Alive));
         }
         let state = hearing.lock();

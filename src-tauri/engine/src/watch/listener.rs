@@ -16,7 +16,6 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::{Sighting, SightingKind, Source};
-use wakeflash_core::gate::Heard;
 use wakeflash_core::knock::Target;
 use wakeflash_core::mdns;
 
@@ -211,14 +210,14 @@ impl Listener {
         let words = if mdns::only_asks(bytes) {
             Vec::new()
         } else {
-            mdns::words(bytes, *sender, Source::Packet).unwrap_or_else(|error| {
+            mdns::words(bytes, Source::Packet(*sender)).unwrap_or_else(|error| {
                 tracing::trace!(%sender, %error, "a packet that can't be read");
                 Vec::new()
             })
         };
         self.note_sender(*sender, &words);
         for word in words {
-            self.take(word, *sender);
+            self.take(word);
         }
     }
 
@@ -237,7 +236,7 @@ impl Listener {
         }
     }
 
-    fn take(&mut self, word: mdns::Word, sender: IpAddr) {
+    fn take(&mut self, word: mdns::Word) {
         let mdns::Word { sighting, native } = word;
         let waited = self.interest.waits_for(&sighting.name);
         match sighting.kind {
@@ -256,7 +255,7 @@ impl Listener {
             }
             SightingKind::Gone => {}
         }
-        self.wiring.hearing.hear(Heard { sender, sighting: sighting.clone() });
+        self.wiring.hearing.hear(sighting.clone());
         if self.is_news(&sighting, waited) {
             if self.pending.len() >= MAX_PENDING {
                 tracing::warn!("too many devices at once: a sighting is dropped");

@@ -80,7 +80,7 @@ fn read_answer(
     if sender != peer || !ours {
         return None;
     }
-    let found = match mdns::sightings(packet, sender, Source::Answer) {
+    let found = match mdns::sightings(packet, Source::Answer(sender)) {
         Ok(found) => found,
         Err(error) => {
             tracing::debug!(%peer, %error, "an answer that can't be read");

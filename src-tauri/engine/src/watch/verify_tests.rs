@@ -4,7 +4,7 @@ use wakeflash_core::device::{SightingKind, Source};
 fn sighting(name: &str) -> Sighting {
     Sighting {
         name: name.into(),
-        source: Source::Answer,
+        source: Source::Answer([127, 0, 0, 1].into()),
         kind: SightingKind::Alive,
         addresses: Vec::new(),
         mac: None,

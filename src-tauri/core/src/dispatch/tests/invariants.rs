@@ -162,7 +162,7 @@ fn check_watch(input: &Input, old: &Update, new: &Update) {
     let UpdateState::Installed { watch, .. } = &old.state else { return };
     assert_eq!(*watch, RollbackWatch::Watched, "{} was over and changed", old.id);
     let Input::Sighted(sighting) = input else { panic!("{input:?} is no word of the device") };
-    assert!(matches!(sighting.source, Source::Packet | Source::Answer));
+    assert!(matches!(sighting.source, Source::Packet(_) | Source::Answer(_)));
     if let UpdateState::Failed { rolled_back: true, .. } = &new.state {
         let back = sighting.config_hash;
         assert!(back.is_none_or(|back| old.known_hashes.contains(&back)));
@@ -215,7 +215,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
 /// After the last byte nothing is guessed: the device's word decides, or its return.
 fn check_word(input: &Input, old: &Update, new: &Update) {
     let UpdateState::Confirming { acknowledgement, delivery, .. } = &old.state else { return };
-    let fresh = |source: Source| matches!(source, Source::Packet | Source::Answer);
+    let fresh = |source: Source| matches!(source, Source::Packet(_) | Source::Answer(_));
     match (&new.state, input) {
         (UpdateState::Waiting { .. }, Input::Sighted(sighting)) => {
             assert!(fresh(sighting.source) && *acknowledgement == Acknowledgement::Unknown);

@@ -98,7 +98,7 @@ pub(super) fn build(name: &str) -> Build {
 pub(super) fn packet(name: &str, hash: Option<ConfigHash>) -> Sighting {
     Sighting {
         name: name.into(),
-        source: Source::Packet,
+        source: Source::Packet(address(7)),
         kind: SightingKind::Alive,
         addresses: vec![address(7)],
         mac: None,

@@ -102,7 +102,11 @@ fn outcome() -> impl Strategy<Value = FlashOutcome> {
 }
 
 fn sighting() -> impl Strategy<Value = Sighting> {
-    let source = prop::sample::select(vec![Source::Browse, Source::Packet, Source::Answer]);
+    let source = prop::sample::select(vec![
+        Source::Browse,
+        Source::Packet(address(7)),
+        Source::Answer(address(7)),
+    ]);
     let kind = prop_oneof![4 => Just(SightingKind::Alive), 1 => Just(SightingKind::Gone)];
     let version = prop::sample::select(vec![None, Some("2025.1.0"), Some(lab::VERSION)]);
     (name(), source, kind, version, hash(), 0..3_u8).prop_map(

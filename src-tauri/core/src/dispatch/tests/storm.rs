@@ -177,7 +177,7 @@ impl Storm {
             self.lab.expect(id, StateKind::Confirming);
             let name = self.lab.update(id).name.clone();
             self.lab.now = Timestamp::from_millis(self.lab.now.as_millis() + 10_000);
-            let word = Sighting { source: Source::Packet, ..packet(&name, Some(NEW)) };
+            let word = Sighting { source: Source::Packet(address(7)), ..packet(&name, Some(NEW)) };
             self.give(Input::Sighted(word));
             self.lab.expect(id, StateKind::Installed);
         }
