@@ -1,10 +1,12 @@
 //! Whom the firmware is for: strangers at known addresses, impostors, swapped addresses, new names.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use wakeflash_tests::stage::{SOON, Scene, Stage, new_yaml, state_of};
+use wakeflash_tests::stage::{DEVICE, SOON, Scene, Stage, new_yaml, state_of};
 use wakeflash_tests::supervisor::{DeviceOptions, Mdns, Wake};
+use wakeflash_tests::yaml::DeviceYaml;
 
 /// Longer than two knocks and the gate's patience.
 const LONG_ENOUGH: Duration = Duration::from_secs(8);
@@ -113,5 +115,53 @@ async fn a_device_that_is_renamed_is_found_under_its_old_name() -> Result<()> {
     ensure!(row.name == "renamed" && row.deployed_hash.is_some(), "{row:?}");
     let rows = stage.snapshot().await?.devices;
     ensure!(rows.len() == 1, "its old name has a row of its own: {rows:#?}");
+    Ok(())
+}
+
+/// A configuration that names this address, literally or by a secret.
+fn at_the_same_address(address: Ipv4Addr, literal: bool) -> DeviceYaml {
+    let yaml = new_yaml().with_name("east").with_friendly_name("East").with_address(address);
+    if literal {
+        return yaml;
+    }
+    let mut by_secret = yaml;
+    by_secret.address = None;
+    by_secret.extra.push_str("ethernet:\n  use_address: !secret east_ip\n");
+    by_secret
+}
+
+#[tokio::test]
+async fn firmware_goes_to_no_address_that_two_configurations_name() -> Result<()> {
+    let address: Ipv4Addr = [10, 77, 0, 2].into();
+    for literal in [true, false] {
+        // The sensor runs `sleepy`; the firmware is that of `east`.
+        let wanted = [
+            (DEVICE.to_owned(), at_the_same_address(address, true)),
+            ("sleepy-itself.yaml".to_owned(), {
+                let own = at_the_same_address(address, literal);
+                own.with_name("sleepy").with_friendly_name("Sleepy")
+            }),
+        ];
+        let scene = Scene { wanted: wanted.into(), ready: false, ..Scene::default() };
+        let Some(stage) = Stage::play(scene).await? else { return Ok(()) };
+        std::fs::write(stage.config.join("secrets.yaml"), format!("east_ip: {address}\n"))?;
+        stage.until_ready().await?;
+        stage.until_built().await?;
+        stage.device.wake(Wake { mdns: Mdns::Silent, ..Wake::default() }).await?;
+        let row = stage
+            .until("it isn't known whose address it is", SOON, |row| {
+                row.update.as_ref().is_some_and(|update| update.last_attempt.is_some())
+            })
+            .await?;
+        let update = serde_json::to_value(&row.update)?;
+        let problem = &update["lastAttempt"]["problem"];
+        ensure!(problem["code"] == "gate.unidentified", "{update}");
+        let says = problem["message"].as_str().unwrap_or_default();
+        ensure!(says.contains("sleepy-itself.yaml"), "it doesn't say why: {says}");
+        tokio::time::sleep(LONG_ENOUGH).await;
+        let state = stage.device.state().await?;
+        ensure!(state.ota_started == 0 && state.name.as_deref() == Some("sleepy"), "{state:?}");
+        stage.until_state("waiting", SOON).await?;
+    }
     Ok(())
 }

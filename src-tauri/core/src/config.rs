@@ -5,12 +5,14 @@
 //! that a hostile file costs no more than its size. What can't be understood is left open; only what is no
 //! YAML is a [`Problem`].
 
+mod claim;
+
 use core::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScanError, StrInput, Tag};
 
-use crate::device::ConfigSummary;
+use crate::device::{AddressClaim, ConfigSummary};
 use crate::error::Problem;
 use crate::esphome_files::Storage;
 use crate::schedule::SleepPlan;
@@ -64,6 +66,8 @@ pub struct Document {
     values: BTreeMap<&'static str, String>,
     platform: Option<&'static str>,
     deep_sleep: bool,
+    /// Whether what it says about itself is all that there is.
+    claim: claim::Certainty,
     /// `substitutions:`, scalars only.
     pub substitutions: BTreeMap<String, String>,
     /// What it refers to, without repetitions.
@@ -147,6 +151,12 @@ pub fn summarize<D: Borrow<Document>>(
             .filter(|value| !value.is_empty())
     };
     let recorded = |pick: fn(&Storage) -> &Option<String>| storage.and_then(|s| pick(s).clone());
+    let address = value("wifi.use_address")
+        .or_else(|| value("ethernet.use_address"))
+        .or_else(|| value("openthread.use_address"))
+        .or_else(|| value("wifi.manual_ip.static_ip"))
+        .or_else(|| value("ethernet.manual_ip.static_ip"));
+    let first = documents().next();
     ConfigSummary {
         name: value("esphome.name")
             .or_else(|| recorded(|s| &s.name))
@@ -156,11 +166,8 @@ pub fn summarize<D: Borrow<Document>>(
             .find_map(|document| document.platform.map(str::to_owned))
             .or_else(|| value("esphome.platform").map(|name| name.to_lowercase()))
             .or_else(|| recorded(|s| &s.platform)),
-        address: value("wifi.use_address")
-            .or_else(|| value("ethernet.use_address"))
-            .or_else(|| value("openthread.use_address"))
-            .or_else(|| value("wifi.manual_ip.static_ip"))
-            .or_else(|| value("ethernet.manual_ip.static_ip")),
+        claim: first.map_or(AddressClaim::Unknown, |first| first.claim.about(address.as_deref())),
+        address,
         deep_sleep: documents().any(|document| document.deep_sleep)
             || storage.is_some_and(Storage::deep_sleep),
         sleep_plan: SleepPlan::read(
@@ -276,7 +283,10 @@ impl Reader {
 
     fn event(&mut self, event: Event<'_>) {
         match event {
-            Event::DocumentStart(_) => self.documents += 1,
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                self.document.claim.document(self.documents);
+            }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
             // ESPHome reads one document.
             Event::Alias(_)
@@ -287,6 +297,7 @@ impl Reader {
             | Event::MappingEnd
                 if self.documents > 1 => {}
             Event::Alias(anchor) => {
+                self.document.claim.computed(&self.place());
                 let text = self.anchors.get(&anchor).cloned();
                 self.scalar(text.as_deref(), None);
             }
@@ -298,6 +309,9 @@ impl Reader {
             }
             Event::SequenceStart(..) => self.open(Frame::Sequence),
             Event::MappingStart(_, tag) => {
+                if tag.is_some() {
+                    self.document.claim.computed(&self.place());
+                }
                 let include = tag.as_deref().is_some_and(|tag| custom(tag) == Some("include"));
                 if include && self.include.is_none() {
                     self.include =
@@ -353,7 +367,11 @@ impl Reader {
 
     /// A key may say something by being there.
     fn key_read(&mut self) {
+        if let Some(Frame::Mapping { key: Some(key), .. }) = self.frames.last() {
+            self.document.claim.key(self.frames.len(), key);
+        }
         let place = self.place();
+        self.document.claim.place(&place);
         if let [key] = place.as_slice() {
             if key == "deep_sleep" {
                 self.document.deep_sleep = true;
@@ -369,6 +387,9 @@ impl Reader {
             self.root = Some(Root::Other);
         }
         let is_key = matches!(self.frames.last(), Some(Frame::Mapping { key: None, .. }));
+        if !is_key && (tag.is_some() || text.is_none_or(|text| text.contains('$'))) {
+            self.document.claim.computed(&self.place());
+        }
         if !is_key && let Some(text) = text {
             match tag.and_then(custom) {
                 Some("include") => {

@@ -165,12 +165,26 @@ pub struct ConfigSummary {
     pub platform: Option<String>,
     /// Where the configuration itself says the device is: `wifi`/`ethernet` `use_address` or the static IP.
     pub address: Option<String>,
+    /// What is surely known about that.
+    pub claim: AddressClaim,
     /// Whether it has `deep_sleep:`, by the file or by what the last compile loaded.
     pub deep_sleep: bool,
     /// The durations of `deep_sleep:`, where the file says them literally.
     pub sleep_plan: Option<SleepPlan>,
     /// The name that the last compile recorded, whoever made it.
     pub compiled_name: Option<String>,
+}
+
+/// What is surely known about the address that a configuration names. What isn't known could be any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AddressClaim {
+    /// Only ESPHome can tell which one it names.
+    #[default]
+    Unknown,
+    /// This one, or none.
+    Names(Option<String>),
+    /// The file is no device of its own.
+    NoDevice,
 }
 
 /// A configuration file of the config directory.

@@ -12,14 +12,26 @@ use crate::device::{ConfigHash, MacAddress, Sighting, SightingKind, Source};
 use crate::error::Problem;
 
 /// An address that stands in the device's own configuration as a number (`use_address`, static IP).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LiteralAddress {
     /// None stands there, or a name does.
     None,
     /// This one, and no other configuration has the same.
     Own(IpAddr),
     /// This one, and another configuration has the same: it tells nothing.
-    Shared(IpAddr),
+    Shared {
+        /// The address.
+        address: IpAddr,
+        /// The file of the other one.
+        with: String,
+    },
+    /// This one, and nobody can tell whether another configuration has the same: it tells nothing either.
+    Uncertain {
+        /// The address.
+        address: IpAddr,
+        /// The file of the other one.
+        with: String,
+    },
 }
 
 /// What the session with the peer has proved.
@@ -173,10 +185,23 @@ pub fn refused(sentence: String) -> Problem {
 /// What the user reads when nothing has told which device the peer is.
 #[must_use]
 pub fn unidentified(expected: &Expectation, peer: IpAddr) -> Problem {
-    let message = format!(
-        "Something answered at {peer}, but it did not prove that it is “{}”.",
-        expected.name
-    );
+    let name = &expected.name;
+    let message = match &expected.literal_address {
+        LiteralAddress::Shared { address, with } if *address == peer => {
+            format!(
+                "Something answered at {peer}, but whether it is “{name}” can't be told: {with} has the same address."
+            )
+        }
+        LiteralAddress::Uncertain { address, with } if *address == peer => format!(
+            "Something answered at {peer}, but whether it is “{name}” can't be told: {with} may have the same address."
+        ),
+        LiteralAddress::None
+        | LiteralAddress::Own(_)
+        | LiteralAddress::Shared { .. }
+        | LiteralAddress::Uncertain { .. } => {
+            format!("Something answered at {peer}, but it did not prove that it is “{name}”.")
+        }
+    };
     Problem::new("gate.unidentified", message).with_help(
         "Nothing was sent, because the firmware holds your Wi-Fi credentials. Let the device announce itself \
          by mDNS, give it an encryption key of its own, or give it a static address in its configuration.",

@@ -144,6 +144,9 @@ fn a_name_alone_is_enough_where_no_mac_is_known() {
 fn what_the_network_shows() {
     use LiteralAddress as Literal;
     use Session::{OwnKey, ProvesNothing};
+    let with = || "other.yaml".to_owned();
+    let shared = Literal::Shared { address: peer(), with: with() };
+    let uncertain = Literal::Uncertain { address: peer(), with: with() };
     let table = [
         ("nothing", None, ProvesNothing, Literal::None, Short::Open),
         ("its link address", Some(LINK), ProvesNothing, Literal::None, Short::Pass),
@@ -166,7 +169,8 @@ fn what_the_network_shows() {
             Literal::Own(elsewhere()),
             Short::Open,
         ),
-        ("an address that two have", None, ProvesNothing, Literal::Shared(peer()), Short::Open),
+        ("an address that two have", None, ProvesNothing, shared, Short::Open),
+        ("an address that two may have", None, ProvesNothing, uncertain, Short::Open),
     ];
     for (case, neighbour, session, literal_address, wanted) in table {
         let expected = Expectation { literal_address, ..expectation() };

@@ -2,24 +2,37 @@
 
 use core::net::IpAddr;
 
-use crate::device::{ConfigFile, DeviceId, MacAddress, Sighting};
-use crate::update::Update;
+use crate::device::{AddressClaim, MacAddress, Sighting};
+use crate::gate::LiteralAddress;
+use crate::update::{Build, Update};
 
 use super::Dispatch;
 
 impl Dispatch {
-    /// The address that a device's configuration names, when no other configuration names the same one.
+    /// What the address that the build of an update names proves. Another configuration of which nobody can tell
+    /// which address it names could name the same.
     #[must_use]
-    pub fn own_address(&self, device: &DeviceId) -> Option<IpAddr> {
-        let address_of = |file: &ConfigFile| {
-            file.content
-                .as_ref()
-                .ok()
-                .and_then(|summary| summary.address.clone()?.parse::<IpAddr>().ok())
+    pub fn literal_address(&self, update: &Update, build: &Build) -> LiteralAddress {
+        let literal = |address: &str| address.parse::<IpAddr>().ok();
+        let Some(own) = build.address.as_deref().and_then(literal) else {
+            return LiteralAddress::None;
         };
-        let own = address_of(self.configs.get(device)?)?;
-        let owners = self.configs.values().filter(|file| address_of(file) == Some(own)).count();
-        (owners == 1).then_some(own)
+        let mut unknown = None;
+        for other in self.configs.values().filter(|other| other.id != update.device) {
+            let claim = other.content.as_ref().map_or(&AddressClaim::Unknown, |said| &said.claim);
+            let file = || other.id.as_str().to_owned();
+            match claim {
+                AddressClaim::Names(Some(address)) if literal(address) == Some(own) => {
+                    return LiteralAddress::Shared { address: own, with: file() };
+                }
+                AddressClaim::Names(_) | AddressClaim::NoDevice => {}
+                AddressClaim::Unknown => unknown = unknown.or_else(|| Some(file())),
+            }
+        }
+        match unknown {
+            Some(with) => LiteralAddress::Uncertain { address: own, with },
+            None => LiteralAddress::Own(own),
+        }
     }
 
     /// The link-layer address by which the neighbour table shows the device of an update; `None`: none does. It

@@ -12,9 +12,7 @@ use wakeflash_core::credentials::Credentials;
 use wakeflash_core::device::{DeviceId, Sighting, Source};
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
-use wakeflash_core::gate::{
-    self as core_gate, Evidence, Expectation, Judgement, LiteralAddress, Session,
-};
+use wakeflash_core::gate::{self as core_gate, Evidence, Expectation, Judgement, Session};
 use wakeflash_core::update::{
     Delivery, OtaMethod, PasswordChoice, SourceChange, SourceTracking, Update, UpdateId,
     UpdateState,
@@ -165,10 +163,7 @@ impl Runtime {
                 && update.known_hashes.is_empty()
                 && update.state.previous_hash().is_none(),
             other_name: (delivery.build.name != update.name).then(|| delivery.build.name.clone()),
-            literal_address: self
-                .dispatch
-                .own_address(&update.device)
-                .map_or(LiteralAddress::None, LiteralAddress::Own),
+            literal_address: self.dispatch.literal_address(update, &delivery.build),
         }
     }
 }

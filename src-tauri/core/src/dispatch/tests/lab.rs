@@ -5,8 +5,8 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::device::{
-    ConfigFile, ConfigHash, ConfigSummary, DeviceId, DeviceMemory, Sighting, SightingKind, Source,
-    SourcesState,
+    AddressClaim, ConfigFile, ConfigHash, ConfigSummary, DeviceId, DeviceMemory, Sighting,
+    SightingKind, Source, SourcesState,
 };
 use crate::dispatch::{
     Answer, Builder, Decision, Dispatch, Effect, FlashOutcome, IllegalTransition, Input, WriteSet,
@@ -51,6 +51,7 @@ pub(super) fn config(name: &str) -> ConfigFile {
         friendly_name: None,
         platform: Some("esp32".into()),
         address: None,
+        claim: AddressClaim::Names(None),
         deep_sleep: true,
         sleep_plan: None,
         compiled_name: None,

@@ -1,8 +1,9 @@
 //! Rows, buttons and counts.
 
-use crate::device::{DeviceId, Presence};
+use crate::device::{AddressClaim, ConfigFile, DeviceId, Presence};
 use crate::dispatch::Input;
-use crate::update::StateKind;
+use crate::gate::LiteralAddress;
+use crate::update::{Build, StateKind};
 use crate::view::{Action, Counts, UpdateStateView};
 
 use super::lab::*;
@@ -107,21 +108,35 @@ fn what_an_update_is_for_is_shown_with_it() {
 }
 
 #[test]
-fn an_address_is_a_device_s_own_when_no_other_configuration_has_it() {
-    let with_address = |name: &str, written: &str| {
+fn an_address_is_a_device_s_own_when_no_other_configuration_can_have_it() {
+    let claiming = |name: &str, claim: AddressClaim| {
         let mut file = config(name);
-        file.content.as_mut().unwrap().address = Some(written.into());
+        file.content.as_mut().unwrap().claim = claim;
         file
     };
-    let lab = Lab::with(vec![
-        with_address("a", "192.0.2.1"),
-        with_address("b", "192.0.2.2"),
-        with_address("c", "192.0.2.2"),
-        with_address("d", "d.local"),
-    ]);
-    assert_eq!(lab.dispatch.own_address(&yaml("a")), Some(address(1)));
-    for name in ["b", "c", "d", "nobody"] {
-        assert_eq!(lab.dispatch.own_address(&yaml(name)), None, "{name}");
+    let names = |written: &str| AddressClaim::Names(Some(written.to_owned()));
+    let of_a = |others: Vec<ConfigFile>| {
+        let mut lab = Lab::with([config("a")].into_iter().chain(others).collect());
+        let id = lab.install("a");
+        let build = Build { address: Some("192.0.2.1".into()), ..build("a") };
+        lab.built_as(id, build.clone());
+        lab.dispatch.literal_address(lab.update(id), &build)
+    };
+    let own = LiteralAddress::Own(address(1));
+    assert_eq!(of_a(vec![]), own);
+    assert_eq!(of_a(vec![claiming("b", names("192.0.2.2")), claiming("c", names("c.local"))]), own);
+    assert_eq!(of_a(vec![claiming("b", AddressClaim::NoDevice)]), own);
+    let with = || "b.yaml".to_owned();
+    let shared = LiteralAddress::Shared { address: address(1), with: with() };
+    assert_eq!(of_a(vec![claiming("b", names("192.0.2.1"))]), shared);
+    let uncertain = LiteralAddress::Uncertain { address: address(1), with: with() };
+    for rival in [claiming("b", AddressClaim::Unknown), broken("b")] {
+        assert_eq!(of_a(vec![rival]), uncertain);
     }
-    assert_eq!(lab.row("a").addresses, ["192.0.2.1"], "where it is said to be");
+    let both = vec![claiming("aa", AddressClaim::Unknown), claiming("b", names("192.0.2.1"))];
+    assert_eq!(of_a(both), shared, "what is sure is said");
+
+    let mut file = config("w");
+    file.content.as_mut().unwrap().address = Some("192.0.2.1".into());
+    assert_eq!(Lab::with(vec![file]).row("w").addresses, ["192.0.2.1"], "where it is said to be");
 }
