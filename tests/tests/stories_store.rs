@@ -177,21 +177,41 @@ async fn a_store_that_cannot_be_opened_ends_the_start_with_one_line() -> Result<
     refuses(&state("file"), &config, "store.unusable").await?;
     refuses(&state("file").join("below"), &config, "store.unusable").await?;
 
-    // A row that nobody can read is no reason to throw it away.
-    let database = state("row").join("wakeflash.db");
-    let app = Headless::start(HeadlessOptions::new(&config, &state("row")), None)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_row_that_nobody_can_read_is_told_with_its_device_and_stops_nothing() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (config, state) = (dir.path().join("config"), dir.path().join("state"));
+    std::fs::create_dir(&config)?;
+    let database = state.join("wakeflash.db");
+    let app = Headless::start(HeadlessOptions::new(&config, &state), None)?;
     app.request(json!({"cmd": "shutdown"})).await?;
     ensure!(app.process().wait(SOON).await?.success());
     rusqlite::Connection::open(&database)?.execute(
         "INSERT INTO updates (id, device, active, body) VALUES (1, 'sleepy.yaml', 1, '{')",
         [],
     )?;
-    refuses(&state("row"), &config, "store.unusable").await?;
-    let rows: u32 = rusqlite::Connection::open(&database)?.query_row(
-        "SELECT count(*) FROM updates",
+    let app = Headless::start(HeadlessOptions::new(&config, &state), None)?;
+    let snapshot = app.request(json!({"cmd": "snapshot"})).await?;
+    let warning = &snapshot["status"]["storeWarnings"][0];
+    ensure!(warning["code"] == "store.set_aside", "{snapshot}");
+    ensure!(
+        warning["message"].as_str().is_some_and(|text| text.contains("sleepy.yaml")),
+        "{warning}"
+    );
+    let row = &snapshot["devices"][0];
+    ensure!(row["id"] == "sleepy.yaml" && row["primary"] == "retry", "{row}");
+    ensure!(row["update"]["state"]["problem"]["code"] == "store.update_set_aside", "{row}");
+    app.request(json!({"cmd": "dismiss", "device": "sleepy.yaml"})).await?;
+    app.request(json!({"cmd": "shutdown"})).await?;
+    ensure!(app.process().wait(SOON).await?.success());
+    let kept: String = rusqlite::Connection::open(&database)?.query_row(
+        "SELECT body FROM unreadable",
         [],
         |row| row.get(0),
     )?;
-    ensure!(rows == 1);
+    ensure!(kept == "{");
     Ok(())
 }

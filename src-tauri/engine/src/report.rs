@@ -74,7 +74,12 @@ fn head(text: &mut String, facts: &Facts) -> std::fmt::Result {
         ConfigDirStatus::Unreadable { problem, .. } => ("unreadable", Some(problem)),
     };
     writeln!(text, "Config directory: {state}")?;
-    for problem in problem.into_iter().chain(&status.store).chain(&status.network) {
+    for problem in problem
+        .into_iter()
+        .chain(&status.store)
+        .chain(&status.store_warnings)
+        .chain(&status.network)
+    {
         writeln!(text, "Problem {}: {}", problem.code, problem.message)?;
     }
     writeln!(
@@ -192,6 +197,7 @@ mod tests {
             config_dir: ConfigDirStatus::Ready { path: config.to_string_lossy().into_owned() },
             esphome: EsphomeStatus::Searching,
             store: None,
+            store_warnings: Vec::new(),
             network: None,
             other_tools: Vec::new(),
             paused: true,

@@ -14,6 +14,8 @@ pub struct Status {
     pub esphome: EsphomeStatus,
     /// Why the store can't be written, when it can't.
     pub store: Option<Problem>,
+    /// What else is to be known about what is kept, such as rows that can't be read.
+    pub store_warnings: Vec<Problem>,
     /// Why the network can't be watched, when it can't.
     pub network: Option<Problem>,
     /// Other tools that are about to update the same devices.

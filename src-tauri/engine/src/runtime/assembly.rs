@@ -34,12 +34,13 @@ pub(super) fn assemble(
     store: Store,
     loaded: Loaded,
 ) -> (Runtime, Queues, Handle) {
-    let Loaded { updates, memories, wakes, mut settings, next_id } = loaded;
+    let Loaded { updates, memories, wakes, mut settings, next_id, problems } = loaded;
     let overrides = Overrides::apply(&options, &mut settings);
     let (requests, request_queue) = mpsc::channel(64);
     let (events, _) = broadcast::channel(EVENTS_KEPT);
     let cancel = CancellationToken::new();
-    let publisher = Publisher::new(events.clone(), settings.clone());
+    let mut publisher = Publisher::new(events.clone(), settings.clone());
+    publisher.change_status(|status| status.store_warnings = problems);
     let (targets, target_list) = watch::channel(Vec::new());
     let (watch_events, watched) = mpsc::channel(256);
     let (online, online_list) = watch::channel(Vec::new());

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::broadcast;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::Dispatch;
+use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::UpdateId;
@@ -29,6 +30,7 @@ impl Publisher {
             config_dir: ConfigDirStatus::Unset,
             esphome: EsphomeStatus::Searching,
             store: None,
+            store_warnings: Vec::new(),
             network: None,
             other_tools: Vec::new(),
             paused: settings.paused,
@@ -59,6 +61,14 @@ impl Publisher {
             self.status = status.clone();
             self.publish(Event::Status { status: Box::new(status) });
         }
+    }
+
+    /// Tells what is to be known about what is kept, in the place of what was told of the same kind.
+    pub(super) fn warn_of_store(&mut self, problem: Problem) {
+        self.change_status(|status| {
+            status.store_warnings.retain(|told| told.code != problem.code);
+            status.store_warnings.push(problem);
+        });
     }
 
     /// Tells what is different now in these rows, in the counts and in the settings.

@@ -8,12 +8,13 @@ use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::{Answer, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::{Settings, SettingsChange};
-use wakeflash_core::update::{Update, UpdateId};
+use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{BuildLog, Refusal, UpdateDetails, UpdateRecord};
 
 use super::Runtime;
 use super::work::Report;
 use crate::handle::{ReplyTo, Request};
+use crate::store::History;
 use crate::{builder, configs, report};
 
 /// How many lines of a build log are given at once: the end of it; the file has all.
@@ -130,18 +131,22 @@ impl Runtime {
     fn history(&mut self, device: DeviceId, reply: ReplyTo<Vec<UpdateRecord>>) {
         let store = self.store.clone();
         self.spawn(async move {
-            let updates = store.history(&device).await;
-            Some(Report::History { updates, reply })
+            let history = store.history(&device).await;
+            Some(Report::History { device, history, reply })
         });
     }
 
     pub(super) fn history_read(
-        &self,
-        updates: anyhow::Result<Vec<Update>>,
+        &mut self,
+        device: &DeviceId,
+        history: anyhow::Result<History>,
         reply: ReplyTo<Vec<UpdateRecord>>,
     ) {
-        let records = updates.map(|updates| {
-            updates.iter().map(|update| self.dispatch.record(update)).collect::<Vec<_>>()
+        let records = history.map(|history| {
+            if let Some(problem) = history.problem(device) {
+                self.publisher.warn_of_store(problem);
+            }
+            history.updates.iter().map(|update| self.dispatch.record(update)).collect::<Vec<_>>()
         });
         answer(reply, records.map_err(|error| unreadable_store(&error)));
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::{DeviceId, Sighting};
 use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
-use wakeflash_core::update::{Sha256, SourceChange, StateKind, Update, UpdateId};
+use wakeflash_core::update::{Sha256, SourceChange, StateKind, UpdateId};
 use wakeflash_core::view::{EsphomeStatus, Progress, UpdateRecord};
 use wakeflash_ota::PreparedImage;
 
@@ -23,6 +23,7 @@ use crate::builder::{self, BuildFailure, BuildOutcome, BuildRequest, BuilderEven
 use crate::configs::ConfigsEvent;
 use crate::esphome;
 use crate::handle::ReplyTo;
+use crate::store::History;
 use crate::watch::question;
 
 /// How long a device has to answer what it runs.
@@ -79,7 +80,8 @@ pub(super) enum Report {
     },
     Answered(Sighting),
     History {
-        updates: anyhow::Result<Vec<Update>>,
+        device: DeviceId,
+        history: anyhow::Result<History>,
         reply: ReplyTo<Vec<UpdateRecord>>,
     },
     Returned {
@@ -238,7 +240,9 @@ impl Runtime {
             Report::Answered(sighting) => {
                 self.happened(Input::Sighted(sighting)).await;
             }
-            Report::History { updates, reply } => self.history_read(updates, reply),
+            Report::History { device, history, reply } => {
+                self.history_read(&device, history, reply);
+            }
             Report::Returned { update, peer } => {
                 self.happened(Input::Returned { update, peer }).await;
             }

@@ -6,18 +6,23 @@ use anyhow::Context;
 use rusqlite::{Connection, params};
 use wakeflash_core::device::DeviceMemory;
 
+use super::aside::Unreadable;
+use super::rows::Stored;
+use super::seal::{read_rows, seal_device};
+
 pub(super) fn save(
     connection: &Connection,
     name: &str,
     memory: &DeviceMemory,
 ) -> anyhow::Result<()> {
-    let body = serde_json::to_string(memory).context("writing a device")?;
+    let body = memory.to_body().context("writing a device")?;
+    let seal = seal_device(name, &body);
     connection
         .prepare_cached(
-            "INSERT INTO devices (name, body) VALUES (?1, ?2)
-             ON CONFLICT (name) DO UPDATE SET body = excluded.body",
+            "INSERT INTO devices (name, body, seal) VALUES (?1, ?2, ?3)
+             ON CONFLICT (name) DO UPDATE SET body = excluded.body, seal = excluded.seal",
         )?
-        .execute(params![name, body])
+        .execute(params![name, body, seal])
         .with_context(|| format!("storing device {name}"))?;
     Ok(())
 }
@@ -27,15 +32,9 @@ pub(super) fn forget(connection: &Connection, name: &str) -> anyhow::Result<()> 
     deleted.with_context(|| format!("deleting device {name}")).map(drop)
 }
 
-pub(super) fn load(connection: &Connection) -> anyhow::Result<BTreeMap<String, DeviceMemory>> {
-    let mut statement = connection.prepare("SELECT name, body FROM devices")?;
-    let rows =
-        statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-    rows.map(|row| {
-        let (name, body) = row.context("reading the devices")?;
-        let memory =
-            serde_json::from_str(&body).with_context(|| format!("reading device {name}"))?;
-        Ok((name, memory))
-    })
-    .collect()
+pub(super) fn load(
+    connection: &Connection,
+) -> anyhow::Result<(BTreeMap<String, DeviceMemory>, Vec<Unreadable>)> {
+    let (devices, unreadable) = read_rows(connection, "", []).context("reading the devices")?;
+    Ok((devices.into_iter().collect(), unreadable))
 }

@@ -2,24 +2,46 @@
 
 use anyhow::Context;
 use rusqlite::{Connection, params};
+use wakeflash_core::device::DeviceId;
+use wakeflash_core::error::Problem;
 use wakeflash_core::update::Update;
+
+use super::seal::read_rows;
 
 /// How many updates of a device are kept, and shown.
 pub(super) const KEPT: u32 = 50;
 
-/// The updates of a device, newest first.
-pub(super) fn load(connection: &Connection, device: &str) -> anyhow::Result<Vec<Update>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, body FROM updates WHERE device = ?1 ORDER BY id DESC LIMIT ?2",
-    )?;
-    let rows = statement.query_map(params![device, KEPT], |row| {
-        Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?))
-    })?;
-    rows.map(|row| {
-        let (id, body) = row.context("reading the history")?;
-        serde_json::from_str(&body).with_context(|| format!("reading update {id}"))
-    })
-    .collect()
+/// What was of a device.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Its updates, newest first.
+    pub updates: Vec<Update>,
+    /// How many others there are that can't be read.
+    pub unreadable: usize,
+}
+
+impl History {
+    /// What the user reads about those that can't be read.
+    #[must_use]
+    pub fn problem(&self, device: &DeviceId) -> Option<Problem> {
+        let message =
+            || format!("Earlier updates of {device} can't be read: {} of them.", self.unreadable);
+        (self.unreadable > 0).then(|| {
+            Problem::new("store.history_unreadable", message())
+                .with_help("They are kept as they are. Everything else works.")
+        })
+    }
+}
+
+pub(super) fn load(connection: &Connection, device: &str) -> anyhow::Result<History> {
+    let newest = "WHERE device = ?1 ORDER BY id DESC LIMIT ?2";
+    let (updates, unreadable) =
+        read_rows(connection, newest, params![device, KEPT]).context("reading the history")?;
+    for row in &unreadable {
+        tracing::warn!("update {} of {device} can't be read: {}", row.number, row.reason);
+    }
+    let updates = updates.into_iter().map(|(_, update)| update).collect();
+    Ok(History { updates, unreadable: unreadable.len() })
 }
 
 /// Whether there is an update of this number.

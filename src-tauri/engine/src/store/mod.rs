@@ -3,9 +3,12 @@
 //! Every commit is on the disk when it returns (WAL with `synchronous=FULL`). One copy of the application
 //! at a time has the store open; the lock ends with the process, however it ends.
 
+mod aside;
 mod devices;
 mod history;
 mod migrations;
+mod rows;
+mod seal;
 mod settings;
 mod updates;
 mod wakes;
@@ -20,7 +23,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
-use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::oneshot;
 use wakeflash_core::device::{DeviceId, DeviceMemory};
@@ -30,6 +34,12 @@ use wakeflash_core::schedule::Wake;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::update::{Update, UpdateId};
 
+pub use aside::Unreadable;
+pub use history::History;
+
+/// The version of the application.
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Why the store can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -37,12 +47,14 @@ pub enum OpenError {
     #[error("the state directory {0} is in use by another copy")]
     InUse(PathBuf),
     /// It was written by a newer version.
-    #[error("the store has schema {found}, this version knows {known}")]
+    #[error("the store has schema {found} of {written_by:?}, this version knows {known}")]
     Newer {
         /// Its schema version.
         found: u32,
         /// The newest that is known here.
         known: u32,
+        /// The version of the application that wrote it.
+        written_by: Option<String>,
     },
     /// Anything else.
     #[error(transparent)]
@@ -59,11 +71,16 @@ impl OpenError {
                 "Another copy of Wakeflash is running with the same data.",
             )
             .with_help("Use that one, or end it first."),
-            Self::Newer { .. } => Problem::new(
-                "store.newer",
-                "The queue was written by a newer version of Wakeflash, which this one can't read.",
-            )
-            .with_help("Start the newer version. Nothing was changed or lost."),
+            Self::Newer { found, known, written_by } => {
+                let theirs = written_by.as_deref().unwrap_or("(a newer version)");
+                Problem::new(
+                    "store.newer",
+                    format!(
+                        "The queue was written by Wakeflash {theirs} (format {found}). This is Wakeflash {OWN_VERSION}, which can't read it (format {known})."
+                    ),
+                )
+                .with_help("Start the newer version. Nothing was changed or lost.")
+            }
             Self::Other(error) => Problem::new(
                 "store.unusable",
                 format!("The queue can't be opened: {}.", error.root_cause()),
@@ -74,7 +91,7 @@ impl OpenError {
 }
 
 /// What was stored.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Loaded {
     /// The active updates and the last one of every device.
     pub updates: Vec<Update>,
@@ -86,6 +103,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// A number greater than that of every update that ever was.
     pub next_id: u32,
+    /// What is to be said about it, such as rows that can't be read.
+    pub problems: Vec<Problem>,
 }
 
 /// The open store.
@@ -142,30 +161,42 @@ impl Store {
         private_dir(state_dir)?;
         let lock = lock(state_dir)?;
         let path = state_dir.join("wakeflash.db");
+        refuse_newer(&path)?;
         // SQLite gives its own files the mode of the database, so that one has to exist with the right mode.
         private_file(&path)?;
         let mut connection =
             Connection::open(&path).with_context(|| format!("opening {}", path.display()))?;
         configure(&connection).with_context(|| format!("preparing {}", path.display()))?;
         migrations::migrate(&mut connection)?;
+        sign(&connection)?;
         let connection = Arc::new(Mutex::new(connection));
         let writer = Arc::new(Writer::start(Arc::clone(&connection))?);
         Ok(Self { connection, writer, _lock: Arc::new(lock) })
     }
 
-    /// Reads what was stored.
+    /// Reads what was stored. Rows that can't be read are set aside.
     ///
     /// # Errors
-    /// The database or a row of it can't be read.
+    /// The database can't be read, or a row not be set aside.
     pub fn load(&self) -> anyhow::Result<Loaded> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Loaded {
-            updates: updates::load(&connection)?,
-            memories: devices::load(&connection)?,
-            wakes: wakes::load(&connection)?,
-            settings: settings::load(&connection)?,
-            next_id: updates::next_id(&connection)?,
-        })
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that were set aside when the schema was brought up.
+        aside::put_stand_ins(&connection)?;
+        loop {
+            let (updates, mut unreadable) = updates::load(&connection)?;
+            let (memories, devices) = devices::load(&connection)?;
+            let (settings, rows) = settings::load(&connection)?;
+            unreadable.extend(devices.into_iter().chain(rows));
+            if !unreadable.is_empty() {
+                // What comes to light below them may be unreadable, too.
+                set_aside(&mut connection, &unreadable)?;
+                continue;
+            }
+            let wakes = wakes::load(&connection)?;
+            let next_id = updates::next_id(&connection)?;
+            let problems = aside::problems(&aside::open_losses(&connection, &updates)?);
+            return Ok(Loaded { updates, memories, wakes, settings, next_id, problems });
+        }
     }
 
     /// Writes a change as a whole or not at all; it is on the disk when this returns.
@@ -182,8 +213,8 @@ impl Store {
     /// The updates of a device, newest first; at most 50.
     ///
     /// # Errors
-    /// The database or a row of it can't be read.
-    pub async fn history(&self, device: &DeviceId) -> anyhow::Result<Vec<Update>> {
+    /// The database can't be read.
+    pub async fn history(&self, device: &DeviceId) -> anyhow::Result<History> {
         let (store, device) = (self.clone(), device.clone());
         tokio::task::spawn_blocking(move || {
             let connection = store.connection.lock().unwrap_or_else(PoisonError::into_inner);
@@ -249,6 +280,52 @@ fn write(connection: &Mutex<Connection>, commit: &Commit) -> anyhow::Result<()> 
     transaction.commit().context("committing")
 }
 
+fn set_aside(connection: &mut Connection, unreadable: &[Unreadable]) -> anyhow::Result<()> {
+    let transaction = connection.transaction()?;
+    for row in unreadable {
+        aside::set_aside(&transaction, row, migrations::VERSION)?;
+    }
+    aside::put_stand_ins(&transaction)?;
+    transaction.commit().context("setting rows aside")
+}
+
+/// Looks at the version of a database without changing anything of it.
+fn refuse_newer(path: &Path) -> Result<(), OpenError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let opening = || format!("opening {}", path.display());
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .with_context(opening)?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .with_context(opening)?;
+    let found = migrations::version(&connection)?;
+    let known = migrations::VERSION;
+    if found <= known {
+        return Ok(());
+    }
+    // Another version may have moved even this.
+    let written_by = connection
+        .query_row("SELECT written_by FROM about", [], |row| row.get(0))
+        .optional()
+        .unwrap_or_default();
+    Err(OpenError::Newer { found, known, written_by })
+}
+
+/// Says which version has written last, for older ones.
+fn sign(connection: &Connection) -> anyhow::Result<()> {
+    connection
+        .execute(
+            "INSERT INTO about (only, written_by) VALUES (1, ?1) ON CONFLICT (only)
+             DO UPDATE SET written_by = excluded.written_by
+             WHERE written_by <> excluded.written_by",
+            [OWN_VERSION],
+        )
+        .context("saying which version this is")
+        .map(drop)
+}
+
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(2))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -291,7 +368,5 @@ fn lock(state_dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-#[cfg(test)]
-mod old_rows;
 #[cfg(test)]
 mod tests;

@@ -1,28 +1,28 @@
 //! The one row of settings.
 
 use anyhow::Context;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use wakeflash_core::settings::Settings;
 
+use super::aside::Unreadable;
+use super::rows::Stored;
+use super::seal::{read_rows, seal_settings};
+
 pub(super) fn save(connection: &Connection, settings: &Settings) -> anyhow::Result<()> {
-    let body = serde_json::to_string(settings).context("writing the settings")?;
+    let body = settings.to_body().context("writing the settings")?;
+    let seal = seal_settings(&body);
     connection
         .prepare_cached(
-            "INSERT INTO settings (only, body) VALUES (1, ?1)
-             ON CONFLICT (only) DO UPDATE SET body = excluded.body",
+            "INSERT INTO settings (only, body, seal) VALUES (1, ?1, ?2)
+             ON CONFLICT (only) DO UPDATE SET body = excluded.body, seal = excluded.seal",
         )?
-        .execute(params![body])
+        .execute(params![body, seal])
         .context("storing the settings")?;
     Ok(())
 }
 
-pub(super) fn load(connection: &Connection) -> anyhow::Result<Settings> {
-    let body: Option<String> = connection
-        .query_row("SELECT body FROM settings", [], |row| row.get(0))
-        .optional()
-        .context("reading the settings")?;
-    body.map_or_else(
-        || Ok(Settings::default()),
-        |body| Settings::from_stored(&body).context("reading the settings"),
-    )
+pub(super) fn load(connection: &Connection) -> anyhow::Result<(Settings, Vec<Unreadable>)> {
+    let (settings, unreadable) = read_rows(connection, "", []).context("reading the settings")?;
+    let settings = settings.into_iter().next().map(|(_, settings)| settings);
+    Ok((settings.unwrap_or_default(), unreadable))
 }

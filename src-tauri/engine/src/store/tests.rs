@@ -3,7 +3,7 @@ use std::time::Duration;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::schedule::Wake;
 use wakeflash_core::time::Timestamp;
-use wakeflash_core::update::{UpdateId, UpdateState};
+use wakeflash_core::update::{StateKind, UpdateId, UpdateState};
 
 use super::*;
 
@@ -116,19 +116,186 @@ fn a_second_copy_is_refused_with_words() {
     assert_eq!(error.problem().code, "store.in_use");
 }
 
+/// The files of a directory with what is in them, but for SQLite's index of its own log.
+fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_none_or(|ending| ending != "db-shm"));
+    files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+}
+
 #[test]
-fn a_newer_schema_is_refused_and_left_as_it_is() {
+fn a_newer_schema_is_refused_in_words_that_name_it_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     drop(Store::open(dir.path()).unwrap());
     let path = dir.path().join("wakeflash.db");
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let error = Store::open(dir.path()).unwrap_err();
-    assert_eq!(error.problem().code, "store.newer");
-    let version: u32 = Connection::open(&path)
-        .unwrap()
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
+    let newer = Connection::open(&path).unwrap();
+    newer.pragma_update(None, "user_version", 99).unwrap();
+    newer.execute("UPDATE about SET written_by = '7.8.9'", []).unwrap();
+    newer.execute_batch("CREATE TABLE of_tomorrow (x); DROP TABLE wakes").unwrap();
+    // What it wrote last is still in its log, as after a crash.
+    let crashed = tempfile::tempdir().unwrap();
+    for (path, bytes) in content(dir.path()) {
+        std::fs::write(crashed.path().join(path.file_name().unwrap()), bytes).unwrap();
+    }
+    std::fs::set_permissions(crashed.path().join("wakeflash.db"), Permissions::from_mode(0o640))
         .unwrap();
-    assert_eq!(version, 99);
+    let before = content(crashed.path());
+    assert!(before.keys().any(|path| path.ends_with("wakeflash.db-wal")), "{:?}", before.keys());
+    let problem = Store::open(crashed.path()).unwrap_err().problem();
+    assert_eq!(problem.code, "store.newer");
+    for part in ["Wakeflash 7.8.9", "format 99", OWN_VERSION, "format 3"] {
+        assert!(problem.message.contains(part), "{}", problem.message);
+    }
+    assert!(content(crashed.path()) == before);
+    let mode = crashed.path().join("wakeflash.db").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+}
+
+/// A store with a device, its updates and settings, all known by what they say.
+async fn store_with_rows(dir: &Path) -> Loaded {
+    let store = Store::open(dir).unwrap();
+    let memory = |version: &str| DeviceMemory {
+        version: Some(version.to_owned()),
+        ..DeviceMemory::default()
+    };
+    let commit = Commit {
+        updates: vec![
+            update(1, "a.yaml", cancelled()),
+            update(2, "a.yaml", UpdateState::Queued),
+            update(3, "b.yaml", UpdateState::Queued),
+            update(4, "c.yaml", cancelled()),
+        ],
+        memories: vec![("a".into(), memory("one")), ("b".into(), memory("two"))],
+        settings: Some(Settings { max_builds: 7, ..Settings::default() }),
+        ..Commit::default()
+    };
+    store.commit(commit).await.unwrap();
+    store.load().unwrap()
+}
+
+fn execute(dir: &Path, sql: &str) {
+    let changed = Connection::open(dir.join("wakeflash.db")).unwrap().execute(sql, []).unwrap();
+    assert_eq!(changed, 1, "{sql}");
+}
+
+fn set_aside_rows(dir: &Path) -> Vec<(String, String, Vec<u8>)> {
+    let connection = Connection::open(dir.join("wakeflash.db")).unwrap();
+    let sql = "SELECT source, key, CAST(body AS BLOB) FROM unreadable ORDER BY number";
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_set_aside_and_everything_else_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = store_with_rows(dir.path()).await;
+    execute(dir.path(), "UPDATE updates SET body = '{' WHERE id = 3");
+    execute(dir.path(), "UPDATE updates SET body = CAST(x'ff' AS TEXT) WHERE id = 4");
+    execute(dir.path(), "UPDATE devices SET body = '{\"version\":null}' WHERE name = 'a'");
+    let store = Store::open(dir.path()).unwrap();
+    let loaded = store.load().unwrap();
+    assert_eq!(loaded.settings, before.settings);
+    assert_eq!(loaded.memories.keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(loaded.next_id, 5);
+    // What was under way is shown at its device, with what to do.
+    let [first, second] = &loaded.updates[..] else { panic!("{:?}", loaded.updates) };
+    assert_eq!(*first, before.updates[0]);
+    assert_eq!((second.id, second.device.as_str()), (UpdateId(3), "b.yaml"));
+    let UpdateState::Failed { problem, may_have_arrived: true, .. } = &second.state else {
+        panic!("{second:?}");
+    };
+    assert_eq!(problem.code, "store.update_set_aside");
+    let [problem] = &loaded.problems[..] else { panic!("{:?}", loaded.problems) };
+    assert_eq!(problem.code, "store.set_aside");
+    assert!(problem.message.contains("a, b.yaml, c.yaml"), "{}", problem.message);
+    let kept = [
+        ("updates", "3", b"{".to_vec()),
+        ("updates", "4", vec![0xff]),
+        ("devices", "1", b"{\"version\":null}".to_vec()),
+    ];
+    let kept = kept.map(|(source, key, body)| (source.to_owned(), key.to_owned(), body));
+    assert_eq!(set_aside_rows(dir.path()), kept);
+    // Until something newer stands in its place, it is said at each start.
+    let newer = Commit {
+        updates: vec![update(5, "b.yaml", UpdateState::Queued), update(6, "c.yaml", cancelled())],
+        memories: vec![("a".into(), DeviceMemory::default())],
+        ..Commit::default()
+    };
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.load().unwrap(), loaded);
+    store.commit(newer).await.unwrap();
+    assert_eq!(store.load().unwrap().problems, []);
+    assert_eq!(set_aside_rows(dir.path()).len(), 3);
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_what_was_written_is_set_aside_though_it_could_be_read() {
+    for (sql, updates) in [
+        ("UPDATE updates SET body = replace(body, 'Install', 'Inst4ll') WHERE id = 2", 3),
+        ("UPDATE updates SET device = 'z.yaml' WHERE id = 2", 4),
+        ("UPDATE updates SET active = 0 WHERE id = 2", 3),
+        ("UPDATE devices SET name = 'z' WHERE name = 'a'", 3),
+        ("UPDATE settings SET body = replace(body, '7', '8')", 3),
+        ("UPDATE settings SET seal = x''", 3),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        store_with_rows(dir.path()).await;
+        execute(dir.path(), sql);
+        let loaded = Store::open(dir.path()).unwrap().load().unwrap();
+        assert_eq!(loaded.updates.len(), updates, "{sql}: {:?}", loaded.updates);
+        assert_eq!(loaded.problems.len(), 1, "{sql}");
+        assert_eq!(set_aside_rows(dir.path()).len(), 1, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_read_are_those_of_a_new_installation_until_some_are_chosen() {
+    let dir = tempfile::tempdir().unwrap();
+    store_with_rows(dir.path()).await;
+    execute(dir.path(), "UPDATE settings SET body = '[]'");
+    let store = Store::open(dir.path()).unwrap();
+    for _ in 0..2 {
+        let loaded = store.load().unwrap();
+        assert_eq!(loaded.settings, Settings::default());
+        assert_eq!(loaded.problems[0].code, "store.settings_set_aside");
+    }
+    let settings = Some(Settings::default());
+    store.commit(Commit { settings, ..Commit::default() }).await.unwrap();
+    assert_eq!(store.load().unwrap().problems, []);
+}
+
+#[tokio::test]
+async fn an_unreadable_update_of_the_past_is_passed_over_in_the_history() {
+    let dir = tempfile::tempdir().unwrap();
+    store_with_rows(dir.path()).await;
+    execute(dir.path(), "UPDATE updates SET body = '{' WHERE id = 1");
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.load().unwrap().problems, []);
+    let device = DeviceId::of_file("a.yaml");
+    let history = store.history(&device).await.unwrap();
+    assert_eq!((history.updates.len(), history.unreadable), (1, 1));
+    let message = history.problem(&device).unwrap().message;
+    assert!(message.contains("a.yaml") && message.contains("1 of them"), "{message}");
+    assert_eq!(set_aside_rows(dir.path()), []);
+}
+
+#[tokio::test]
+async fn a_row_of_an_older_version_that_cannot_be_read_is_set_aside_when_it_is_brought_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("wakeflash.db");
+    let mut old = Connection::open(&path).unwrap();
+    migrations::migrate_to(&mut old, 0, 2).unwrap();
+    let insert = "INSERT INTO updates (id, device, active, body) VALUES (?1, ?2, 1, ?3)";
+    old.execute(insert, (1, "a.yaml", "{\"id\":1")).unwrap();
+    old.execute(insert, (2, "b.yaml", "{\"id\":2}")).unwrap();
+    drop(old);
+    let loaded = Store::open(dir.path()).unwrap().load().unwrap();
+    assert_eq!(loaded.problems[0].code, "store.set_aside");
+    let kinds: Vec<_> = loaded.updates.iter().map(|update| update.state.kind()).collect();
+    assert_eq!(kinds, [StateKind::Failed; 2], "{:?}", loaded.updates);
+    assert_eq!(set_aside_rows(dir.path()).len(), 2);
 }
 
 #[test]
@@ -214,7 +381,7 @@ async fn the_history_is_newest_first_and_bounded_for_each_device() {
     }
     let ids = async |device: &str| -> Vec<u32> {
         let updates = store.history(&DeviceId::of_file(device)).await.unwrap();
-        updates.iter().map(|update| update.id.0).collect()
+        updates.updates.iter().map(|update| update.id.0).collect()
     };
     assert_eq!(ids("a.yaml").await, (12..keep + 12).rev().collect::<Vec<_>>());
     assert_eq!(ids("b.yaml").await, [1]);

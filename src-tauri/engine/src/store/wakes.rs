@@ -41,18 +41,20 @@ pub(super) fn load(connection: &Connection) -> anyhow::Result<BTreeMap<String, V
     let mut statement = connection
         .prepare("SELECT name, number, at, awake, flashed FROM wakes ORDER BY name, number")?;
     let rows = statement.query_map([], |row| {
-        let awake: Option<i64> = row.get(3)?;
-        let wake = Wake {
-            number: row.get(1)?,
-            at: Timestamp::from_millis(row.get(2)?),
-            awake: awake.map(|awake| Duration::from_millis(awake.try_into().unwrap_or(0))),
-            flashed: row.get(4)?,
-        };
-        Ok((row.get::<_, String>(0)?, wake))
+        let numbers: (i64, i64, Option<i64>) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok((row.get::<_, String>(0)?, numbers, row.get::<_, bool>(4)?))
     })?;
     let mut wakes: BTreeMap<String, Vec<Wake>> = BTreeMap::new();
     for row in rows {
-        let (name, wake) = row.context("reading the wakes")?;
+        let (name, (number, at, awake), flashed) = row.context("reading the wakes")?;
+        let (Ok(number), Ok(awake)) = (u32::try_from(number), awake.map(u64::try_from).transpose())
+        else {
+            // The schedule is learned from the others; a later wake of this number takes its place.
+            tracing::error!("wake {number} of {name} can't be read and is passed over");
+            continue;
+        };
+        let awake = awake.map(Duration::from_millis);
+        let wake = Wake { number, at: Timestamp::from_millis(at), awake, flashed };
         wakes.entry(name).or_default().push(wake);
     }
     Ok(wakes)

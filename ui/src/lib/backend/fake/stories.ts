@@ -40,6 +40,7 @@ function base(): Story {
         problem: null,
       },
       store: null,
+      storeWarnings: [],
       network: null,
       paused: false,
       otherTools: [],
@@ -159,6 +160,14 @@ export const stories: Record<string, () => Story> = {
         message: 'The disk is full.',
         help: 'Free some space on the disk that holds your home directory.',
       },
+      storeWarnings: [
+        {
+          code: 'store.set_aside',
+          message:
+            'What was stored about attic.yaml, garage.yaml can’t be read and was set aside.',
+          help: 'Everything else works. Updates of it that were under way have to be asked for again; what is known of a device is learned again.',
+        },
+      ],
       network: {
         code: 'network.mdns',
         message: 'Another program keeps UDP port 5353 for itself.',

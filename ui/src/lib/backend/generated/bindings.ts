@@ -562,6 +562,8 @@ export type Status = {
 	esphome: EsphomeStatus,
 	/**  Why the store can't be written, when it can't. */
 	store: Problem | null,
+	/**  What else is to be known about what is kept, such as rows that can't be read. */
+	storeWarnings: Problem[],
 	/**  Why the network can't be watched, when it can't. */
 	network: Problem | null,
 	/**  Other tools that are about to update the same devices. */

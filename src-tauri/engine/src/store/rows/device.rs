@@ -1,0 +1,188 @@
+//! The row of what is remembered of a device.
+
+use serde::{Deserialize, Serialize};
+use wakeflash_core::device::{
+    BeforeInstall, ConfiguredBy, DeviceId, DeviceMemory, InstalledSources,
+};
+use wakeflash_core::schedule::SleepPlan;
+use wakeflash_core::time::Timestamp;
+use wakeflash_core::update::{Encryption, Secret, Sha256};
+
+use super::delivery::{EncryptionRow, SleepPlanRow};
+use super::{Misread, read_all, read_some};
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeviceRow {
+    last_seen: Option<i64>,
+    addresses: Vec<String>,
+    mac: Option<String>,
+    link_address: Option<String>,
+    version: Option<String>,
+    config_hash: Option<String>,
+    hashes: Vec<String>,
+    announces_hash: bool,
+    friendly_name: Option<String>,
+    platform: Option<String>,
+    deep_sleep: bool,
+    sleep_plan: Option<SleepPlanRow>,
+    overdue_told: Option<i64>,
+    installed_password: Option<String>,
+    installed_sources: Option<InstalledSourcesRow>,
+    user_address: Option<String>,
+    installed_encryption: Option<EncryptionRow>,
+    configured_by: Option<ConfiguredByRow>,
+    before_install: Option<BeforeInstallRow>,
+}
+
+impl From<&DeviceMemory> for DeviceRow {
+    fn from(memory: &DeviceMemory) -> Self {
+        let DeviceMemory {
+            last_seen,
+            addresses,
+            mac,
+            link_address,
+            version,
+            config_hash,
+            hashes,
+            announces_hash,
+            friendly_name,
+            platform,
+            deep_sleep,
+            sleep_plan,
+            overdue_told,
+            installed_password,
+            installed_sources,
+            user_address,
+            installed_encryption,
+            configured_by,
+            before_install,
+        } = memory;
+        Self {
+            last_seen: last_seen.map(Timestamp::as_millis),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            mac: mac.map(|mac| mac.to_string()),
+            link_address: link_address.map(|mac| mac.to_string()),
+            version: version.clone(),
+            config_hash: config_hash.map(|hash| hash.to_string()),
+            hashes: hashes.iter().map(ToString::to_string).collect(),
+            announces_hash: *announces_hash,
+            friendly_name: friendly_name.clone(),
+            platform: platform.clone(),
+            deep_sleep: *deep_sleep,
+            sleep_plan: sleep_plan.map(SleepPlanRow::from),
+            overdue_told: overdue_told.map(Timestamp::as_millis),
+            installed_password: installed_password.as_ref().map(|secret| secret.0.clone()),
+            installed_sources: installed_sources.as_ref().map(InstalledSourcesRow::from),
+            user_address: user_address.clone(),
+            installed_encryption: installed_encryption.as_ref().map(EncryptionRow::from),
+            configured_by: configured_by.as_ref().map(ConfiguredByRow::from),
+            before_install: before_install.as_ref().map(BeforeInstallRow::from),
+        }
+    }
+}
+
+impl TryFrom<DeviceRow> for DeviceMemory {
+    type Error = Misread;
+
+    fn try_from(row: DeviceRow) -> Result<Self, Misread> {
+        Ok(Self {
+            last_seen: row.last_seen.map(Timestamp::from_millis),
+            addresses: read_all("the address", row.addresses)?,
+            mac: read_some("the MAC address", row.mac)?,
+            link_address: read_some("the link-layer address", row.link_address)?,
+            version: row.version,
+            config_hash: read_some("the config hash", row.config_hash)?,
+            hashes: read_all("the config hash", row.hashes)?,
+            announces_hash: row.announces_hash,
+            friendly_name: row.friendly_name,
+            platform: row.platform,
+            deep_sleep: row.deep_sleep,
+            sleep_plan: row.sleep_plan.map(SleepPlan::from),
+            overdue_told: row.overdue_told.map(Timestamp::from_millis),
+            installed_password: row.installed_password.map(Secret),
+            installed_sources: row.installed_sources.map(InstalledSources::try_from).transpose()?,
+            user_address: row.user_address,
+            installed_encryption: row.installed_encryption.map(Encryption::from),
+            configured_by: row.configured_by.map(ConfiguredBy::from),
+            before_install: row.before_install.map(BeforeInstall::try_from).transpose()?,
+        })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InstalledSourcesRow {
+    digest: String,
+    config_hash: Option<String>,
+    version: Option<String>,
+}
+
+impl From<&InstalledSources> for InstalledSourcesRow {
+    fn from(InstalledSources { digest, config_hash, version }: &InstalledSources) -> Self {
+        Self {
+            digest: digest.0.clone(),
+            config_hash: config_hash.map(|hash| hash.to_string()),
+            version: version.clone(),
+        }
+    }
+}
+
+impl TryFrom<InstalledSourcesRow> for InstalledSources {
+    type Error = Misread;
+
+    fn try_from(row: InstalledSourcesRow) -> Result<Self, Misread> {
+        let InstalledSourcesRow { digest, config_hash, version } = row;
+        let config_hash = read_some("the config hash", config_hash)?;
+        Ok(Self { digest: Sha256(digest), config_hash, version })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfiguredByRow {
+    directory: Option<String>,
+    file: String,
+}
+
+impl From<&ConfiguredBy> for ConfiguredByRow {
+    fn from(ConfiguredBy { directory, file }: &ConfiguredBy) -> Self {
+        Self { directory: directory.clone(), file: file.to_string() }
+    }
+}
+
+impl From<ConfiguredByRow> for ConfiguredBy {
+    fn from(ConfiguredByRow { directory, file }: ConfiguredByRow) -> Self {
+        Self { directory, file: DeviceId::of_file(file) }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BeforeInstallRow {
+    password: Option<String>,
+    encryption: Option<EncryptionRow>,
+    sources: Option<InstalledSourcesRow>,
+}
+
+impl From<&BeforeInstall> for BeforeInstallRow {
+    fn from(BeforeInstall { password, encryption, sources }: &BeforeInstall) -> Self {
+        Self {
+            password: password.as_ref().map(|secret| secret.0.clone()),
+            encryption: encryption.as_ref().map(EncryptionRow::from),
+            sources: sources.as_ref().map(InstalledSourcesRow::from),
+        }
+    }
+}
+
+impl TryFrom<BeforeInstallRow> for BeforeInstall {
+    type Error = Misread;
+
+    fn try_from(row: BeforeInstallRow) -> Result<Self, Misread> {
+        Ok(Self {
+            password: row.password.map(Secret),
+            encryption: row.encryption.map(Encryption::from),
+            sources: row.sources.map(InstalledSources::try_from).transpose()?,
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! How a row of an older version becomes one of the next. A step that a release has made is never changed.
+
+use serde_json::{Map, Value, json};
+
+use super::Table;
+
+/// The fields of a row's body.
+pub(in crate::store) type Fields = Map<String, Value>;
+
+/// Versions 1 and 2 said nothing where a field had its default, and their rows had no seal.
+pub(in crate::store) fn to_3(table: Table, row: &mut Fields) {
+    match table {
+        Table::Updates => update_to_3(row),
+        Table::Devices => device_to_3(row),
+        Table::Settings => settings_to_3(row),
+    }
+}
+
+fn update_to_3(update: &mut Fields) {
+    // What the first builds of all wrote.
+    update.remove("running_at_request");
+    fill(update, json!({"mac": null, "wire_size": null, "ended_delivery": null}));
+    if let Some(shipped) = within(update, "ended_delivery") {
+        fill(shipped, json!({"encrypted": null}));
+    }
+    if let Some(Value::Array(timeline)) = update.get_mut("timeline") {
+        for entry in timeline.iter_mut().filter_map(Value::as_object_mut) {
+            fill(entry, json!({"code": null}));
+        }
+    }
+    let Some(state) = within(update, "state") else { return };
+    match state.get("state").and_then(Value::as_str) {
+        Some("installed") => fill(state, json!({"watch": "over"})),
+        Some("failed") => fill(state, json!({"may_have_arrived": false, "dismissed": false})),
+        _ => {}
+    }
+    let Some(delivery) = within(state, "delivery") else { return };
+    fill(delivery, json!({"warning": null, "encrypted": null, "avoided": []}));
+    let Some(build) = within(delivery, "build") else { return };
+    fill(build, json!({"credentials_changed": false, "sleep_plan": null}));
+    if let Some(ota) = within(build, "ota") {
+        fill(ota, json!({"method": "native"}));
+    }
+}
+
+fn device_to_3(device: &mut Fields) {
+    let unknown = json!({
+        "last_seen": null, "addresses": [], "mac": null, "link_address": null, "version": null,
+        "config_hash": null, "hashes": [], "announces_hash": false, "friendly_name": null,
+        "platform": null, "deep_sleep": false, "sleep_plan": null, "overdue_told": null,
+        "installed_password": null, "installed_sources": null, "user_address": null,
+        "installed_encryption": null, "configured_by": null, "before_install": null,
+    });
+    fill(device, unknown);
+    if let Some(sources) = within(device, "installed_sources") {
+        fill(sources, json!({"version": null}));
+    }
+    if let Some(before) = within(device, "before_install") {
+        fill(before, json!({"password": null, "encryption": null, "sources": null}));
+        if let Some(sources) = within(before, "sources") {
+            fill(sources, json!({"version": null}));
+        }
+    }
+}
+
+fn settings_to_3(settings: &mut Fields) {
+    // Once there were only all notifications or none.
+    let wanted = settings.remove("notifications").and_then(|all| all.as_bool()).unwrap_or(true);
+    let unsaid = json!({
+        "configDir": null, "esphomePath": null, "ownEsphome": false, "changedSources": "hold",
+        "maxBuilds": 1, "maxFlashes": 4, "theme": "system", "language": "system",
+        "startAtLogin": false, "paused": false,
+    });
+    fill(settings, unsaid);
+    match within(settings, "notify") {
+        // What isn't said in the newer form was on.
+        Some(notify) => fill(notify, kinds(true)),
+        None => fill(settings, json!({"notify": kinds(wanted)})),
+    }
+}
+
+fn kinds(wanted: bool) -> Value {
+    json!({"installed": wanted, "failed": wanted, "held": wanted, "overdue": wanted})
+}
+
+/// The object in a field, where there is one.
+fn within<'f>(fields: &'f mut Fields, name: &str) -> Option<&'f mut Fields> {
+    fields.get_mut(name)?.as_object_mut()
+}
+
+/// Says what wasn't said.
+fn fill(fields: &mut Fields, defaults: Value) {
+    let Value::Object(defaults) = defaults else { return };
+    for (name, value) in defaults {
+        fields.entry(name).or_insert(value);
+    }
+}
