@@ -15,6 +15,7 @@ fn snapshot(counts: Counts, devices: Vec<DeviceView>) -> Snapshot {
             config_dir: ConfigDirStatus::Unset,
             esphome: EsphomeStatus::Searching,
             store: None,
+            store_warnings: Vec::new(),
             network: None,
             other_tools: Vec::new(),
             paused: false,
