@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build run demo test screenshots package bench bench-wake bench-window clean
+.PHONY: help setup build run demo test screenshots package sim bench bench-wake bench-window clean
 
 # For build, run and demo: `make run PROFILE=dev` builds faster and runs slower.
 PROFILE := release
@@ -25,6 +25,9 @@ demo: ## Set up, build and start Wakeflash next to a real device that sleeps and
 
 test: ## Set up, then run every check and every test
 	@bash scripts/test.sh
+
+sim: ## Live 10,000 lives in virtual time; SEED=7 replays one with its story, ARGS='--help' lists more
+	@SEED=$(SEED) bash scripts/sim.sh $(ARGS)
 
 screenshots: ## Draw pictures of every screen, in light and dark, into docs/screenshots
 	@bash scripts/screenshots.sh

@@ -1,0 +1,238 @@
+//! What the simulated world says to the application, and what it gets back: the only way between the two. Everything
+//! that knows the application's types is in here.
+
+mod today;
+
+use core::net::IpAddr;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use wakeflash_core::device::{ConfigFile, DeviceId, DeviceMemory, Sighting};
+use wakeflash_core::dispatch::{Builder, FlashOutcome, WriteSet};
+use wakeflash_core::error::Problem;
+use wakeflash_core::gate::Expectation;
+use wakeflash_core::knock::Target;
+use wakeflash_core::schedule::Wake;
+use wakeflash_core::settings::Settings;
+use wakeflash_core::update::{Build, Delivery, Sha256, SourceChange, SourceFile, Update, UpdateId};
+use wakeflash_core::view::Notification;
+
+pub(crate) use today::House;
+
+/// What the user asks for.
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    Install(DeviceId),
+    Cancel(DeviceId),
+    Retry(DeviceId),
+    Rebuild(DeviceId),
+    FlashAnyway(DeviceId),
+    Dismiss(DeviceId),
+    InstallMany(Vec<DeviceId>),
+    CancelMany(Vec<DeviceId>),
+    SetAddress(DeviceId, Option<String>),
+    /// Some of the settings.
+    Change(Change),
+    /// Everything that is shown; nothing is stored for it.
+    List,
+}
+
+/// A change of the settings, on top of what they are when it arrives.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Paused(bool),
+    Policy(wakeflash_core::settings::ChangedSources),
+    Limits { builds: u8, flashes: u8 },
+    Directory(String),
+}
+
+impl Change {
+    fn apply(&self, settings: &mut Settings) {
+        match self {
+            Self::Paused(paused) => settings.paused = *paused,
+            Self::Policy(policy) => settings.changed_sources = *policy,
+            Self::Limits { builds, flashes } => {
+                (settings.max_builds, settings.max_flashes) = (*builds, *flashes);
+            }
+            Self::Directory(dir) => settings.config_dir = Some(dir.clone()),
+        }
+    }
+}
+
+/// Why there is no build.
+#[derive(Clone, Debug)]
+pub(crate) enum BuildTrouble {
+    /// It is the configuration's fault, and stays until that changes.
+    Final(Problem),
+    /// It may pass by itself: no network, no directory, no ESPHome, no room.
+    Passing(Problem),
+}
+
+/// Why an image can't be had.
+#[derive(Clone, Debug)]
+pub(crate) enum ImageTrouble {
+    /// It is gone, or isn't what it was.
+    Lost,
+    /// It can't be read now.
+    Unreadable,
+}
+
+/// What happens.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Asked {
+        id: u32,
+        request: Request,
+    },
+    /// A config directory was read; `Err`: it can't be.
+    Read {
+        dir: String,
+        files: Result<Vec<ConfigFile>, Problem>,
+    },
+    Builder(Builder),
+    BuildEnded {
+        update: UpdateId,
+        result: Result<(Build, Vec<SourceChange>), BuildTrouble>,
+    },
+    Prepared {
+        update: UpdateId,
+        image: Sha256,
+        result: Result<u32, ImageTrouble>,
+    },
+    /// `None`: the sources can't be compared, because the directory isn't there.
+    SourcesChecked {
+        update: UpdateId,
+        image: Sha256,
+        dir: String,
+        changes: Option<Vec<SourceChange>>,
+    },
+    Captured {
+        update: UpdateId,
+    },
+    AboutToComplete {
+        update: UpdateId,
+        encrypted: bool,
+    },
+    FlashEnded {
+        update: UpdateId,
+        outcome: FlashOutcome,
+    },
+    /// A claim of the network.
+    Heard(Sighting),
+    Silent {
+        name: String,
+    },
+    Connected {
+        update: UpdateId,
+        peer: IpAddr,
+    },
+    Returned {
+        update: UpdateId,
+        peer: IpAddr,
+    },
+    Unreachable {
+        update: UpdateId,
+    },
+    Network {
+        connected: bool,
+    },
+    /// The commit that was asked for is on the disk, or isn't.
+    Stored(Result<(), String>),
+    /// Time has passed.
+    Due,
+}
+
+/// What a flash needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct FlashJob {
+    pub(crate) update: UpdateId,
+    pub(crate) peer: IpAddr,
+    pub(crate) dir: Option<String>,
+    pub(crate) delivery: Delivery,
+    pub(crate) expectation: Expectation,
+    /// How long the device is usually awake.
+    pub(crate) window: Option<Duration>,
+    /// The password to use.
+    pub(crate) password: Option<String>,
+    /// The key of the connection, when no other device is known to have it.
+    pub(crate) own_key: Option<String>,
+}
+
+/// What is on the disk.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stored {
+    pub(crate) updates: BTreeMap<UpdateId, Update>,
+    pub(crate) memories: BTreeMap<String, DeviceMemory>,
+    pub(crate) wakes: BTreeMap<String, BTreeMap<u32, Wake>>,
+    pub(crate) settings: Settings,
+}
+
+impl Stored {
+    /// Writes a commit as a whole.
+    pub(crate) fn apply(&mut self, writes: &WriteSet) {
+        for update in &writes.updates {
+            self.updates.insert(update.id, update.clone());
+        }
+        for name in &writes.forgotten {
+            self.memories.remove(name);
+            self.wakes.remove(name);
+        }
+        for (name, memory) in &writes.memories {
+            self.memories.insert(name.clone(), memory.clone());
+        }
+        for (name, wakes) in &writes.wakes {
+            let of_device = self.wakes.entry(name.clone()).or_default();
+            of_device.extend(wakes.iter().map(|wake| (wake.number, *wake)));
+        }
+        if let Some(settings) = &writes.settings {
+            self.settings = settings.clone();
+        }
+    }
+}
+
+/// What the application wants done.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    /// Write this, and say so.
+    Store(WriteSet),
+    Answer {
+        id: u32,
+        result: Result<Option<UpdateId>, Problem>,
+    },
+    Notify(Notification),
+    /// What the status says about the store.
+    StoreTrouble(Option<Problem>),
+    StartBuild {
+        update: UpdateId,
+        device: DeviceId,
+        dir: Option<String>,
+    },
+    StopBuild(UpdateId),
+    StartFlash(Box<FlashJob>),
+    StopFlash(UpdateId),
+    Grant(UpdateId),
+    /// That the image may be complete is stored, or couldn't be.
+    Recorded {
+        update: UpdateId,
+        stored: bool,
+    },
+    DropConnection(UpdateId),
+    Compare {
+        update: UpdateId,
+        image: Sha256,
+        device: DeviceId,
+        dir: String,
+        sources: Vec<SourceFile>,
+    },
+    Prepare {
+        update: UpdateId,
+        image: Sha256,
+    },
+    /// All other images can go.
+    Keep(BTreeSet<Sha256>),
+    Targets(Vec<Target>),
+    Nudge(String),
+    /// Follow this config directory, and no other one any more.
+    Follow(Option<String>),
+    FindBuilder,
+}

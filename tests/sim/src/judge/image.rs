@@ -1,0 +1,135 @@
+//! When an image begins to be sent, and when work begins.
+
+use wakeflash_core::update::{SourceTracking, UpdateId};
+
+use super::{BUILDS_IN_VAIN, CUTS_UNTOLD, Judge, TRANSFERS_AN_HOUR, Violation};
+use crate::house::FlashJob;
+use crate::plan::{HOUR, Ms, Voice};
+use crate::world::{Step, World};
+
+impl Judge {
+    /// A build ended with an image.
+    pub(crate) fn built(&mut self, update: UpdateId, now: Ms) -> Step {
+        let facts = self.facts.entry(update).or_default();
+        facts.finished_builds += 1;
+        if facts.finished_builds > BUILDS_IN_VAIN {
+            return Err(Violation {
+                promise: "4: what was asked for",
+                what: format!(
+                    "update {update} was built {} times, and nobody but the build changed anything",
+                    facts.finished_builds
+                ),
+                at: now,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl World<'_> {
+    /// The first byte of an image goes to this device.
+    pub(crate) fn judge_image_begins(&mut self, job: &FlashJob, device: usize) -> Step {
+        self.wake_is_used(device);
+        let id = job.update;
+        let key = self.devices[device].plan.key;
+        let name = self.devices[device].firmware.name.clone();
+        self.story_line(|| format!("the image of update {id} goes to {name} ({key})"));
+        self.is_the_right_device(job, device)?;
+        self.is_what_was_asked_for(job)?;
+        self.is_wanted(job, device)?;
+        let now = self.now;
+        let facts = self.judge.facts.entry(id).or_default();
+        facts.transfers.push(now);
+        let lately = facts.transfers.iter().filter(|at| **at + HOUR > now).count();
+        let (all, warned) = (facts.transfers.len(), facts.warned);
+        if lately > TRANSFERS_AN_HOUR {
+            let what = format!("{lately} transfers of update {id} began within an hour");
+            return Err(self.violation("5: a device isn't worn out", what));
+        }
+        if all > CUTS_UNTOLD && !warned && !self.is_warned(id) {
+            let what =
+                format!("{all} transfers of update {id} began, and the user was told nothing");
+            return Err(self.violation("7: say it", what));
+        }
+        Ok(())
+    }
+
+    fn is_the_right_device(&self, job: &FlashJob, device: usize) -> Step {
+        let it = &self.devices[device];
+        let image = self.images.get(&job.delivery.build.image);
+        let meant = image.and_then(|image| image.device);
+        if meant != Some(it.plan.key) {
+            let what = format!("the image for {meant:?} goes to the device {}", it.plan.key);
+            return Err(self.violation("6: the right device only", what));
+        }
+        let board = self.stored_update(job.update).and_then(|update| update.mac);
+        // A key that no other configuration has is a proof whatever board has it.
+        if board.is_some_and(|board| board != it.mac) && !it.plan.own_key {
+            let what = format!("the image goes to another board ({}) than was meant", it.mac);
+            return Err(self.violation("6: the right device only", what));
+        }
+        Ok(())
+    }
+
+    fn is_what_was_asked_for(&self, job: &FlashJob) -> Step {
+        let id = job.update;
+        let Some(image) = self.images.get(&job.delivery.build.image) else {
+            return Err(self.violation(
+                "4: what was asked for",
+                format!("update {id} sends what was never built"),
+            ));
+        };
+        let Some(facts) = self.judge.facts.get(&id) else { return Ok(()) };
+        if facts.dir.as_deref().is_some_and(|dir| dir != image.dir) {
+            let what = format!(
+                "update {id} was asked for in {:?} and was built in {}",
+                facts.dir, image.dir
+            );
+            return Err(self.violation("4: what was asked for", what));
+        }
+        let tracked = job.delivery.tracking == SourceTracking::Tracked;
+        let changed = self.changed_since(&image.dir, &image.sources);
+        // Who is flashed can't wait for what changed in this instant.
+        if tracked && changed && self.judge.files_changed_at + 2_000 < facts.gate_looked {
+            let what =
+                format!("update {id} sends what was built from files that have changed since");
+            return Err(self.violation("4: what was asked for", what));
+        }
+        Ok(())
+    }
+
+    fn is_wanted(&self, job: &FlashJob, device: usize) -> Step {
+        let id = job.update;
+        let over = self.stored_update(id).is_none_or(|update| update.state.kind().is_final());
+        let known = self.stored_update(id).is_some_and(|update| {
+            !update.known_hashes.is_empty()
+                && job
+                    .delivery
+                    .build
+                    .config_hash
+                    .is_some_and(|hash| !update.known_hashes.contains(&hash))
+        });
+        let it = &self.devices[device];
+        let image = job.delivery.build.image.clone();
+        let runs = it.firmware.image == image;
+        let (hash, tells) = (it.firmware.hash, it.plan.voice == Voice::Full);
+        let Some(facts) = self.judge.facts.get(&id) else { return Ok(()) };
+        let installed = facts.installed;
+        let again = runs && !facts.arrived.is_empty();
+        // Of a device that can't say what it runs, once more; and what was cut was no repetition.
+        let repeats = facts.arrived.iter().filter(|(_, arrived)| *arrived == image).count();
+        let new = hash.is_some_and(|hash| !facts.hashes_before.contains(&hash)) && known && tells;
+        let others = facts.others;
+        let promise = "2: one intent, one flash";
+        if installed || over {
+            return Err(
+                self.violation(promise, format!("update {id} is over, and its image is sent"))
+            );
+        }
+        if again && !others && (new || repeats > 1) {
+            let what = format!("update {id} is sent again to a device that runs it");
+            return Err(self.violation(promise, what));
+        }
+        Ok(())
+    }
+}

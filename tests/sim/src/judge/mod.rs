@@ -1,0 +1,259 @@
+//! The judge knows what every device really runs, and compares what the application says and does with that, after
+//! each step. It keeps its own books; nothing of them comes from the application's memory.
+
+mod image;
+mod outcome;
+mod patrol;
+mod wakes;
+
+use std::collections::BTreeMap;
+
+use wakeflash_core::device::{ConfigHash, DeviceId, Sighting};
+use wakeflash_core::error::Problem;
+use wakeflash_core::update::{Sha256, SourceChange, StateKind, TimelineEntry, UpdateId};
+use wakeflash_core::view::{Notification, NotificationKind};
+
+use crate::house::Request;
+use crate::plan::{HOUR, Ms, SECOND};
+use crate::world::{Device, Step};
+use wakeflash_core::dispatch::WriteSet;
+
+pub(crate) use wakes::Chance;
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) promise: &'static str,
+    pub(crate) what: String,
+    pub(crate) at: Ms,
+}
+
+/// So many transfers to one device may begin in an hour.
+const TRANSFERS_AN_HOUR: usize = 24;
+
+/// The cuts after which the user must have been told.
+const CUTS_UNTOLD: usize = 6;
+
+/// Builds of one update while nothing that it is built from was changed by anybody else.
+const BUILDS_IN_VAIN: u32 = 3;
+
+/// What is known of an update.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    pub(super) device: Option<usize>,
+    /// The directory that the user asked in.
+    pub(super) dir: Option<String>,
+    pub(super) kind: Option<StateKind>,
+    pub(super) last_line: Option<TimelineEntry>,
+    /// The hashes that the device may have said before the request.
+    pub(super) hashes_before: Vec<ConfigHash>,
+    /// When the device had the whole image.
+    pub(super) arrived: Vec<(Ms, Sha256)>,
+    pub(super) held_for: Vec<SourceChange>,
+    /// When images began to be sent.
+    pub(super) transfers: Vec<Ms>,
+    /// The image of its last build.
+    pub(super) image: Option<Sha256>,
+    pub(super) installed: bool,
+    pub(super) finished_builds: u32,
+    pub(super) may_fail: Option<&'static str>,
+    pub(super) device_failures: u32,
+    pub(super) unknown_outcomes: u32,
+    pub(super) gate_looked: Ms,
+    /// Since when its sources are others, as far as the application could know.
+    pub(super) dirty_since: Option<Ms>,
+    /// The user or the policy said that the sources don't matter.
+    pub(super) waived: bool,
+    /// Somebody else has put a firmware on its device, or changed its board, since the request.
+    pub(super) others: bool,
+    pub(super) new_board: bool,
+    pub(super) other_password: bool,
+    pub(super) warned: bool,
+}
+
+/// The judge's books.
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    pub(super) facts: BTreeMap<UpdateId, Facts>,
+    /// What the user must be told soon.
+    pub(super) owed: Vec<(UpdateId, NotificationKind, Ms)>,
+    pub(super) told: Vec<(DeviceId, NotificationKind)>,
+    /// Commits that ended lately: when, and how long they took.
+    commits: Vec<(Ms, Ms)>,
+    commit_since: Option<Ms>,
+    suspended: Vec<(Ms, Ms)>,
+    pub(super) files_changed_at: Ms,
+    pub(super) started_at: Option<Ms>,
+    pub(super) chances: BTreeMap<usize, Chance>,
+    /// What a commit wrote for a name, per second.
+    written: BTreeMap<String, (Ms, u32)>,
+    pub(super) flooded: Option<String>,
+    /// A commit failed, and nobody was told.
+    trouble_untold: Option<Ms>,
+}
+
+impl Judge {
+    pub(crate) fn started(&mut self, now: Ms) {
+        self.started_at = Some(now);
+    }
+
+    /// Whether the application has run for so long.
+    pub(crate) fn is_up_since(&self, now: Ms, long: Ms) -> bool {
+        self.started_at.is_some_and(|at| at + long <= now)
+    }
+
+    pub(crate) fn crashed(&mut self, _now: Ms) {
+        self.started_at = None;
+        self.owed.clear();
+        self.commit_since = None;
+        self.trouble_untold = None;
+        for facts in self.facts.values_mut() {
+            facts.dirty_since = None;
+        }
+    }
+
+    pub(crate) fn may_fail(&mut self, update: UpdateId, why: &'static str) {
+        self.facts.entry(update).or_default().may_fail = Some(why);
+    }
+
+    pub(crate) fn device_failed(&mut self, update: UpdateId) {
+        self.facts.entry(update).or_default().device_failures += 1;
+    }
+
+    pub(crate) fn image_arrived(&mut self, update: UpdateId, image: Sha256, now: Ms) {
+        self.facts.entry(update).or_default().arrived.push((now, image));
+    }
+
+    pub(crate) fn files_changed(&mut self, now: Ms) {
+        self.files_changed_at = now;
+        for facts in self.facts.values_mut() {
+            facts.finished_builds = 0;
+        }
+    }
+
+    fn of_device(&mut self, device: usize) -> impl Iterator<Item = &mut Facts> {
+        self.facts.values_mut().filter(move |facts| facts.device == Some(device))
+    }
+
+    pub(crate) fn flashed_by_others(&mut self, device: usize) {
+        self.of_device(device).for_each(|facts| facts.others = true);
+    }
+
+    pub(crate) fn new_board(&mut self, device: usize) {
+        self.of_device(device).for_each(|facts| facts.new_board = true);
+    }
+
+    pub(crate) fn password_changed(&mut self, device: usize) {
+        self.of_device(device).for_each(|facts| facts.other_password = true);
+    }
+
+    pub(crate) fn gate_looked(&mut self, update: UpdateId, now: Ms) {
+        self.facts.entry(update).or_default().gate_looked = now;
+    }
+
+    pub(crate) fn suspended(&mut self, now: Ms, lasts: Ms) {
+        self.suspended.push((now, lasts));
+        self.owed.clear();
+    }
+
+    /// The device's own words reach the application.
+    pub(crate) fn heard_from(&mut self, _device: usize, _said: &Sighting, _it: &Device, _now: Ms) {}
+
+    pub(crate) fn commit_begins(&mut self, writes: &WriteSet, now: Ms) {
+        self.commit_since = Some(now);
+        for (name, _) in &writes.memories {
+            let (second, many) = self.written.entry(name.clone()).or_default();
+            if *second == now / SECOND {
+                *many += 1;
+                if *many > WRITES_A_SECOND {
+                    self.flooded = Some(name.clone());
+                }
+            } else {
+                (*second, *many) = (now / SECOND, 1);
+            }
+        }
+    }
+
+    pub(crate) fn commit_took(&mut self, took: Ms, now: Ms, failed: bool) {
+        self.commit_since = None;
+        self.commits.retain(|(at, _)| at + HOUR > now);
+        self.commits.push((now, took));
+        if failed {
+            self.trouble_untold.get_or_insert(now);
+        }
+    }
+
+    pub(crate) fn store_trouble(&mut self, troubled: bool, _now: Ms) {
+        if troubled {
+            self.trouble_untold = None;
+        }
+    }
+
+    /// How long the application could do nothing for a request that was made then.
+    fn excuse(&self, asked: Ms, now: Ms) -> Ms {
+        let slowest =
+            self.commits.iter().filter(|(at, _)| *at >= asked).map(|(_, took)| *took).max();
+        let running = self.commit_since.map_or(0, |since| now - since);
+        let slept: Ms = self
+            .suspended
+            .iter()
+            .filter(|(at, lasts)| at + lasts > asked)
+            .map(|(_, lasts)| *lasts)
+            .sum();
+        2 * slowest.unwrap_or(0).max(running) + slept
+    }
+
+    pub(crate) fn seen_by_user(&mut self, update: UpdateId) {
+        self.facts.entry(update).or_default().warned = true;
+    }
+
+    /// The user is told something.
+    pub(crate) fn told(&mut self, notification: &Notification, now: Ms) -> Step {
+        let (device, kind) = (&notification.device, notification.kind);
+        if notification.title.is_empty() || notification.body.is_empty() {
+            return Err(Violation {
+                promise: "7: say it",
+                what: format!("a notification about {device} has no words"),
+                at: now,
+            });
+        }
+        let owed = self
+            .owed
+            .iter()
+            .position(|(update, owed, _)| *owed == kind && self.facts.contains_key(update));
+        if let Some(place) = owed {
+            self.owed.remove(place);
+        }
+        self.told.push((device.clone(), kind));
+        Ok(())
+    }
+
+    /// A request is answered.
+    pub(crate) fn answered(
+        &self,
+        request: &Request,
+        asked: Ms,
+        result: &Result<Option<UpdateId>, Problem>,
+        now: Ms,
+    ) -> Step {
+        let broken =
+            |what: String| Err(Violation { promise: "requests are answered", what, at: now });
+        let took = now - asked;
+        let excuse = if matches!(request, Request::List) { 0 } else { self.excuse(asked, now) };
+        if took > ANSWER_WITHIN + excuse {
+            return broken(format!("{request:?} was answered after {took} ms"));
+        }
+        match result {
+            Err(problem) if problem.message.is_empty() || problem.code.is_empty() => {
+                broken(format!("{request:?} was refused without words"))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// A request is answered within this time, beside commits.
+pub(super) const ANSWER_WITHIN: Ms = 250;
+
+/// So often in a second may be written what the network says of a device.
+const WRITES_A_SECOND: u32 = 12;

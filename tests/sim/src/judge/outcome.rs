@@ -1,0 +1,251 @@
+//! What becomes of updates, against what is true.
+
+use wakeflash_core::device::DeviceId;
+use wakeflash_core::update::{
+    Acknowledgement, InstalledHow, SourceTracking, StateKind, Update, UpdateState,
+};
+use wakeflash_core::view::NotificationKind;
+
+use super::Facts;
+use crate::plan::{Ms, SECOND};
+use crate::world::{Device, Step, World};
+
+/// How long a device that is back may be silent.
+const SILENCE: core::time::Duration = core::time::Duration::from_secs(15);
+
+impl World<'_> {
+    /// An update is stored as it was decided then.
+    pub(crate) fn judge_update(&mut self, update: &Update, decided: Ms) -> Step {
+        if self.judge.facts.get(&update.id).is_none_or(|facts| facts.kind.is_none()) {
+            self.note_request(update);
+        }
+        let Some(facts) = self.judge.facts.get(&update.id) else { return Ok(()) };
+        let (from, last_line) = (facts.kind, facts.last_line.clone());
+        let to = update.state.kind();
+        self.note_transitions(update, from, last_line.as_ref());
+        if let Some(from) = from.filter(|from| *from != to) {
+            self.judge_transition(update, from, decided)?;
+        }
+        self.follow_delivery(update);
+        if let Some(facts) = self.judge.facts.get_mut(&update.id) {
+            facts.kind = Some(to);
+            facts.last_line = update.timeline.last().cloned();
+            facts.installed |= to == StateKind::Installed;
+        }
+        Ok(())
+    }
+
+    /// A new update: what is true when it is asked for.
+    fn note_request(&mut self, update: &Update) {
+        let device = self.device_of_file(&update.device);
+        let hashes = device.map(|device| self.devices[device].hashes.clone());
+        let dir = self.stored_dir();
+        let facts = self.judge.facts.entry(update.id).or_default();
+        *facts = Facts {
+            device,
+            dir,
+            hashes_before: hashes.unwrap_or_default(),
+            kind: None,
+            ..Facts::default()
+        };
+    }
+
+    /// Every line of the timeline since is a step through the table.
+    fn note_transitions(
+        &mut self,
+        update: &Update,
+        from: Option<StateKind>,
+        last: Option<&wakeflash_core::update::TimelineEntry>,
+    ) {
+        let lines = &update.timeline;
+        let begin = last
+            .and_then(|last| lines.iter().rposition(|line| line == last))
+            .map_or(0, |place| place + 1);
+        let mut before = from.unwrap_or(StateKind::Queued);
+        let mut previous = last;
+        for line in lines.iter().skip(begin) {
+            if line.text.contains("acknowledged the update and came back") {
+                let waited = previous.is_some_and(|previous| {
+                    previous.text.contains("is back") && line.at.since(previous.at) >= SILENCE
+                });
+                let row =
+                    if waited { "Confirming: silent" } else { "Confirming: hash doesn't tell" };
+                self.cover.row(row);
+            } else {
+                self.cover.transition(before, line.state, &line.text);
+            }
+            self.tell_line(update, before, line);
+            (before, previous) = (line.state, Some(line));
+        }
+    }
+
+    fn follow_delivery(&mut self, update: &Update) {
+        let waived = update
+            .state
+            .delivery()
+            .is_some_and(|delivery| delivery.tracking == SourceTracking::Waived);
+        if let UpdateState::Held { changes, .. } = &update.state {
+            let known = self.judge.facts.get_mut(&update.id).map(|it| &mut it.held_for);
+            let before = known.map(|known| core::mem::replace(known, changes.clone()));
+            if before.is_some_and(|before| !before.is_empty() && before != *changes) {
+                self.cover.row("Held: others");
+            }
+        }
+        let image = update.state.delivery().map(|delivery| delivery.build.image.clone());
+        if let Some(facts) = self.judge.facts.get_mut(&update.id) {
+            facts.waived = waived;
+            facts.image = image.or(facts.image.take());
+        }
+    }
+
+    fn judge_transition(&mut self, update: &Update, from: StateKind, decided: Ms) -> Step {
+        let id = update.id;
+        if from.is_final()
+            && !(from == StateKind::Installed && update.state.kind() == StateKind::Failed)
+        {
+            let what = format!("update {id} was {from:?} and is {:?}", update.state.kind());
+            return Err(self.violation("1: nothing is lost", what));
+        }
+        match &update.state {
+            UpdateState::Installed { how, .. } => self.judge_installed(update, *how)?,
+            UpdateState::Failed { rolled_back, may_have_arrived, problem, .. } => {
+                if problem.message.is_empty() || problem.code.is_empty() {
+                    return Err(
+                        self.violation("7: say it", format!("update {id} failed without words"))
+                    );
+                }
+                if *rolled_back {
+                    self.judge_rolled_back(update)?;
+                } else if !may_have_arrived {
+                    self.judge_not_there(update, decided, "Failed")?;
+                }
+            }
+            UpdateState::Cancelled { may_have_arrived: false, .. } => {
+                self.judge_not_there(update, decided, "Cancelled")?;
+            }
+            UpdateState::Waiting { delivery, .. } if from == StateKind::Confirming => {
+                if !delivery.repeated_blindly {
+                    self.judge_not_there(update, decided, "Waiting")?;
+                }
+            }
+            UpdateState::Confirming { acknowledgement: Acknowledgement::Unknown, .. } => {
+                if let Some(facts) = self.judge.facts.get_mut(&id) {
+                    facts.unknown_outcomes += 1;
+                }
+            }
+            UpdateState::Confirming { .. } => {
+                let none = self.judge.facts.get(&id).is_none_or(|facts| facts.arrived.is_empty());
+                if none {
+                    let what =
+                        format!("update {id} counts as acknowledged, and the device has no image");
+                    return Err(self.violation("3: no guess", what));
+                }
+            }
+            UpdateState::Queued
+            | UpdateState::Building { .. }
+            | UpdateState::Waiting { .. }
+            | UpdateState::Held { .. }
+            | UpdateState::Flashing { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => {}
+        }
+        self.owe(update);
+        Ok(())
+    }
+
+    /// The user must hear of it.
+    fn owe(&mut self, update: &Update) {
+        let kind = match &update.state {
+            UpdateState::Installed { .. } => NotificationKind::Installed,
+            UpdateState::Failed { rolled_back: true, .. } => NotificationKind::RolledBack,
+            UpdateState::Failed { .. } => NotificationKind::Failed,
+            UpdateState::Held { .. } => NotificationKind::Held,
+            UpdateState::Queued
+            | UpdateState::Building { .. }
+            | UpdateState::Waiting { .. }
+            | UpdateState::Flashing { .. }
+            | UpdateState::Confirming { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => return,
+        };
+        if self.has_house() {
+            let until = self.now + 5 * SECOND;
+            self.judge.owed.push((update.id, kind, until));
+        }
+        if let (
+            Some(device),
+            NotificationKind::Failed | NotificationKind::RolledBack | NotificationKind::Held,
+        ) = (self.device_of_file(&update.device), kind)
+        {
+            self.user_looks_soon(device);
+        }
+    }
+
+    fn judge_installed(&mut self, update: &Update, how: InstalledHow) -> Step {
+        let Some(build) = update.state.delivery().map(|delivery| &delivery.build) else {
+            return Ok(());
+        };
+        let Some(facts) = self.judge.facts.get(&update.id) else { return Ok(()) };
+        let Some(device) = facts.device.map(|device| &self.devices[device]) else { return Ok(()) };
+        let true_ = match how {
+            InstalledHow::Confirmed | InstalledHow::AlreadyRunning => self.ran(device, build),
+            InstalledHow::Returned => !facts.arrived.is_empty(),
+        };
+        if true_ {
+            return Ok(());
+        }
+        let what = format!(
+            "update {} counts as installed ({how:?}), and the device never ran it",
+            update.id
+        );
+        Err(self.violation("3: no guess", what))
+    }
+
+    /// Whether a device ever ran what announces itself like this build.
+    fn ran(&self, device: &Device, build: &wakeflash_core::update::Build) -> bool {
+        device.ran.iter().any(|image| {
+            *image == build.image
+                || self.images.get(image).is_some_and(|other| {
+                    other.firmware.hash == build.config_hash
+                        && Some(&other.firmware.version) == build.esphome_version.as_ref()
+                })
+        })
+    }
+
+    fn judge_rolled_back(&mut self, update: &Update) -> Step {
+        let Some(facts) = self.judge.facts.get(&update.id) else { return Ok(()) };
+        let Some(device) = facts.device.map(|device| &self.devices[device]) else { return Ok(()) };
+        let fell = device
+            .fell_from
+            .iter()
+            .any(|image| self.images.get(image).is_some_and(|image| image.file == update.device));
+        if fell || facts.others {
+            return Ok(());
+        }
+        let what =
+            format!("update {} counts as rolled back, and its device still runs it", update.id);
+        Err(self.violation("3: no guess", what))
+    }
+
+    /// It is said that the device hasn't got the image.
+    fn judge_not_there(&mut self, update: &Update, decided: Ms, state: &str) -> Step {
+        let Some(facts) = self.judge.facts.get(&update.id) else { return Ok(()) };
+        let Some(device) = facts.device.map(|device| &self.devices[device]) else { return Ok(()) };
+        let arrived = facts.arrived.iter().any(|(at, _)| *at + SECOND < decided);
+        let runs = facts.image.as_ref() == Some(&device.firmware.image) && arrived && !facts.others;
+        if !runs || device.fell_from.contains(&device.firmware.image) {
+            return Ok(());
+        }
+        let what = format!(
+            "update {} is {state} as if the image had not arrived, and the device runs it",
+            update.id
+        );
+        Err(self.violation("3: no guess", what))
+    }
+
+    pub(crate) fn device_of_file(&self, file: &DeviceId) -> Option<usize> {
+        self.devices.iter().position(|device| {
+            !device.plan.stranger && *file.as_str() == *format!("dev{}.yaml", device.plan.key)
+        })
+    }
+}
