@@ -1,5 +1,6 @@
 //! What Wakeflash does: the store, the network watch, the builder, the flasher, and the loop that runs them.
 
+pub mod api;
 pub mod artifacts;
 pub mod builder;
 pub mod command;
