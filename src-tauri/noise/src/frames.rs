@@ -71,6 +71,8 @@ pub fn put_frame(payload: &[u8], wire: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn all(bytes: &[u8]) -> Result<Vec<Vec<u8>>, FrameError> {
@@ -90,11 +92,33 @@ mod tests {
         assert_eq!(all(&[1, 0, 1]), Ok(vec![]));
     }
 
-    #[test]
-    fn frames_follow_each_other() {
-        let mut wire = Vec::new();
-        put_frame(b"one", &mut wire);
-        put_frame(&[7; 1040], &mut wire);
-        assert_eq!(all(&wire), Ok(vec![b"one".to_vec(), vec![7; 1040]]));
+    proptest! {
+        #[test]
+        fn frames_come_out_as_they_went_in(
+            payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..=1040), 0..5),
+        ) {
+            let mut wire = Vec::new();
+            for payload in &payloads {
+                put_frame(payload, &mut wire);
+            }
+            prop_assert_eq!(all(&wire), Ok(payloads));
+        }
+
+        #[test]
+        fn no_more_than_one_frame_is_kept(
+            length in 0u16..1200,
+            bytes in proptest::collection::vec(any::<u8>(), 0..5000),
+        ) {
+            let mut wire = vec![INDICATOR];
+            wire.extend_from_slice(&length.to_be_bytes());
+            wire.extend_from_slice(&bytes);
+            let mut frames = Frames::new(1040);
+            for byte in wire {
+                if frames.take(byte).is_err() {
+                    break;
+                }
+                prop_assert!(frames.bytes.len() < HEADER + 1040);
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
+use wakeflash_noise::Ephemeral;
 
 /// An OTA password. Its `Debug` form doesn't show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -48,8 +49,8 @@ impl Randomness {
         self.nonce
     }
 
-    pub(super) fn ephemeral(&self) -> [u8; 32] {
-        self.ephemeral
+    pub(super) fn ephemeral(&self) -> Ephemeral {
+        Ephemeral::new(self.ephemeral)
     }
 }
 

@@ -3,7 +3,9 @@
 //! The session produces protocol fields and reads protocol bytes; a channel turns fields into
 //! wire bytes and back.
 
-use super::noise::{EncryptionKey, Handshake, Transport};
+use wakeflash_noise::EncryptionKey;
+
+use super::noise::{Handshake, Transport};
 
 /// Whether an update may travel in the clear. Nothing that a device says changes this: what
 /// isn't allowed here is never sent.

@@ -31,15 +31,18 @@ impl Session {
                 if !self.wire.is_empty() {
                     return Err(broken(Violation::UnexpectedByte(byte)));
                 }
-                if handshake.take(byte)? { self.finish_key_exchange() } else { Ok(()) }
+                match handshake.take(byte)? {
+                    Some(message) => self.finish_key_exchange(&message),
+                    None => Ok(()),
+                }
             }
         }
     }
 
-    fn finish_key_exchange(&mut self) -> Result<(), OtaError> {
+    fn finish_key_exchange(&mut self, message: &[u8]) -> Result<(), OtaError> {
         if let Channel::Handshake(handshake) = std::mem::replace(&mut self.channel, Channel::Plain)
         {
-            self.channel = Channel::Noise(Box::new(handshake.finish()?));
+            self.channel = Channel::Noise(Box::new(handshake.finish(message)?));
         }
         self.state = State::AuthRequest;
         Ok(())
