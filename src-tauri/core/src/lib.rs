@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod compile;
+pub mod conductor;
 pub mod config;
 pub mod credentials;
 pub mod device;

@@ -149,6 +149,20 @@ impl SettingsChange {
         self
     }
 
+    /// That nothing new begins, or that it does again.
+    #[must_use]
+    pub fn pausing(mut self, paused: bool) -> Self {
+        self.0.insert("paused".to_owned(), Value::Bool(paused));
+        self
+    }
+
+    /// That an ESPHome of the application's own builds.
+    #[must_use]
+    pub fn with_own_esphome(mut self) -> Self {
+        self.0.insert("ownEsphome".to_owned(), Value::Bool(true));
+        self
+    }
+
     /// Whether the application is to start at login; `None`: nothing is said about it.
     #[must_use]
     pub fn start_at_login(&self) -> Option<bool> {
@@ -205,6 +219,12 @@ mod tests {
         };
         let after = Settings { theme: Theme::Dark, config_dir: None, ..before.clone() };
         assert_eq!((change.start_at_login(), change.applied_to(&before).unwrap()), (None, after));
+        let change = SettingsChange::default().pausing(false).with_own_esphome();
+        let resumed = Settings { paused: false, ..before.clone() };
+        assert_eq!(
+            change.applied_to(&Settings { own_esphome: false, ..before.clone() }).unwrap(),
+            resumed
+        );
         let change = SettingsChange::default().starting_at_login(true);
         assert_eq!(change.start_at_login(), Some(true));
         let after = Settings { start_at_login: true, ..before.clone() };

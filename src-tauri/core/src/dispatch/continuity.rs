@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::{Dispatch, Input, Liveness, Origin};
+use super::{Dispatch, Input, Liveness};
 
 /// The engine looks at the time at least every minute. When more has passed, the computer has slept, or its
 /// clock was set.
@@ -14,7 +14,7 @@ const BREAK: Duration = Duration::from_secs(180);
 impl Dispatch {
     /// Notices when time has not gone on as usual.
     pub(super) fn follow_time(&mut self, input: &Input, now: Timestamp) {
-        if input.origin() == Origin::Asked {
+        if input.is_asked() {
             return;
         }
         let last = core::mem::replace(&mut self.last_input_at, now);

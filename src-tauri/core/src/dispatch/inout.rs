@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use crate::device::{ConfigFile, DeviceId, Sighting};
 use crate::error::Problem;
-use crate::settings::Settings;
+use crate::settings::{Settings, SettingsChange};
 use crate::update::{Build, PasswordChoice, SourceChange, UpdateId};
 use crate::view::Notification;
 use wakeflash_ota::FailureClass;
@@ -58,6 +58,8 @@ pub enum Input {
     },
     /// The user changed the settings.
     Settings(Settings),
+    /// The user changed some of the settings.
+    ChangeSettings(SettingsChange),
     /// The config directory was read; this is all that is in it.
     Configs(Vec<ConfigFile>),
     /// The sources of an update were compared with what it was built from.
@@ -142,22 +144,10 @@ pub enum Input {
     Tick,
 }
 
-/// Where an input comes from: what becomes of it when it can't be taken in or stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A request. It may be refused, and then changes nothing; whoever asked hears of it.
-    Asked,
-    /// It is never told again: it must not be lost, and is never refused, so that nothing waits behind it forever.
-    Once,
-    /// It is told again in time, or about a connection, which is another one by the time the store can be written
-    /// again. It is never refused.
-    Again,
-}
-
 impl Input {
-    /// Where it comes from.
+    /// Whether somebody asks for it. The others tell what happened, and with that, that time has passed.
     #[must_use]
-    pub const fn origin(&self) -> Origin {
+    pub const fn is_asked(&self) -> bool {
         match self {
             Self::Install(_)
             | Self::Cancel(_)
@@ -169,8 +159,8 @@ impl Input {
             | Self::CancelMany(_)
             | Self::SetAddress { .. }
             | Self::Settings(_)
-            // The flasher sends nothing more unless it is stored.
-            | Self::AboutToComplete(_) => Origin::Asked,
+            | Self::ChangeSettings(_)
+            | Self::AboutToComplete(_) => true,
             Self::Recover
             | Self::Configs(_)
             | Self::SourcesChecked { .. }
@@ -178,17 +168,16 @@ impl Input {
             | Self::BuildEnded { .. }
             | Self::ImageReady { .. }
             | Self::ImageLost { .. }
-            | Self::FlashEnded { .. } => Origin::Once,
-            Self::Tick
+            | Self::FlashEnded { .. }
+            | Self::Tick
             | Self::Network { .. }
             | Self::Sighted(_)
             | Self::Connected { .. }
             | Self::Returned { .. }
             | Self::Unreachable { .. }
             | Self::Silent { .. }
-            // The flash gives up waiting by itself, and is tried again.
             | Self::Captured { .. }
-            | Self::HandshakeEnded { .. } => Origin::Again,
+            | Self::HandshakeEnded { .. } => false,
         }
     }
 }

@@ -46,7 +46,7 @@ use table::Table;
 
 pub use confirming::{SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
 pub use decision::{Answer, Decision, WriteSet};
-pub use inout::{Builder, Effect, FlashOutcome, Input, Origin};
+pub use inout::{Builder, Effect, FlashOutcome, Input};
 pub use network::{DOUBT, REMEMBERED};
 pub use other_tools::queued_in_device_builder;
 pub use slots::HELD_LONG;
@@ -197,6 +197,7 @@ impl Dispatch {
             }
             Input::ImageReady { update, wire_size } => self.image_ready(update, wire_size),
             Input::Settings(settings) => self.change_settings(settings)?,
+            Input::ChangeSettings(change) => self.change_some_settings(change)?,
             Input::Configs(files) => self.take_configs(files),
             Input::SourcesChecked { update, changes } => self.sources_checked(update, changes, now),
             Input::Builder(builder) => self.take_builder(builder),

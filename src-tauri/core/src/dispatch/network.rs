@@ -29,7 +29,7 @@ impl Dispatch {
         // Anything on the network can have an address record or a web server; only what says that it is an
         // ESPHome device becomes known by it.
         let news = announces_esphome(sighting) && self.heard.len() < REMEMBERED;
-        if !news && !self.is_known_name(&sighting.name) {
+        if !news && !self.knows(&sighting.name) {
             return;
         }
         let woke = self.remember(sighting, now);
@@ -74,7 +74,9 @@ impl Dispatch {
         self.follow_names(sighting);
     }
 
-    fn is_known_name(&self, name: &str) -> bool {
+    /// Whether a device of this name is configured, waited for, or remembered.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
         self.heard.contains_key(name)
             || self.configs.values().any(|file| self.name_of(file) == name)
             || self.updates.values().any(|update| update.is_for(name))

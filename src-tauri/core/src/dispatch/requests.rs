@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::device::DeviceId;
 use crate::error::Problem;
-use crate::settings::Settings;
+use crate::settings::{Settings, SettingsChange};
 use crate::time::Timestamp;
 use crate::update::{SourceTracking, StateKind, Update, UpdateId, UpdateState};
 
@@ -221,6 +221,14 @@ impl Dispatch {
                 Err(Problem::new("update.not_held", format!("The update of {device} is not held.")))
             }
         }
+    }
+
+    /// Applied to the settings as they are by then.
+    pub(super) fn change_some_settings(&mut self, change: SettingsChange) -> Result<(), Problem> {
+        let settings = change.applied_to(&self.settings).map_err(|error| {
+            Problem::new("engine.defect", format!("The settings can't be read: {error}."))
+        })?;
+        self.change_settings(settings)
     }
 
     pub(super) fn change_settings(&mut self, settings: Settings) -> Result<(), Problem> {

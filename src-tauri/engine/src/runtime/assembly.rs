@@ -1,11 +1,12 @@
 //! Putting the loop together with what it works with.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use wakeflash_core::conductor::{Conductor, Ticket};
 use wakeflash_core::dispatch::Dispatch;
 
 use super::overrides::Overrides;
@@ -49,7 +50,18 @@ pub(super) fn assemble(
     let watch = Watch::start(feeds, watch_events, &cancel.child_token());
     let (reports, report_queue) = mpsc::channel(256);
     let runtime = Runtime {
-        dispatch: Dispatch::new(settings, updates, memories, wakes, next_id, now()),
+        followed: settings.clone(),
+        conductor: Conductor::new(Dispatch::new(
+            settings,
+            updates,
+            memories,
+            wakes,
+            next_id,
+            now(),
+        )),
+        commits: JoinSet::new(),
+        replies: BTreeMap::new(),
+        next_ticket: Ticket(0),
         publisher,
         store,
         artifacts: Artifacts::new(&options.state_dir),
@@ -65,8 +77,6 @@ pub(super) fn assemble(
         cancel,
         work: Work::default(),
         connections: BTreeMap::new(),
-        pending: VecDeque::new(),
-        commit_due: None,
         surroundings: surroundings::Surroundings::default(),
         other_tools: other_tools::OtherTools::default(),
     };

@@ -1,118 +1,119 @@
-//! What happened is decided on and stored before anything follows from it, and kept when it can't be stored.
+//! Carrying out what the conductor says: storing, answering, and everything that follows once something is true.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-use wakeflash_core::dispatch::{Answer, Decision, Input, Origin};
+use anyhow::Context;
+use tokio::task::JoinError;
+use wakeflash_core::conductor::{Action, Event, Outcome, Ticket};
+use wakeflash_core::dispatch::{Answer, Input};
 use wakeflash_core::error::Problem;
+use wakeflash_core::settings::Settings;
 use wakeflash_core::time::Timestamp;
 
 use super::{Runtime, now};
 
-/// How often a commit is tried again that could not be made.
-const COMMIT_AGAIN: Duration = Duration::from_secs(2);
+/// Where an answer goes.
+pub(super) type Reply = Box<dyn FnOnce(Result<Answer, Problem>) + Send>;
 
 impl Runtime {
-    /// When a commit failed and nothing is left that would show it by itself: whether the store can be
-    /// written again. The status would else go on saying no until the next change.
-    pub(super) async fn try_store(&mut self) {
-        if self.commit_due.is_none_or(|due| due > Instant::now()) {
-            return;
-        }
-        match self.store.check_writable().await {
-            Ok(()) => self.stored(),
-            Err(error) => drop(self.not_stored(&error)),
-        }
+    /// Takes in something of our own that is never told again: it is kept until it is stored.
+    pub(super) fn happened(&mut self, input: Input) {
+        self.conduct(Event::Reported(input));
     }
 
-    fn stored(&mut self) {
-        self.commit_due = None;
-        self.publisher.change_status(|status| status.store = None);
+    /// Takes in what the network says.
+    pub(super) fn heard(&mut self, input: Input) {
+        self.conduct(Event::Heard(input));
     }
 
-    fn not_stored(&mut self, error: &anyhow::Error) -> Problem {
-        tracing::error!("the state can't be stored: {error:#}");
-        self.commit_due = Some(Instant::now() + COMMIT_AGAIN);
-        let problem = unwritable(error);
-        self.publisher.change_status(|status| status.store = Some(problem.clone()));
-        problem
+    /// Takes in a request; it is answered when it is stored.
+    pub(super) fn ask(&mut self, input: Input, reply: Reply) {
+        let ticket = self.ticket(reply);
+        self.conduct(Event::Asked { ticket, input });
     }
 
-    /// Takes in something that can't be refused. What never comes again is kept when it can't be stored and
-    /// tried again, in order, and nothing follows from it until then.
-    pub(super) async fn happened(&mut self, input: Input) {
-        if input.origin() == Origin::Once {
-            if matches!(input, Input::Configs(_)) {
-                // It says everything that an older one said.
-                self.pending.retain(|kept| !matches!(kept, Input::Configs(_)));
-            }
-            self.pending.push_back(input);
-            // When it doesn't work, the status says so, and the next tick tries again.
-            let _ = self.take_pending().await;
-        } else if let Err(problem) = self.decide(input).await {
-            tracing::warn!("not taken in: {problem}");
-        }
+    /// Takes in something of our own, and tells when it is stored.
+    pub(super) fn announce(&mut self, input: Input, reply: Reply) {
+        let ticket = self.ticket(reply);
+        self.conduct(Event::Announced { ticket, input });
     }
 
-    /// Tries once more to store what waits for it; the reason when that doesn't work.
-    pub(super) async fn take_pending(&mut self) -> Result<(), Problem> {
-        while let Some(input) = self.pending.front().cloned() {
-            if let Err(problem) = self.decide(input).await {
-                tracing::error!("{} inputs wait to be stored: {problem}", self.pending.len());
-                return Err(problem);
-            }
-            self.pending.pop_front();
-        }
-        Ok(())
+    fn ticket(&mut self, reply: Reply) -> Ticket {
+        self.next_ticket = Ticket(self.next_ticket.0.wrapping_add(1));
+        self.replies.insert(self.next_ticket, reply);
+        self.next_ticket
     }
 
-    /// Takes in things that come again by themselves, with one commit. Each of many devices that wake at the
-    /// same time would else wait for the disk as often as there are devices before it.
-    pub(super) async fn happened_together(&mut self, inputs: Vec<Input>) {
-        if inputs.is_empty() {
-            return;
-        }
-        let mut together = Decision::on(&self.dispatch);
-        for input in inputs {
-            if let Err(problem) = together.take(input, now()) {
-                tracing::warn!("not taken in: {problem}");
-            }
-        }
-        if let Err(problem) = self.carry_out(together, now()).await {
-            tracing::warn!("not taken in: {problem}");
-        }
-    }
-
-    /// Decides, commits, tells, and only then acts.
-    pub(super) async fn decide(&mut self, input: Input) -> Result<Answer, Problem> {
+    pub(super) fn conduct(&mut self, event: Event) {
         let now = now();
-        let mut decision = Decision::on(&self.dispatch);
-        let answer = decision.take(input, now)?;
-        self.carry_out(decision, now).await?;
-        Ok(answer)
+        for action in self.conductor.on(event, now) {
+            self.carry_out(action, now);
+        }
     }
 
-    async fn carry_out(&mut self, decision: Decision, now: Timestamp) -> Result<(), Problem> {
-        for refused in decision.refused() {
+    fn carry_out(&mut self, action: Action, now: Timestamp) {
+        match action {
+            Action::Store(mut writes) => {
+                writes.settings =
+                    writes.settings.map(|settings| self.overrides.to_store(&settings));
+                let store = self.store.clone();
+                self.commits.spawn(async move { store.commit(writes).await });
+            }
+            Action::TryStore => {
+                let store = self.store.clone();
+                self.commits.spawn(async move { store.check_writable().await });
+            }
+            Action::Answer(ticket, answer) => {
+                if let Some(reply) = self.replies.remove(&ticket) {
+                    reply(answer);
+                }
+            }
+            Action::StoreStatus(problem) => {
+                self.publisher.change_status(|status| status.store = problem);
+            }
+            Action::Happened(outcome) => self.follow(outcome, now),
+        }
+    }
+
+    /// A commit, or an attempt to write, has ended.
+    pub(super) fn committed(&mut self, ended: Result<anyhow::Result<()>, JoinError>) {
+        let result = ended.context("the commit ended badly").flatten();
+        let result = result.map_err(|error| {
+            tracing::error!("the state can't be stored: {error:#}");
+            unwritable(&error)
+        });
+        self.conduct(Event::Stored(result));
+    }
+
+    /// Brings everything up to date with what is true now, and does what follows.
+    fn follow(&mut self, outcome: Outcome, now: Timestamp) {
+        for refused in &outcome.refused {
             tracing::error!("refused: {refused}");
         }
-        let mut writes = decision.writes();
-        if !writes.is_empty() {
-            writes.settings = writes.settings.map(|settings| self.overrides.to_store(&settings));
-            if let Err(error) = self.store.commit(writes).await {
-                return Err(self.not_stored(&error));
-            }
-            self.stored();
+        for problem in &outcome.ignored {
+            tracing::warn!("not taken in: {problem}");
         }
-        let changed = decision.changed().clone();
-        let touched = decision.touched().clone();
-        let effects = decision.effects().to_vec();
-        self.dispatch = decision.stored();
-        self.settle(changed.into_iter(), &touched, now);
-        for effect in effects {
+        self.settle(outcome.changed.into_iter(), &outcome.touched, now);
+        for effect in outcome.effects {
             self.act(effect);
         }
-        Ok(())
+        let settings = self.conductor.state().settings().clone();
+        let old = std::mem::replace(&mut self.followed, settings.clone());
+        if settings != old {
+            self.follow_settings(&old, &settings);
+        }
+        if settings.own_esphome {
+            self.surroundings.choice_due = false;
+        }
+    }
+
+    fn follow_settings(&mut self, old: &Settings, new: &Settings) {
+        self.overrides.chosen(new);
+        if new.config_dir != old.config_dir {
+            self.follow_config_dir();
+        }
+        let esphome = |settings: &Settings| (settings.own_esphome, settings.esphome_path.clone());
+        if esphome(new) != esphome(old) {
+            self.esphome_chosen();
+        }
     }
 }
 

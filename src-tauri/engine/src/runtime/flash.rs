@@ -107,16 +107,16 @@ impl Runtime {
         password: PasswordChoice,
     ) -> Option<Result<Job, FlashOutcome>> {
         let uploader = self.uploader(id)?;
-        let update = self.dispatch.update(id)?;
+        let update = self.conductor.state().update(id)?;
         let UpdateState::Flashing { delivery, peer, .. } = &update.state else { return None };
-        let credentials = match self.dispatch.credentials(update, delivery, password) {
+        let credentials = match self.conductor.state().credentials(update, delivery, password) {
             Ok(credentials) => credentials,
             Err(problem) => {
                 let class = FailureClass::Permanent;
                 return Some(Err(FlashOutcome::Failed { class, problem }));
             }
         };
-        let config_dir = self.dispatch.settings().config_dir.clone().map(PathBuf::from);
+        let config_dir = self.conductor.state().settings().config_dir.clone().map(PathBuf::from);
         Some(Ok(Job {
             update: id,
             device: update.device.clone(),
@@ -125,7 +125,7 @@ impl Runtime {
             credentials,
             peer: *peer,
             expectation: self.expectation(update, delivery),
-            window: self.dispatch.window(&update.name),
+            window: self.conductor.state().window(&update.name),
             config_dir,
             image: self
                 .work
@@ -142,7 +142,7 @@ impl Runtime {
     }
 
     fn uploader(&mut self, id: UpdateId) -> Option<Uploader> {
-        let device = self.dispatch.update(id)?.device.clone();
+        let device = self.conductor.state().update(id)?.device.clone();
         Some(Uploader {
             esphome: self.surroundings.esphome.clone(),
             marker: build_marker(&self.options.state_dir),
@@ -151,11 +151,11 @@ impl Runtime {
     }
 
     fn expectation(&self, update: &Update, delivery: &Delivery) -> Expectation {
-        let memory = self.dispatch.memory_of(update);
+        let memory = self.conductor.state().memory_of(update);
         Expectation {
             name: update.name.clone(),
             mac: update.mac.or_else(|| memory?.mac),
-            link_address: self.dispatch.own_link_address(update),
+            link_address: self.conductor.state().own_link_address(update),
             wanted_hash: update.new_hash(),
             wanted_version: delivery.build.esphome_version.clone(),
             unheard: delivery.build.mdns
@@ -163,7 +163,7 @@ impl Runtime {
                 && update.known_hashes.is_empty()
                 && update.state.previous_hash().is_none(),
             other_name: (delivery.build.name != update.name).then(|| delivery.build.name.clone()),
-            literal_address: self.dispatch.literal_address(update, &delivery.build),
+            literal_address: self.conductor.state().literal_address(update, &delivery.build),
         }
     }
 }

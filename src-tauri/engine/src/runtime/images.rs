@@ -38,7 +38,8 @@ impl Runtime {
         while self.work.preparing.is_none() && self.work.images.len() < IMAGES_READY {
             let Some(id) = self.work.to_prepare.pop_front() else { return };
             let waits = self
-                .dispatch
+                .conductor
+                .state()
                 .update(id)
                 .is_some_and(|update| update.state.kind() == StateKind::Waiting);
             let Some(name) = self.image_of(id).filter(|_| waits).cloned() else { continue };
@@ -55,7 +56,7 @@ impl Runtime {
     }
 
     /// Keeps an image that is ready, when it is still the one to deliver.
-    pub(super) async fn image_prepared(
+    pub(super) fn image_prepared(
         &mut self,
         update: UpdateId,
         name: Sha256,
@@ -68,10 +69,10 @@ impl Runtime {
                     let wire_size = image.wire_size(Compression::Deflate);
                     self.work.images.insert(update, ReadyImage { name, image });
                     let wire_size = u32::try_from(wire_size).unwrap_or(u32::MAX);
-                    self.happened(Input::ImageReady { update, wire_size }).await;
+                    self.happened(Input::ImageReady { update, wire_size });
                 }
                 Err(LoadError::Lost(problem)) => {
-                    self.happened(Input::ImageLost { update, problem }).await;
+                    self.happened(Input::ImageLost { update, problem });
                 }
                 Err(LoadError::Unreadable(problem)) => {
                     tracing::warn!("the image of update {update} is read again later: {problem}");
@@ -94,7 +95,7 @@ impl Runtime {
 
     /// The image that an active update delivers now.
     pub(super) fn image_of(&self, update: UpdateId) -> Option<&Sha256> {
-        let update = self.dispatch.update(update)?;
+        let update = self.conductor.state().update(update)?;
         let delivery = update.state.delivery().filter(|_| !update.state.kind().is_final())?;
         Some(&delivery.build.image)
     }

@@ -37,10 +37,10 @@ impl Runtime {
         let (Some(key), Some(config_dir)) = (credentials.encryption.key(), config_dir) else {
             return KeyElsewhere::Certain;
         };
-        if self.dispatch.another_device_has(key, update) {
+        if self.conductor.state().another_device_has(key, update) {
             return KeyElsewhere::Certain;
         }
-        let rows = self.dispatch.rows().into_iter();
+        let rows = self.conductor.state().rows().into_iter();
         let others =
             rows.filter(|id| *id != update.device && id.discovered_name().is_none()).collect();
         KeyElsewhere::LookInto { key: key.clone(), config_dir, others }

@@ -1,6 +1,5 @@
-//! The only loop. It owns the state, asks [`Dispatch`] what follows from what happened, commits that, and
-//! only then lets it be done. Everything that takes time runs in tasks that the loop owns and that report
-//! back over one bounded channel.
+//! The only loop. It hands what happens to [`Conductor`], which owns the state, and carries out what that says. Everything
+//! that takes time, commits included, runs in tasks that the loop owns and that report back: it waits for nothing.
 
 mod assembly;
 mod commit;
@@ -19,7 +18,7 @@ mod surroundings;
 mod tests;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,11 +27,12 @@ use anyhow::Context;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use wakeflash_core::conductor::{Conductor, Event, Ticket};
 use wakeflash_core::device::DeviceId;
-use wakeflash_core::dispatch::{Dispatch, Effect, Input};
+use wakeflash_core::dispatch::{Effect, Input};
 use wakeflash_core::error::Problem;
+use wakeflash_core::settings::Settings;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{UpdateId, UpdateState};
 
@@ -46,9 +46,6 @@ use work::Report;
 
 /// How long the tasks have to end when the engine is ended.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
-
-/// How much of what the network says is stored at once. Flashes under way have their turn in between.
-const AT_ONCE: usize = 64;
 
 /// The code of the problem that there is no network at all; others leave it usable.
 const NO_NETWORK: &str = "network.none";
@@ -142,7 +139,14 @@ fn now() -> Timestamp {
 }
 
 struct Runtime {
-    dispatch: Dispatch,
+    conductor: Conductor,
+    /// The commit that is under way.
+    commits: JoinSet<anyhow::Result<()>>,
+    /// Where the answers go that are still to be given.
+    replies: BTreeMap<Ticket, commit::Reply>,
+    next_ticket: Ticket,
+    /// The settings that the rest goes by.
+    followed: Settings,
     publisher: Publisher,
     store: Store,
     artifacts: Artifacts,
@@ -160,11 +164,6 @@ struct Runtime {
     work: work::Work,
     /// Open connections that wait for the decision what they are used for.
     connections: BTreeMap<UpdateId, TcpStream>,
-    /// What happened and could not be stored yet.
-    pending: VecDeque<Input>,
-    /// When a commit is tried again after one failed. A point in time, not a pause that every other event
-    /// would begin anew.
-    commit_due: Option<Instant>,
     surroundings: surroundings::Surroundings,
     other_tools: other_tools::OtherTools,
 }
@@ -172,7 +171,7 @@ struct Runtime {
 impl Runtime {
     async fn run(mut self, queues: assembly::Queues) {
         let assembly::Queues { mut requests, mut watched, mut reports } = queues;
-        self.recover().await;
+        self.recover();
         self.follow_config_dir();
         self.find_esphome();
         let mut look = tokio::time::interval(other_tools::LOOK_PERIOD);
@@ -180,53 +179,45 @@ impl Runtime {
         loop {
             let deadline = self.next_deadline();
             tokio::select! {
-                // What our own tasks report is little, and flashes under way wait for it. Then comes evidence of
-                // devices that are awake.
+                // Each of these takes no time, so what comes first here is what is answered first when much is there.
+                // What our own tasks report is little, and flashes under way wait for it.
                 biased;
                 () = self.cancel.cancelled() => break,
-                Some(report) = reports.recv() => self.take_report(report).await,
-                Some(event) = watched.recv() => self.take_watch_events(event, &mut watched).await,
-                Some(request) = requests.recv() => self.take_request(request).await,
+                Some(ended) = self.commits.join_next() => self.committed(ended),
+                Some(report) = reports.recv() => self.take_report(report),
+                Some(request) = requests.recv() => self.take_request(request),
+                () = tokio::time::sleep(deadline) => self.conduct(Event::Due),
+                _ = look.tick() => self.look_for_other_tools(),
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended && error.is_panic() {
                         tracing::error!("a task ended badly: {error}");
                     }
                 }
-                () = tokio::time::sleep(deadline) => self.tick().await,
-                _ = look.tick() => self.look_for_other_tools(),
+                Some(event) = watched.recv() => self.take_watch_event(event),
             }
             if self.work.garbage {
-                self.collect_garbage().await;
+                self.collect_garbage();
             }
         }
         self.end(reports).await;
     }
 
-    async fn recover(&mut self) {
-        self.happened(Input::Recover).await;
+    fn recover(&mut self) {
+        self.happened(Input::Recover);
         // What waits is shown and can be cancelled, though the config directory may not be there.
-        let rows = self.dispatch.rows().into_iter().collect();
-        self.publisher.refresh(&self.dispatch, &rows, now());
-        for update in self.dispatch.updates().map(|update| update.id).collect::<Vec<_>>() {
+        let rows = self.conductor.state().rows().into_iter().collect();
+        self.publisher.refresh(self.conductor.state(), &rows, now());
+        let updates = self.conductor.state().updates().map(|update| update.id);
+        for update in updates.collect::<Vec<_>>() {
             self.prepare_image(update);
         }
-        self.collect_garbage().await;
+        self.work.garbage = true;
     }
 
     /// How long the loop may sleep when nothing happens.
     fn next_deadline(&self) -> Duration {
         let now = now();
-        let timed = self.dispatch.next_deadline(now).map(|at| at.since(now));
-        let commit = self.commit_due.map(|due| due.saturating_duration_since(Instant::now()));
-        pause(timed, commit)
-    }
-
-    async fn tick(&mut self) {
-        // When it doesn't work, the status says so, and the next tick tries again.
-        let _ = self.take_pending().await;
-        self.store_choice().await;
-        self.happened(Input::Tick).await;
-        self.try_store().await;
+        pause(self.conductor.due(now).map(|at| at.since(now)))
     }
 
     /// Brings everything that is derived from the state up to date with it.
@@ -237,7 +228,7 @@ impl Runtime {
         now: Timestamp,
     ) {
         for id in changed {
-            let Some(update) = self.dispatch.update(id) else { continue };
+            let Some(update) = self.conductor.state().update(id) else { continue };
             match &update.state {
                 UpdateState::Building { .. } | UpdateState::Flashing { .. } => {}
                 UpdateState::Waiting { .. } => {
@@ -258,9 +249,9 @@ impl Runtime {
                 }
             }
         }
-        self.publisher.refresh(&self.dispatch, touched, now);
+        self.publisher.refresh(self.conductor.state(), touched, now);
         self.show_other_tools();
-        tell(&self.targets, self.dispatch.targets(now));
+        tell(&self.targets, self.conductor.state().targets(now));
         if !touched.is_empty() {
             self.tell_online();
         }
@@ -268,9 +259,8 @@ impl Runtime {
 
     /// Tells the watch who is there.
     fn tell_online(&self) {
-        let online = self.dispatch.online().into_iter().map(|(name, addresses)| OnlineDevice {
-            name: name.to_owned(),
-            addresses: addresses.to_vec(),
+        let online = self.conductor.state().online().into_iter().map(|(name, addresses)| {
+            OnlineDevice { name: name.to_owned(), addresses: addresses.to_vec() }
         });
         tell(&self.online, online.collect());
     }
@@ -289,56 +279,32 @@ impl Runtime {
         }
     }
 
-    /// Takes in what the network says, as much as is there.
-    async fn take_watch_events(
-        &mut self,
-        first: WatchEvent,
-        more: &mut mpsc::Receiver<WatchEvent>,
-    ) {
-        let mut inputs = Vec::new();
-        let mut next = Some(first);
-        while let Some(event) = next {
-            inputs.extend(self.input_of(event).await);
-            next = if inputs.len() < AT_ONCE { more.try_recv().ok() } else { None };
-        }
-        self.happened_together(inputs).await;
-        // Connections that were neither used nor dropped by now have no place in the state.
-        self.connections.clear();
-    }
-
-    /// What there is to decide about an event of the network.
-    async fn input_of(&mut self, event: WatchEvent) -> Option<Input> {
+    fn take_watch_event(&mut self, event: WatchEvent) {
         match event {
-            WatchEvent::Seen(sighting) => Some(Input::Sighted(sighting)),
-            WatchEvent::Silent { name } => Some(Input::Silent { name }),
+            WatchEvent::Seen(sighting) => self.heard(Input::Sighted(sighting)),
+            WatchEvent::Silent { name } => self.heard(Input::Silent { name }),
             WatchEvent::Connected { update, peer, stream, .. } => {
-                if self.take_pending().await.is_err() {
-                    // What is pending may change what the connection is for. The device will be there again.
-                    tracing::warn!(
-                        "the connection to {peer} is not used: the state can't be stored"
-                    );
-                    return None;
-                }
-                if self.connections.contains_key(&update) {
+                if self.conductor.is_unwell() {
+                    // What isn't stored may change what the connection is for. The device will be there again.
+                    tracing::warn!("the connection to {peer} is not used: nothing can be stored");
+                } else if !self.connections.contains_key(&update) {
                     // A device serves one.
-                    return None;
+                    self.connections.insert(update, stream);
+                    self.heard(Input::Connected { update, peer: peer.ip() });
                 }
-                self.connections.insert(update, stream);
-                Some(Input::Connected { update, peer: peer.ip() })
             }
             WatchEvent::Returned { update, name, peer } => {
                 self.ask_for_word(update, name, peer.ip());
-                None
             }
             WatchEvent::Unreachable { update, reason, .. } => match reason {
-                Unreachable::NoAnswer => Some(Input::Unreachable { update }),
+                Unreachable::NoAnswer => self.heard(Input::Unreachable { update }),
                 // Somebody is there, or nothing is said about the device.
-                Unreachable::Refused | Unreachable::NameUnknown | Unreachable::Local => None,
+                Unreachable::Refused | Unreachable::NameUnknown | Unreachable::Local => {}
             },
             WatchEvent::Network(problem) => {
                 let connected = problem.as_ref().is_none_or(|problem| problem.code != NO_NETWORK);
                 self.publisher.change_status(|status| status.network = problem);
-                Some(Input::Network { connected })
+                self.happened(Input::Network { connected });
             }
         }
     }
@@ -350,12 +316,16 @@ impl Runtime {
         let finish = async {
             loop {
                 tokio::select! {
+                    Some(ended) = self.commits.join_next() => self.committed(ended),
+                    Some(report) = reports.recv() => self.take_last_report(report),
                     ended = self.tasks.join_next() => if ended.is_none() { break },
-                    Some(report) = reports.recv() => self.take_last_report(report).await,
                 }
             }
             while let Ok(report) = reports.try_recv() {
-                self.take_last_report(report).await;
+                self.take_last_report(report);
+            }
+            while let Some(ended) = self.commits.join_next().await {
+                self.committed(ended);
             }
             self.watch.join().await;
         };
@@ -376,10 +346,8 @@ fn tell<T: PartialEq>(to: &watch::Sender<Vec<T>>, new: Vec<T>) {
     });
 }
 
-/// How long to sleep until time decides something, or a commit is tried again. While nothing can be stored,
-/// nothing is decided either: what is due would else be tried a hundred times in a second.
-fn pause(timed: Option<Duration>, commit: Option<Duration>) -> Duration {
-    const AT_LEAST: Duration = Duration::from_millis(10);
+/// How long to sleep until time decides something.
+fn pause(timed: Option<Duration>) -> Duration {
     const AT_MOST: Duration = Duration::from_secs(60);
-    commit.or(timed).unwrap_or(AT_MOST).clamp(AT_LEAST, AT_MOST)
+    timed.unwrap_or(AT_MOST).min(AT_MOST)
 }

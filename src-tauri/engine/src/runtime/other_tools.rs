@@ -30,8 +30,8 @@ pub(super) struct OtherTools {
 impl Runtime {
     /// Looks whether another tool is about to update a device that has an update here.
     pub(super) fn look_for_other_tools(&mut self) {
-        let active = self.dispatch.updates().any(|update| !update.state.kind().is_final());
-        let dir = self.dispatch.settings().config_dir.clone().map(PathBuf::from);
+        let active = self.conductor.state().updates().any(|update| !update.state.kind().is_final());
+        let dir = self.conductor.state().settings().config_dir.clone().map(PathBuf::from);
         let Some(dir) = dir.filter(|_| active) else {
             self.other_tools.queued.clear();
             self.show_other_tools();
@@ -67,7 +67,7 @@ impl Runtime {
 
     /// Says what is known of them in the status.
     pub(super) fn show_other_tools(&mut self) {
-        let problems = self.dispatch.other_tools(&self.other_tools.queued);
+        let problems = self.conductor.state().other_tools(&self.other_tools.queued);
         self.publisher.change_status(|status| status.other_tools = problems);
     }
 }

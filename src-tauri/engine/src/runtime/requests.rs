@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use wakeflash_core::device::DeviceId;
-use wakeflash_core::dispatch::{Answer, Input};
+use wakeflash_core::dispatch::Input;
 use wakeflash_core::error::Problem;
-use wakeflash_core::settings::{Settings, SettingsChange};
+use wakeflash_core::settings::SettingsChange;
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{BuildLog, Refusal, UpdateDetails, UpdateRecord};
 
@@ -23,48 +23,47 @@ const LOG_LINES: usize = 5_000;
 const CHOICE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Runtime {
-    pub(super) async fn take_request(&mut self, request: Request) {
+    pub(super) fn take_request(&mut self, request: Request) {
         match request {
-            Request::Install(device, reply) => {
-                answer(reply, self.start(Input::Install(device)).await)
-            }
-            Request::Cancel(device, reply) => answer(reply, self.done(Input::Cancel(device)).await),
-            Request::Retry(device, reply) => answer(reply, self.start(Input::Retry(device)).await),
-            Request::Rebuild(device, reply) => {
-                answer(reply, self.done(Input::Rebuild(device)).await)
-            }
-            Request::FlashAnyway(device, reply) => {
-                answer(reply, self.done(Input::FlashAnyway(device)).await);
-            }
-            Request::Dismiss(device, reply) => {
-                answer(reply, self.done(Input::Dismiss(device)).await);
-            }
+            Request::Install(device, reply) => self.start(Input::Install(device), reply),
+            Request::Cancel(device, reply) => self.do_it(Input::Cancel(device), reply),
+            Request::Retry(device, reply) => self.start(Input::Retry(device), reply),
+            Request::Rebuild(device, reply) => self.do_it(Input::Rebuild(device), reply),
+            Request::FlashAnyway(device, reply) => self.do_it(Input::FlashAnyway(device), reply),
+            Request::Dismiss(device, reply) => self.do_it(Input::Dismiss(device), reply),
             Request::InstallMany(devices, reply) => {
-                answer(reply, self.for_many(Input::InstallMany(devices)).await);
+                self.for_many(Input::InstallMany(devices), reply);
             }
             Request::CancelMany(devices, reply) => {
-                answer(reply, self.for_many(Input::CancelMany(devices)).await);
+                self.for_many(Input::CancelMany(devices), reply);
             }
             Request::Plan(devices, reply) => {
-                answer(reply, Ok(self.dispatch.install_plan(devices.as_deref(), super::now())));
+                let plan = self.conductor.state().install_plan(devices.as_deref(), super::now());
+                answer(reply, Ok(plan));
             }
             Request::History(device, reply) => self.history(device, reply),
             Request::SetAddress(device, address, reply) => {
-                answer(reply, self.done(Input::SetAddress { device, address }).await);
+                self.do_it(Input::SetAddress { device, address }, reply);
             }
             Request::SetPaused(paused, reply) => {
-                answer(reply, self.change_settings(|settings| settings.paused = paused).await);
+                let change = SettingsChange::default().pausing(paused);
+                self.do_it(Input::ChangeSettings(change), reply);
             }
             Request::BuildLog(update, reply) => self.build_log(update, reply),
             Request::Report(reply) => self.report(reply),
             Request::Snapshot(reply) => answer(reply, Ok(self.publisher.snapshot())),
             Request::Details(device, reply) => self.details(&device, reply),
-            Request::Wakes(device, reply) => answer(reply, Ok(self.dispatch.wakes(&device))),
+            Request::Wakes(device, reply) => {
+                answer(reply, Ok(self.conductor.state().wakes(&device)));
+            }
             Request::SetSettings(settings, reply) => {
-                answer(reply, self.set_settings(*settings).await)
+                let dir = settings.config_dir.clone();
+                self.set_settings(dir, Input::Settings(*settings), reply);
             }
             Request::ChangeSettings(change, reply) => {
-                answer(reply, self.take_change(change).await);
+                let changed = change.clone().applied_to(self.conductor.state().settings());
+                let dir = changed.ok().and_then(|settings| settings.config_dir);
+                self.set_settings(dir, Input::ChangeSettings(change), reply);
             }
             Request::ConfigDirCandidates(reply) => {
                 self.spawn(async move {
@@ -85,7 +84,7 @@ impl Runtime {
                 self.find_esphome();
                 answer(reply, Ok(()));
             }
-            Request::InstallEsphome(reply) => answer(reply, self.install_esphome().await),
+            Request::InstallEsphome(reply) => answer(reply, self.install_esphome()),
             Request::SetWatching(on, reply) => {
                 self.watching.send_replace(on);
                 answer(reply, Ok(()));
@@ -93,38 +92,22 @@ impl Runtime {
         }
     }
 
-    async fn done(&mut self, input: Input) -> Result<(), Problem> {
-        self.ask_for(input).await.map(|_| ())
+    fn do_it(&mut self, input: Input, reply: ReplyTo<()>) {
+        self.ask(input, Box::new(|decided| answer(reply, decided.map(|_| ()))));
     }
 
-    /// What happened before and waits to be stored comes first; until then nothing new can be stored either.
-    async fn ask_for(&mut self, input: Input) -> Result<Answer, Problem> {
-        self.take_pending().await?;
-        self.decide(input).await
+    fn start(&mut self, input: Input, reply: ReplyTo<UpdateId>) {
+        let none = || Problem::new("engine.defect", "No update was started.");
+        self.ask(
+            input,
+            Box::new(move |decided| {
+                answer(reply, decided.and_then(|it| it.started.ok_or_else(none)));
+            }),
+        );
     }
 
-    /// Changes some of the settings, on top of all that was changed before.
-    pub(super) async fn change_settings(
-        &mut self,
-        change: impl FnOnce(&mut Settings),
-    ) -> Result<(), Problem> {
-        self.take_pending().await?;
-        let mut settings = self.dispatch.settings().clone();
-        change(&mut settings);
-        self.decide(Input::Settings(settings)).await?;
-        self.overrides.chosen(self.dispatch.settings());
-        Ok(())
-    }
-
-    async fn start(&mut self, input: Input) -> Result<UpdateId, Problem> {
-        self.ask_for(input)
-            .await?
-            .started
-            .ok_or_else(|| Problem::new("engine.defect", "No update was started."))
-    }
-
-    async fn for_many(&mut self, input: Input) -> Result<Vec<Refusal>, Problem> {
-        self.ask_for(input).await.map(|decided| decided.refusals)
+    fn for_many(&mut self, input: Input, reply: ReplyTo<Vec<Refusal>>) {
+        self.ask(input, Box::new(|decided| answer(reply, decided.map(|it| it.refusals))));
     }
 
     /// Reads the history, which is only in the store; how its states are shown, the loop knows.
@@ -146,7 +129,7 @@ impl Runtime {
             if let Some(problem) = history.problem(device) {
                 self.publisher.warn_of_store(problem);
             }
-            history.updates.iter().map(|update| self.dispatch.record(update)).collect::<Vec<_>>()
+            history.updates.iter().map(|update| self.conductor.state().record(update)).collect::<Vec<_>>()
         });
         answer(reply, records.map_err(|error| unreadable_store(&error)));
     }
@@ -171,7 +154,7 @@ impl Runtime {
         let facts = report::Facts {
             snapshot: self.publisher.snapshot(),
             state_dir: self.options.state_dir.clone(),
-            known_secrets: self.dispatch.secrets(),
+            known_secrets: self.conductor.state().secrets(),
         };
         self.spawn(async move {
             let text = tokio::task::spawn_blocking(move || report::compose(&facts)).await;
@@ -180,43 +163,35 @@ impl Runtime {
         });
     }
 
-    /// Nothing comes between the settings that it is applied to and their storing.
-    async fn take_change(&mut self, change: SettingsChange) -> Result<(), Problem> {
-        self.take_pending().await?;
-        let settings = change.applied_to(self.dispatch.settings()).map_err(|error| {
-            Problem::new("engine.defect", format!("The settings can't be read: {error}."))
-        })?;
-        self.set_settings(settings).await
+    /// Changes the settings; a config directory that is chosen has to show first that it is there.
+    fn set_settings(&mut self, dir: Option<String>, input: Input, reply: ReplyTo<()>) {
+        let now = self.conductor.state().settings().config_dir.as_deref();
+        match dir.filter(|dir| now != Some(dir)) {
+            None => self.do_it(input, reply),
+            Some(dir) => self.spawn(async move {
+                match can_be_chosen(Path::new(&dir)).await {
+                    Ok(()) => Some(Report::DirectoryLookedAt { input, reply }),
+                    Err(problem) => {
+                        answer(reply, Err(problem));
+                        None
+                    }
+                }
+            }),
+        }
     }
 
-    async fn set_settings(&mut self, settings: Settings) -> Result<(), Problem> {
-        let old = self.dispatch.settings().clone();
-        let changed =
-            settings.config_dir.as_deref().filter(|dir| old.config_dir.as_deref() != Some(*dir));
-        if let Some(dir) = changed {
-            can_be_chosen(Path::new(dir)).await?;
-        }
-        let moved = settings.config_dir != old.config_dir;
-        let other_esphome =
-            (settings.own_esphome, &settings.esphome_path) != (old.own_esphome, &old.esphome_path);
-        self.done(Input::Settings(settings)).await?;
-        self.overrides.chosen(self.dispatch.settings());
-        if moved {
-            self.follow_config_dir();
-        }
-        if other_esphome {
-            self.esphome_chosen();
-        }
-        Ok(())
+    /// The directory that the user has chosen can be read.
+    pub(super) fn directory_looked_at(&mut self, input: Input, reply: ReplyTo<()>) {
+        self.do_it(input, reply);
     }
 
     fn details(&mut self, device: &DeviceId, reply: ReplyTo<UpdateDetails>) {
-        let Some(update) = self.dispatch.shown_update(device) else {
+        let Some(update) = self.conductor.state().shown_update(device) else {
             let problem = Problem::new("update.none", format!("{device} never had an update."));
             answer(reply, Err(problem));
             return;
         };
-        let mut view = self.dispatch.update_view(update);
+        let mut view = self.conductor.state().update_view(update);
         view.progress = self.publisher.progress_of(update.id).cloned();
         let timeline = update.timeline.clone();
         let path = builder::log_path(&self.options.state_dir, update.id);

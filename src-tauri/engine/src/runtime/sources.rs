@@ -31,15 +31,18 @@ impl Runtime {
     /// Starts the next comparison, unless one is under way. It may take as long as the share takes: nobody
     /// waits for it, and a second one would only hang beside it.
     fn check_next_sources(&mut self) {
-        let Some(dir) = self.dispatch.settings().config_dir.clone().map(PathBuf::from) else {
+        let Some(dir) = self.conductor.state().settings().config_dir.clone().map(PathBuf::from)
+        else {
             self.work.to_check.clear();
             return;
         };
         while self.work.checking.is_none() {
             let Some(update) = self.work.to_check.pop_first() else { return };
-            let Some((device, sources)) = self.dispatch.update(update).and_then(|update| {
-                Some((update.device.clone(), update.state.delivery()?.build.sources.clone()))
-            }) else {
+            let Some((device, sources)) =
+                self.conductor.state().update(update).and_then(|update| {
+                    Some((update.device.clone(), update.state.delivery()?.build.sources.clone()))
+                })
+            else {
                 continue;
             };
             let Some(image) = self.image_of(update).cloned() else { continue };
@@ -65,7 +68,7 @@ impl Runtime {
 
     /// Takes in a comparison, when the update still delivers what was compared, and its
     /// sources still lie there.
-    pub(super) async fn sources_checked(
+    pub(super) fn sources_checked(
         &mut self,
         update: UpdateId,
         image: &Sha256,
@@ -75,9 +78,9 @@ impl Runtime {
         self.work.checking = None;
         if let Some(changes) = changes
             && self.image_of(update) == Some(image)
-            && self.dispatch.settings().config_dir.as_deref().map(Path::new) == Some(dir)
+            && self.conductor.state().settings().config_dir.as_deref().map(Path::new) == Some(dir)
         {
-            self.happened(Input::SourcesChecked { update, changes }).await;
+            self.happened(Input::SourcesChecked { update, changes });
         }
         self.check_next_sources();
     }

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::dispatch::{Builder, Input};
 use wakeflash_core::error::Problem;
+use wakeflash_core::settings::SettingsChange;
 use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus, Progress};
 
 use super::Runtime;
@@ -30,7 +31,7 @@ pub(super) struct Surroundings {
     /// The user chose an ESPHome while our own was being installed, and that choice is the newer one.
     chosen_meanwhile: bool,
     /// Our own was installed, and that it is the chosen one could not be stored yet.
-    choice_due: bool,
+    pub(super) choice_due: bool,
     /// Why the last installation failed, until what is there has been looked for.
     install_problem: Option<Problem>,
 }
@@ -42,9 +43,7 @@ impl Runtime {
             old.cancel();
         }
         self.surroundings.generation = self.surroundings.generation.wrapping_add(1);
-        // What waits to be stored is about the old one.
-        self.pending.retain(|kept| !matches!(kept, Input::Configs(_)));
-        let Some(path) = self.dispatch.settings().config_dir.clone() else {
+        let Some(path) = self.conductor.state().settings().config_dir.clone() else {
             self.publisher.change_status(|status| status.config_dir = ConfigDirStatus::Unset);
             return;
         };
@@ -71,16 +70,16 @@ impl Runtime {
         });
     }
 
-    pub(super) async fn take_configs_event(&mut self, generation: u32, event: ConfigsEvent) {
+    pub(super) fn take_configs_event(&mut self, generation: u32, event: ConfigsEvent) {
         if generation != self.surroundings.generation {
             return;
         }
-        let Some(path) = self.dispatch.settings().config_dir.clone() else { return };
+        let Some(path) = self.conductor.state().settings().config_dir.clone() else { return };
         match event {
             ConfigsEvent::Scanned(files) => {
                 self.publisher
                     .change_status(|status| status.config_dir = ConfigDirStatus::Ready { path });
-                self.happened(Input::Configs(files)).await;
+                self.happened(Input::Configs(files));
             }
             ConfigsEvent::Unreadable(problem) => {
                 self.publisher.change_status(|status| {
@@ -95,7 +94,7 @@ impl Runtime {
         self.show_esphome(EsphomeStatus::Searching);
         self.surroundings.search = self.surroundings.search.wrapping_add(1);
         let search = self.surroundings.search;
-        let settings = self.dispatch.settings();
+        let settings = self.conductor.state().settings();
         let choice = Choice {
             own: settings.own_esphome || self.surroundings.choice_due,
             path: settings.esphome_path.clone().map(PathBuf::from),
@@ -107,7 +106,7 @@ impl Runtime {
         });
     }
 
-    pub(super) async fn esphome_located(&mut self, search: u32, status: EsphomeStatus) {
+    pub(super) fn esphome_located(&mut self, search: u32, status: EsphomeStatus) {
         if search != self.surroundings.search {
             return;
         }
@@ -119,13 +118,16 @@ impl Runtime {
             }
             (status, _) => status,
         };
-        self.take_esphome(status).await;
+        self.take_esphome(status);
     }
 
     /// The user chose another ESPHome in the settings.
     pub(super) fn esphome_chosen(&mut self) {
+        if std::mem::take(&mut self.surroundings.choice_due) {
+            // It is the one that was just installed.
+            return;
+        }
         self.surroundings.chosen_meanwhile = self.surroundings.installing;
-        self.surroundings.choice_due = false;
         self.find_esphome();
     }
 
@@ -138,7 +140,7 @@ impl Runtime {
         }
     }
 
-    pub(super) async fn esphome_installed(&mut self, status: EsphomeStatus) {
+    pub(super) fn esphome_installed(&mut self, status: EsphomeStatus) {
         self.surroundings.installing = false;
         match &status {
             EsphomeStatus::Missing { problem } => {
@@ -154,32 +156,21 @@ impl Runtime {
             | EsphomeStatus::Installing { .. } => {
                 // What is being searched for is out of date.
                 self.surroundings.search = self.surroundings.search.wrapping_add(1);
-                self.choose_installed(&status).await;
-                self.take_esphome(status).await;
+                self.choose_installed(&status);
+                self.take_esphome(status);
             }
         }
     }
 
     /// Who installs our own ESPHome wants it to be used, also from the next start on.
-    pub(super) async fn choose_installed(&mut self, status: &EsphomeStatus) {
+    pub(super) fn choose_installed(&mut self, status: &EsphomeStatus) {
         if matches!(status, EsphomeStatus::Ready { .. }) && !self.surroundings.chosen_meanwhile {
             self.surroundings.choice_due = true;
-            self.store_choice().await;
+            self.happened(Input::ChangeSettings(SettingsChange::default().with_own_esphome()));
         }
     }
 
-    /// Stores that our own ESPHome is the chosen one, when that is still to be done.
-    pub(super) async fn store_choice(&mut self) {
-        if !self.surroundings.choice_due {
-            return;
-        }
-        match self.change_settings(|settings| settings.own_esphome = true).await {
-            Ok(()) => self.surroundings.choice_due = false,
-            Err(problem) => tracing::warn!("that our own ESPHome is used isn't stored: {problem}"),
-        }
-    }
-
-    async fn take_esphome(&mut self, status: EsphomeStatus) {
+    fn take_esphome(&mut self, status: EsphomeStatus) {
         let builder = match &status {
             EsphomeStatus::Ready { path, version, problem } => {
                 if let Some(problem) = problem {
@@ -197,7 +188,7 @@ impl Runtime {
         };
         self.show_esphome(status);
         if let Some(builder) = builder {
-            self.happened(Input::Builder(builder)).await;
+            self.happened(Input::Builder(builder));
         }
     }
 
@@ -227,7 +218,7 @@ impl Runtime {
     }
 
     /// Installs an ESPHome of the application's own.
-    pub(super) async fn install_esphome(&mut self) -> Result<(), Problem> {
+    pub(super) fn install_esphome(&mut self) -> Result<(), Problem> {
         if self.surroundings.installing {
             return Err(Problem::new("esphome.installing", "ESPHome is being installed already."));
         }
@@ -263,7 +254,7 @@ impl Runtime {
             let (status, ()) = tokio::join!(install, forward);
             status.map(Report::InstallEnded)
         });
-        self.happened(Input::Builder(Builder::Coming)).await;
+        self.happened(Input::Builder(Builder::Coming));
         Ok(())
     }
 }

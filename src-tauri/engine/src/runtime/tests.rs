@@ -59,15 +59,22 @@ async fn runtime(dir: &Path, updates: Vec<Update>) -> (Runtime, Queues) {
     (runtime, queues)
 }
 
+/// Waits for the commit that is under way, and for those that follow.
+async fn stored(runtime: &mut Runtime) {
+    while let Some(ended) = runtime.commits.join_next().await {
+        runtime.committed(ended);
+    }
+}
+
 fn kind(runtime: &Runtime, id: u32) -> StateKind {
-    runtime.dispatch.update(UpdateId(id)).unwrap().state.kind()
+    runtime.conductor.state().update(UpdateId(id)).unwrap().state.kind()
 }
 
 #[tokio::test]
 async fn what_waits_is_shown_at_a_start_without_a_config_directory() {
     let dir = tempfile::tempdir().unwrap();
     let (mut runtime, _queues) = runtime(dir.path(), vec![update(1, "a", waiting("a"))]).await;
-    runtime.recover().await;
+    runtime.recover();
     let shown = runtime.publisher.snapshot();
     assert_eq!(shown.devices.len(), 1);
     assert_eq!(shown.devices[0].id, DeviceId::of_file("a.yaml"));
@@ -88,10 +95,11 @@ async fn while_an_outcome_cannot_be_stored_no_connection_is_used_and_no_image_de
     let other = rusqlite::Connection::open(dir.path().join("wakeflash.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let result = Err(Problem::new("test.problem", "It went wrong."));
-    runtime.happened(Input::BuildEnded { update: UpdateId(1), result }).await;
-    assert_eq!(kind(&runtime, 1), StateKind::Building, "taken back");
+    runtime.happened(Input::BuildEnded { update: UpdateId(1), result });
+    stored(&mut runtime).await;
+    assert_eq!(kind(&runtime, 1), StateKind::Building, "it isn't stored");
     assert!(runtime.publisher.snapshot().status.store.is_some());
-    runtime.collect_garbage().await;
+    runtime.collect_garbage();
     assert!(image.exists(), "what is to be stored may need it");
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -99,22 +107,27 @@ async fn while_an_outcome_cannot_be_stored_no_connection_is_used_and_no_image_de
     let (mut device, peer) = listener.accept().await.unwrap();
     let (update, name) = (UpdateId(2), "b".to_owned());
     let connected = WatchEvent::Connected { update, name, peer, stream };
-    runtime.take_watch_events(connected, &mut queues.watched).await;
+    runtime.take_watch_event(connected);
     assert_eq!(kind(&runtime, 2), StateKind::Waiting);
     assert_eq!(device.read(&mut [0]).await.unwrap(), 0, "the connection is closed");
 
     other.execute_batch("ROLLBACK").unwrap();
-    runtime.tick().await;
+    tokio::time::sleep(wakeflash_core::conductor::COMMIT_AGAIN).await;
+    runtime.conduct(Event::Due);
+    stored(&mut runtime).await;
     assert_eq!(kind(&runtime, 1), StateKind::Failed);
     assert_eq!(
         kind(&runtime, 2),
         StateKind::Waiting,
         "the connection isn't used afterwards either"
     );
-    assert!(runtime.connections.is_empty() && runtime.pending.is_empty());
+    assert!(runtime.connections.is_empty() && !runtime.conductor.owes());
     assert_eq!(runtime.publisher.snapshot().status.store, None);
-    runtime.collect_garbage().await;
-    assert!(!image.exists());
+    runtime.collect_garbage();
+    while image.exists() {
+        let report = queues.reports.recv().await.unwrap();
+        runtime.take_report(report);
+    }
 }
 
 #[tokio::test]
@@ -124,10 +137,10 @@ async fn a_late_word_about_an_earlier_directory_or_search_is_not_heard() {
     for config_dir in ["one", "two"] {
         let path = dir.path().join(config_dir);
         std::fs::create_dir(&path).unwrap();
-        let mut settings = runtime.dispatch.settings().clone();
+        let mut settings = runtime.conductor.state().settings().clone();
         settings.config_dir = Some(path.to_string_lossy().into_owned());
-        runtime.happened(Input::Settings(settings)).await;
-        runtime.follow_config_dir();
+        runtime.happened(Input::Settings(settings));
+        stored(&mut runtime).await;
         runtime.find_esphome();
     }
     let scan = |name: &str| {
@@ -138,17 +151,18 @@ async fn a_late_word_about_an_earlier_directory_or_search_is_not_heard() {
             sources: Default::default(),
         }])
     };
-    runtime.take_report(Report::Configs(2, scan("two.yaml"))).await;
-    runtime.take_report(Report::Configs(1, scan("one.yaml"))).await;
-    assert_eq!(runtime.dispatch.rows(), [DeviceId::of_file("two.yaml")]);
+    runtime.take_report(Report::Configs(2, scan("two.yaml")));
+    runtime.take_report(Report::Configs(1, scan("one.yaml")));
+    stored(&mut runtime).await;
+    assert_eq!(runtime.conductor.state().rows(), [DeviceId::of_file("two.yaml")]);
 
     let ready = |path: &str| EsphomeStatus::Ready {
         path: path.into(),
         version: "2026.10.0".into(),
         problem: None,
     };
-    runtime.take_report(Report::Located(2, ready("/two"))).await;
-    runtime.take_report(Report::Located(1, ready("/one"))).await;
+    runtime.take_report(Report::Located(2, ready("/two")));
+    runtime.take_report(Report::Located(1, ready("/one")));
     assert_eq!(runtime.publisher.snapshot().status.esphome, ready("/two"));
 }
 
@@ -159,14 +173,15 @@ async fn a_change_of_some_settings_undoes_no_other_one_that_came_before_it() {
     // The page knows nothing of the pause in the tray, nor of our own ESPHome that was just installed.
     let change = serde_json::from_str(r#"{"theme":"dark","maxBuilds":2}"#).unwrap();
     let (reply, _answer) = tokio::sync::oneshot::channel();
-    runtime.take_request(Request::SetPaused(true, reply)).await;
+    runtime.take_request(Request::SetPaused(true, reply));
     let installed =
         EsphomeStatus::Ready { path: "/own".into(), version: "1".into(), problem: None };
-    runtime.take_report(Report::InstallEnded(installed)).await;
+    runtime.take_report(Report::InstallEnded(installed));
     let (reply, answer) = tokio::sync::oneshot::channel();
-    runtime.take_request(Request::ChangeSettings(change, reply)).await;
+    runtime.take_request(Request::ChangeSettings(change, reply));
+    stored(&mut runtime).await;
     answer.await.unwrap().unwrap();
-    let settings = runtime.dispatch.settings();
+    let settings = runtime.conductor.state().settings();
     assert!(settings.paused && settings.own_esphome && settings.max_builds == 2, "{settings:?}");
     assert_eq!(runtime.store.load().unwrap().settings, *settings);
 }
@@ -179,20 +194,13 @@ async fn an_installed_esphome_is_chosen_once_that_can_be_stored() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let installed =
         EsphomeStatus::Ready { path: "/own".into(), version: "1".into(), problem: None };
-    runtime.take_report(Report::InstallEnded(installed.clone())).await;
+    runtime.take_report(Report::InstallEnded(installed.clone()));
+    stored(&mut runtime).await;
     assert_eq!(runtime.publisher.snapshot().status.esphome, installed);
-    assert!(!runtime.dispatch.settings().own_esphome);
+    assert!(!runtime.conductor.state().settings().own_esphome);
     other.execute_batch("ROLLBACK").unwrap();
-    runtime.tick().await;
+    tokio::time::sleep(wakeflash_core::conductor::COMMIT_AGAIN).await;
+    runtime.conduct(Event::Due);
+    stored(&mut runtime).await;
     assert!(runtime.store.load().unwrap().settings.own_esphome);
-}
-
-#[test]
-fn while_nothing_can_be_stored_nothing_is_tried_more_often_than_the_commit() {
-    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
-    assert_eq!(pause(Some(Duration::ZERO), None), Duration::from_millis(10));
-    assert_eq!(pause(Some(Duration::ZERO), Some(second)), second);
-    assert_eq!(pause(Some(second), Some(Duration::ZERO)), Duration::from_millis(10));
-    assert_eq!(pause(Some(hour), None), Duration::from_secs(60));
-    assert_eq!(pause(None, None), Duration::from_secs(60));
 }

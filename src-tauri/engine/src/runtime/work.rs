@@ -88,6 +88,13 @@ pub(super) enum Report {
         update: UpdateId,
         peer: IpAddr,
     },
+    /// A config directory that was chosen is there.
+    DirectoryLookedAt {
+        input: Input,
+        reply: ReplyTo<()>,
+    },
+    /// What nobody needs was deleted.
+    Collected,
 }
 
 /// An image in memory, and its name in the artifact store: an update that is built again gets another one.
@@ -116,6 +123,10 @@ pub(super) struct Work {
     pub(super) checking: Option<UpdateId>,
     /// Something has ended, so that its image may be of no use any more.
     pub(super) garbage: bool,
+    /// What nobody needs is being deleted.
+    pub(super) collecting: bool,
+    /// Builds that begin when that is over.
+    pub(super) builds_after: Vec<(UpdateId, DeviceId)>,
 }
 
 impl Work {
@@ -192,29 +203,29 @@ impl Runtime {
         self.spawn(guarded(fault, work));
     }
 
-    pub(super) async fn take_report(&mut self, report: Report) {
+    pub(super) fn take_report(&mut self, report: Report) {
         match report {
-            Report::Configs(generation, event) => self.take_configs_event(generation, event).await,
-            Report::Located(search, status) => self.esphome_located(search, status).await,
+            Report::Configs(generation, event) => self.take_configs_event(generation, event),
+            Report::Located(search, status) => self.esphome_located(search, status),
             Report::OtherTools(queued) => self.other_tools_found(queued),
             Report::InstallWent(went) => self.esphome_install_went(went),
-            Report::InstallEnded(status) => self.esphome_installed(status).await,
+            Report::InstallEnded(status) => self.esphome_installed(status),
             Report::SourcesChecked { update, image, dir, changes } => {
-                self.sources_checked(update, &image, &dir, changes).await;
+                self.sources_checked(update, &image, &dir, changes);
             }
             Report::BuildWent { update, event } => self.build_went(update, event),
             Report::BuildEnded { update, result } => {
                 self.work.builds.remove(&update);
                 let result = result.map(|outcome| (outcome.build, outcome.changes));
-                self.happened(Input::BuildEnded { update, result }).await;
+                self.happened(Input::BuildEnded { update, result });
             }
             Report::ImagePrepared { update, name, result } => {
-                self.image_prepared(update, name, result).await;
+                self.image_prepared(update, name, result);
             }
             Report::PrepareAgain(update) => self.prepare_image(update),
             Report::FlashWent { update, progress } => {
                 if let Some(device) =
-                    self.dispatch.update(update).map(|update| update.device.clone())
+                    self.conductor.state().update(update).map(|update| update.device.clone())
                 {
                     self.publisher.progress(device, update, progress);
                 }
@@ -224,41 +235,41 @@ impl Runtime {
                 if self.work.flashes.contains_key(&update) {
                     self.work.held.insert(update, grant);
                 }
-                self.happened(Input::Captured { update }).await;
+                self.happened(Input::Captured { update });
             }
             Report::AboutToComplete { update, encrypted, reply } => {
-                self.happened(Input::HandshakeEnded { update, encrypted }).await;
-                let answer = self.decide(Input::AboutToComplete(update)).await.map(drop);
+                self.happened(Input::HandshakeEnded { update, encrypted });
                 // A flasher that no longer waits was stopped; the state says so already.
-                let _ = reply.send(answer);
+                let told = |answer: Result<_, _>| drop(reply.send(answer.map(drop)));
+                self.announce(Input::AboutToComplete(update), Box::new(told));
             }
             Report::FlashEnded { update, outcome } => {
                 self.work.flashes.remove(&update);
                 self.work.held.remove(&update);
-                self.happened(Input::FlashEnded { update, outcome }).await;
+                self.happened(Input::FlashEnded { update, outcome });
             }
             Report::Answered(sighting) => {
-                self.happened(Input::Sighted(sighting)).await;
+                self.heard(Input::Sighted(sighting));
             }
             Report::History { device, history, reply } => {
                 self.history_read(&device, history, reply);
             }
+            Report::DirectoryLookedAt { input, reply } => self.directory_looked_at(input, reply),
+            Report::Collected => self.collected(),
             Report::Returned { update, peer } => {
-                self.happened(Input::Returned { update, peer }).await;
+                self.heard(Input::Returned { update, peer });
             }
         }
     }
 
     /// What tasks say while everything ends: the outcome of a flash must not be lost; a build that was
     /// stopped only because everything ends is no failure and starts again next time.
-    pub(super) async fn take_last_report(&mut self, report: Report) {
+    pub(super) fn take_last_report(&mut self, report: Report) {
         match report {
             Report::FlashEnded { outcome: FlashOutcome::Failed { .. }, .. }
             | Report::BuildEnded { .. } => {}
-            Report::FlashEnded { .. } | Report::AboutToComplete { .. } => {
-                self.take_report(report).await
-            }
-            Report::InstallEnded(status) => self.choose_installed(&status).await,
+            Report::FlashEnded { .. } | Report::AboutToComplete { .. } => self.take_report(report),
+            Report::InstallEnded(status) => self.choose_installed(&status),
             Report::Configs(..)
             | Report::Located(..)
             | Report::OtherTools(_)
@@ -271,15 +282,21 @@ impl Runtime {
             | Report::Captured { .. }
             | Report::Answered(_)
             | Report::History { .. }
+            | Report::DirectoryLookedAt { .. }
+            | Report::Collected
             | Report::Returned { .. } => {}
         }
     }
 
     /// Starts ESPHome for an update.
     pub(super) fn start_build(&mut self, update: UpdateId, device: DeviceId) {
+        if self.work.collecting {
+            self.work.builds_after.push((update, device));
+            return;
+        }
         let (Some(esphome), Some(dir)) = (
             self.surroundings.esphome.clone(),
-            self.dispatch.settings().config_dir.clone().map(PathBuf::from),
+            self.conductor.state().settings().config_dir.clone().map(PathBuf::from),
         ) else {
             let problem = Problem::new(
                 "build.nowhere",
@@ -320,7 +337,8 @@ impl Runtime {
 
     fn build_went(&mut self, update: UpdateId, event: BuilderEvent) {
         let Some(device) = self
-            .dispatch
+            .conductor
+            .state()
             .update(update)
             .filter(|update| update.state.kind() == StateKind::Building)
             .map(|update| update.device.clone())
@@ -354,16 +372,18 @@ impl Runtime {
         });
     }
 
-    /// Deletes images that no active update needs, and old build logs. A build that has just stored its image holds it up until
-    /// the update has that image, and that is stored.
-    pub(super) async fn collect_garbage(&mut self) {
-        if !self.work.builds.is_empty() || !self.pending.is_empty() {
+    /// Deletes images that no active update needs, and old build logs, while nothing is built: a build that has just stored
+    /// its image would lose it before its update has it.
+    pub(super) fn collect_garbage(&mut self) {
+        if !self.work.builds.is_empty() || self.conductor.owes() || self.work.collecting {
             return;
         }
         self.work.garbage = false;
+        self.work.collecting = true;
         self.delete_outdated_esphome();
         let needed = self
-            .dispatch
+            .conductor
+            .state()
             .updates()
             .filter(|update| !update.state.kind().is_final())
             .filter_map(|update| update.state.delivery())
@@ -375,10 +395,23 @@ impl Runtime {
             builder::delete_old_logs(&state_dir);
             artifacts.retain(&needed)
         };
-        match tokio::task::spawn_blocking(clean).await {
-            Ok(Ok(())) => {}
-            Ok(Err(problem)) => tracing::warn!("{problem}"),
-            Err(error) => tracing::error!("deleting old images: {error}"),
+        self.spawn_guarded(Report::Collected, async move {
+            match tokio::task::spawn_blocking(clean).await {
+                Ok(Ok(())) => {}
+                Ok(Err(problem)) => tracing::warn!("{problem}"),
+                Err(error) => tracing::error!("deleting old images: {error}"),
+            }
+            Some(Report::Collected)
+        });
+    }
+
+    fn collected(&mut self) {
+        self.work.collecting = false;
+        for (update, device) in std::mem::take(&mut self.work.builds_after) {
+            let building = |update: &Update| update.state.kind() == StateKind::Building;
+            if self.conductor.state().update(update).is_some_and(building) {
+                self.start_build(update, device);
+            }
         }
     }
 }

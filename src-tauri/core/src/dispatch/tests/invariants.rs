@@ -191,6 +191,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::SetAddress { .. }
             | Input::ImageReady { .. }
             | Input::Settings(_)
+            | Input::ChangeSettings(_)
             | Input::Configs(_)
             | Input::SourcesChecked { .. }
             | Input::Builder(_)

@@ -1,0 +1,155 @@
+use core::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::device::{ConfigFile, ConfigSummary, DeviceId, SightingKind, Source, SourcesState};
+use crate::dispatch::Builder;
+use crate::settings::Settings;
+use crate::update::StateKind;
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_000_000 + millis)
+}
+
+fn sleepy() -> DeviceId {
+    DeviceId::of_file("sleepy.yaml")
+}
+
+fn config() -> ConfigFile {
+    let content = Ok(ConfigSummary {
+        name: "sleepy".into(),
+        friendly_name: None,
+        platform: None,
+        address: None,
+        deep_sleep: true,
+        sleep_plan: None,
+        compiled_name: None,
+    });
+    ConfigFile { id: sleepy(), content, sources: SourcesState::default() }
+}
+
+fn word(name: &str, last: u8) -> Input {
+    Input::Sighted(Sighting {
+        name: name.into(),
+        source: Source::Packet(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))),
+        kind: SightingKind::Alive,
+        addresses: vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))],
+        mac: None,
+        link_address: None,
+        version: Some("2026.10.0".into()),
+        config_hash: None,
+        friendly_name: None,
+        platform: None,
+    })
+}
+
+/// A conductor that knows a device and an ESPHome, with nothing on its way.
+fn conductor() -> Conductor {
+    let dispatch =
+        Dispatch::new(Settings::default(), Vec::new(), BTreeMap::new(), BTreeMap::new(), 1, at(0));
+    let mut conductor = Conductor::new(dispatch);
+    conductor.on(Event::Reported(Input::Recover), at(0));
+    conductor.on(Event::Reported(Input::Configs(vec![config()])), at(0));
+    let ready = Builder::Ready { version: "2026.10.0".into() };
+    conductor.on(Event::Reported(Input::Builder(ready)), at(0));
+    assert!(conductor.is_idle());
+    conductor
+}
+
+fn install(ticket: u64) -> Event {
+    Event::Asked { ticket: Ticket(ticket), input: Input::Install(sleepy()) }
+}
+
+fn stores(actions: &[Action]) -> usize {
+    actions.iter().filter(|action| matches!(action, Action::Store(_))).count()
+}
+
+fn answers(actions: &[Action]) -> Vec<(Ticket, Result<(), String>)> {
+    let answer = |action: &Action| match action {
+        Action::Answer(ticket, answer) => {
+            Some((*ticket, answer.as_ref().map(drop).map_err(|problem| problem.code.to_string())))
+        }
+        Action::Store(_) | Action::TryStore | Action::Happened(_) | Action::StoreStatus(_) => None,
+    };
+    actions.iter().filter_map(answer).collect()
+}
+
+fn effects(actions: &[Action]) -> Vec<Effect> {
+    let effects = |action: &Action| match action {
+        Action::Happened(outcome) => outcome.effects.clone(),
+        Action::Store(_) | Action::TryStore | Action::Answer(..) | Action::StoreStatus(_) => {
+            Vec::new()
+        }
+    };
+    actions.iter().flat_map(effects).collect()
+}
+
+fn full() -> Problem {
+    Problem::new("store.unwritable", "The queue can't be written: it is full.")
+}
+
+#[test]
+fn nothing_is_true_and_nothing_follows_before_it_is_stored() {
+    let mut conductor = conductor();
+    let actions = conductor.on(install(1), at(1));
+    assert_eq!((stores(&actions), answers(&actions), effects(&actions)), (1, vec![], vec![]));
+    assert!(conductor.state().active(&sleepy()).is_none());
+    let actions = conductor.on(Event::Stored(Ok(())), at(20));
+    assert_eq!(answers(&actions), [(Ticket(1), Ok(()))]);
+    assert!(matches!(effects(&actions)[..], [Effect::StartBuild { .. }]));
+    let update = conductor.state().active(&sleepy()).unwrap();
+    assert_eq!(update.state.kind(), StateKind::Building);
+}
+
+#[test]
+fn there_is_one_commit_at_a_time_and_the_next_takes_all_that_came() {
+    let mut conductor = conductor();
+    conductor.on(install(1), at(1));
+    for n in 0..200_u8 {
+        let actions = conductor.on(Event::Heard(word("sleepy", n)), at(2));
+        assert_eq!(stores(&actions), 0);
+    }
+    let cancel = Event::Asked { ticket: Ticket(2), input: Input::Cancel(sleepy()) };
+    assert_eq!(stores(&conductor.on(cancel, at(3))), 0);
+    let actions = conductor.on(Event::Stored(Ok(())), at(20));
+    assert_eq!(stores(&actions), 1);
+    let actions = conductor.on(Event::Stored(Ok(())), at(40));
+    assert_eq!(answers(&actions), [(Ticket(2), Ok(()))], "one commit later, whatever was heard");
+    assert!(conductor.claims.len() < WORDS_KEPT, "of one device only the newest words wait");
+}
+
+#[test]
+fn names_that_nobody_knows_fill_no_memory() {
+    let mut conductor = conductor();
+    conductor.on(install(1), at(1));
+    for n in 0..10_000 {
+        conductor.on(Event::Heard(word(&format!("forged-{n}"), 7)), at(2));
+    }
+    assert_eq!(conductor.claims.len(), CLAIMS_KEPT);
+    conductor.on(Event::Heard(word("sleepy", 7)), at(3));
+    assert_eq!(conductor.claims.len(), CLAIMS_KEPT + 1, "whom an update waits for is heard");
+}
+
+#[test]
+fn a_commit_that_fails_refuses_requests_and_keeps_reports() {
+    let mut conductor = conductor();
+    conductor.on(install(1), at(1));
+    conductor.on(Event::Stored(Ok(())), at(2));
+    let id = conductor.state().active(&sleepy()).unwrap().id;
+    let ended = Input::BuildEnded { update: id, result: Err(full()) };
+    assert_eq!(stores(&conductor.on(Event::Reported(ended), at(3))), 1);
+    let late = Event::Asked { ticket: Ticket(2), input: Input::Cancel(sleepy()) };
+    conductor.on(late, at(4));
+    let actions = conductor.on(Event::Stored(Err(full())), at(5));
+    assert_eq!(effects(&actions), []);
+    // The request came after it; it is tried at once, together with what is kept.
+    assert_eq!(stores(&actions), 0);
+    assert!(conductor.owes());
+    assert_eq!(conductor.due(at(5)), Some(at(5) + COMMIT_AGAIN));
+    let actions = conductor.on(Event::Due, at(5) + COMMIT_AGAIN);
+    assert_eq!(stores(&actions), 1);
+    let actions = conductor.on(Event::Stored(Ok(())), at(6) + COMMIT_AGAIN);
+    assert!(matches!(actions[0], Action::StoreStatus(None)));
+    assert!(!conductor.owes());
+    assert_ne!(conductor.state().update(id).unwrap().state.kind(), StateKind::Building);
+}
