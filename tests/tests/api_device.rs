@@ -251,7 +251,11 @@ async fn a_real_device_whose_places_are_taken_is_no_failure() {
         match asked(&question(device_address(), None, Wish::Identity)).await {
             Outcome::Full => break taken.len(),
             Outcome::Answered(..) => {}
-            other => panic!("{other:?}"),
+            other @ (Outcome::Greeted(..)
+            | Outcome::SpeaksPlaintext
+            | Outcome::WantsEncryption
+            | Outcome::Dismissed(_)
+            | Outcome::Failed(_)) => panic!("{other:?}"),
         }
         // As Home Assistant: says hello and stays.
         let mut client = TcpStream::connect(device_address()).await.unwrap();

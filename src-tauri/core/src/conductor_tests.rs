@@ -2,7 +2,9 @@ use core::net::{IpAddr, Ipv4Addr};
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::device::{ConfigFile, ConfigSummary, DeviceId, SightingKind, Source, SourcesState};
+use crate::device::{
+    AddressClaim, ConfigFile, ConfigSummary, DeviceId, SightingKind, Source, SourcesState,
+};
 use crate::dispatch::Builder;
 use crate::settings::Settings;
 use crate::update::StateKind;
@@ -24,6 +26,7 @@ fn config() -> ConfigFile {
         deep_sleep: true,
         sleep_plan: None,
         compiled_name: None,
+        claim: AddressClaim::Names(None),
     });
     ConfigFile { id: sleepy(), content, sources: SourcesState::default() }
 }

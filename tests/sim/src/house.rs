@@ -1,23 +1,24 @@
 //! What the simulated world says to the application, and what it gets back: the only way between the two. Everything
 //! that knows the application's types is in here.
 
-mod today;
+mod application;
 
 use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
 use wakeflash_core::device::{ConfigFile, DeviceId, DeviceMemory, Sighting};
 use wakeflash_core::dispatch::{Builder, FlashOutcome, WriteSet};
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::Expectation;
 use wakeflash_core::knock::Target;
 use wakeflash_core::schedule::Wake;
-use wakeflash_core::settings::Settings;
+use wakeflash_core::settings::{Settings, SettingsChange};
 use wakeflash_core::update::{Build, Delivery, Sha256, SourceChange, SourceFile, Update, UpdateId};
 use wakeflash_core::view::Notification;
 
-pub(crate) use today::House;
+pub(crate) use application::House;
 
 /// What the user asks for.
 #[derive(Clone, Debug)]
@@ -47,15 +48,16 @@ pub(crate) enum Change {
 }
 
 impl Change {
-    fn apply(&self, settings: &mut Settings) {
-        match self {
-            Self::Paused(paused) => settings.paused = *paused,
-            Self::Policy(policy) => settings.changed_sources = *policy,
+    fn as_settings(&self) -> SettingsChange {
+        let fields = match self {
+            Self::Paused(paused) => json!({ "paused": paused }),
+            Self::Policy(policy) => json!({ "changedSources": policy }),
             Self::Limits { builds, flashes } => {
-                (settings.max_builds, settings.max_flashes) = (*builds, *flashes);
+                json!({ "maxBuilds": builds, "maxFlashes": flashes })
             }
-            Self::Directory(dir) => settings.config_dir = Some(dir.clone()),
-        }
+            Self::Directory(dir) => json!({ "configDir": dir }),
+        };
+        serde_json::from_value(fields).expect("these are settings")
     }
 }
 

@@ -18,6 +18,7 @@ mod surroundings;
 mod tests;
 mod work;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -287,9 +288,9 @@ impl Runtime {
                 if self.conductor.is_unwell() {
                     // What isn't stored may change what the connection is for. The device will be there again.
                     tracing::warn!("the connection to {peer} is not used: nothing can be stored");
-                } else if !self.connections.contains_key(&update) {
+                } else if let Entry::Vacant(place) = self.connections.entry(update) {
                     // A device serves one.
-                    self.connections.insert(update, stream);
+                    place.insert(stream);
                     self.heard(Input::Connected { update, peer: peer.ip() });
                 }
             }

@@ -129,7 +129,11 @@ impl Runtime {
             if let Some(problem) = history.problem(device) {
                 self.publisher.warn_of_store(problem);
             }
-            history.updates.iter().map(|update| self.conductor.state().record(update)).collect::<Vec<_>>()
+            history
+                .updates
+                .iter()
+                .map(|update| self.conductor.state().record(update))
+                .collect::<Vec<_>>()
         });
         answer(reply, records.map_err(|error| unreadable_store(&error)));
     }

@@ -408,7 +408,9 @@ impl Runtime {
     fn collected(&mut self) {
         self.work.collecting = false;
         for (update, device) in std::mem::take(&mut self.work.builds_after) {
-            let building = |update: &Update| update.state.kind() == StateKind::Building;
+            let building = |update: &wakeflash_core::update::Update| {
+                update.state.kind() == StateKind::Building
+            };
             if self.conductor.state().update(update).is_some_and(building) {
                 self.start_build(update, device);
             }
