@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build run demo test screenshots package sim bench bench-wake bench-window clean
+.PHONY: help setup build run demo test screenshots package sim bench bench-wake bench-window bench-decide clean
 
 # For build, run and demo: `make run PROFILE=dev` builds faster and runs slower.
 PROFILE := release
@@ -43,6 +43,9 @@ bench-wake: ## Measure how wakes are caught and what waiting costs; ARGS='--only
 
 bench-window: ## Measure the window: start, memory, keeping up; ARGS='--only memory' is passed on
 	@bash scripts/bench-window.sh $(ARGS)
+
+bench-decide: ## Measure what a decision costs with 1,000 devices
+	@cargo bench --package wakeflash-sim --bench decide
 
 clean: ## Remove what was built; ESPHome and the npm packages stay
 	@bash scripts/clean.sh
