@@ -57,6 +57,7 @@ impl Change {
             }
             Self::Directory(dir) => json!({ "configDir": dir }),
         };
+        #[expect(clippy::expect_used, reason = "a defect of the simulation, not of what it tries")]
         serde_json::from_value(fields).expect("these are settings")
     }
 }
