@@ -1,9 +1,10 @@
 //! Disks that are full, and stores that can't be opened.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use wakeflash_tests::headless::{Headless, HeadlessOptions};
 use wakeflash_tests::stage::{BUILD, DEVICE, SOON, Scene, Stage};
 
@@ -185,6 +186,7 @@ async fn a_row_that_nobody_can_read_is_told_with_its_device_and_stops_nothing() 
     let dir = tempfile::tempdir()?;
     let (config, state) = (dir.path().join("config"), dir.path().join("state"));
     std::fs::create_dir(&config)?;
+    std::fs::write(config.join("sleepy.yaml"), "esphome:\n  name: sleepy\n")?;
     let database = state.join("wakeflash.db");
     let app = Headless::start(HeadlessOptions::new(&config, &state), None)?;
     app.request(json!({"cmd": "shutdown"})).await?;
@@ -194,7 +196,16 @@ async fn a_row_that_nobody_can_read_is_told_with_its_device_and_stops_nothing() 
         [],
     )?;
     let app = Headless::start(HeadlessOptions::new(&config, &state), None)?;
-    let snapshot = app.request(json!({"cmd": "snapshot"})).await?;
+    let listed = async {
+        loop {
+            let snapshot = app.request(json!({"cmd": "snapshot"})).await?;
+            if snapshot["devices"][0] != Value::Null {
+                break Ok::<_, anyhow::Error>(snapshot);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let snapshot = tokio::time::timeout(SOON, listed).await??;
     let warning = &snapshot["status"]["storeWarnings"][0];
     ensure!(warning["code"] == "store.set_aside", "{snapshot}");
     ensure!(
