@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use wakeflash_core::build_failure::BuildFailure;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::update::{Encryption, SourceChangeKind, UpdateId};
 use wakeflash_core::view::EsphomeStatus;
 use wakeflash_engine::artifacts::Artifacts;
-use wakeflash_engine::builder::{self, BuildFailure, BuildRequest, BuilderEvent};
+use wakeflash_engine::builder::{self, BuildEnd, BuildRequest, BuilderEvent};
 use wakeflash_engine::{configs, esphome};
 use wakeflash_tests::esphome::Esphome;
 
@@ -73,7 +74,7 @@ impl Lab {
     async fn build(
         &self,
         file: &str,
-    ) -> (Result<builder::BuildOutcome, BuildFailure>, Vec<BuilderEvent>) {
+    ) -> (Result<builder::BuildOutcome, BuildEnd>, Vec<BuilderEvent>) {
         let (output, mut events) = mpsc::channel(16);
         let start = Instant::now();
         let building = builder::build(self.request(file), output, CancellationToken::new());
@@ -157,7 +158,7 @@ async fn what_a_real_esphome_refuses_is_told() {
         [("no_ota.yaml", "build.config_invalid"), ("no_secret.yaml", "build.secret_missing")]
     {
         match lab.build(file).await.0 {
-            Err(BuildFailure::Failed { problem }) => {
+            Err(BuildEnd::Failed(BuildFailure { problem, .. })) => {
                 println!("{problem:?}");
                 assert_eq!(problem.code, code);
             }
@@ -181,7 +182,7 @@ async fn a_cancel_ends_a_real_compile_and_all_its_compilers() {
     }
     let start = Instant::now();
     cancel.cancel();
-    assert_eq!(building.await.unwrap(), Err(BuildFailure::Cancelled));
+    assert_eq!(building.await.unwrap(), Err(BuildEnd::Cancelled));
     println!("cancelled in {:?}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(2));
     assert_eq!(builder::end_leftovers(&lab.request(file).marker), 0);

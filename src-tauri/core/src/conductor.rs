@@ -228,9 +228,9 @@ impl Conductor {
     }
 
     fn report(&mut self, ticket: Option<Ticket>, input: Input, now: Timestamp) {
-        if matches!(input, Input::Configs(_)) {
+        if input.is_about_the_directory() {
             // It says everything that an older one said.
-            self.reports.retain(|waiting| !matches!(waiting.input, Input::Configs(_)));
+            self.reports.retain(|waiting| !waiting.input.is_about_the_directory());
         }
         self.reports.push_back(Waiting { ticket, input, since: now });
     }
@@ -303,7 +303,7 @@ impl Conductor {
         self.dispatch = decision.stored();
         if dir != self.dispatch.settings().config_dir {
             // What waits is about the directory of before.
-            self.reports.retain(|waiting| !matches!(waiting.input, Input::Configs(_)));
+            self.reports.retain(|waiting| !waiting.input.is_about_the_directory());
         }
         actions.push(Action::Happened(outcome));
         actions.extend(answers.into_iter().map(|(ticket, answer)| Action::Answer(ticket, answer)));
@@ -316,8 +316,8 @@ impl Conductor {
             actions.push(Action::Answer(ticket, Err(problem.clone())));
         }
         for waiting in reports.into_iter().rev() {
-            let newer = matches!(waiting.input, Input::Configs(_))
-                && self.reports.iter().any(|later| matches!(later.input, Input::Configs(_)));
+            let newer = waiting.input.is_about_the_directory()
+                && self.reports.iter().any(|later| later.input.is_about_the_directory());
             if !newer {
                 self.reports.push_front(waiting);
             }

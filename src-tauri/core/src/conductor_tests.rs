@@ -139,7 +139,7 @@ fn a_commit_that_fails_refuses_requests_and_keeps_reports() {
     conductor.on(install(1), at(1));
     conductor.on(Event::Stored(Ok(())), at(2));
     let id = conductor.state().active(&sleepy()).unwrap().id;
-    let ended = Input::BuildEnded { update: id, result: Err(full()) };
+    let ended = Input::BuildEnded { update: id, result: Err(full().into()) };
     assert_eq!(stores(&conductor.on(Event::Reported(ended), at(3))), 1);
     let late = Event::Asked { ticket: Ticket(2), input: Input::Cancel(sleepy()) };
     conductor.on(late, at(4));

@@ -4,6 +4,7 @@
 //! everything that has to be done is returned as an [`dispatch::Effect`] for the engine to carry out.
 
 pub mod address;
+pub mod build_failure;
 pub mod compile;
 pub mod conductor;
 pub mod config;

@@ -2,6 +2,7 @@
 //! them is [`crate::dispatch`].
 
 mod build;
+mod build_again;
 mod delivery;
 mod kind;
 mod sources;
@@ -16,6 +17,7 @@ use crate::device::{ConfigHash, DeviceId, MacAddress};
 use crate::time::Timestamp;
 
 pub use build::{Build, Encryption, OtaMethod, OtaParameters};
+pub use build_again::BuildAgain;
 pub use delivery::{AttemptReport, AvoidedAddress, Delivery, PasswordChoice, SourceTracking};
 pub use kind::StateKind;
 pub use sources::sources_digest;
@@ -101,6 +103,9 @@ pub struct Update {
     pub id: UpdateId,
     /// For which device.
     pub device: DeviceId,
+    /// The config directory that its file lies in; `None`: none was chosen, or an old version didn't write it down.
+    #[serde(default)]
+    pub directory: Option<String>,
     /// The device's name (mDNS) at the request.
     pub name: String,
     /// When the user asked for it.
@@ -119,6 +124,9 @@ pub struct Update {
     /// What was known of its delivery when a state without one followed.
     #[serde(default)]
     pub ended_delivery: Option<Shipped>,
+    /// Its last builds failed, and it is built again; `None` once it is built.
+    #[serde(default)]
+    pub build_again: Option<BuildAgain>,
     /// Where it stands.
     pub state: UpdateState,
     /// What happened so far, oldest first; bounded by [`Update::TIMELINE_LIMIT`].
@@ -213,12 +221,14 @@ mod tests {
         let mut update = Update {
             id: UpdateId(1),
             device: DeviceId::of_file("a.yaml"),
+            directory: None,
             name: "a".into(),
             requested_at: Timestamp::from_millis(0),
             known_hashes: Vec::new(),
             mac: None,
             wire_size: None,
             ended_delivery: None,
+            build_again: None,
             state: UpdateState::Queued,
             timeline: Vec::new(),
         };

@@ -33,13 +33,14 @@ const ACTIVE: [StateKind; 6] =
 const MARKS: &[Mark] = &[
     mark(&[S::Queued], S::Building, &[], "a build slot is free"),
     mark(&[S::Building], S::Waiting, &[], "the build ended with an image"),
-    mark(&[S::Building], S::Failed, &[], "the build failed"),
+    mark(&[S::Building], S::Failed, &[], "the build failed for good"),
     mark(
         &[S::Building],
         S::Queued,
         &["was ended during the build"],
         "the application starts again",
     ),
+    mark(&[S::Building], S::Queued, &[], "the build lacked something"),
     mark(&[S::Waiting], S::Failed, &[], "its image is gone"),
     mark(&[S::Waiting], S::Flashing, &[], "connected, no pause"),
     mark(&[S::Waiting], S::Held, &[], "the sources changed, policy Hold"),

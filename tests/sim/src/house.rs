@@ -8,6 +8,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
+use wakeflash_core::build_failure::BuildFailure;
 use wakeflash_core::device::{ConfigFile, DeviceId, DeviceMemory, Sighting};
 use wakeflash_core::dispatch::{Builder, FlashOutcome, WriteSet};
 use wakeflash_core::error::Problem;
@@ -62,15 +63,6 @@ impl Change {
     }
 }
 
-/// Why there is no build.
-#[derive(Clone, Debug)]
-pub(crate) enum BuildTrouble {
-    /// It is the configuration's fault, and stays until that changes.
-    Final(Problem),
-    /// It may pass by itself: no network, no directory, no ESPHome, no room.
-    Passing(Problem),
-}
-
 /// Why an image can't be had.
 #[derive(Clone, Debug)]
 pub(crate) enum ImageTrouble {
@@ -95,7 +87,7 @@ pub(crate) enum Event {
     Builder(Builder),
     BuildEnded {
         update: UpdateId,
-        result: Result<(Build, Vec<SourceChange>), BuildTrouble>,
+        result: Result<(Build, Vec<SourceChange>), BuildFailure>,
     },
     Prepared {
         update: UpdateId,

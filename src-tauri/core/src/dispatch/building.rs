@@ -2,6 +2,7 @@
 
 use core::cmp::Reverse;
 
+use crate::build_failure::{BuildFailure, BuildFailureClass};
 use crate::device::{ConfigFile, DeviceId};
 use crate::error::Problem;
 use crate::notification::installed_words;
@@ -13,6 +14,7 @@ use crate::update::{
 use crate::view::{Installation, Notification, NotificationKind};
 use crate::words::Lang;
 
+use super::build_again::is_due;
 use super::{Builder, Dispatch, Effect};
 
 impl Dispatch {
@@ -37,12 +39,12 @@ impl Dispatch {
     }
 
     pub(super) fn take_configs(&mut self, files: Vec<ConfigFile>) {
-        self.configs_read = true;
-        self.replace_configs(files);
+        self.directory_read(files);
         // Devices that sleep are built first, and which do may be known only now.
         self.touch_all_queued();
         for id in self.active_ids() {
-            if self.is_tracked(id) {
+            let here = self.updates.get(&id).is_some_and(|update| self.is_here(update));
+            if here && self.is_tracked(id) {
                 self.decision.effects.push(Effect::CheckSources(id));
             }
         }
@@ -193,11 +195,12 @@ impl Dispatch {
     }
 
     pub(super) fn fill_build_slots(&mut self, now: Timestamp) {
-        if !matches!(self.builder, Some(Builder::Ready { .. })) || self.settings.paused {
+        if !self.can_build() {
             return;
         }
         while self.count(StateKind::Building) < usize::from(self.settings.max_builds) {
-            let next = self.queued().min_by_key(|update| self.build_rank(update));
+            let next = self.queued().filter(|update| is_due(update, now) && self.is_here(update));
+            let next = next.min_by_key(|update| self.build_rank(update));
             let Some((id, device)) = next.map(|update| (update.id, update.device.clone())) else {
                 return;
             };
@@ -216,7 +219,14 @@ impl Dispatch {
     /// The least is built first: devices that sleep, since they have the least time to spare, and among
     /// them the user's newest wish.
     pub(super) fn build_rank(&self, update: &Update) -> (Reverse<bool>, Reverse<UpdateId>) {
-        (Reverse(self.sleeps(&update.device, &update.name)), Reverse(update.id))
+        (Reverse(self.update_sleeps(update)), Reverse(update.id))
+    }
+
+    /// Whether the device of an update is known to use deep sleep.
+    pub(super) fn update_sleeps(&self, update: &Update) -> bool {
+        let configured = self.configuration_of(update).and_then(|file| file.content.as_ref().ok());
+        configured.is_some_and(|summary| summary.deep_sleep)
+            || self.memory(&update.name).is_some_and(|memory| memory.deep_sleep)
     }
 
     /// Whether a device is known to use deep sleep, by its configuration or its last build.
@@ -232,7 +242,7 @@ impl Dispatch {
     pub(super) fn build_ended(
         &mut self,
         id: UpdateId,
-        result: Result<(Build, Vec<SourceChange>), Problem>,
+        result: Result<(Build, Vec<SourceChange>), BuildFailure>,
         now: Timestamp,
     ) {
         // A build that was cancelled or superseded meanwhile has nothing to say any more.
@@ -241,6 +251,9 @@ impl Dispatch {
         }
         match result {
             Ok((build, changes)) => {
+                if let Some(update) = self.change(id) {
+                    update.build_again = None;
+                }
                 let sleep = (build.deep_sleep, build.sleep_plan);
                 let known = self.memory(&build.name);
                 if known.map(|memory| (memory.deep_sleep, memory.sleep_plan)) != Some(sleep) {
@@ -260,7 +273,12 @@ impl Dispatch {
                     self.sources_changed(id, delivery, changes, now);
                 }
             }
-            Err(problem) => self.fail(id, problem, false, now),
+            Err(BuildFailure { class: BuildFailureClass::Again(lack), problem }) => {
+                self.build_again(id, lack, problem, now);
+            }
+            Err(BuildFailure { class: BuildFailureClass::Final, problem }) => {
+                self.fail(id, problem, false, now);
+            }
         }
     }
 
@@ -322,7 +340,7 @@ impl Dispatch {
         Note { text: detail, code }: Note,
     ) {
         let Some(update) = self.updates.get(&id) else { return };
-        let name = self.display_name(&update.device, &update.name);
+        let name = self.display_name(update);
         let (title, body) = match kind {
             NotificationKind::Installed => {
                 (installed_words(installed, Lang::En).0.replacen("{}", &name, 1), detail.clone())
@@ -341,12 +359,11 @@ impl Dispatch {
         self.notify(Notification { device, name, kind, installed, detail, code, title, body });
     }
 
-    /// What a person calls the device.
-    pub(super) fn display_name(&self, device: &DeviceId, name: &str) -> String {
-        self.configs
-            .get(device)
+    /// What a person calls the device of an update.
+    pub(super) fn display_name(&self, update: &Update) -> String {
+        self.configuration_of(update)
             .and_then(|file| file.content.as_ref().ok()?.friendly_name.clone())
-            .or_else(|| self.memory(name)?.friendly_name.clone())
-            .unwrap_or_else(|| name.to_owned())
+            .or_else(|| self.memory(&update.name)?.friendly_name.clone())
+            .unwrap_or_else(|| update.name.clone())
     }
 }

@@ -47,6 +47,9 @@ impl Dispatch {
     }
 
     fn intent(&self, device: &DeviceId, now: Timestamp) -> Intent {
+        if let Err(problem) = self.is_free(device) {
+            return Intent::Refused(problem);
+        }
         match self.active(device).map(|update| update.state.kind()) {
             Some(StateKind::Held) => return Intent::Held,
             Some(_) => return Intent::Active,

@@ -225,11 +225,15 @@ impl Dispatch {
         };
         let build = delivery.build.clone();
         let name = build.name.clone();
-        let (device, former) = (update.device.clone(), update.name.clone());
+        let (device, former, here) =
+            (update.device.clone(), update.name.clone(), self.is_here(update));
         let watch = rollback_watch(how, &delivery);
         let previous_hash = update.state.previous_hash();
         if self.go(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text) {
-            self.move_memory(&device, &former, &name);
+            // Of what is of another directory, that is found out when it is chosen again.
+            if here {
+                self.move_memory(&device, &former, &name);
+            }
             let sources = Self::installed_sources(&build);
             let memory = self.change_memory(&name);
             let known =

@@ -34,7 +34,7 @@ impl Dispatch {
         };
         let built = self.updates.values().any(|other| {
             let waits = !other.state.kind().is_final();
-            other.device != update.device
+            !other.is_of_the_file_of(update)
                 && other.state.delivery().is_some_and(|delivery| {
                     let build = &delivery.build;
                     same(&build.ota.encryption) || (waits && build.credentials_changed)

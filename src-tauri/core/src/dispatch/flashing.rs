@@ -11,6 +11,7 @@ use crate::update::{
 };
 use wakeflash_ota::FailureClass;
 
+use super::build_again::due_at;
 use super::{Dispatch, Effect, FlashOutcome, Heard, Liveness};
 
 impl Dispatch {
@@ -204,6 +205,7 @@ impl Dispatch {
 
     /// What was going on when the application ended isn't going on any more.
     pub(super) fn recover(&mut self, now: Timestamp) {
+        self.adopt_updates();
         for id in self.active_ids() {
             let Some(update) = self.updates.get(&id) else { continue };
             match update.state.clone() {
@@ -248,6 +250,8 @@ impl Dispatch {
         for id in self.active_ids() {
             self.take_return_for_word(id, now);
         }
+        // A pause that is over is none any more.
+        self.touch_all_queued();
         self.settle_doubts(now);
         self.look_ahead(now);
         self.tell_overdue(now);
@@ -289,8 +293,8 @@ impl Dispatch {
             }
             UpdateState::Confirming { .. } if is_from_the_future(update, now) => Some(now),
             UpdateState::Confirming { .. } => self.silence_decides_at(update),
-            UpdateState::Queued
-            | UpdateState::Building { .. }
+            UpdateState::Queued => due_at(update, now),
+            UpdateState::Building { .. }
             | UpdateState::Held { .. }
             | UpdateState::Flashing { .. }
             | UpdateState::Installed { .. }

@@ -13,6 +13,10 @@ impl Dispatch {
     /// which address it names could name the same.
     #[must_use]
     pub fn literal_address(&self, update: &Update, build: &Build) -> LiteralAddress {
+        if !self.is_here(update) {
+            // Which addresses the other files of its directory name isn't known.
+            return LiteralAddress::None;
+        }
         let literal = |address: &str| address.parse::<IpAddr>().ok();
         let Some(own) = build.address.as_deref().and_then(literal) else {
             return LiteralAddress::None;

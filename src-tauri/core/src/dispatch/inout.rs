@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use crate::build_failure::BuildFailure;
 use crate::device::{ConfigFile, DeviceId, Sighting};
 use crate::error::Problem;
 use crate::settings::{Settings, SettingsChange};
@@ -62,6 +63,8 @@ pub enum Input {
     ChangeSettings(SettingsChange),
     /// The config directory was read; this is all that is in it.
     Configs(Vec<ConfigFile>),
+    /// The config directory can't be read. What was known of it stays true as far as anybody knows.
+    DirectoryGone(Problem),
     /// The sources of an update were compared with what it was built from.
     SourcesChecked {
         /// Which update.
@@ -76,7 +79,7 @@ pub enum Input {
         /// Of which update.
         update: UpdateId,
         /// The build and what changed while it ran, or why there is none.
-        result: Result<(Build, Vec<SourceChange>), Problem>,
+        result: Result<(Build, Vec<SourceChange>), BuildFailure>,
     },
     /// Evidence about a device from the network.
     Sighted(Sighting),
@@ -145,6 +148,12 @@ pub enum Input {
 }
 
 impl Input {
+    /// Whether it tells what the config directory is like: the newest of these counts.
+    #[must_use]
+    pub const fn is_about_the_directory(&self) -> bool {
+        matches!(self, Self::Configs(_) | Self::DirectoryGone(_))
+    }
+
     /// Whether somebody asks for it. The others tell what happened, and with that, that time has passed.
     #[must_use]
     pub const fn is_asked(&self) -> bool {
@@ -163,6 +172,7 @@ impl Input {
             | Self::AboutToComplete(_) => true,
             Self::Recover
             | Self::Configs(_)
+            | Self::DirectoryGone(_)
             | Self::SourcesChecked { .. }
             | Self::Builder(_)
             | Self::BuildEnded { .. }

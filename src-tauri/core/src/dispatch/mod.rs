@@ -4,12 +4,14 @@
 //! The caller stores [`Decision::writes`]; then [`Decision::stored`] is the state, and it carries out
 //! [`Decision::effects`]. When that can't be stored it drops the decision, and nothing has happened.
 
+mod build_again;
 mod building;
 mod bulk;
 mod confirming;
 mod continuity;
 mod credentials;
 mod decision;
+mod directory;
 mod flashing;
 mod identity;
 mod inout;
@@ -107,8 +109,7 @@ pub struct Dispatch {
     configs: Table<DeviceId, ConfigFile>,
     /// The names of the devices that go by another one than their configurations say.
     former_names: Table<DeviceId, String>,
-    /// Whether the config directory of the settings has been read.
-    configs_read: bool,
+    directory: directory::Directory,
     heard: Table<String, Heard>,
     next_id: u32,
     /// `None`: it is being looked for.
@@ -164,7 +165,7 @@ impl Dispatch {
             updates: updates.into_iter().map(|update| (update.id, update)).collect(),
             configs: Table::default(),
             former_names: Table::default(),
-            configs_read: false,
+            directory: directory::Directory::Unread,
             heard,
             next_id: next_id.max(after_loaded),
             builder: None,
@@ -199,6 +200,7 @@ impl Dispatch {
             Input::Settings(settings) => self.change_settings(settings)?,
             Input::ChangeSettings(change) => self.change_some_settings(change)?,
             Input::Configs(files) => self.take_configs(files),
+            Input::DirectoryGone(problem) => self.directory_gone(problem),
             Input::SourcesChecked { update, changes } => self.sources_checked(update, changes, now),
             Input::Builder(builder) => self.take_builder(builder),
             Input::BuildEnded { update, result } => self.build_ended(update, result, now),

@@ -141,7 +141,7 @@ impl Dispatch {
         }
         let mac = self.memory(former).and_then(|memory| memory.mac);
         let same = mac.is_some() && mac == heard.memory.mac;
-        let state = self.active(file).map(|update| update.state.kind());
+        let state = self.active_here(file).map(|update| update.state.kind());
         let undecided = matches!(state, Some(StateKind::Flashing | StateKind::Confirming));
         if same && !undecided {
             self.move_memory(file, former, &name);
@@ -174,7 +174,7 @@ impl Dispatch {
             self.former_names.insert(file.clone(), to.to_owned());
         }
         self.take_plans();
-        if let Some(id) = self.active(file).filter(|update| update.name == from).map(|u| u.id)
+        if let Some(id) = self.active_here(file).filter(|u| u.name == from).map(|u| u.id)
             && let Some(update) = self.change(id)
         {
             to.clone_into(&mut update.name);

@@ -174,6 +174,8 @@ impl Dispatch {
         rows.extend(
             active.filter(|update| update.is_for(name)).map(|update| update.device.clone()),
         );
+        let remembered = self.remembered().filter(|(_, known)| *known == name);
+        rows.extend(remembered.map(|(id, _)| id.clone()));
         self.decision.touched.extend(rows);
         self.decision.touched.insert(DeviceId::discovered(name));
     }
@@ -278,6 +280,11 @@ fn updated(old: &DeviceMemory, sighting: &Sighting, now: Timestamp) -> DeviceMem
 }
 
 impl Update {
+    /// Whether both are for the same file of the same directory.
+    pub(super) fn is_of_the_file_of(&self, other: &Self) -> bool {
+        self.device == other.device && self.directory == other.directory
+    }
+
     /// Whether a device of this name is meant: by the name at the request, or by that of the build.
     #[must_use]
     pub fn is_for(&self, name: &str) -> bool {

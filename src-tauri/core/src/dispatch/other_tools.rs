@@ -26,8 +26,9 @@ impl Dispatch {
     #[must_use]
     pub fn other_tools(&self, queued: &BTreeSet<DeviceId>) -> Vec<Problem> {
         let both = queued.iter().filter_map(|device| self.active(device));
+        let both = both.filter(|update| self.is_here(update));
         both.map(|update| {
-            let name = self.display_name(&update.device, &update.name);
+            let name = self.display_name(update);
             Problem::new(
                 "other_tools.device_builder",
                 format!("ESPHome Device Builder has an update of its own queued for {name}."),

@@ -13,6 +13,7 @@ use super::{Builder, Dispatch, Effect};
 impl Dispatch {
     pub(super) fn install(&mut self, device: &DeviceId, now: Timestamp) -> Result<(), Problem> {
         let name = self.installable(device)?;
+        self.is_free(device)?;
         let id = UpdateId(self.next_id);
         self.next_id = self.next_id.checked_add(1).ok_or_else(|| {
             Problem::new("queue.exhausted", "The queue has no numbers left for new updates.")
@@ -29,6 +30,7 @@ impl Dispatch {
         let mut update = Update {
             id,
             device: device.clone(),
+            directory: self.settings.config_dir.clone(),
             mac: self.memory(&name).and_then(|memory| memory.mac),
             known_hashes: self
                 .memory(&name)
@@ -38,6 +40,7 @@ impl Dispatch {
             requested_at: now,
             wire_size: None,
             ended_delivery: None,
+            build_again: None,
             state: UpdateState::Queued,
             timeline: Vec::new(),
         };
@@ -72,7 +75,7 @@ impl Dispatch {
                 ),
             )
             .with_help("Add its YAML file to the config directory.")
-        } else if !self.configs_read {
+        } else if !self.directory.is_there() {
             Problem::new("config_dir.reading", "The config directory hasn't been read yet.")
                 .with_help("Try again in a moment, or choose a directory that can be read.")
         } else {
@@ -137,8 +140,7 @@ impl Dispatch {
                 format!("{device} already has an update under way."),
             ));
         }
-        let last = self.updates.values().rev().find(|update| update.device == *device);
-        match last.map(|update| update.state.kind()) {
+        match self.last(device).map(|update| update.state.kind()) {
             Some(StateKind::Failed | StateKind::Cancelled) => self.install(device, now),
             Some(
                 StateKind::Queued
@@ -164,6 +166,7 @@ impl Dispatch {
 
     pub(super) fn rebuild(&mut self, device: &DeviceId, now: Timestamp) -> Result<(), Problem> {
         let id = self.held(device)?;
+        self.is_free(device)?;
         self.installable(device)?;
         self.go(id, UpdateState::Queued, now, "To be built again from the changed sources.");
         Ok(())
@@ -238,13 +241,16 @@ impl Dispatch {
                 "At least one build and one transfer must be allowed at once.",
             ));
         }
-        if settings.config_dir != self.settings.config_dir {
+        let moved = settings.config_dir != self.settings.config_dir;
+        if moved {
             // The sources of waiting updates are compared when the new directory has been read.
-            self.replace_configs(Vec::new());
-            self.configs_read = false;
+            self.leave_directory();
         }
         self.settings = Arc::new(settings);
         self.decision.settings = true;
+        if moved {
+            self.decision.touched.extend(self.rows());
+        }
         Ok(())
     }
 }

@@ -73,9 +73,12 @@ impl Dispatch {
                 Word::Other => {
                     let problem = rolled_back(&delivery.build, sighting);
                     let (device, named) = (update.device.clone(), delivery.build.name.clone());
+                    let here = self.is_here(update);
                     self.fail(id, problem, true, now);
                     self.bring_back(&named);
-                    self.move_memory(&device, &named, &sighting.name);
+                    if here {
+                        self.move_memory(&device, &named, &sighting.name);
+                    }
                 }
                 Word::Wanted if self.has_stayed(&sighting.name, at, now) => {
                     self.end_watch(id, now, "The new firmware has stayed on the device.");
@@ -98,7 +101,8 @@ impl Dispatch {
             watched && update.is_for(name)
         });
         let newest = |update: &&crate::update::Update| {
-            self.shown_update(&update.device).is_some_and(|shown| shown.id == update.id)
+            let mut later = self.updates.values().rev().take_while(|other| other.id > update.id);
+            !later.any(|later| later.is_of_the_file_of(update))
         };
         watched.filter(newest).map(|update| update.id).collect()
     }

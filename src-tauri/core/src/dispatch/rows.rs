@@ -7,6 +7,7 @@ use crate::time::Timestamp;
 use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
 use crate::view::{Action, Counts, DeviceView, UpdateStateView, UpdateView, is_older};
 
+use super::build_again::is_due;
 use super::{Builder, Dispatch, Liveness};
 
 impl Dispatch {
@@ -29,7 +30,9 @@ impl Dispatch {
                 heard.liveness != Liveness::Unheard && !known.contains(name.as_str())
             })
             .map(|(name, _)| DeviceId::discovered(name));
-        let mut rows: Vec<DeviceId> = configured.chain(orphans).chain(discovered).collect();
+        let remembered = self.remembered().map(|(id, _)| id.clone());
+        let mut rows: Vec<DeviceId> =
+            configured.chain(orphans).chain(remembered).chain(discovered).collect();
         rows.sort_unstable();
         rows.dedup();
         rows
@@ -41,7 +44,8 @@ impl Dispatch {
         let orphans = self.updates.values().filter(|update| {
             !update.state.kind().is_final() && !self.configs.contains_key(&update.device)
         });
-        configured.chain(orphans.map(|update| update.name.as_str()))
+        let remembered = self.remembered().map(|(_, name)| name);
+        configured.chain(orphans.map(|update| update.name.as_str())).chain(remembered)
     }
 
     /// A row as it looks now; `None` when there is none any more.
@@ -96,6 +100,13 @@ impl Dispatch {
             }
             return Some(row);
         }
+        if let Some(name) = self.remembered_name(id) {
+            let mut row = self.row_of(id, name, now);
+            row.problem = self.directory_problem();
+            // There is nothing to build it from.
+            row.primary = Action::None;
+            return Some(row);
+        }
         let name = id.discovered_name()?;
         let heard = self.heard.get(name)?;
         if heard.liveness == Liveness::Unheard || self.configured_names().any(|known| known == name)
@@ -122,7 +133,10 @@ impl Dispatch {
             ..
         } = memory;
         let update = self.shown_update(id);
-        let (primary, secondary) = actions(update.map(|update| update.state.kind()));
+        let (mut primary, mut secondary) = actions(update.map(|update| update.state.kind()));
+        if primary == Action::Rebuild && update.is_some_and(|update| !self.is_here(update)) {
+            (primary, secondary) = (Action::Cancel, vec![Action::FlashAnyway]);
+        }
         DeviceView {
             id: id.clone(),
             name: name.to_owned(),
@@ -147,8 +161,9 @@ impl Dispatch {
         }
     }
 
+    /// The last update of a device of this directory.
     pub(super) fn last(&self, id: &DeviceId) -> Option<&Update> {
-        self.updates.values().rev().find(|update| update.device == *id)
+        self.updates.values().rev().find(|update| update.device == *id && self.is_here(update))
     }
 
     /// The active update of a device, or else its last one, unless the user has put that aside.
@@ -161,6 +176,7 @@ impl Dispatch {
     #[must_use]
     pub fn update_view(&self, update: &Update) -> UpdateView {
         let delivery = update.state.delivery();
+        let is_final = update.state.kind().is_final();
         UpdateView {
             id: update.id,
             requested_at: update.requested_at,
@@ -168,9 +184,10 @@ impl Dispatch {
             progress: None,
             attempts: delivery.map_or(0, |delivery| delivery.attempts),
             last_attempt: delivery.and_then(|delivery| delivery.last_attempt.clone()),
-            warning: delivery
-                .filter(|_| !update.state.kind().is_final())
-                .and_then(|delivery| delivery.warning.clone())
+            warning: self
+                .of_another_directory(update)
+                .or_else(|| delivery.filter(|_| !is_final)?.warning.clone())
+                .or_else(|| self.waits_for_directory(update))
                 .or_else(|| self.never_seen(update)),
             encrypted: delivery.and_then(|delivery| delivery.encrypted),
             wanted_hash: delivery.and_then(|delivery| delivery.build.config_hash),
@@ -247,7 +264,11 @@ impl Dispatch {
         let Some(own) = self.updates.get(&id).map(|update| self.build_rank(update)) else {
             return 0;
         };
-        let before = self.queued().filter(|update| self.build_rank(update) < own).count();
+        let before = self.queued().filter(|update| {
+            let builds = is_due(update, self.last_input_at) && self.is_here(update);
+            builds && self.build_rank(update) < own
+        });
+        let before = before.count();
         u32::try_from(before + self.count(StateKind::Building)).unwrap_or(u32::MAX)
     }
 
@@ -259,10 +280,11 @@ impl Dispatch {
         let shown: BTreeMap<&DeviceId, &UpdateState> = self
             .updates
             .values()
-            .map(|update| (&update.device, &update.state))
-            .filter(|(device, state)| {
-                !state.kind().is_final() || self.configs.contains_key(*device)
+            .filter(|update| {
+                let listed = self.lists_remembered() || self.configs.contains_key(&update.device);
+                !update.state.kind().is_final() || (listed && self.is_here(update))
             })
+            .map(|update| (&update.device, &update.state))
             .collect();
         for state in shown.into_values().filter(|state| !state.is_dismissed()) {
             match state.kind() {

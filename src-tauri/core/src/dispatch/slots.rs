@@ -40,7 +40,7 @@ impl Dispatch {
     /// it. A device that doesn't sleep is still there later, and holding it would only keep it from its work.
     pub(super) fn may_hold(&self, update: &Update) -> bool {
         let free = self.count(StateKind::Flashing) < usize::from(self.settings.max_flashes);
-        !self.settings.paused && (free || self.sleeps(&update.device, &update.name))
+        !self.settings.paused && (free || self.update_sleeps(update))
     }
 
     /// Lets the most urgent devices that are held have their images, as far as the limit allows.
@@ -80,7 +80,7 @@ impl Dispatch {
         let long = now.since(since) >= HELD_LONG;
         let update = self.updates.get(&id);
         let window = update.and_then(|update| self.window(&update.name));
-        let sleeps = update.is_some_and(|update| self.sleeps(&update.device, &update.name));
+        let sleeps = update.is_some_and(|update| self.update_sleeps(update));
         // Among those that have been held for long, only that counts.
         let window = if long { Duration::ZERO } else { window.unwrap_or(Duration::MAX) };
         (Reverse(long), window, Reverse(sleeps || long), since)

@@ -259,7 +259,7 @@ impl Dispatch {
         let name = match (self.configs.get(device), self.active(device)) {
             (Some(file), _) => Some(self.name_of(file)),
             (None, Some(update)) => Some(update.name.as_str()),
-            (None, None) => device.discovered_name(),
+            (None, None) => device.discovered_name().or_else(|| self.remembered_name(device)),
         };
         let wakes = name.and_then(|name| self.heard.get(name)).map(|heard| heard.wakes.as_slice());
         let record = |wake: &Wake| WakeRecord {

@@ -12,13 +12,14 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
+use wakeflash_core::build_failure::{BuildFailure, Lack};
 use wakeflash_core::compile::CompileOutput;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_core::update::{Build, SourceChange, UpdateId};
 use wakeflash_core::view::Progress;
 
-use crate::configs::{changed_sources, config_path, hash_sources};
+use crate::configs::{self, Identity, changed_sources, config_path, hash_sources, present};
 use crate::process::{Ended, Event, Process, path_with};
 
 pub use crate::process::Limits;
@@ -31,6 +32,9 @@ pub const MARKER: &str = "WAKEFLASH_BUILD";
 /// One build may take an hour: the first one of a platform downloads a toolchain in silence.
 pub const LIMITS: Limits =
     Limits { total: Duration::from_secs(60 * 60), silence: Duration::from_secs(15 * 60) };
+
+/// When a file system that doesn't answer counts as gone.
+const DIRECTORY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What to build, and how.
 #[derive(Clone, Debug)]
@@ -74,21 +78,24 @@ pub struct BuildOutcome {
     pub changes: Vec<SourceChange>,
 }
 
-/// A build that didn't.
+/// How a build ended that didn't succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BuildFailure {
+pub enum BuildEnd {
     /// The caller cancelled it; nothing of it runs any more.
     Cancelled,
     /// It failed.
-    Failed {
-        /// Why, and what to do.
-        problem: Problem,
-    },
+    Failed(BuildFailure),
 }
 
-impl From<Problem> for BuildFailure {
+impl From<BuildFailure> for BuildEnd {
+    fn from(failure: BuildFailure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Problem> for BuildEnd {
     fn from(problem: Problem) -> Self {
-        Self::Failed { problem }
+        Self::Failed(problem.into())
     }
 }
 
@@ -107,27 +114,58 @@ pub async fn build(
     request: BuildRequest,
     output: mpsc::Sender<BuilderEvent>,
     cancel: CancellationToken,
-) -> Result<BuildOutcome, BuildFailure> {
+) -> Result<BuildOutcome, BuildEnd> {
     config_path(&request.config_dir, &request.device)?;
-    let sources = blocking(&request, |request| hash_sources(&request.config_dir, &request.device));
+    let before = tokio::select! {
+        before = directory(&request) => before?,
+        () = cancel.cancelled() => return Err(BuildEnd::Cancelled),
+    };
+    let failure = match attempt(&request, output, cancel).await {
+        Err(BuildEnd::Failed(failure)) => failure,
+        ended => return ended,
+    };
+    // Whatever it says: nothing can be built from a directory that went meanwhile.
+    if directory(&request).await? != before {
+        let message = "The config directory went and came back while it was built from.";
+        return Err(
+            BuildFailure::again(Lack::Directory, Problem::new("config_dir.went", message)).into()
+        );
+    }
+    Err(failure.into())
+}
+
+/// Makes sure that the config directory is there. A share may never answer.
+async fn directory(request: &BuildRequest) -> Result<Identity, BuildFailure> {
+    let look = blocking(request, |request| present(&request.config_dir, &request.device));
+    let present = tokio::time::timeout(DIRECTORY_PATIENCE, look).await;
+    let silent = |_| Err(configs::silent(&request.config_dir));
+    present.unwrap_or_else(silent).map_err(|problem| BuildFailure::again(Lack::Directory, problem))
+}
+
+async fn attempt(
+    request: &BuildRequest,
+    output: mpsc::Sender<BuilderEvent>,
+    cancel: CancellationToken,
+) -> Result<BuildOutcome, BuildEnd> {
+    let sources = blocking(request, |request| hash_sources(&request.config_dir, &request.device));
     let sources = tokio::select! {
         sources = sources => sources?,
-        () = cancel.cancelled() => return Err(BuildFailure::Cancelled),
+        () = cancel.cancelled() => return Err(BuildEnd::Cancelled),
     };
     if cancel.is_cancelled() {
-        return Err(BuildFailure::Cancelled);
+        return Err(BuildEnd::Cancelled);
     }
-    let before = blocking(&request, |request| Ok(outcome::Before::look(request))).await?;
-    let compile = compile(&request, output, cancel.clone()).await?;
+    let before = blocking(request, |request| Ok(outcome::Before::look(request))).await?;
+    let compile = compile(request, output, cancel.clone()).await?;
     let hash = compile.config_hash();
-    let finish = blocking(&request, move |request| {
+    let finish = blocking(request, move |request| {
         let build = outcome::collect(request, sources, hash, &before)?;
         let changes = changed_sources(&request.config_dir, &request.device, &build.sources)?;
         Ok(BuildOutcome { build, changes })
     });
     tokio::select! {
         outcome = finish => Ok(outcome?),
-        () = cancel.cancelled() => Err(BuildFailure::Cancelled),
+        () = cancel.cancelled() => Err(BuildEnd::Cancelled),
     }
 }
 
@@ -165,7 +203,7 @@ async fn compile(
     request: &BuildRequest,
     output: mpsc::Sender<BuilderEvent>,
     cancel: CancellationToken,
-) -> Result<CompileOutput, BuildFailure> {
+) -> Result<CompileOutput, BuildEnd> {
     let mut process = Process::spawn(command(request), request.limits, cancel)
         .map_err(|error| not_started(&request.esphome, &error))?;
     let mut log = log::Log::create(&log_path(&request.state_dir, request.update)).await;
@@ -201,7 +239,7 @@ async fn compile(
     match ended {
         Ended::Exited(Some(0)) => Ok(compile),
         Ended::Exited(code) => Err(compile.failure(code).into()),
-        Ended::Cancelled => Err(BuildFailure::Cancelled),
+        Ended::Cancelled => Err(BuildEnd::Cancelled),
         Ended::Overdue => Err(overdue(request.limits.total, "took longer than").into()),
         Ended::Silent => Err(overdue(request.limits.silence, "said nothing for").into()),
     }

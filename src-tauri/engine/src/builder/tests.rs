@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Instant;
 
+use wakeflash_core::build_failure::BuildFailureClass;
 use wakeflash_core::update::{Encryption, Secret};
 
 use super::*;
@@ -43,7 +44,7 @@ impl Lab {
         }
     }
 
-    async fn build(&self) -> Result<BuildOutcome, BuildFailure> {
+    async fn build(&self) -> Result<BuildOutcome, BuildEnd> {
         let (output, mut events) = mpsc::channel(8);
         let building = build(self.request(), output, CancellationToken::new());
         let drain = async { while events.recv().await.is_some() {} };
@@ -52,8 +53,8 @@ impl Lab {
 
     async fn code(&self) -> String {
         match self.build().await.unwrap_err() {
-            BuildFailure::Failed { problem } => problem.code,
-            BuildFailure::Cancelled => "cancelled".to_owned(),
+            BuildEnd::Failed(failure) => failure.problem.code,
+            BuildEnd::Cancelled => "cancelled".to_owned(),
         }
     }
 }
@@ -163,8 +164,31 @@ async fn failures_have_their_words() {
     assert_eq!(lab.code().await, "build.not_started");
     fs::write(lab.dir.path().join("c/a.yaml"), "esphome: [").unwrap();
     assert_eq!(lab.code().await, "config.syntax");
-    fs::remove_file(lab.dir.path().join("c/a.yaml")).unwrap();
+    fs::rename(lab.dir.path().join("c/a.yaml"), lab.dir.path().join("c/b.yaml")).unwrap();
     assert_eq!(lab.code().await, "config.missing");
+}
+
+#[tokio::test]
+async fn without_its_directory_a_build_is_to_be_made_again() {
+    let lacks = async |lab: &Lab| {
+        let end = lab.build().await.unwrap_err();
+        let BuildEnd::Failed(BuildFailure { class, problem }) = end else { panic!("{end:?}") };
+        assert_eq!(class, BuildFailureClass::Again(Lack::Directory));
+        problem.code
+    };
+    let aside = |script: &str| Lab::new(&format!("mv ../c ../aside\n{script}"));
+    // It goes while ESPHome runs, which fails or doesn't.
+    assert_eq!(lacks(&aside("echo 'Failed config'; exit 2")).await, "config_dir.missing");
+    let lab = aside(&format!("{IMAGE}{COMPILED}"));
+    assert_eq!(lacks(&lab).await, "config_dir.missing");
+    // It was gone before.
+    assert_eq!(lacks(&lab).await, "config_dir.missing");
+    // What is left is the point where it was mounted.
+    fs::create_dir(lab.dir.path().join("c")).unwrap();
+    assert_eq!(lacks(&lab).await, "config_dir.missing");
+    // Another one is there by the end.
+    let lab = aside("mkdir ../c; cp ../aside/a.yaml ../c; exit 2");
+    assert_eq!(lacks(&lab).await, "config_dir.went");
 }
 
 #[tokio::test]
@@ -174,7 +198,7 @@ async fn limits_end_a_build() {
     request.limits.silence = Duration::from_millis(200);
     let (output, _events) = mpsc::channel(8);
     let failure = build(request, output, CancellationToken::new()).await.unwrap_err();
-    let BuildFailure::Failed { problem } = failure else { panic!("{failure:?}") };
+    let BuildEnd::Failed(BuildFailure { problem, .. }) = failure else { panic!("{failure:?}") };
     assert_eq!(problem.code, "build.timeout");
 }
 
@@ -200,7 +224,7 @@ async fn a_cancel_takes_less_than_two_seconds() {
     events.recv().await.unwrap();
     let start = Instant::now();
     cancel.cancel();
-    assert_eq!(building.await.unwrap(), Err(BuildFailure::Cancelled));
+    assert_eq!(building.await.unwrap(), Err(BuildEnd::Cancelled));
     // What was killed takes a moment to be gone.
     #[cfg(target_os = "linux")]
     while !leftovers::marked(&lab.request().marker).is_empty() {

@@ -4,6 +4,7 @@
 
 mod candidates;
 mod paths;
+mod presence;
 mod sources;
 mod watcher;
 
@@ -24,6 +25,7 @@ pub use sources::{changed_sources, hash_sources};
 pub use watcher::{ConfigsEvent, Timing, Watch, watch};
 
 pub(crate) use paths::SECRETS;
+pub(crate) use presence::{Identity, present};
 use sources::{SourceTree, Stamp};
 
 /// A scan and the files that it read.
@@ -160,6 +162,13 @@ pub(crate) fn dir_problem(dir: &Path, error: &io::Error) -> Problem {
         ("config_dir.unreadable", message, "Check the drive or the network share that it lies on.")
     };
     Problem::new(code, message).with_help(help)
+}
+
+/// It doesn't even say that it isn't there.
+pub(crate) fn silent(dir: &Path) -> Problem {
+    let message = format!("The config directory {} doesn't answer.", dir.display());
+    Problem::new("config_dir.silent", message)
+        .with_help("Check the drive or the network share that it lies on.")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{Sha256, SourceChange, SourceChangeKind, SourceFile, sources_digest};
 
-use super::{SECRETS, config_path, dir_problem};
+use super::{SECRETS, config_path, present};
 use crate::artifacts::digest;
 
 /// A larger YAML file isn't read.
@@ -285,11 +285,7 @@ pub fn changed_sources(
     sources: &[SourceFile],
 ) -> Result<Vec<SourceChange>, Problem> {
     config_path(config_dir, device)?;
-    let left = has_yaml(config_dir).map_err(|error| dir_problem(config_dir, &error))?;
-    if !left && !config_dir.join(device.as_str()).exists() {
-        // The drive or share isn't mounted, and its mount point is what can be seen.
-        return Err(dir_problem(config_dir, &io::ErrorKind::NotFound.into()));
-    }
+    present(config_dir, device)?;
     let mut tree = SourceTree::new(config_dir);
     if let Err(problem) = tree.documents(Path::new(device.as_str())) {
         // Its own change is found below.
@@ -323,17 +319,6 @@ pub fn changed_sources(
     }
     changes.sort();
     Ok(changes)
-}
-
-/// Whether there is any YAML file at all.
-fn has_yaml(dir: &Path) -> io::Result<bool> {
-    for entry in fs::read_dir(dir)? {
-        let name = PathBuf::from(entry?.file_name());
-        if name.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// A path without `.` and `..`, so that files that include each other in circles are recognized.

@@ -13,7 +13,7 @@ use wakeflash_core::device::ConfigFile;
 use wakeflash_core::error::Problem;
 
 use super::sources::Stamp;
-use super::{Scan, scan_with_files, watched_dirs};
+use super::{Scan, scan_with_files, silent, watched_dirs};
 
 /// What the config directory is like now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,11 +149,7 @@ impl Follower {
         let ended = match timeout(self.timing.patience, &mut work).await {
             Ok(ended) => ended,
             Err(_) => {
-                let shown = self.config_dir.display();
-                let message = format!("The config directory {shown} doesn't answer.");
-                let problem = Problem::new("config_dir.silent", message)
-                    .with_help("Check the drive or the network share that it lies on.");
-                self.unreadable(problem).await?;
+                self.unreadable(silent(&self.config_dir)).await?;
                 tokio::select! {
                     ended = work => ended,
                     () = self.sender.closed() => return None,

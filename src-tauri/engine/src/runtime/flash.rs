@@ -116,7 +116,7 @@ impl Runtime {
                 return Some(Err(FlashOutcome::Failed { class, problem }));
             }
         };
-        let config_dir = self.conductor.state().settings().config_dir.clone().map(PathBuf::from);
+        let config_dir = self.conductor.state().directory_of(update).map(PathBuf::from);
         Some(Ok(Job {
             update: id,
             device: update.device.clone(),

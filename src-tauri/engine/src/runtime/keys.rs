@@ -37,7 +37,9 @@ impl Runtime {
         let (Some(key), Some(config_dir)) = (credentials.encryption.key(), config_dir) else {
             return KeyElsewhere::Certain;
         };
-        if self.conductor.state().another_device_has(key, update) {
+        // Which other configurations there are in another directory isn't known.
+        let state = self.conductor.state();
+        if !state.is_here(update) || state.another_device_has(key, update) {
             return KeyElsewhere::Certain;
         }
         let rows = self.conductor.state().rows().into_iter();

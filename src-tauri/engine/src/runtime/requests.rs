@@ -129,11 +129,9 @@ impl Runtime {
             if let Some(problem) = history.problem(device) {
                 self.publisher.warn_of_store(problem);
             }
-            history
-                .updates
-                .iter()
-                .map(|update| self.conductor.state().record(update))
-                .collect::<Vec<_>>()
+            let state = self.conductor.state();
+            let shown = history.updates.iter().filter(|update| state.is_in_history(update));
+            shown.map(|update| state.record(update)).collect::<Vec<_>>()
         });
         answer(reply, records.map_err(|error| unreadable_store(&error)));
     }

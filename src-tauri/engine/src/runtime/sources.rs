@@ -31,23 +31,19 @@ impl Runtime {
     /// Starts the next comparison, unless one is under way. It may take as long as the share takes: nobody
     /// waits for it, and a second one would only hang beside it.
     fn check_next_sources(&mut self) {
-        let Some(dir) = self.conductor.state().settings().config_dir.clone().map(PathBuf::from)
-        else {
-            self.work.to_check.clear();
-            return;
-        };
         while self.work.checking.is_none() {
             let Some(update) = self.work.to_check.pop_first() else { return };
-            let Some((device, sources)) =
-                self.conductor.state().update(update).and_then(|update| {
-                    Some((update.device.clone(), update.state.delivery()?.build.sources.clone()))
-                })
-            else {
+            let state = self.conductor.state();
+            let Some((device, sources, dir)) = state.update(update).and_then(|update| {
+                let dir = PathBuf::from(state.directory_of(update)?);
+                let sources = update.state.delivery()?.build.sources.clone();
+                Some((update.device.clone(), sources, dir))
+            }) else {
                 continue;
             };
             let Some(image) = self.image_of(update).cloned() else { continue };
             self.work.checking = Some(update);
-            let (cancel, dir, asked) = (self.cancel.child_token(), dir.clone(), dir.clone());
+            let (cancel, asked) = (self.cancel.child_token(), dir.clone());
             self.spawn(async move {
                 let shown = device.clone();
                 let work =
@@ -66,8 +62,7 @@ impl Runtime {
         }
     }
 
-    /// Takes in a comparison, when the update still delivers what was compared, and its
-    /// sources still lie there.
+    /// Takes in a comparison, when the update still delivers what was compared, and its sources still lie there.
     pub(super) fn sources_checked(
         &mut self,
         update: UpdateId,
@@ -76,9 +71,11 @@ impl Runtime {
         changes: Option<Vec<SourceChange>>,
     ) {
         self.work.checking = None;
+        let state = self.conductor.state();
+        let its_own = state.update(update).and_then(|update| state.directory_of(update));
         if let Some(changes) = changes
             && self.image_of(update) == Some(image)
-            && self.conductor.state().settings().config_dir.as_deref().map(Path::new) == Some(dir)
+            && its_own.map(Path::new) == Some(dir)
         {
             self.happened(Input::SourcesChecked { update, changes });
         }

@@ -82,9 +82,11 @@ impl Runtime {
                 self.happened(Input::Configs(files));
             }
             ConfigsEvent::Unreadable(problem) => {
+                let told = problem.clone();
                 self.publisher.change_status(|status| {
-                    status.config_dir = ConfigDirStatus::Unreadable { path, problem };
+                    status.config_dir = ConfigDirStatus::Unreadable { path, problem: told };
                 });
+                self.happened(Input::DirectoryGone(problem));
             }
         }
     }

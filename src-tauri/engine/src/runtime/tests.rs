@@ -94,7 +94,7 @@ async fn while_an_outcome_cannot_be_stored_no_connection_is_used_and_no_image_de
     // Somebody else writes into the database and takes long.
     let other = rusqlite::Connection::open(dir.path().join("wakeflash.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let result = Err(Problem::new("test.problem", "It went wrong."));
+    let result = Err(Problem::new("test.problem", "It went wrong.").into());
     runtime.happened(Input::BuildEnded { update: UpdateId(1), result });
     stored(&mut runtime).await;
     assert_eq!(kind(&runtime, 1), StateKind::Building, "it isn't stored");

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use wakeflash_core::build_failure::BuildFailure;
 use wakeflash_core::device::{DeviceId, Sighting};
 use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
@@ -19,7 +20,7 @@ use wakeflash_ota::PreparedImage;
 use super::Runtime;
 pub(super) use super::sources::compare_sources;
 use crate::artifacts::LoadError;
-use crate::builder::{self, BuildFailure, BuildOutcome, BuildRequest, BuilderEvent};
+use crate::builder::{self, BuildEnd, BuildOutcome, BuildRequest, BuilderEvent};
 use crate::configs::ConfigsEvent;
 use crate::esphome;
 use crate::handle::ReplyTo;
@@ -52,7 +53,7 @@ pub(super) enum Report {
     },
     BuildEnded {
         update: UpdateId,
-        result: Result<BuildOutcome, Problem>,
+        result: Result<BuildOutcome, BuildFailure>,
     },
     ImagePrepared {
         update: UpdateId,
@@ -294,15 +295,17 @@ impl Runtime {
             self.work.builds_after.push((update, device));
             return;
         }
-        let (Some(esphome), Some(dir)) = (
-            self.surroundings.esphome.clone(),
-            self.conductor.state().settings().config_dir.clone().map(PathBuf::from),
-        ) else {
+        let state = self.conductor.state();
+        let its_own = state.update(update).and_then(|update| state.directory_of(update));
+        let (Some(esphome), Some(dir)) =
+            (self.surroundings.esphome.clone(), its_own.map(PathBuf::from))
+        else {
             let problem = Problem::new(
                 "build.nowhere",
                 "There is no ESPHome or no config directory to build with.",
             );
-            self.spawn(async move { Some(Report::BuildEnded { update, result: Err(problem) }) });
+            let result = Err(problem.into());
+            self.spawn(async move { Some(Report::BuildEnded { update, result }) });
             return;
         };
         let token = self.cancel.child_token();
@@ -321,16 +324,16 @@ impl Runtime {
         let problem =
             Problem::new("build.fault", "The build failed because of a fault in Wakeflash.")
                 .with_help("Please report it, with the log of the application.");
-        let fault = Report::BuildEnded { update, result: Err(problem) };
+        let fault = Report::BuildEnded { update, result: Err(problem.into()) };
         self.spawn_guarded(fault, async move {
             let result = run_build(request, folder, token, reports).await;
             match result {
                 Ok(outcome) => Some(Report::BuildEnded { update, result: Ok(outcome) }),
-                Err(BuildFailure::Failed { problem }) => {
-                    Some(Report::BuildEnded { update, result: Err(problem) })
+                Err(BuildEnd::Failed(failure)) => {
+                    Some(Report::BuildEnded { update, result: Err(failure) })
                 }
                 // Whoever cancelled it has settled its state, or the application is ending.
-                Err(BuildFailure::Cancelled) => None,
+                Err(BuildEnd::Cancelled) => None,
             }
         });
     }
@@ -442,12 +445,12 @@ async fn run_build(
     folder: Arc<Mutex<()>>,
     token: CancellationToken,
     reports: mpsc::Sender<Report>,
-) -> Result<BuildOutcome, BuildFailure> {
+) -> Result<BuildOutcome, BuildEnd> {
     let update = request.update;
     let _alone_in_the_folder = tokio::select! {
         biased;
         // ESPHome isn't even started for a build that nobody wants any more.
-        () = token.cancelled() => return Err(BuildFailure::Cancelled),
+        () = token.cancelled() => return Err(BuildEnd::Cancelled),
         alone = folder.lock() => alone,
     };
     let (events, mut received) = mpsc::channel(64);

@@ -69,12 +69,14 @@ fn stand_in(row: &Unreadable) -> Option<Update> {
     .with_help("Retry builds and installs it again.");
     let mut update = Update {
         id,
+        directory: None,
         name: name.to_owned(),
         requested_at: now(),
         known_hashes: Vec::new(),
         mac: None,
         wire_size: None,
         ended_delivery: None,
+        build_again: None,
         state: UpdateState::Failed {
             at: now(),
             problem: problem.clone(),

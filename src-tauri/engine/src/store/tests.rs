@@ -11,12 +11,14 @@ fn update(id: u32, device: &str, state: UpdateState) -> Update {
     let mut update = Update {
         id: UpdateId(id),
         device: DeviceId::of_file(device),
+        directory: Some("/config".to_owned()),
         name: device.trim_end_matches(".yaml").to_owned(),
         requested_at: Timestamp::from_millis(1),
         known_hashes: Vec::new(),
         mac: None,
         wire_size: None,
         ended_delivery: None,
+        build_again: None,
         state,
         timeline: Vec::new(),
     };

@@ -15,7 +15,7 @@ use wakeflash_core::update::{PasswordChoice, Sha256, StateKind, UpdateId, Update
 use wakeflash_core::view::DeviceView;
 use wakeflash_ota::FailureClass;
 
-use super::{Action, BuildTrouble, Event, FlashJob, ImageTrouble, Request, Stored};
+use super::{Action, Event, FlashJob, ImageTrouble, Request, Stored};
 
 /// The tickets of flashes that wait until it is stored that their image may be complete; requests have smaller ones.
 const COMPLETIONS: u64 = 1 << 32;
@@ -129,18 +129,13 @@ impl House {
             }
             Event::Network { connected } => self.happened(Input::Network { connected }, now),
             Event::Read { dir, files } => {
-                if let Ok(files) = files
-                    && self.followed.as_deref() == Some(dir.as_str())
-                {
-                    self.happened(Input::Configs(files), now);
+                if self.followed.as_deref() == Some(dir.as_str()) {
+                    self.happened(files.map_or_else(Input::DirectoryGone, Input::Configs), now);
                 }
             }
             Event::Builder(builder) => self.happened(Input::Builder(builder), now),
             Event::BuildEnded { update, result } => {
                 self.builds.remove(&update);
-                let result = result.map_err(|trouble| match trouble {
-                    BuildTrouble::Final(problem) | BuildTrouble::Passing(problem) => problem,
-                });
                 self.happened(Input::BuildEnded { update, result }, now);
             }
             Event::Prepared { update, image, result } => {
@@ -150,7 +145,7 @@ impl House {
                 self.checking = None;
                 if let Some(changes) = changes
                     && self.image_of(update) == Some(&image)
-                    && self.followed.as_deref() == Some(dir.as_str())
+                    && self.directory_of(update) == Some(dir)
                 {
                     self.happened(Input::SourcesChecked { update, changes }, now);
                 }
@@ -269,7 +264,7 @@ impl House {
         match effect {
             Effect::StartBuild { update, device } => {
                 self.builds.insert(update);
-                let dir = self.state().settings().config_dir.clone();
+                let dir = self.directory_of(update);
                 self.actions.push(Action::StartBuild { update, device, dir });
             }
             Effect::StopBuild(update) => {
@@ -323,12 +318,14 @@ impl House {
             literal_address: self.state().literal_address(update, build),
         };
         let key = credentials.encryption.key();
-        let own = key.filter(|key| !self.state().another_device_has(key, update));
+        let own = key.filter(|key| {
+            self.state().is_here(update) && !self.state().another_device_has(key, update)
+        });
         let text = credentials::key_of(&build.ota.encryption).map(|key| key.0.clone());
         let job = FlashJob {
             update: id,
             peer: *peer,
-            dir: self.state().settings().config_dir.clone(),
+            dir: self.directory_of(id),
             delivery: delivery.clone(),
             expectation,
             window: self.state().window(&update.name),
@@ -336,6 +333,11 @@ impl House {
             own_key: own.and(text),
         };
         self.actions.push(Action::StartFlash(Box::new(job)));
+    }
+
+    fn directory_of(&self, update: UpdateId) -> Option<String> {
+        let update = self.state().update(update)?;
+        self.state().directory_of(update).map(str::to_owned)
     }
 
     fn image_of(&self, update: UpdateId) -> Option<&Sha256> {
@@ -397,20 +399,16 @@ impl House {
     }
 
     fn check_next(&mut self) {
-        let Some(dir) = self.state().settings().config_dir.clone() else {
-            self.to_check.clear();
-            return;
-        };
         while self.checking.is_none() {
             let Some(update) = self.to_check.pop_first() else { return };
             let Some(image) = self.image_of(update).cloned() else { continue };
+            let Some(dir) = self.directory_of(update) else { continue };
             let Some((device, sources)) = self.state().update(update).and_then(|update| {
                 Some((update.device.clone(), update.state.delivery()?.build.sources.clone()))
             }) else {
                 continue;
             };
             self.checking = Some(update);
-            let dir = dir.clone();
             self.actions.push(Action::Compare { update, image, device, dir, sources });
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use wakeflash_core::build_failure::{BuildFailure, BuildFailureClass, Lack};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::Builder as Found;
 use wakeflash_core::error::Problem;
@@ -13,7 +14,7 @@ use wakeflash_core::update::{
 
 use super::files::{NEW, OLD};
 use super::{Ev, Image, Step, World};
-use crate::house::{BuildTrouble, Event, ImageTrouble};
+use crate::house::{Event, ImageTrouble};
 use crate::plan::{DevicePlan, Ms, SECOND, Voice};
 
 /// A build that runs.
@@ -28,7 +29,7 @@ pub(super) struct Run {
 #[derive(Debug)]
 enum End {
     Built(Box<Image>),
-    Trouble(BuildTrouble),
+    Trouble(BuildFailure),
 }
 
 /// What is wrong with it, and until when.
@@ -47,12 +48,12 @@ fn lasts(until: Option<&Ms>, now: Ms) -> Option<Ms> {
     until.copied().filter(|until| *until > now)
 }
 
-fn passing(code: &str, message: &str) -> End {
-    End::Trouble(BuildTrouble::Passing(Problem::new(code, message)))
+fn passing(lack: Lack, code: &str, message: &str) -> End {
+    End::Trouble(BuildFailure::again(lack, Problem::new(code, message)))
 }
 
 fn for_good(code: &str, message: &str) -> End {
-    End::Trouble(BuildTrouble::Final(Problem::new(code, message)))
+    End::Trouble(Problem::new(code, message).into())
 }
 
 impl World<'_> {
@@ -102,11 +103,17 @@ impl World<'_> {
     fn early_end(&mut self, dir: &str) -> Option<(Ms, End)> {
         if self.builder.gone_until > self.now {
             self.cover.struck("ESPHome doesn't start");
-            return Some((50, passing("esphome.not_started", "ESPHome doesn't start.")));
+            return Some((
+                50,
+                passing(Lack::Esphome, "esphome.not_started", "ESPHome doesn't start."),
+            ));
         }
         if !self.files.is_there(dir, self.now) {
             self.cover.struck("a build without the config directory");
-            return Some((200, passing("config_dir.missing", "The directory isn't there.")));
+            return Some((
+                200,
+                passing(Lack::Directory, "config_dir.missing", "The directory isn't there."),
+            ));
         }
         None
     }
@@ -115,7 +122,7 @@ impl World<'_> {
         let key = key_of(file);
         if self.builder.offline_until > self.now {
             self.cover.struck("a build finds no network");
-            return passing("build.download", "A download failed: no network.");
+            return passing(Lack::Network, "build.download", "A download failed: no network.");
         }
         if lasts(self.builder.breaks.get(&key), self.now).is_some() {
             self.cover.struck("a build fails for good");
@@ -138,7 +145,7 @@ impl World<'_> {
         let Some(run) = self.builds.remove(&update) else { return Ok(()) };
         let result = match run.end {
             End::Trouble(trouble) => {
-                if matches!(trouble, BuildTrouble::Final(_)) {
+                if trouble.class == BuildFailureClass::Final {
                     self.judge.may_fail(update, "its build failed for good");
                 }
                 Err(trouble)

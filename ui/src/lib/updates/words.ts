@@ -1,5 +1,5 @@
 /** An update's state in words: one place for the list, the drawer and the announcements. */
-import type { Action, DeviceView, SourceChange, StateKind, UpdateView } from '../backend';
+import type { Action, DeviceView, Problem, SourceChange, StateKind, UpdateView } from '../backend';
 import { assertNever } from '../shared/assert';
 import { texts } from '../i18n/index.svelte';
 import { say, translateSentence } from '../i18n/problems';
@@ -26,6 +26,19 @@ export function displayName(device: DeviceView): string {
 
 export function actionName(action: Exclude<Action, 'none'>): string {
   return texts.action[action];
+}
+
+/** What stands above a warning: whether it keeps the update, may keep the device from it, or neither. */
+export function warningTitle({ code }: Problem): string {
+  switch (code) {
+    case 'build.waits_for_directory':
+    case 'update.other_directory':
+      return texts.update.hindered;
+    case 'update.built_elsewhere':
+      return texts.update.aside;
+    default:
+      return texts.update.warning;
+  }
 }
 
 /** "secrets.yaml changed", or how many files did. */
@@ -71,9 +84,13 @@ function wordsOf(device: DeviceView, now: number, paused: boolean): StateWords {
     case 'queued':
       return {
         tone: 'working',
-        title: paused ? texts.update.queuedPaused : texts.update.queued(state.ahead),
+        title: paused
+          ? texts.update.queuedPaused
+          : update.warning
+            ? texts.update.queuedWaits
+            : texts.update.queued(state.ahead),
         detail: '',
-        meaning: paused ? texts.meaning.queuedPaused : texts.meaning.queued,
+        meaning: paused ? texts.meaning.queuedPaused : update.warning ? '' : texts.meaning.queued,
       };
     case 'building':
       return {

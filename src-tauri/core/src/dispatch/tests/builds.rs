@@ -94,7 +94,7 @@ fn a_row_says_how_many_builds_come_before_it_and_hears_of_every_change() {
         | UpdateStateView::Superseded { .. } => None,
     };
     assert_eq!((ahead(&lab, "c"), ahead(&lab, "b")), (Some(1), Some(2)));
-    let decision = lab.give(Input::BuildEnded { update: running, result: Err(problem()) });
+    let decision = lab.give(Input::BuildEnded { update: running, result: Err(problem().into()) });
     assert_eq!((ahead(&lab, "c"), ahead(&lab, "b")), (None, Some(1)));
     assert!(decision.touched.contains(&yaml("b")), "its row looks different now");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::build_failure::LONGEST_PAUSE;
 use crate::device::{DeviceId, Source};
 use crate::dispatch::{Dispatch, Effect, FlashOutcome, Input};
 use crate::time::Timestamp;
@@ -18,6 +19,7 @@ pub(super) struct View {
     rows: BTreeMap<DeviceId, DeviceView>,
     /// How many images are being sent.
     granted: usize,
+    can_build: bool,
 }
 
 impl View {
@@ -30,6 +32,7 @@ impl View {
             durable: durable(dispatch),
             rows: dispatch.rows().into_iter().map(row).collect(),
             granted: dispatch.granted(),
+            can_build: dispatch.can_build(),
         }
     }
 
@@ -193,6 +196,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Settings(_)
             | Input::ChangeSettings(_)
             | Input::Configs(_)
+            | Input::DirectoryGone(_)
             | Input::SourcesChecked { .. }
             | Input::Builder(_)
             | Input::BuildEnded { .. }
@@ -262,6 +266,9 @@ fn check_effect(effect: &Effect, before: &View, after: &View, decision: &Decided
             assert!(once);
         }
         Effect::StartBuild { update, device } => {
+            assert!(after.can_build);
+            let of = after.update(*update).and_then(|update| update.directory.as_ref());
+            assert!(of.is_none() || of == after.durable.settings.config_dir.as_ref());
             assert_eq!(kinds(update).1, Some(StateKind::Building));
             assert_eq!(after.update(*update).map(|update| &update.device), Some(device));
             assert!(once);
@@ -368,13 +375,18 @@ pub(super) fn check_ends(dispatch: &mut Dispatch, mut now: Timestamp) {
         happen(dispatch, input, now).map(|decided| decided.effects)
     };
     give(ready(), dispatch, 0).expect("it is ready");
+    let files = || ["a", "b", "c", "stranger"].map(super::lab::config).to_vec();
     let resumed = crate::settings::Settings { paused: false, ..dispatch.settings().clone() };
     give(Input::Settings(resumed), dispatch, 0).expect("it can be resumed");
     for _ in 0..20 {
         for update in active(dispatch) {
             let (id, device) = (update.id, update.device.clone());
+            let config_dir = update.directory.clone();
+            let there = crate::settings::Settings { config_dir, ..dispatch.settings().clone() };
+            give(Input::Settings(there), dispatch, 0).expect("it can be chosen");
+            give(Input::Configs(files()), dispatch, 0).expect("it can be read");
             match &update.state {
-                UpdateState::Queued => drop(give(Input::Tick, dispatch, 0)),
+                UpdateState::Queued => drop(give(Input::Tick, dispatch, LONGEST_PAUSE.as_secs())),
                 UpdateState::Building { .. } => {
                     let result = Ok((super::lab::build(&update.name), Vec::new()));
                     drop(give(Input::BuildEnded { update: id, result }, dispatch, 30));

@@ -77,7 +77,7 @@ fn a_device_that_is_online_waits_for_no_wake() {
 #[test]
 fn a_build_that_fails_says_so_once() {
     let (mut lab, id) = Lab::at(StateKind::Building);
-    lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
+    lab.give(Input::BuildEnded { update: id, result: Err(problem().into()) });
     let UpdateState::Failed { problem: why, rolled_back: false, .. } = lab.state(id) else {
         panic!()
     };

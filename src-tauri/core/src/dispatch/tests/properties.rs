@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use crate::build_failure::{BuildFailure, Lack};
 use crate::device::{ConfigFile, ConfigHash, DeviceId, Sighting, SightingKind, Source};
 use crate::dispatch::{Builder, Dispatch, Effect, FlashOutcome, Input};
 use crate::settings::{ChangedSources, Settings};
@@ -42,7 +43,7 @@ enum Step {
 /// How work ends.
 #[derive(Clone, Debug)]
 struct Ending {
-    build: Result<Build, ()>,
+    build: Result<Build, BuildFailure>,
     changes: Vec<SourceChange>,
     captured: bool,
     announced: bool,
@@ -77,6 +78,11 @@ fn build() -> impl Strategy<Value = Build> {
     (name(), hash(), any::<bool>(), any::<bool>()).prop_map(|(name, config_hash, mdns, sleeps)| {
         Build { config_hash, mdns, deep_sleep: sleeps, ..lab::build(name) }
     })
+}
+
+fn build_failure() -> impl Strategy<Value = BuildFailure> {
+    let again = BuildFailure::again(Lack::Directory, problem());
+    prop_oneof![Just(problem().into()), Just(again)]
 }
 
 fn outcome() -> impl Strategy<Value = FlashOutcome> {
@@ -136,7 +142,8 @@ fn settings() -> impl Strategy<Value = Settings> {
         ChangedSources::Rebuild,
         ChangedSources::Flash,
     ]);
-    let dir = prop::sample::select(vec![None, None, Some("/elsewhere".to_owned())]);
+    let dir = prop::sample::select(vec!["/config", "/config", "/elsewhere"]);
+    let dir = prop_oneof![9 => dir.prop_map(|dir| Some(dir.to_owned())), 1 => Just(None)];
     (policy, dir, 0..3_u8, 0..3_u8).prop_map(|(changed_sources, config_dir, builds, flashes)| {
         Settings {
             changed_sources,
@@ -167,6 +174,7 @@ fn input() -> impl Strategy<Value = Input> {
             .prop_map(|(device, address)| Input::SetAddress { device, address }),
         1 => settings().prop_map(Input::Settings),
         1 => prop::collection::vec(file(), 0..5).prop_map(Input::Configs),
+        1 => Just(Input::DirectoryGone(problem())),
         1 => (id(), changes()).prop_map(|(update, changes)| Input::SourcesChecked { update, changes }),
         1 => prop_oneof![
             4 => Just(ready()),
@@ -189,7 +197,7 @@ fn input() -> impl Strategy<Value = Input> {
 }
 
 fn ending() -> impl Strategy<Value = Ending> {
-    let result = prop_oneof![6 => build().prop_map(Ok), 1 => Just(Err(()))];
+    let result = prop_oneof![6 => build().prop_map(Ok), 2 => build_failure().prop_map(Err)];
     (result, changes(), any::<bool>(), any::<bool>(), outcome()).prop_map(
         |(build, changes, captured, announced, outcome)| Ending {
             build,
@@ -226,14 +234,9 @@ struct Engine {
 impl Engine {
     fn start() -> Self {
         let now = Timestamp::from_millis(1_000_000_000);
-        let dispatch = Dispatch::new(
-            Settings::default(),
-            Vec::new(),
-            BTreeMap::new(),
-            BTreeMap::new(),
-            1,
-            now,
-        );
+        let settings = Settings { config_dir: Some("/config".to_owned()), ..Settings::default() };
+        let dispatch =
+            Dispatch::new(settings, Vec::new(), BTreeMap::new(), BTreeMap::new(), 1, now);
         let mut engine = Self { dispatch, now, asked: Vec::new(), disk_full: false };
         engine.happen(Input::Recover);
         engine.come_up();
@@ -282,10 +285,8 @@ impl Engine {
         match effect {
             Effect::StartBuild { update, device } => {
                 let name = device.as_str().trim_end_matches(".yaml").to_owned();
-                let result = match how.build {
-                    Ok(build) => Ok((Build { name, ..build }, how.changes)),
-                    Err(()) => Err(problem()),
-                };
+                let built = how.build.map(|build| Build { name, ..build });
+                let result = built.map(|build| (build, how.changes));
                 self.happen(Input::BuildEnded { update, result });
             }
             Effect::GrantTransfer(_) => {}
@@ -303,7 +304,7 @@ impl Engine {
             }
             Effect::Nudge(_) => self.knock(which, true),
             Effect::StopBuild(update) => {
-                self.happen(Input::BuildEnded { update, result: Err(problem()) });
+                self.happen(Input::BuildEnded { update, result: Err(problem().into()) });
             }
             Effect::StopFlash(update) => {
                 self.happen(Input::FlashEnded { update, outcome: how.outcome });

@@ -22,7 +22,7 @@ fn every_state_has_its_button() {
         }
     }
     let (mut lab, id) = Lab::at(StateKind::Building);
-    lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
+    lab.give(Input::BuildEnded { update: id, result: Err(problem().into()) });
     let row = lab.row("sleepy");
     assert_eq!((row.primary, row.secondary), (Action::Retry, vec![Action::Dismiss]));
 }
@@ -87,7 +87,7 @@ fn the_counts_are_those_of_the_rows() {
         assert_eq!(counts(state), expected, "{state:?}");
     }
     let (mut lab, id) = Lab::at(StateKind::Building);
-    lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
+    lab.give(Input::BuildEnded { update: id, result: Err(problem().into()) });
     assert_eq!(lab.dispatch.counts(), Counts { attention: 1, ..Counts::default() });
     lab.give(Input::Retry(yaml("sleepy")));
     assert_eq!(lab.dispatch.counts(), Counts { working: 1, ..Counts::default() });

@@ -94,7 +94,7 @@ fn what_is_not_under_way_can_t_be_ended() {
 fn retry_starts_a_failed_or_cancelled_update_once_more() {
     let (mut lab, id) = Lab::at(StateKind::Building);
     assert_eq!(lab.refuse(Input::Retry(yaml("sleepy"))), "update.active");
-    lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
+    lab.give(Input::BuildEnded { update: id, result: Err(problem().into()) });
     let second = lab.give(Input::Retry(yaml("sleepy"))).started.unwrap();
     lab.expect(second, StateKind::Building);
     lab.expect(id, StateKind::Failed);
@@ -164,7 +164,7 @@ fn without_notifications_nobody_is_told() {
     let mut lab = Lab::new();
     lab.give(Input::Settings(Settings { notify: NotifyKinds::all(false), ..Settings::default() }));
     let id = lab.install("sleepy");
-    lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
+    lab.give(Input::BuildEnded { update: id, result: Err(problem().into()) });
     assert!(matches!(lab.state(id), UpdateState::Failed { .. }));
     assert_eq!(lab.told, []);
 }
@@ -173,7 +173,7 @@ fn without_notifications_nobody_is_told() {
 fn a_failure_can_be_put_aside_and_stays_in_the_history() {
     let (mut lab, id) = Lab::at(StateKind::Building);
     assert_eq!(lab.refuse(Input::Dismiss(yaml("sleepy"))), "update.none", "it hasn't failed");
-    lab.give(Input::BuildEnded { update: id, result: Err(problem()) });
+    lab.give(Input::BuildEnded { update: id, result: Err(problem().into()) });
     assert_eq!(lab.dispatch.counts().attention, 1);
     let decision = lab.give(Input::Dismiss(yaml("sleepy")));
     assert!(decision.is_durable(), "it must not come back with the next start");

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use wakeflash_core::build_failure::Lack;
 use wakeflash_core::device::{
     BeforeInstall, ConfigHash, ConfiguredBy, DeviceId, DeviceMemory, InstalledSources, MacAddress,
 };
@@ -11,10 +12,10 @@ use wakeflash_core::schedule::{SleepPlan, Wake};
 use wakeflash_core::settings::{ChangedSources, Language, NotifyKinds, Settings, Theme};
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    Acknowledgement, AttemptReport, AvoidedAddress, Build, Delivery, Encryption, FlashStage,
-    InstalledHow, OtaMethod, OtaParameters, PasswordChoice, RollbackWatch, Secret, Sha256, Shipped,
-    SourceChange, SourceChangeKind, SourceFile, SourceTracking, StateKind, TimelineEntry, Update,
-    UpdateId, UpdateState,
+    Acknowledgement, AttemptReport, AvoidedAddress, Build, BuildAgain, Delivery, Encryption,
+    FlashStage, InstalledHow, OtaMethod, OtaParameters, PasswordChoice, RollbackWatch, Secret,
+    Sha256, Shipped, SourceChange, SourceChangeKind, SourceFile, SourceTracking, StateKind,
+    TimelineEntry, Update, UpdateId, UpdateState,
 };
 
 use crate::store::Commit;
@@ -143,6 +144,7 @@ fn update(id: u32, state: UpdateState) -> Update {
     Update {
         id: UpdateId(id),
         device: DeviceId::of_file(format!("d{id}.yaml")),
+        directory: everything.then(|| "/config".into()),
         name: format!("d{id}"),
         requested_at: at(1),
         known_hashes: vec![ConfigHash(0xaaaa)],
@@ -154,6 +156,12 @@ fn update(id: u32, state: UpdateState) -> Update {
             version: Some("2026.9.0".into()),
             attempts: 1,
             encrypted: Some(false),
+        }),
+        build_again: everything.then(|| BuildAgain {
+            failures: 2,
+            lack: Lack::Directory,
+            problem: problem(),
+            not_before: Some(at(9)),
         }),
         state,
         timeline: StateKind::ALL.map(entry).to_vec(),

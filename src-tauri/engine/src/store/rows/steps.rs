@@ -19,7 +19,10 @@ pub(in crate::store) fn to_3(table: Table, row: &mut Fields) {
 fn update_to_3(update: &mut Fields) {
     // What the first builds of all wrote.
     update.remove("running_at_request");
-    fill(update, json!({"mac": null, "wire_size": null, "ended_delivery": null}));
+    fill(
+        update,
+        json!({"mac": null, "wire_size": null, "ended_delivery": null, "directory": null, "build_again": null}),
+    );
     if let Some(shipped) = within(update, "ended_delivery") {
         fill(shipped, json!({"encrypted": null}));
     }

@@ -3,10 +3,11 @@
 use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use wakeflash_core::build_failure::Lack;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    Acknowledgement, FlashStage, InstalledHow, RollbackWatch, Shipped, SourceChange,
+    Acknowledgement, BuildAgain, FlashStage, InstalledHow, RollbackWatch, Shipped, SourceChange,
     SourceChangeKind, StateKind, TimelineEntry, Update, UpdateId, UpdateState,
 };
 
@@ -18,12 +19,14 @@ use super::{Misread, read, read_all, read_some};
 pub(super) struct UpdateRow {
     id: u32,
     device: String,
+    directory: Option<String>,
     name: String,
     requested_at: i64,
     known_hashes: Vec<String>,
     mac: Option<String>,
     wire_size: Option<u32>,
     ended_delivery: Option<ShippedRow>,
+    build_again: Option<BuildAgainRow>,
     state: StateRow,
     timeline: Vec<EntryRow>,
 }
@@ -33,24 +36,28 @@ impl From<&Update> for UpdateRow {
         let Update {
             id,
             device,
+            directory,
             name,
             requested_at,
             known_hashes,
             mac,
             wire_size,
             ended_delivery,
+            build_again,
             state,
             timeline,
         } = update;
         Self {
             id: id.0,
             device: device.to_string(),
+            directory: directory.clone(),
             name: name.clone(),
             requested_at: requested_at.as_millis(),
             known_hashes: known_hashes.iter().map(ToString::to_string).collect(),
             mac: mac.map(|mac| mac.to_string()),
             wire_size: *wire_size,
             ended_delivery: ended_delivery.as_ref().map(ShippedRow::from),
+            build_again: build_again.as_ref().map(BuildAgainRow::from),
             state: state.into(),
             timeline: timeline.iter().map(EntryRow::from).collect(),
         }
@@ -64,12 +71,14 @@ impl TryFrom<UpdateRow> for Update {
         Ok(Self {
             id: UpdateId(row.id),
             device: DeviceId::of_file(row.device),
+            directory: row.directory,
             name: row.name,
             requested_at: Timestamp::from_millis(row.requested_at),
             known_hashes: read_all("the config hash", row.known_hashes)?,
             mac: read_some("the MAC address", row.mac)?,
             wire_size: row.wire_size,
             ended_delivery: row.ended_delivery.map(Shipped::try_from).transpose()?,
+            build_again: row.build_again.map(BuildAgain::from),
             state: row.state.try_into()?,
             timeline: row.timeline.into_iter().map(TimelineEntry::from).collect(),
         })
@@ -106,6 +115,42 @@ impl TryFrom<ShippedRow> for Shipped {
         let ShippedRow { image_size, config_hash, version, attempts, encrypted } = row;
         let config_hash = read_some("the config hash", config_hash)?;
         Ok(Self { image_size, config_hash, version, attempts, encrypted })
+    }
+}
+
+mirror! { LackRow of Lack {
+    Directory = "directory",
+    Esphome = "esphome",
+    Network = "network",
+    Disk = "disk",
+    Memory = "memory",
+} }
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BuildAgainRow {
+    failures: u32,
+    lack: LackRow,
+    problem: ProblemRow,
+    not_before: Option<i64>,
+}
+
+impl From<&BuildAgain> for BuildAgainRow {
+    fn from(again: &BuildAgain) -> Self {
+        let BuildAgain { failures, lack, problem, not_before } = again;
+        Self {
+            failures: *failures,
+            lack: (*lack).into(),
+            problem: problem.into(),
+            not_before: not_before.map(Timestamp::as_millis),
+        }
+    }
+}
+
+impl From<BuildAgainRow> for BuildAgain {
+    fn from(BuildAgainRow { failures, lack, problem, not_before }: BuildAgainRow) -> Self {
+        let (lack, problem) = (lack.into(), problem.into());
+        Self { failures, lack, problem, not_before: not_before.map(Timestamp::from_millis) }
     }
 }
 

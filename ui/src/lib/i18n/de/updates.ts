@@ -17,6 +17,7 @@ export const updates: typeof english = {
     available: 'Update verfügbar',
     modified: 'Seine Dateien wurden geändert',
     queuedPaused: 'Eingereiht, angehalten',
+    queuedWaits: 'Eingereiht, muss warten',
     queued: (ahead) =>
       ahead === 0
         ? 'Eingereiht, wird als Nächstes gebaut'
@@ -51,6 +52,8 @@ export const updates: typeof english = {
     configBroken: 'Die Konfiguration kann nicht gelesen werden',
     watched: 'Wird bis zum nächsten Aufwachen beobachtet',
     warning: 'Das geht vielleicht nicht',
+    hindered: 'Es muss warten',
+    aside: 'Gut zu wissen',
   },
   meaning: {
     none: 'Installieren baut die Firmware jetzt und flasht sie, sobald das Gerät erreichbar ist.',

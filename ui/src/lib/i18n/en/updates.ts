@@ -16,6 +16,7 @@ export const updates = {
     available: 'Update available',
     modified: 'Its files have changed',
     queuedPaused: 'Queued, paused',
+    queuedWaits: 'Queued, has to wait',
     queued: (ahead: number) =>
       ahead === 0 ? 'Queued, builds next' : `Queued, ${count(ahead, 'build', 'builds')} ahead`,
     building: 'Building',
@@ -48,6 +49,8 @@ export const updates = {
     configBroken: 'The configuration can’t be read',
     watched: 'Watched until its next wake',
     warning: 'This may not work',
+    hindered: 'It has to wait',
+    aside: 'Good to know',
   },
   /** What a state means, for the drawer. */
   meaning: {
