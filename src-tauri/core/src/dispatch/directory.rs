@@ -147,9 +147,11 @@ impl Dispatch {
             return Ok(());
         };
         let directory = update.directory.as_deref().unwrap_or_default();
-        let message = format!("{device} of {directory} has an update under way.");
-        Err(Problem::new("update.elsewhere", message)
-            .with_help("Cancel that, or choose that config directory again."))
+        Err(Problem::new(
+            "update.elsewhere",
+            format!("{device} of {directory} has an update under way."),
+        )
+        .with_help("Cancel that, or choose that config directory again."))
     }
 
     /// What the user has to know about an update of another directory.
