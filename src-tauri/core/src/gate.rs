@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use crate::device::{ConfigHash, MacAddress, Sighting, SightingKind, Source};
 use crate::error::Problem;
+use crate::word::is_suffixed;
 
 /// An address that stands in the device's own configuration as a number (`use_address`, static IP).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Expectation {
     pub name: String,
     /// Another name it may go by: the one that the new firmware gives it.
     pub other_name: Option<String>,
+    /// Its name ends with a part of its MAC address that isn't known yet.
+    pub suffixed: bool,
     /// Its MAC address, from the TXT record of earlier sightings.
     pub mac: Option<MacAddress>,
     /// The link-layer address it had when it was last surely seen.
@@ -68,7 +71,9 @@ pub struct Expectation {
 impl Expectation {
     fn is_called(&self, name: &str) -> bool {
         let matches = |own: &str| own.eq_ignore_ascii_case(name);
-        matches(&self.name) || self.other_name.as_deref().is_some_and(matches)
+        (self.suffixed && is_suffixed(&self.name, name))
+            || matches(&self.name)
+            || self.other_name.as_deref().is_some_and(matches)
     }
 }
 

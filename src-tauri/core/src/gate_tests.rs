@@ -24,6 +24,7 @@ fn expectation() -> Expectation {
         wanted_hash: Some(WANTED),
         wanted_version: Some("2026.10.0".into()),
         literal_address: LiteralAddress::None,
+        suffixed: false,
         unheard: false,
     }
 }

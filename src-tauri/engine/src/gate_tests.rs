@@ -21,6 +21,7 @@ fn expectation() -> Expectation {
         wanted_hash: Some(WANTED),
         wanted_version: None,
         literal_address: LiteralAddress::None,
+        suffixed: false,
         unheard: false,
     }
 }

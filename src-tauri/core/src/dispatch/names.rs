@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::device::{ConfigFile, ConfiguredBy, DeviceId, DeviceMemory};
+use crate::device::{ConfigFile, ConfiguredBy, DeviceId, DeviceMemory, MacAddress};
 use crate::error::Problem;
 use crate::mdns::announces_esphome;
 use crate::schedule::{Schedule, Wake};
 use crate::update::{StateKind, Update, UpdateState};
+use crate::word::is_suffixed;
 
 use super::network::is_fresh;
 use super::{Dispatch, Heard, Liveness};
@@ -27,6 +28,44 @@ impl Dispatch {
             (None, Ok(summary)) => &summary.name,
             (None, Err(_)) => self.last(&file.id).map_or_else(stem, |update| &update.name),
         }
+    }
+
+    /// Another configuration of a device of the same name, as ESPHome says it.
+    pub(super) fn namesake(&self, file: &ConfigFile) -> Option<&ConfigFile> {
+        let named = |file: &ConfigFile| {
+            let summary = file.content.as_ref().ok()?;
+            summary.word.is_some().then(|| summary.name.clone())
+        };
+        let own = named(file)?;
+        self.configs
+            .values()
+            .find(|other| other.id != file.id && named(other).as_ref() == Some(&own))
+    }
+
+    /// Says that two configurations are of one device, unless the user has said whose it is: this one.
+    pub(super) fn same_name(&self, file: &ConfigFile) -> Option<Problem> {
+        let other = self.namesake(file)?;
+        let name = configured_name(file)?;
+        let chosen = self.memory(name).and_then(|memory| memory.chosen.as_ref());
+        if chosen.is_some_and(|chosen| *chosen == self.here(&file.id)) {
+            return None;
+        }
+        let message = format!("{} configures a device of the same name, “{name}”.", other.id);
+        let help = "Give one of the devices another name, or say whose device it is; it then doesn't get the firmware of \
+                    the others.";
+        Some(Problem::new("config.same_name", message).with_help(help))
+    }
+
+    /// The user says that the device of a configuration's name is this one's.
+    pub(super) fn choose_config(&mut self, device: &DeviceId) -> Result<(), Problem> {
+        let file = self.configs.get(device).ok_or_else(|| self.no_configuration(device))?;
+        let name = self.name_of(file).to_owned();
+        let here = self.here(device);
+        let memory = self.change_memory(&name);
+        memory.configured_by = Some(here.clone());
+        memory.chosen = Some(here);
+        self.touch(&name);
+        Ok(())
     }
 
     /// The names that the devices of the configurations go by, as far as that is known.
@@ -114,6 +153,57 @@ impl Dispatch {
             (by.directory == self.settings.config_dir).then(|| (by.file.clone(), name.clone()))
         });
         claims.collect()
+    }
+
+    /// Whether a device of this name can be one of a configuration that makes the end of the MAC address part of it.
+    fn is_of_suffix(&self, file: &ConfigFile, name: &str) -> bool {
+        let summary = file.content.as_ref().ok();
+        let suffixed =
+            summary.filter(|summary| summary.word.as_ref().is_some_and(|word| word.mac_suffix));
+        suffixed.is_some_and(|summary| is_suffixed(&summary.name, name))
+    }
+
+    /// A device's name ends with a part of its MAC address: then it is the one of a configuration that wants it so, and
+    /// that has none yet.
+    pub(super) fn adopt(&mut self, name: &str, mac: Option<MacAddress>) {
+        let Some((_, digits)) = name.rsplit_once('-') else { return };
+        if mac.is_some_and(|mac| !mac.ends_with(digits)) {
+            return;
+        }
+        let mut files: BTreeSet<DeviceId> = BTreeSet::new();
+        let of_suffix = self.configs.values().filter(|file| self.is_of_suffix(file, name));
+        files.extend(of_suffix.map(|file| file.id.clone()));
+        let waits = self.updates.values().filter(|update| {
+            let build = update.state.delivery().map(|delivery| &delivery.build);
+            !update.state.kind().is_final()
+                && build.is_some_and(|build| build.mac_suffix && is_suffixed(&build.name, name))
+        });
+        files.extend(waits.map(|update| update.device.clone()));
+        let (Some(file), 1) = (files.pop_first(), files.len() + 1) else { return };
+        let configured = self.configs.get(&file).map(|file| self.name_of(file));
+        let base = configured.or_else(|| Some(self.active(&file)?.name.as_str()));
+        let Some(base) = base.filter(|base| is_suffixed(base, name)).map(str::to_owned) else {
+            return;
+        };
+        self.move_memory(&file, &base, name);
+        if let Some(id) = self.active(&file).map(|update| update.id)
+            && let Some(update) = self.change(id)
+        {
+            update.state.call(name);
+        }
+    }
+
+    /// The same for devices that were heard before their configuration was known.
+    fn adopt_heard(&mut self) {
+        let suffixed = |file: &ConfigFile, name: &str| self.is_of_suffix(file, name);
+        let heard = self.heard.iter().filter(|(name, heard)| {
+            heard.liveness != Liveness::Unheard
+                && self.configs.values().any(|file| suffixed(file, name))
+        });
+        let heard: Vec<_> = heard.map(|(name, heard)| (name.clone(), heard.memory.mac)).collect();
+        for (name, mac) in heard {
+            self.adopt(&name, mac);
+        }
     }
 
     /// A device whose configuration was renamed may say its new name.
@@ -252,6 +342,7 @@ fn brought_together(old: Option<Heard>, new: Option<Heard>) -> Heard {
     is.sleep_plan = is.sleep_plan.or(was.sleep_plan);
     is.overdue_told = is.overdue_told.max(was.overdue_told);
     is.user_address = is.user_address.take().or(was.user_address);
+    is.chosen = is.chosen.take().or(was.chosen);
     if is.installed_sources.is_none() {
         is.installed_sources = was.installed_sources;
         is.installed_password = was.installed_password;

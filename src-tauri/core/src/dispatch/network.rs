@@ -28,6 +28,7 @@ impl Dispatch {
     pub(super) fn sighted(&mut self, sighting: &Sighting, now: Timestamp) {
         // Anything on the network can have an address record or a web server; only what says that it is an
         // ESPHome device becomes known by it.
+        self.adopt(&sighting.name, sighting.mac);
         let news = announces_esphome(sighting) && self.heard.len() < REMEMBERED;
         if !news && !self.knows(&sighting.name) {
             return;

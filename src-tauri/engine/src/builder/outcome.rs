@@ -8,12 +8,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wakeflash_core::credentials;
 use wakeflash_core::device::ConfigHash;
 use wakeflash_core::error::Problem;
-use wakeflash_core::esphome_files::{self, BuildInfo};
+use wakeflash_core::esphome_files::{self, BuildInfo, Validated};
 use wakeflash_core::image;
 use wakeflash_core::time::Timestamp;
-use wakeflash_core::update::{Build, OtaParameters, SourceFile};
+use wakeflash_core::update::{Build, OtaParameters};
 
 use super::BuildRequest;
+use super::reads::Reading;
 use crate::artifacts::Artifacts;
 use crate::configs::{data_dir, storage_path};
 
@@ -27,8 +28,11 @@ pub(super) struct Before {
     validated: Option<SystemTime>,
     /// Where the image lay, and its time.
     image: Option<(PathBuf, Option<SystemTime>)>,
-    /// How the firmware of the last compile takes updates.
+    /// How the firmware of the last compile takes updates, and where it says that it is.
     ota: Option<OtaParameters>,
+    address: Option<String>,
+    /// When the compile began, by this computer's clock.
+    began: SystemTime,
 }
 
 impl Before {
@@ -42,13 +46,22 @@ impl Before {
         let validated = storage_path(&request.config_dir, id, "validated.json");
         let ota = fs::read(&validated)
             .ok()
-            .and_then(|bytes| esphome_files::validated(&bytes, storage.platform.as_deref()).ok())
-            .map(|validated| validated.ota);
+            .and_then(|bytes| esphome_files::validated(&bytes, storage.platform.as_deref()).ok());
+        let address = ota.as_ref().and_then(|validated| validated.address.clone());
+        let ota = ota.map(|validated| validated.ota);
         let image = storage
             .firmware
             .map(|path| data_dir(&request.config_dir).join(path))
             .map(|path| (path.clone(), time(&path)));
-        Self { validated: time(&validated), image, ota }
+        let (validated, began) = (time(&validated), SystemTime::now());
+        Self { validated, image, ota, address, began }
+    }
+
+    /// Where the device of the last compile is, as far as that is another place.
+    fn elsewhere(&self, now: &Validated) -> wakeflash_core::update::Before {
+        let port = self.ota.as_ref().map(|ota| ota.port).filter(|port| *port != now.ota.port);
+        let address = self.address.clone().filter(|_| self.address != now.address);
+        wakeflash_core::update::Before { port, address }
     }
 
     /// Whether the password or the key is another one than that of the last compile.
@@ -71,7 +84,7 @@ impl Before {
 /// Reads what the compile left and stores its image.
 pub(super) fn collect(
     request: &BuildRequest,
-    sources: Vec<SourceFile>,
+    reading: Reading,
     said: Option<ConfigHash>,
     before: &Before,
 ) -> Result<Build, Problem> {
@@ -92,7 +105,9 @@ pub(super) fn collect(
     let Some(firmware) = storage.firmware.as_deref().map(below_data) else {
         return Err(incomplete("ESPHome doesn't say where the firmware is."));
     };
-    let info = storage.build_path.as_deref().map(|path| below_data(path).join("build_info.json"));
+    let build_path = storage.build_path.as_deref().map(below_data);
+    let sources = reading.sources(request, build_path.as_deref(), before.began)?;
+    let info = build_path.map(|path| path.join("build_info.json"));
     let image_time = modified(&firmware)?;
     let is_new = before.image_is_new(&firmware, image_time, validated_at);
     let config_hash = matching_hash(info.as_deref(), said, image_time, is_new)?;
@@ -109,6 +124,8 @@ pub(super) fn collect(
             .name
             .or(storage.name)
             .ok_or_else(|| incomplete("ESPHome doesn't say the device's name."))?,
+        mac_suffix: validated.mac_suffix,
+        before: before.elsewhere(&validated),
         sources,
         credentials_changed: before.credentials_differ(&validated.ota),
         ota: validated.ota,

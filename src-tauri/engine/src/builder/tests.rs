@@ -27,7 +27,7 @@ impl Lab {
         fs::create_dir(dir.path().join("c")).unwrap();
         fs::write(dir.path().join("c/a.yaml"), "esphome:\n  name: a\n").unwrap();
         let program = dir.path().join("esphome");
-        fs::write(&program, format!("#!/bin/sh\n{script}")).unwrap();
+        fs::write(&program, format!("#!/bin/sh\n[ $1 = bundle ] && exit 2\n{script}")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         Self { dir }
     }
@@ -108,7 +108,11 @@ async fn the_clock_of_a_share_does_not_matter() {
     assert!(lab.build().await.is_ok());
     let script = |rest: &str| {
         let program = lab.dir.path().join("esphome");
-        fs::write(program, format!("#!/bin/sh\n{IMAGE}{COMPILED}{rest}")).unwrap();
+        fs::write(
+            program,
+            format!("#!/bin/sh\n[ $1 = bundle ] && exit 2\n{IMAGE}{COMPILED}{rest}"),
+        )
+        .unwrap();
     };
     script(&touch("2 hours ago"));
     assert!(lab.build().await.is_ok(), "written again by a clock that is behind");
@@ -145,7 +149,8 @@ async fn a_build_knows_that_its_password_is_another_one_than_before() {
     let lab = Lab::new(&script("first"));
     let changed = async |password: &str| {
         let program = lab.dir.path().join("esphome");
-        fs::write(program, format!("#!/bin/sh\n{}", script(password))).unwrap();
+        fs::write(program, format!("#!/bin/sh\n[ $1 = bundle ] && exit 2\n{}", script(password)))
+            .unwrap();
         lab.build().await.unwrap().build.credentials_changed
     };
     assert!(!changed("first").await, "there is nothing to compare with");
@@ -162,10 +167,28 @@ async fn failures_have_their_words() {
     let lab = Lab::new("");
     fs::remove_file(lab.dir.path().join("esphome")).unwrap();
     assert_eq!(lab.code().await, "build.not_started");
-    fs::write(lab.dir.path().join("c/a.yaml"), "esphome: [").unwrap();
-    assert_eq!(lab.code().await, "config.syntax");
-    fs::rename(lab.dir.path().join("c/a.yaml"), lab.dir.path().join("c/b.yaml")).unwrap();
-    assert_eq!(lab.code().await, "config.missing");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_configuration_is_for_esphome_to_say() {
+    let lab = Lab::new(&format!("{IMAGE}{COMPILED}"));
+    for text in ["esphome: [", "", "- a list\n---\nesphome:\n"] {
+        fs::write(lab.dir.path().join("c/a.yaml"), text).unwrap();
+        assert_eq!(lab.build().await.unwrap().changes, []);
+    }
+}
+
+#[tokio::test]
+async fn what_esphome_lists_is_a_source() {
+    let lab = Lab::new(&format!("{IMAGE}{COMPILED}"));
+    let program = lab.dir.path().join("esphome");
+    let list = "[ $1 = bundle ] && { echo INFO x; echo '  a.yaml'; echo '  b/c.h'; exit 0; }";
+    fs::write(program, format!("#!/bin/sh\n{list}\n{IMAGE}{COMPILED}")).unwrap();
+    fs::create_dir(lab.dir.path().join("c/b")).unwrap();
+    fs::write(lab.dir.path().join("c/b/c.h"), "1").unwrap();
+    let build = lab.build().await.unwrap().build;
+    let paths: Vec<_> = build.sources.iter().map(|source| source.path.as_str()).collect();
+    assert_eq!(paths, ["a.yaml", "b/c.h"]);
 }
 
 #[tokio::test]

@@ -3,10 +3,14 @@
 //! Nothing here starts ESPHome. Everything but [`watch`] blocks: call it through `spawn_blocking`.
 
 mod candidates;
+mod followed;
+mod look;
 mod paths;
 mod presence;
+mod recorded;
 mod sources;
 mod watcher;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,12 +24,16 @@ use wakeflash_core::esphome_files::{self, Storage};
 use wakeflash_core::time::Timestamp;
 
 pub use candidates::candidates;
+pub use followed::{Followed, FollowedSources};
 pub use paths::config_path;
-pub use sources::{changed_sources, hash_sources};
-pub use watcher::{ConfigsEvent, Timing, Watch, watch};
+pub use recorded::changed_sources;
+pub use watcher::{ConfigsEvent, Feed, Timing, Watch, watch};
+pub use words::{Esphome, KeptWord, ask};
 
 pub(crate) use paths::SECRETS;
 pub(crate) use presence::{Identity, present};
+pub(crate) use recorded::sources_of;
+pub(crate) use sources::listed_reads;
 use sources::{SourceTree, Stamp};
 
 /// A scan and the files that it read.

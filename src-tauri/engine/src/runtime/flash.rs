@@ -124,7 +124,7 @@ impl Runtime {
             key_elsewhere: self.key_elsewhere(update, &credentials, config_dir.clone()),
             credentials,
             peer: *peer,
-            expectation: self.expectation(update, delivery),
+            expectation: self.expectation(update, delivery, *peer),
             window: self.conductor.state().window(&update.name),
             config_dir,
             image: self
@@ -150,7 +150,7 @@ impl Runtime {
         })
     }
 
-    fn expectation(&self, update: &Update, delivery: &Delivery) -> Expectation {
+    fn expectation(&self, update: &Update, delivery: &Delivery, peer: IpAddr) -> Expectation {
         let memory = self.conductor.state().memory_of(update);
         Expectation {
             name: update.name.clone(),
@@ -163,7 +163,8 @@ impl Runtime {
                 && update.known_hashes.is_empty()
                 && update.state.previous_hash().is_none(),
             other_name: (delivery.build.name != update.name).then(|| delivery.build.name.clone()),
-            literal_address: self.conductor.state().literal_address(update, &delivery.build),
+            literal_address: self.conductor.state().literal_address(update, &delivery.build, peer),
+            suffixed: delivery.build.mac_suffix && delivery.build.name == update.name,
         }
     }
 }

@@ -31,6 +31,9 @@ impl Runtime {
             Request::Rebuild(device, reply) => self.do_it(Input::Rebuild(device), reply),
             Request::FlashAnyway(device, reply) => self.do_it(Input::FlashAnyway(device), reply),
             Request::Dismiss(device, reply) => self.do_it(Input::Dismiss(device), reply),
+            Request::ChooseConfig(device, reply) => {
+                self.do_it(Input::ChooseConfig(device), reply);
+            }
             Request::InstallMany(devices, reply) => {
                 self.for_many(Input::InstallMany(devices), reply);
             }

@@ -47,6 +47,7 @@ async fn is_given_up(events: &[(u64, Event)]) -> bool {
         wanted_hash: Some(NEW),
         wanted_version: None,
         literal_address: LiteralAddress::None,
+        suffixed: false,
         unheard: false,
     };
     let (progress, shown) = watch::channel(crate::flasher::no_progress());

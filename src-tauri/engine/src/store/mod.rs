@@ -3,6 +3,7 @@
 //! Every commit is on the disk when it returns (WAL with `synchronous=FULL`). One copy of the application
 //! at a time has the store open; the lock ends with the process, however it ends.
 
+mod answers;
 mod aside;
 mod devices;
 mod history;
@@ -215,12 +216,8 @@ impl Store {
     /// # Errors
     /// The database can't be read.
     pub async fn history(&self, device: &DeviceId) -> anyhow::Result<History> {
-        let (store, device) = (self.clone(), device.clone());
-        tokio::task::spawn_blocking(move || {
-            let connection = store.connection.lock().unwrap_or_else(PoisonError::into_inner);
-            history::load(&connection, device.as_str())
-        })
-        .await?
+        let device = device.clone();
+        self.work(move |connection| history::load(connection, device.as_str())).await
     }
 
     /// Whether there is an update of this number.
@@ -228,10 +225,18 @@ impl Store {
     /// # Errors
     /// The database can't be read.
     pub async fn has_update(&self, id: UpdateId) -> anyhow::Result<bool> {
+        self.work(move |connection| history::has(connection, id.0)).await
+    }
+
+    /// Does work on the database where it blocks nobody.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
         let store = self.clone();
         tokio::task::spawn_blocking(move || {
-            let connection = store.connection.lock().unwrap_or_else(PoisonError::into_inner);
-            history::has(&connection, id.0)
+            let mut connection = store.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut connection)
         })
         .await?
     }
@@ -241,16 +246,14 @@ impl Store {
     /// # Errors
     /// As [`Self::commit`].
     pub async fn check_writable(&self) -> anyhow::Result<()> {
-        let store = self.clone();
-        tokio::task::spawn_blocking(move || {
-            let mut connection = store.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        self.work(|connection| {
             let transaction = connection.transaction().context("beginning a transaction")?;
             let version: u32 =
                 transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
             transaction.pragma_update(None, "user_version", version)?;
             transaction.commit().context("committing")
         })
-        .await?
+        .await
     }
 }
 

@@ -55,6 +55,8 @@ pub(super) fn config(name: &str) -> ConfigFile {
         deep_sleep: true,
         sleep_plan: None,
         compiled_name: None,
+        doubt: None,
+        word: None,
     });
     ConfigFile { id: yaml(name), content, sources: SourcesState::default() }
 }
@@ -80,6 +82,7 @@ pub(super) fn build(name: &str) -> Build {
         esphome_version: Some(VERSION.into()),
         built_at: Timestamp::from_millis(0),
         name: name.into(),
+        mac_suffix: false,
         sources: Vec::new(),
         ota: OtaParameters {
             method: OtaMethod::Native,
@@ -88,6 +91,7 @@ pub(super) fn build(name: &str) -> Build {
             encryption: Encryption::None,
         },
         address: None,
+        before: Before::default(),
         credentials_changed: false,
         deep_sleep: true,
         sleep_plan: None,

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use wakeflash_core::build_failure::Lack;
 use wakeflash_core::device::{
-    BeforeInstall, ConfigHash, ConfiguredBy, DeviceId, DeviceMemory, InstalledSources, MacAddress,
+    BeforeInstall, ConfigHash, ConfiguredBy, DeviceId, DeviceMemory, InstalledBuild, MacAddress,
 };
 use wakeflash_core::error::Problem;
 use wakeflash_core::schedule::{SleepPlan, Wake};
 use wakeflash_core::settings::{ChangedSources, Language, NotifyKinds, Settings, Theme};
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    Acknowledgement, AttemptReport, AvoidedAddress, Build, BuildAgain, Delivery, Encryption,
-    FlashStage, InstalledHow, OtaMethod, OtaParameters, PasswordChoice, RollbackWatch, Secret,
-    Sha256, Shipped, SourceChange, SourceChangeKind, SourceFile, SourceTracking, StateKind,
+    Acknowledgement, AttemptReport, AvoidedAddress, Before, Build, BuildAgain, Counts, Delivery,
+    Encryption, FlashStage, InstalledHow, OtaMethod, OtaParameters, PasswordChoice, RollbackWatch,
+    Secret, Sha256, Shipped, SourceChange, SourceChangeKind, SourceFile, SourceTracking, StateKind,
     TimelineEntry, Update, UpdateId, UpdateState,
 };
 
@@ -32,6 +32,10 @@ fn problem() -> Problem {
     Problem::new("ota.closed", "The connection broke.").with_help("Wait.")
 }
 
+fn source(path: &str, counts: Counts) -> SourceFile {
+    SourceFile { counts, ..SourceFile::file(path, Some(Sha256("34".repeat(32)))) }
+}
+
 fn delivery(encryption: Encryption, everything: bool) -> Delivery {
     let some = |text: &str| everything.then(|| text.to_owned());
     Delivery {
@@ -42,9 +46,16 @@ fn delivery(encryption: Encryption, everything: bool) -> Delivery {
             esphome_version: some("2026.10.0"),
             built_at: at(1_000),
             name: "sleepy".into(),
+            mac_suffix: everything,
             sources: vec![
-                SourceFile { path: "a.yaml".into(), sha256: Some(Sha256("cd".repeat(32))) },
-                SourceFile { path: "secrets.yaml".into(), sha256: None },
+                SourceFile::file("a.yaml", Some(Sha256("cd".repeat(32)))),
+                SourceFile::file("secrets.yaml", None),
+                source(
+                    "parts/secrets.yaml",
+                    Counts::Secrets { names: vec!["ota".into()], values: Sha256("12".repeat(32)) },
+                ),
+                source("parts/", Counts::Names(vec!["x.h".into()])),
+                source(".esphome/packages/12", Counts::Commit),
             ],
             ota: OtaParameters {
                 method: if everything { OtaMethod::Native } else { OtaMethod::WebServer },
@@ -54,6 +65,7 @@ fn delivery(encryption: Encryption, everything: bool) -> Delivery {
             },
             credentials_changed: everything,
             address: some("sleepy.local"),
+            before: Before { port: everything.then_some(8266), address: some("192.0.2.8") },
             deep_sleep: everything,
             sleep_plan: everything
                 .then_some(SleepPlan { run_ms: Some(15_000), sleep_ms: Some(3_600_000) }),
@@ -169,10 +181,13 @@ fn update(id: u32, state: UpdateState) -> Update {
 }
 
 fn memory() -> DeviceMemory {
-    let sources = || InstalledSources {
+    let sources = || InstalledBuild {
         digest: Sha256("ef".repeat(32)),
+        files: vec![SourceFile::file("a.yaml", Some(Sha256("cd".repeat(32))))],
         config_hash: Some(ConfigHash(0xaaaa)),
         version: Some("2026.9.0".into()),
+        port: Some(3232),
+        address: Some("192.0.2.7".into()),
     };
     DeviceMemory {
         last_seen: Some(at(5)),
@@ -196,6 +211,7 @@ fn memory() -> DeviceMemory {
             directory: Some("/config".into()),
             file: DeviceId::of_file("sleepy.yaml"),
         }),
+        chosen: Some(ConfiguredBy { directory: None, file: DeviceId::of_file("b.yaml") }),
         before_install: Some(BeforeInstall {
             password: Some(Secret("older".into())),
             encryption: Some(Encryption::Offered { key: Secret("k".into()) }),

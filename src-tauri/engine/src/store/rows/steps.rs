@@ -40,7 +40,14 @@ fn update_to_3(update: &mut Fields) {
     let Some(delivery) = within(state, "delivery") else { return };
     fill(delivery, json!({"warning": null, "encrypted": null, "avoided": []}));
     let Some(build) = within(delivery, "build") else { return };
+    let no_other = json!({"port": null, "address": null});
     fill(build, json!({"credentials_changed": false, "sleep_plan": null}));
+    fill(build, json!({"mac_suffix": false, "before": no_other}));
+    if let Some(Value::Array(sources)) = build.get_mut("sources") {
+        for source in sources.iter_mut().filter_map(Value::as_object_mut) {
+            fill(source, json!({"counts": "content"}));
+        }
+    }
     if let Some(ota) = within(build, "ota") {
         fill(ota, json!({"method": "native"}));
     }
@@ -52,18 +59,22 @@ fn device_to_3(device: &mut Fields) {
         "config_hash": null, "hashes": [], "announces_hash": false, "friendly_name": null,
         "platform": null, "deep_sleep": false, "sleep_plan": null, "overdue_told": null,
         "installed_password": null, "installed_sources": null, "user_address": null,
-        "installed_encryption": null, "configured_by": null, "before_install": null,
+        "installed_encryption": null, "configured_by": null, "chosen": null, "before_install": null,
     });
     fill(device, unknown);
     if let Some(sources) = within(device, "installed_sources") {
-        fill(sources, json!({"version": null}));
+        installed_to_3(sources);
     }
     if let Some(before) = within(device, "before_install") {
         fill(before, json!({"password": null, "encryption": null, "sources": null}));
         if let Some(sources) = within(before, "sources") {
-            fill(sources, json!({"version": null}));
+            installed_to_3(sources);
         }
     }
+}
+
+fn installed_to_3(build: &mut Fields) {
+    fill(build, json!({"files": [], "version": null, "port": null, "address": null}));
 }
 
 fn settings_to_3(settings: &mut Fields) {

@@ -295,7 +295,7 @@ export function everyState(): DeviceView[] {
       ...unheard,
       platform: null,
       problem: {
-        code: 'config.syntax',
+        code: 'config.refused',
         message: 'Line 14, column 9: mapping values are not allowed here.',
         help: 'Open the file and correct it; the list follows by itself.',
       },
