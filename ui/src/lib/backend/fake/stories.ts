@@ -163,8 +163,7 @@ export const stories: Record<string, () => Story> = {
       storeWarnings: [
         {
           code: 'store.set_aside',
-          message:
-            'What was stored about attic.yaml, garage.yaml can’t be read and was set aside.',
+          message: 'What was stored about attic.yaml, garage.yaml can’t be read and was set aside.',
           help: 'Everything else works. Updates of it that were under way have to be asked for again; what is known of a device is learned again.',
         },
       ],
