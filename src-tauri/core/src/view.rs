@@ -8,6 +8,7 @@ mod command;
 mod history;
 mod notification;
 mod status;
+mod store;
 mod version;
 mod wakes;
 
@@ -24,6 +25,7 @@ pub use command::Command;
 pub use history::UpdateRecord;
 pub use notification::{Installation, Notification, NotificationKind};
 pub use status::{ConfigDirStatus, Counts, EsphomeStatus, Status};
+pub use store::{StoreBackup, StoreChoice, StoreDamage};
 pub use version::is_older;
 pub use wakes::{WakeRecord, WakeView};
 

@@ -96,6 +96,8 @@ pub(super) enum Report {
     },
     /// What nobody needs was deleted.
     Collected,
+    /// Whether a backup of the store was made.
+    BackedUp(anyhow::Result<bool>),
 }
 
 /// An image in memory, and its name in the artifact store: an update that is built again gets another one.
@@ -257,6 +259,7 @@ impl Runtime {
             }
             Report::DirectoryLookedAt { input, reply } => self.directory_looked_at(input, reply),
             Report::Collected => self.collected(),
+            Report::BackedUp(result) => self.backed_up(result),
             Report::Returned { update, peer } => {
                 self.heard(Input::Returned { update, peer });
             }
@@ -285,6 +288,7 @@ impl Runtime {
             | Report::History { .. }
             | Report::DirectoryLookedAt { .. }
             | Report::Collected
+            | Report::BackedUp(_)
             | Report::Returned { .. } => {}
         }
     }

@@ -67,6 +67,7 @@ function base(): Story {
       license: 'MIT',
       notifications: { present: true, actions: true },
       startProblem: null,
+      damage: null,
     },
     candidates: [
       { path: DIR, devices: 17 },
@@ -195,6 +196,27 @@ export const stories: Record<string, () => Story> = {
         message:
           'The data was written by a newer Wakeflash (schema 7; this version knows up to 3).',
         help: 'Start the newer version, or move the data directory away to begin anew.',
+      },
+    },
+  }),
+  damaged: () => ({
+    ...base(),
+    info: {
+      ...base().info,
+      startProblem: {
+        code: 'store.damaged',
+        message:
+          'The database of the queue is damaged: Tree 4 page 17: btreeInitPage() returns error code 11.',
+        help: 'Restore the last backup, or start with an empty queue. The damaged file is kept.',
+      },
+      damage: {
+        reason: 'Tree 4 page 17: btreeInitPage() returns error code 11',
+        backup: {
+          at: Date.now() - 7 * 60 * 60 * 1_000,
+          devices: 17,
+          underWay: ['garden-soil-sensor.yaml', 'attic-window.yaml'],
+        },
+        lost: ['garage-door.yaml'],
       },
     },
   }),
