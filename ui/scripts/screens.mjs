@@ -1,6 +1,7 @@
 /**
  * Every screen of the window: the story it plays in, the steps and keys that lead to it, and what must be there in the
- * end, so that no other screen is taken for it.
+ * end, so that no other screen is taken for it. `size`: the only one that it is checked at; `holds`: what must be true
+ * there, in words and as an expression.
  */
 const named = (testid) => `[data-testid="${testid}"]`;
 const then = (selector, act) =>
@@ -9,13 +10,101 @@ const click = (testid) => then(named(testid), 'found.click()');
 const row = (device, testid) => then(`[data-device="${device}"] ${named(testid)}`, 'found.click()');
 const open = (device) => row(device, 'open-details');
 
+/** Whether all of a row is in the part of the list that is seen. */
+const isInSight = (device) => `((row, list) => row.top >= list.top && row.bottom <= list.bottom)(
+  document.querySelector('[data-device="${device}"]').getBoundingClientRect(),
+  document.querySelector('${named('device-scroll')}').getBoundingClientRect())`;
+
+/** Everything that counts the same says the same number. */
+const COUNTS_AGREE = `(() => {
+  const seen = new Map();
+  for (const one of document.querySelectorAll('[data-count]')) {
+    const n = one.textContent.match(/\\d+/)[0];
+    if ((seen.get(one.dataset.count) ?? n) !== n) return false;
+    seen.set(one.dataset.count, n);
+  }
+  return true;
+})()`;
+
 export const SCREENS = [
+  { name: 'home', page: 'home', story: 'demo', shows: 'next-line' },
+  {
+    name: 'home-drawer',
+    page: 'home',
+    story: 'demo',
+    steps: [row('garden-soil-sensor.yaml', 'line-open')],
+    shows: 'build-log',
+  },
+  { name: 'home-paused', page: 'home', story: 'paused', shows: 'next-line' },
+  { name: 'home-many', page: 'home', story: 'many', shows: 'show-waiting' },
+  { name: 'batch', page: 'home', story: 'batch', shows: 'batch' },
+  { name: 'home-german', page: 'home', story: 'german', shows: 'next-line' },
+  { name: 'nothing-waiting', page: 'home', story: 'first-home', shows: 'nothing-waiting' },
+  {
+    name: 'activity',
+    page: 'home',
+    story: 'demo',
+    steps: [click('show-activity')],
+    shows: 'activity-older',
+  },
   { name: 'window', story: 'demo', shows: 'device-row' },
   {
     name: 'drawer',
     story: 'demo',
     steps: [open('garden-soil-sensor.yaml')],
     shows: 'build-log',
+  },
+  {
+    name: 'opened-below',
+    story: 'demo',
+    size: 'wide',
+    steps: [
+      then(named('device-scroll'), 'found.scrollTo(0, 150)'),
+      then(
+        '[data-device="kitchen-display.yaml"]',
+        'window.height = found.getBoundingClientRect().height',
+      ),
+      open('kitchen-display.yaml'),
+    ],
+    shows: 'drawer',
+    holds: [
+      ['the row that was opened is in sight', isInSight('kitchen-display.yaml')],
+      [
+        'a row is as high beside the drawer as without it',
+        `document.querySelector('[data-device="kitchen-display.yaml"]').getBoundingClientRect().height === window.height`,
+      ],
+    ],
+  },
+  {
+    name: 'filtered-below',
+    story: 'many',
+    size: 'wide',
+    steps: [then(named('device-scroll'), 'found.scrollTo(0, 9000)'), click('summary-waiting')],
+    shows: 'device-row',
+    holds: [
+      [
+        'the list begins at the top',
+        `document.querySelector('${named('device-scroll')}').scrollTop === 0`,
+      ],
+    ],
+  },
+  {
+    name: 'problems',
+    story: 'trouble',
+    steps: [click('banner-unfold')],
+    shows: 'banner-store',
+  },
+  {
+    name: 'rolled-back',
+    story: 'demo',
+    steps: [open('workshop-heater.yaml')],
+    shows: 'help',
+  },
+  {
+    name: 'discovered',
+    story: 'demo',
+    steps: [open('mdns/living-room-plug')],
+    shows: 'facts',
   },
   {
     name: 'history',
@@ -30,13 +119,6 @@ export const SCREENS = [
     shows: 'wake-plot',
   },
   { name: 'failed', story: 'demo', steps: [open('pond-level.yaml')], shows: 'help' },
-  { name: 'waiting', story: 'demo', steps: [click('open-waiting')], shows: 'waiting-row' },
-  {
-    name: 'nothing-waiting',
-    story: 'quiet',
-    steps: [click('open-waiting')],
-    shows: 'nothing-waiting',
-  },
   { name: 'update-all', story: 'demo', steps: [click('update-all')], shows: 'install-go' },
   {
     name: 'update-all-bare',
@@ -94,6 +176,12 @@ export const SCREENS = [
   {
     name: 'trouble',
     story: 'trouble',
+    steps: [],
+    shows: 'banner-problems',
+  },
+  {
+    name: 'refused',
+    story: 'refuses',
     steps: [row('pond-level.yaml', 'primary-action')],
     shows: 'problem',
   },
@@ -118,4 +206,10 @@ export const SCREENS = [
     steps: [click('open-settings')],
     shows: 'settings',
   },
-].map((screen) => ({ steps: [], keys: [], ...screen, shows: named(screen.shows) }));
+].map((screen) => ({ page: 'devices',
+  steps: [],
+  keys: [],
+  ...screen,
+  holds: [['what is counted twice is the same', COUNTS_AGREE], ...(screen.holds ?? [])],
+  shows: named(screen.shows),
+}));

@@ -1,5 +1,7 @@
 /** What the window needs from the application behind it. Components know this interface only. */
 import type {
+  ActivityCursor,
+  ActivityPage,
   AppInfo,
   BuildLog,
   ConfigDirCandidate,
@@ -20,6 +22,9 @@ import type {
 
 export type {
   Action,
+  ActivityCursor,
+  ActivityPage,
+  ActivityRecord,
   AppInfo,
   AttemptReport,
   BuildLog,
@@ -99,6 +104,10 @@ export interface Backend {
 
   /** Newest first. */
   history(device: DeviceId): Promise<Answer<UpdateRecord[]>>;
+  /** What has ended, the last ended first; `before`: where a page begins. */
+  activity(before: ActivityCursor | null, limit: number): Promise<Answer<ActivityPage>>;
+  /** A native dialog; `null`: the user changed their mind. */
+  saveCsv(text: string): Promise<Answer<string | null>>;
   /** Newest last. */
   wakes(device: DeviceId): Promise<Answer<WakeRecord[]>>;
   buildLog(update: UpdateId): Promise<Answer<BuildLog>>;

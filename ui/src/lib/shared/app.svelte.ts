@@ -4,13 +4,15 @@ import type { Answer, AppInfo, Backend, DeviceId, DeviceView, Problem, Settings 
 import type { Filter, Sort } from '../devices/filter';
 import { idsOf, Selection } from '../devices/selection.svelte';
 import { texts } from '../i18n/index.svelte';
+import { say } from '../i18n/problems';
 import { writeClipboard } from './clipboard';
 import { Clock } from './clock.svelte';
 import { Dialogs } from './dialogs.svelte';
 import { keep, readKept } from './kept';
+import { statusProblems } from './status';
 import { Store } from './store.svelte';
 
-export type Page = 'devices' | 'waiting' | 'settings';
+export type Page = 'home' | 'activity' | 'devices' | 'settings';
 export type DrawerTab = 'update' | 'history' | 'device';
 export type SettingsField = 'title' | 'configDir' | 'esphome' | 'language' | 'about';
 
@@ -34,7 +36,9 @@ export class App {
   readonly dialogs = new Dialogs();
   readonly selection = new Selection();
   info: AppInfo | null = $state.raw(null);
-  page: Page = $state('devices');
+  page: Page = $state('home');
+  /** Where the user was before the settings. */
+  before: Exclude<Page, 'settings'> = 'home';
   selected: DeviceId | null = $state(null);
   /** Which part of the drawer is open; `null`: the one that fits. */
   tab: DrawerTab | null = $state(null);
@@ -44,6 +48,8 @@ export class App {
   descending = $state(false);
   /** Commands that failed, newest last. */
   problems: ShownProblem[] = $state.raw([]);
+  /** Whether each of several problems of the application has its banner. */
+  unfolded = $state(false);
   /** What was done, said in passing. */
   notice = $state('');
   /** Which setting is to get the focus. */
@@ -65,10 +71,10 @@ export class App {
     Object.assign(this, { page, filter, sort, descending });
   }
 
-  /** Keeps where the user is for the next window. The settings are no place to stay. */
+  /** Keeps where the user is for the next window. The settings and what has ended are no places to stay. */
   keep(): void {
     const { page, filter, sort, descending } = this;
-    keep({ page: page === 'waiting' ? page : 'devices', filter, sort, descending });
+    keep({ page: page === 'devices' ? page : 'home', filter, sort, descending });
   }
 
   /** Asks what surrounds the window: a tray can come later, and go. */
@@ -84,8 +90,15 @@ export class App {
     if (problem) this.show(problem);
   }
 
-  /** What is shown already is shown as the newest. */
+  /** What is shown already is shown as the newest; what a banner says is unfolded there. */
   show(problem: Problem, refused: readonly RefusedDevice[] = []): void {
+    const { status, trouble } = this.store;
+    const told = statusProblems(status, trouble, this.page === 'settings');
+    if (refused.length === 0 && told.some((one) => one.problem.code === problem.code)) {
+      this.unfolded = true;
+      this.tell(texts.app.notDone(say(problem).title));
+      return;
+    }
     const same = JSON.stringify([problem.message, refused]);
     const others = this.problems.filter(
       (shown) => JSON.stringify([shown.problem.message, shown.refused]) !== same,
@@ -135,11 +148,12 @@ export class App {
   openSettings(focus: SettingsField = 'title'): void {
     void this.look();
     this.settingsFocus = focus;
+    if (this.page !== 'settings') this.before = this.page;
     this.page = 'settings';
   }
 
   openDevice(id: DeviceId, tab: DrawerTab | null = null): void {
-    if (this.page === 'settings') this.page = 'devices';
+    if (this.page === 'settings') this.page = this.before;
     this.tab = tab;
     this.selected = id;
   }

@@ -2,14 +2,18 @@
 import { texts } from '../i18n/index.svelte';
 import type { StateKind } from '../backend';
 import type { App } from './app.svelte';
+import { groupOf, tally } from '../updates/groups';
+import { isActive } from '../updates/words';
 import { assertNever } from './assert';
 
-/** How many updates are in which part of their way; those that wait for the user too. */
+/** How many updates are in which part of their way. */
 interface Underway {
   flashing: number;
   confirming: number;
   building: number;
   waiting: number;
+  /** Those that can go on once the user has decided. */
+  attention: number;
 }
 
 function underway(app: App): Underway {
@@ -18,25 +22,29 @@ function underway(app: App): Underway {
   return {
     flashing: of('flashing'),
     confirming: of('confirming'),
-    building: of('building'),
-    waiting: of('queued', 'waiting', 'held'),
+    building: of('queued', 'building'),
+    waiting: tally(app.store.devices).waiting,
+    attention: app.store.devices.filter(
+      (device) =>
+        groupOf(device) === 'attention' && device.update && isActive(device.update.state.kind),
+    ).length,
   };
 }
 
-function count({ flashing, confirming, building, waiting }: Underway): number {
-  return flashing + confirming + building + waiting;
+function count({ flashing, confirming, building, waiting, attention }: Underway): number {
+  return flashing + confirming + building + waiting + attention;
 }
 
 /** What quitting means for each of them, and for all. */
 function consequences(app: App, now: Underway): string[] {
   const t = texts.confirm.leave;
-  const all = count(now);
-  const kept = all > 0 ? t.kept(all) : '';
+  const kept = count(now) > 0 ? t.kept : '';
   return [
     now.flashing > 0 ? t.flashing(now.flashing) : '',
     now.confirming > 0 ? t.confirming(now.confirming) : '',
     now.building > 0 ? t.building(now.building) : '',
     now.waiting > 0 ? t.waiting(now.waiting) : '',
+    now.attention > 0 ? t.attention(now.attention) : '',
     app.info?.demo ? t.demo : kept,
   ].filter(Boolean);
 }
@@ -56,7 +64,8 @@ export async function quit(app: App, told = 0): Promise<void> {
     const t = texts.confirm.quit;
     const reply = await app.dialogs.ask(() => ({
       title: now().flashing > 0 ? t.title : texts.confirm.close.title,
-      body: consequences(app, now()).join(' '),
+      body: '',
+      points: consequences(app, now()),
       yes: t.yes,
       no: t.no,
       about: 'quit',
@@ -78,9 +87,8 @@ export async function askToClose(app: App): Promise<void> {
     const means = consequences(app, now);
     return {
       title: t.title,
-      body: [...(means.length > 0 ? means : [t.idle]), ...(reopens ? [t.background] : [])].join(
-        ' ',
-      ),
+      body: means.length > 0 ? '' : t.idle,
+      points: [...means, ...(reopens ? [t.background] : [])],
       yes: t.yes,
       no: t.no,
       ...(reopens ? { other: t.other } : {}),

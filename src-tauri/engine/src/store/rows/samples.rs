@@ -29,7 +29,7 @@ fn peer() -> IpAddr {
 }
 
 fn problem() -> Problem {
-    Problem::new("ota.closed", "The connection broke.").with_help("Wait.")
+    Problem::new("ota.closed", "The connection broke.").with_help("Wait.").with_details("Reset.")
 }
 
 fn delivery(encryption: Encryption, everything: bool) -> Delivery {

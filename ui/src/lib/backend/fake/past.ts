@@ -1,5 +1,6 @@
 /** What happened to a device of a story before it began: its timeline, its log, its wakes, its updates. */
 import type {
+  ActivityRecord,
   DeviceView,
   StateKind,
   TimelineEntry,
@@ -10,6 +11,7 @@ import type {
 } from '..';
 import { ago, BUILT_AFTER, DAY, HOUR, MINUTE } from './devices';
 import { buildOutput } from './output';
+import { problems } from './problems';
 
 export interface Past {
   timeline: TimelineEntry[];
@@ -25,9 +27,6 @@ export function pastOf(device: DeviceView): Past {
   const shown = kind === 'queued' ? 0 : kind === 'building' ? 18 : lines.length;
   return { timeline: timelineOf(device, update), lines: lines.slice(0, shown) };
 }
-
-const LOST =
-  'The connection to the device was lost during the transfer. It will be tried again as soon as the device answers.';
 
 function timelineOf({ addresses, file }: DeviceView, update: UpdateView): TimelineEntry[] {
   const { state, requestedAt, attempts } = update;
@@ -67,7 +66,10 @@ function timelineOf({ addresses, file }: DeviceView, update: UpdateView): Timeli
       // One in each wake, the wakes being 24 minutes apart.
       const tries = Array.from({ length: attempts }, (_, n) => {
         const lost = last - (attempts - 1 - n) * 24 * MINUTE;
-        return [connected(lost - 7_000, n + 1), entry(lost, 'waiting', LOST, 'ota.closed')];
+        return [
+          connected(lost - 7_000, n + 1),
+          entry(lost, 'waiting', problems.connectionLost.message, 'ota.closed'),
+        ];
       });
       return [...past, ...tries.flat()];
     }
@@ -112,16 +114,10 @@ export function wakesOf(device: DeviceView): WakeRecord[] {
   })).reverse();
 }
 
-const rejected = {
-  code: 'build.config_invalid',
-  message: 'ESPHome rejects the configuration: Platform not found: sensor.sht5x.',
-  help: 'Correct the YAML, then retry.',
-};
-
 const sizes = { imageSize: 878_592, wireSize: 603_120 };
 
-/** Earlier updates, oldest first: the update in the device's view is not among them. */
-export function earlierOf(device: DeviceView): UpdateRecord[] {
+/** Earlier updates, oldest first: the update in the device's view is not among them. `nth`: which device it is. */
+export function earlierOf(device: DeviceView, nth: number): UpdateRecord[] {
   if (device.file === null || device.deployedVersion === null) return [];
   const past = (
     id: number,
@@ -129,13 +125,14 @@ export function earlierOf(device: DeviceView): UpdateRecord[] {
     state: UpdateStateView,
     part: Partial<UpdateRecord> = {},
   ): UpdateRecord => ({
-    id,
+    id: id - 10 * nth,
     requestedAt: ago(at),
     endedAt: ago(at - 47 * MINUTE),
     state,
     attempts: 1,
     ...sizes,
     encrypted: true,
+    buildSeconds: 47,
     flashSeconds: 11,
     wantedVersion: '2026.9.2',
     wantedHash: '06b5fb73',
@@ -146,6 +143,7 @@ export function earlierOf(device: DeviceView): UpdateRecord[] {
     imageSize: null,
     wireSize: null,
     encrypted: null,
+    buildSeconds: null,
     flashSeconds: null,
   };
   const installed = (at: number) =>
@@ -161,7 +159,7 @@ export function earlierOf(device: DeviceView): UpdateRecord[] {
         at: ago(9 * DAY),
         rolledBack: false,
         mayHaveArrived: false,
-        problem: rejected,
+        problem: problems.configInvalid,
       },
       { ...none, endedAt: ago(9 * DAY + 59 * MINUTE) },
     ),
@@ -183,8 +181,30 @@ export function recordOf(update: UpdateView): UpdateRecord {
     imageSize: built ? sizes.imageSize : null,
     wireSize: update.attempts > 0 ? sizes.wireSize : null,
     encrypted: update.encrypted,
+    buildSeconds: built ? 51 : null,
     flashSeconds: state.kind === 'installed' ? 9 : null,
     wantedVersion: update.wantedVersion,
     wantedHash: update.wantedHash,
   };
+}
+
+export function endOf({ update }: ActivityRecord): number {
+  return update.endedAt ?? 0;
+}
+
+/** What has ended for a device: its earlier updates, and that of its view when it is over. */
+export function endedOf(device: DeviceView, earlier: readonly UpdateRecord[]): ActivityRecord[] {
+  const { update } = device;
+  const last = update && 'at' in update.state ? [recordOf(update)] : [];
+  let fromVersion: string | null = null;
+  return [...earlier, ...last].map((record) => {
+    const ended = {
+      device: device.id,
+      name: device.friendlyName ?? device.name,
+      fromVersion,
+      update: record,
+    };
+    if (record.state.kind === 'installed') fromVersion = record.wantedVersion;
+    return ended;
+  });
 }

@@ -31,6 +31,10 @@ export const commands = {
 	plan: (devices: DeviceId[] | null) => typedError<InstallPlan, Problem>(__TAURI_INVOKE("plan", { devices })),
 	/**  The updates of a device, newest first; at most 50. */
 	history: (device: DeviceId) => typedError<UpdateRecord[], Problem>(__TAURI_INVOKE("history", { device })),
+	/**  The updates that have ended, over all devices, the last ended first: a page of them. */
+	activity: (before: ActivityCursor | null, limit: number) => typedError<ActivityPage, Problem>(__TAURI_INVOKE("activity", { before, limit })),
+	/**  Lets the user save a table; the path, or null: they changed their mind. */
+	saveCsv: (text: string) => typedError<string | null, Problem>(__TAURI_INVOKE("save_csv", { text })),
 	/**  The wakes of a device that were seen, newest last; at most 200. */
 	wakes: (device: DeviceId) => typedError<WakeRecord[], Problem>(__TAURI_INVOKE("wakes", { device })),
 	/**  Where the user says that a device is; null: nothing is said any more. */
@@ -107,6 +111,34 @@ export type Action =
 "dismiss" | 
 /**  Nothing can be done: it has no configuration. */
 "none";
+
+/**  Where a page of what has ended begins: after this one. */
+export type ActivityCursor = {
+	/**  When it ended. */
+	at: Timestamp,
+	/**  Which it was. */
+	id: UpdateId,
+};
+
+/**  Some of what has ended. */
+export type ActivityPage = {
+	/**  The last ended first. */
+	records: ActivityRecord[],
+	/**  Where the next page begins; null: there is none. */
+	next: ActivityCursor | null,
+};
+
+/**  An update that has ended, among those of all devices. */
+export type ActivityRecord = {
+	/**  Of which device. */
+	device: DeviceId,
+	/**  What a person calls the device. */
+	name: string,
+	/**  The ESPHome of the firmware that ran before; null: it wasn't known. */
+	fromVersion: string | null,
+	/**  The update. */
+	update: UpdateRecord,
+};
 
 /**  What the window wants to know about the application around it. */
 export type AppInfo = {
@@ -407,6 +439,8 @@ export type Problem = {
 	message: string,
 	/**  What to do about it, when there is something to do. */
 	help: string | null,
+	/**  What only somebody who looks closer wants to know, such as hashes. */
+	details?: string | null,
 };
 
 /**  How far a build or a transfer is. */
@@ -634,6 +668,8 @@ export type UpdateRecord = {
 	wireSize: number | null,
 	/**  Whether the last attempt was encrypted. */
 	encrypted: boolean | null,
+	/**  How long the last build took, in whole seconds. */
+	buildSeconds: number | null,
 	/**  How long the last transfer took, in whole seconds. */
 	flashSeconds: number | null,
 	/**  The ESPHome that built it. */

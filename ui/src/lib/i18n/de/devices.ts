@@ -1,44 +1,21 @@
-import { count } from '../plural';
 import type { devices as english } from '../en/devices';
 
 export const devices: typeof english = {
   headline: {
-    waiting: (n) => (n === 1 ? '1 Update wartet' : `${n} Updates warten`),
-    working: (n) => (n === 1 ? '1 Update ist unterwegs' : `${n} Updates sind unterwegs`),
-    attention: (n) =>
-      n === 1 ? '1 Update braucht Aufmerksamkeit' : `${n} Updates brauchen Aufmerksamkeit`,
-    quiet: 'Nichts wartet',
-    next: (name, when) => `Nächstes Aufwachen: ${name}, ${when}`,
-    overdue: (name) => `${name} ist überfällig`,
-    doing: (name, what) => `${name}: ${what}`,
-    last: (name, when) => `${name} wurde ${when} aktualisiert`,
-    installed: (name, when) => `Das Update von ${name} wurde ${when} installiert`,
-    already: (name) => `Auf ${name} läuft der Build schon`,
-    cancelled: (name) =>
-      `Das Update von ${name} wurde abgebrochen, das Gerät behält seine Firmware`,
-    cancelledLate: (name) =>
-      `Das Update von ${name} wurde abgebrochen, ist aber vielleicht angekommen`,
-    cancelledMany: (n, late) =>
-      late === 0
-        ? `${n} Updates wurden abgebrochen`
-        : `${n} Updates wurden abgebrochen, ${late} davon ${late === 1 ? 'ist' : 'sind'} vielleicht angekommen`,
-    available: (n) => count(n, 'Update verfügbar', 'Updates verfügbar'),
     unseen: (n) =>
-      n === 1 ? '1 Gerät wurde noch nicht gesehen' : `${n} Geräte wurden noch nicht gesehen`,
+      n === 1 ? '1 Gerät wurde noch nie gesehen' : `${n} Geräte wurden noch nie gesehen`,
     untold: (n) =>
       n === 1
         ? '1 Gerät hat seine Version noch nicht gemeldet'
         : `${n} Geräte haben ihre Version noch nicht gemeldet`,
-    broken: (n) =>
-      n === 1 ? '1 Datei kann nicht gelesen werden' : `${n} Dateien können nicht gelesen werden`,
-    current: 'Für kein Gerät ist etwas Neueres bekannt',
+    current: 'Alles ist aktuell',
   },
   filter: {
     label: 'Nur anzeigen',
     all: 'Alle',
     waiting: 'Wartet',
     working: 'In Arbeit',
-    attention: 'Braucht Aufmerksamkeit',
+    attention: 'Braucht dich',
     available: 'Update verfügbar',
     asleep: 'Schläft',
     offline: 'Offline',
@@ -47,7 +24,7 @@ export const devices: typeof english = {
   sort: {
     label: 'Sortieren',
     by: (name) => `Sortieren nach: ${name}`,
-    reverse: 'Andersherum',
+    reverse: 'Reihenfolge umkehren',
     ascending: 'aufsteigend',
     descending: 'absteigend',
     name: 'Name',
@@ -70,23 +47,19 @@ export const devices: typeof english = {
     searchHint: 'Suche nach Name, Datei oder Adresse',
     columns: { device: 'Gerät', presence: 'Status', firmware: 'Firmware', update: 'Update' },
     discovered: 'Im Netzwerk entdeckt',
-    discoveredMeans:
-      'An ihren Ankündigungen erkannt; in deinem Ordner gibt es keine YAML-Datei für sie.',
+    discoveredMeans: 'Im Netzwerk gesehen. In deinem Ordner gibt es keine YAML-Datei für sie.',
     discoveredShort: 'Entdeckt',
     noConfiguration: 'Keine Konfiguration',
     reading: (path) => `Liest ${path} …`,
     emptyTitle: 'In diesem Ordner sind noch keine Geräte',
-    emptyMeans: (path) =>
-      `Lege eine YAML-Datei von ESPHome in ${path}, dann erscheint sie hier sofort.`,
+    emptyMeans: (path) => `Lege eine YAML-Datei von ESPHome in ${path}, dann erscheint sie hier.`,
     chooseAnother: 'Anderen Ordner wählen',
     noMatchTitle: 'Kein Gerät passt',
-    noMatchMeans: 'Versuche ein anderes Wort, oder lass wieder alle Geräte anzeigen.',
+    noMatchMeans: 'Versuche ein anderes Wort, oder zeige alle Geräte.',
     showAll: 'Alle Geräte anzeigen',
     gone: (name) => `${name} ist nicht mehr in der Liste`,
     details: (name) => `${name}, Einzelheiten`,
-    notDeployed: 'nicht bekannt',
-    modified: 'Geändert',
-    modifiedMeans: 'Seine Dateien haben sich geändert, seit diese Firmware gebaut wurde',
+    notDeployed: 'Version unbekannt',
     versionTo: (from, to) => `${from}, ${to} ist verfügbar`,
     more: (name) => `Mehr zu ${name}`,
   },
@@ -96,7 +69,8 @@ export const devices: typeof english = {
     offline: 'Offline',
     unknown: 'Unbekannt',
     seen: (ago) => `gesehen ${ago}`,
-    neverSeen: 'noch nicht gesehen',
+    neverSeen: 'noch nie gesehen',
+    unseen: 'Noch nie gesehen',
     offlineFor: (span) => `Offline seit ${span.replace(/Tage$/, 'Tagen')}`,
     nextWake: (when) => `wacht ${when} auf`,
     overdue: (span) => `überfällig seit ${span.replace(/Tage$/, 'Tagen')}`,
@@ -120,7 +94,7 @@ export const devices: typeof english = {
     showLog: 'Log anzeigen',
     copyAddress: 'Adresse kopieren',
     copyMac: 'MAC-Adresse kopieren',
-    noUpdate: 'Für dieses Gerät gab es noch kein Update.',
+    noUpdate: 'Dieses Gerät hatte noch kein Update.',
     facts: 'Über dieses Gerät',
     fact: {
       name: 'Name',
@@ -130,20 +104,20 @@ export const devices: typeof english = {
       userAddress: 'Eigene Adresse',
       mac: 'MAC-Adresse',
       deployed: 'ESPHome auf dem Gerät',
-      wanted: 'ESPHome, gewünscht',
+      wanted: 'ESPHome, zu installieren',
       available: 'ESPHome, hier installiert',
       runningHash: 'Config-Hash auf dem Gerät',
-      wantedHash: 'Config-Hash, gewünscht',
+      wantedHash: 'Config-Hash, zu installieren',
       same: 'derselbe',
       sleep: 'Deep Sleep',
       sleepYes: 'ja',
       window: 'Wach für etwa',
-      unknown: 'nicht bekannt',
+      unknown: 'unbekannt',
     },
   },
   address: {
     title: (name) => `Adresse von ${name}`,
-    body: 'Wakeflash versucht auch diese Adresse: für Geräte in einem anderen Netzwerk oder ohne mDNS.',
+    body: 'Wakeflash versucht auch diese Adresse. Für Geräte in einem anderen Netzwerk oder ohne mDNS.',
     label: 'IP-Adresse oder Name',
     cancel: 'Abbrechen',
     save: 'Speichern',
@@ -153,18 +127,18 @@ export const devices: typeof english = {
   },
   wakes: {
     title: 'Aufwachen',
-    none: 'Noch wurde kein Aufwachen gesehen. Das Bild kommt mit den ersten.',
+    none: 'Noch wurde kein Aufwachen gesehen.',
     notSleeping: 'Von diesem Gerät ist nicht bekannt, dass es schläft.',
     regular: (n, span, period) =>
       `In den letzten ${span.replace(/Tage$/, 'Tagen')} ${n}-mal aufgewacht, etwa alle ${period}`,
     irregular: (n, span) =>
       `In den letzten ${span.replace(/Tage$/, 'Tagen')} ${n}-mal aufgewacht, ohne festen Abstand`,
     some: (n, span) => `In den letzten ${span.replace(/Tage$/, 'Tagen')} ${n}-mal aufgewacht`,
-    configured: (period) => `Laut seiner Datei wacht es etwa alle ${period} auf`,
+    configured: (period) => `Laut seinem YAML wacht es etwa alle ${period} auf`,
     awake: (span) => `wach für etwa ${span}`,
     atMost: (span) => `höchstens ${span}`,
     awakeFor: (span) => `wach für ${span}`,
-    awakeUnknown: 'wie lange es wach war, ist nicht bekannt',
+    awakeUnknown: 'unbekannt, wie lange',
     scale: (span) => `Volle Höhe: wach für ${span}`,
     expected: (when) => `Als Nächstes erwartet: ${when}`,
     overdue: (when) => `War erwartet: ${when}, überfällig`,

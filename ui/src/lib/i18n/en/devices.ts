@@ -1,41 +1,20 @@
 import { count } from '../plural';
 
 export const devices = {
-  /** What is said first: what waits, when it happens, whether it worked. */
   headline: {
-    waiting: (n: number) => (n === 1 ? '1 update is waiting' : `${n} updates are waiting`),
-    working: (n: number) => (n === 1 ? '1 update is under way' : `${n} updates are under way`),
-    attention: (n: number) => (n === 1 ? '1 update needs you' : `${n} updates need you`),
-    quiet: 'Nothing is waiting',
-    next: (name: string, when: string) => `Next wake: ${name}, ${when}`,
-    overdue: (name: string) => `${name} is overdue`,
-    doing: (name: string, what: string) => `${name}: ${what}`,
-    last: (name: string, when: string) => `${name} was updated ${when}`,
-    installed: (name: string, when: string) => `The update of ${name} was installed ${when}`,
-    already: (name: string) => `${name} already runs its build`,
-    cancelled: (name: string) =>
-      `The update of ${name} was cancelled, the device keeps its firmware`,
-    cancelledLate: (name: string) => `The update of ${name} was cancelled, but may have arrived`,
-    cancelledMany: (n: number, late: number) =>
-      late === 0
-        ? `${n} updates were cancelled`
-        : `${n} updates were cancelled, ${late} of them may have arrived`,
-    available: (n: number) => count(n, 'update available', 'updates available'),
-    unseen: (n: number) =>
-      n === 1 ? '1 device hasn’t been seen yet' : `${n} devices haven’t been seen yet`,
+    unseen: (n: number) => (n === 1 ? '1 device was never seen' : `${n} devices were never seen`),
     untold: (n: number) =>
       n === 1
-        ? '1 device hasn’t told its version yet'
-        : `${n} devices haven’t told their version yet`,
-    broken: (n: number) => (n === 1 ? '1 file can’t be read' : `${n} files can’t be read`),
-    current: 'Nothing newer is known for any device',
+        ? '1 device hasn’t reported its version'
+        : `${n} devices haven’t reported their version`,
+    current: 'Everything is up to date',
   },
   filter: {
     label: 'Show only',
     all: 'All',
     waiting: 'Waiting',
     working: 'Working',
-    attention: 'Needs attention',
+    attention: 'Needs you',
     available: 'Update available',
     asleep: 'Asleep',
     offline: 'Offline',
@@ -44,7 +23,7 @@ export const devices = {
   sort: {
     label: 'Sort',
     by: (name: string) => `Sort by ${name.toLowerCase()}`,
-    reverse: 'The other way round',
+    reverse: 'Reverse order',
     ascending: 'ascending',
     descending: 'descending',
     name: 'Name',
@@ -67,22 +46,19 @@ export const devices = {
     searchHint: 'Search by name, file or address',
     columns: { device: 'Device', presence: 'Presence', firmware: 'Firmware', update: 'Update' },
     discovered: 'Discovered on the network',
-    discoveredMeans: 'Seen by their announcements; there is no YAML file for them in your folder.',
+    discoveredMeans: 'Seen on the network. There is no YAML file for them in your folder.',
     discoveredShort: 'Discovered',
     noConfiguration: 'No configuration',
     reading: (path: string) => `Reading ${path}…`,
     emptyTitle: 'No devices in this folder yet',
-    emptyMeans: (path: string) =>
-      `Put an ESPHome YAML file into ${path}, and it appears here at once.`,
+    emptyMeans: (path: string) => `Put an ESPHome YAML file into ${path}, and it appears here.`,
     chooseAnother: 'Choose another folder',
     noMatchTitle: 'No device matches',
-    noMatchMeans: 'Try another word, or show all devices again.',
+    noMatchMeans: 'Try another word, or show all devices.',
     showAll: 'Show all devices',
     gone: (name: string) => `${name} is no longer in the list`,
     details: (name: string) => `${name}, details`,
-    notDeployed: 'not known',
-    modified: 'Modified',
-    modifiedMeans: 'Its files have changed since this firmware was built',
+    notDeployed: 'version unknown',
     versionTo: (from: string, to: string) => `${from}, ${to} is available`,
     more: (name: string) => `More for ${name}`,
   },
@@ -92,7 +68,8 @@ export const devices = {
     offline: 'Offline',
     unknown: 'Unknown',
     seen: (ago: string) => `seen ${ago}`,
-    neverSeen: 'not seen yet',
+    neverSeen: 'never seen',
+    unseen: 'Never seen',
     offlineFor: (span: string) => `Offline ${span}`,
     nextWake: (when: string) => `next wake ${when}`,
     overdue: (span: string) => `overdue by ${span}`,
@@ -116,7 +93,7 @@ export const devices = {
     showLog: 'Show log',
     copyAddress: 'Copy address',
     copyMac: 'Copy MAC address',
-    noUpdate: 'There was no update of this device yet.',
+    noUpdate: 'This device had no update yet.',
     facts: 'About this device',
     fact: {
       name: 'Name',
@@ -126,20 +103,20 @@ export const devices = {
       userAddress: 'Your address',
       mac: 'MAC address',
       deployed: 'ESPHome, running',
-      wanted: 'ESPHome, wanted',
+      wanted: 'ESPHome, to install',
       available: 'ESPHome, installed here',
       runningHash: 'Config hash, running',
-      wantedHash: 'Config hash, wanted',
+      wantedHash: 'Config hash, to install',
       same: 'same as running',
       sleep: 'Deep sleep',
       sleepYes: 'yes',
       window: 'Awake for about',
-      unknown: 'not known',
+      unknown: 'unknown',
     },
   },
   address: {
     title: (name: string) => `Address of ${name}`,
-    body: 'Wakeflash tries this address too: for devices in another network, or without mDNS.',
+    body: 'Wakeflash tries this address too. For devices in another network, or without mDNS.',
     label: 'IP address or name',
     cancel: 'Cancel',
     save: 'Save',
@@ -149,18 +126,18 @@ export const devices = {
   },
   wakes: {
     title: 'Wakes',
-    none: 'No wake was seen yet. The picture comes with the first ones.',
+    none: 'No wake was seen yet.',
     notSleeping: 'This device isn’t known to sleep.',
     regular: (n: number, span: string, period: string) =>
       `Woke ${count(n, 'time', 'times')} in the last ${span}, about every ${period}`,
     irregular: (n: number, span: string) =>
       `Woke ${count(n, 'time', 'times')} in the last ${span}, at no regular times`,
     some: (n: number, span: string) => `Woke ${count(n, 'time', 'times')} in the last ${span}`,
-    configured: (period: string) => `Its file says that it wakes about every ${period}`,
+    configured: (period: string) => `According to its YAML it wakes about every ${period}`,
     awake: (span: string) => `awake for about ${span}`,
     atMost: (span: string) => `at most ${span}`,
     awakeFor: (span: string) => `awake for ${span}`,
-    awakeUnknown: 'how long it was awake isn’t known',
+    awakeUnknown: 'unknown how long',
     scale: (span: string) => `Full height: awake for ${span}`,
     expected: (when: string) => `Next expected at ${when}`,
     overdue: (when: string) => `Expected at ${when}, overdue`,
