@@ -110,11 +110,13 @@ async function objections(whole) {
   for (const select of selects) select.style.backgroundImage = '';
 
   const wide = all.filter((one) => movesSideways(one) || sticksOut(one));
+  const cut = all.filter(isCutUnsaid);
   return [
     ...told,
     ...failed,
     ...faults,
     ...wide.map((one) => `too wide: ${one.outerHTML.slice(0, 160)}`),
+    ...cut.map((one) => `cut off without a sign or a tooltip: ${one.outerHTML.slice(0, 160)}`),
   ];
 
   async function look(context) {
@@ -126,11 +128,23 @@ async function objections(whole) {
     };
   }
 
-  /** The filters alone are meant to. */
   function movesSideways(one) {
-    return (
-      scrolls(one) && one.scrollWidth > one.clientWidth && !one.matches('[data-testid="summary"]')
-    );
+    return scrolls(one) && one.scrollWidth > one.clientWidth;
+  }
+
+  /** Text that is cut off, and either nothing shows that, or no tooltip has all of it. */
+  function isCutUnsaid(one) {
+    const style = getComputedStyle(one);
+    if (style.overflowX === 'visible' || one.matches('.visually-hidden, input, select, svg *')) {
+      return false;
+    }
+    const clamped = style.webkitLineClamp !== 'none';
+    const cutX = one.scrollWidth > one.clientWidth + 1 && !scrolls(one);
+    const cutY = clamped && one.scrollHeight > one.clientHeight + 8;
+    const text = one.textContent.trim() !== '' && one.checkVisibility({ visibilityProperty: true });
+    if (!text || one.clientWidth < 2 || !(cutX || cutY)) return false;
+    const shown = clamped || style.textOverflow === 'ellipsis';
+    return !shown || one.closest('[data-tip]') === null;
   }
 
   /** Out of the window by a pixel that can be seen, and not cut off before its edge. */

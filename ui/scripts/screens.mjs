@@ -1,6 +1,7 @@
 /**
  * Every screen of the window: the story it plays in, the steps and keys that lead to it, and what must be there in the
- * end, so that no other screen is taken for it.
+ * end, so that no other screen is taken for it. `size`: the only one that it is checked at; `holds`: what must be true
+ * there, in words and as an expression.
  */
 const named = (testid) => `[data-testid="${testid}"]`;
 const then = (selector, act) =>
@@ -9,6 +10,11 @@ const click = (testid) => then(named(testid), 'found.click()');
 const row = (device, testid) => then(`[data-device="${device}"] ${named(testid)}`, 'found.click()');
 const open = (device) => row(device, 'open-details');
 
+/** Whether all of a row is in the part of the list that is seen. */
+const isInSight = (device) => `((row, list) => row.top >= list.top && row.bottom <= list.bottom)(
+  document.querySelector('[data-device="${device}"]').getBoundingClientRect(),
+  document.querySelector('${named('device-scroll')}').getBoundingClientRect())`;
+
 export const SCREENS = [
   { name: 'window', story: 'demo', shows: 'device-row' },
   {
@@ -16,6 +22,58 @@ export const SCREENS = [
     story: 'demo',
     steps: [open('garden-soil-sensor.yaml')],
     shows: 'build-log',
+  },
+  {
+    name: 'opened-below',
+    story: 'demo',
+    size: 'wide',
+    steps: [
+      then(named('device-scroll'), 'found.scrollTo(0, 150)'),
+      then(
+        '[data-device="kitchen-display.yaml"]',
+        'window.height = found.getBoundingClientRect().height',
+      ),
+      open('kitchen-display.yaml'),
+    ],
+    shows: 'drawer',
+    holds: [
+      ['the row that was opened is in sight', isInSight('kitchen-display.yaml')],
+      [
+        'a row is as high beside the drawer as without it',
+        `document.querySelector('[data-device="kitchen-display.yaml"]').getBoundingClientRect().height === window.height`,
+      ],
+    ],
+  },
+  {
+    name: 'filtered-below',
+    story: 'many',
+    size: 'wide',
+    steps: [then(named('device-scroll'), 'found.scrollTo(0, 9000)'), click('summary-waiting')],
+    shows: 'device-row',
+    holds: [
+      [
+        'the list begins at the top',
+        `document.querySelector('${named('device-scroll')}').scrollTop === 0`,
+      ],
+    ],
+  },
+  {
+    name: 'problems',
+    story: 'trouble',
+    steps: [click('banner-unfold')],
+    shows: 'banner-store',
+  },
+  {
+    name: 'rolled-back',
+    story: 'demo',
+    steps: [open('workshop-heater.yaml')],
+    shows: 'help',
+  },
+  {
+    name: 'discovered',
+    story: 'demo',
+    steps: [open('mdns/living-room-plug')],
+    shows: 'facts',
   },
   {
     name: 'history',
@@ -94,6 +152,12 @@ export const SCREENS = [
   {
     name: 'trouble',
     story: 'trouble',
+    steps: [],
+    shows: 'banner-problems',
+  },
+  {
+    name: 'refused',
+    story: 'refuses',
     steps: [row('pond-level.yaml', 'primary-action')],
     shows: 'problem',
   },
@@ -118,4 +182,4 @@ export const SCREENS = [
     steps: [click('open-settings')],
     shows: 'settings',
   },
-].map((screen) => ({ steps: [], keys: [], ...screen, shows: named(screen.shows) }));
+].map((screen) => ({ steps: [], keys: [], holds: [], ...screen, shows: named(screen.shows) }));

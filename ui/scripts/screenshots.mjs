@@ -60,13 +60,17 @@ async function inScheme(scheme) {
 }
 
 async function inSizes(browser, screen, scheme) {
-  await browser.resize(SIZES[sizes[0]]);
+  const own = screen.size ? [screen.size] : sizes;
+  await browser.resize(SIZES[own[0]]);
   await show(browser, stories(screen.story), screen);
-  for (const size of sizes) {
+  for (const size of own) {
     await change(browser, screen, SIZES[size]);
     const name = `${screen.name}${size === 'wide' ? '' : `-${size}`}-${scheme}`;
     if (draws) writeFileSync(join(out, `${name}.png`), smaller(await browser.picture()));
-    const objections = await judge(browser, size === sizes[0]);
+    const objections = await judge(browser, size === own[0]);
+    for (const [words, expression] of screen.holds) {
+      if (!(await browser.run(`Boolean(${expression})`))) objections.push(`not so: ${words}`);
+    }
     counts[objections.length > 0 ? 'failed' : 'passed'] += 1;
     for (const objection of objections) console.error(`${name}: ${objection}`);
   }

@@ -21,7 +21,7 @@ describe('the headline', () => {
   it('says what waits, when it happens and what has worked', async () => {
     await show('demo');
     expect(screen.getByTestId('headline')).toHaveTextContent(
-      /4 updates are waiting.*3 updates need you.*Greenhouse: Flashing 62 %.*Next wake: Garden Soil Sensor, in ~\d+ min.*Kitchen Display was updated 2 min ago/,
+      /4 updates are waiting.*3 need you.*Greenhouse: Flashing 62 %.*Next wake: Garden Soil Sensor, in ~\d+ min.*Kitchen Display was updated 2 min ago/,
     );
   });
 });
@@ -76,7 +76,10 @@ describe('many devices at once', () => {
     await user.keyboard('{ArrowDown} {Shift>}{ArrowDown}{/Shift}');
     expect(screen.getByTestId('selection-bar')).toHaveTextContent('2 selected');
     await user.keyboard('{Control>}a{/Control}');
-    expect(screen.getByTestId('selection-bar')).toHaveTextContent(`${shown().length} selected`);
+    // Those that were only discovered have nothing that could be done with them.
+    const configured = shown().filter((id) => !id.startsWith('mdns/'));
+    expect(configured.length).toBe(shown().length - 2);
+    expect(screen.getByTestId('selection-bar')).toHaveTextContent(`${configured.length} selected`);
     await user.keyboard('{Escape}');
     expect(screen.queryByTestId('selection-bar')).toBeNull();
   });
@@ -108,7 +111,7 @@ describe('many devices at once', () => {
       await user.click(inside(row(`${id}.yaml`), 'select'));
     await user.click(screen.getByTestId('bulk-cancel'));
     expect(await screen.findByRole('alertdialog')).toHaveTextContent(
-      /Cancel 2 updates\?.*1 transfer is running/,
+      /Cancel 2 updates\?.*1 running transfer/,
     );
     await user.click(screen.getByTestId('confirm-yes'));
     await waitFor(() =>
@@ -122,7 +125,7 @@ describe('many devices at once', () => {
     expect(await screen.findByTestId('plan-sum')).toHaveTextContent(/^\d+ now, \d+ when they wake/);
     await user.click(screen.getByTestId('install-go'));
     const problems = await screen.findAllByTestId('problem');
-    expect(problems[0]).toHaveTextContent(/^\d+ devices: This can’t be saved: the disk is full/);
+    expect(problems[0]).toHaveTextContent(/^\d+ devices: The queue can't be written/);
   });
 
   it('are all updated with those that nobody has seen, when the user wants them too', async () => {
@@ -151,7 +154,7 @@ describe('many devices at once', () => {
       backend.emit({ kind: 'device', device: { ...one, updateAvailable: false } });
     await user.click(screen.getByTestId('update-all'));
     const dialog = await screen.findByTestId('install-dialog');
-    await waitFor(() => expect(dialog).toHaveTextContent('Without ESPHome it isn’t known'));
+    await waitFor(() => expect(dialog).toHaveTextContent('Without ESPHome nobody knows'));
     const found = devices.find(({ presence, update }) => presence === 'online' && !update);
     if (!found) throw new Error('nobody is online');
     backend.emit({ kind: 'device', device: { ...found, updateAvailable: true } });
@@ -171,11 +174,9 @@ describe('the waiting view', () => {
       'mailbox.yaml',
       'rain-gauge.yaml',
     ]);
-    expect(rows[0]).toHaveTextContent(/Waits since .+ \(1 day ago\).*Overdue.*no attempt yet/);
-    expect(rows[1]).toHaveTextContent(
-      /Next wake in ~\d+ min.*2 attempts.*lost during the transfer/,
-    );
-    expect(rows[3]).toHaveTextContent(/At its next wake.*OTA password in its YAML/);
+    expect(rows[0]).toHaveTextContent(/Waiting 1 day.*Overdue.*no attempt yet/);
+    expect(rows[1]).toHaveTextContent(/Next wake in ~\d+ min.*2 attempts.*Connection lost/);
+    expect(rows[3]).toHaveTextContent(/At its next wake.*OTA password or key changed/);
     await expectAccessible(screen.getByTestId('waiting'));
     await user.click(screen.getByTestId('cancel-all'));
     await user.click(await screen.findByTestId('confirm-yes'));
@@ -210,7 +211,7 @@ describe('a device', () => {
       'installed',
     ]);
     expect(entries[0]).toHaveTextContent(
-      /2026.10.0.*sent in 9 s.*879 kB, 603 kB compressed.*encrypted/,
+      /2026.10.0.*waited \d+ min · sent in 9 s.*879 kB, 603 kB compressed.*encrypted/,
     );
     expect(entries[4]).toHaveTextContent('not encrypted');
     await user.click(inside(entries[1] as HTMLElement, 'history-log'));
@@ -260,7 +261,7 @@ describe('a device', () => {
         .map((one) => one.textContent?.trim()),
     ).toEqual([
       'Rebuild',
-      'Flash anyway',
+      'Flash as built',
       'Cancel',
       'Show log',
       'Open YAML',
@@ -272,6 +273,21 @@ describe('a device', () => {
     ]);
     await choose('yaml');
     expect(backend.calls).toEqual(['openYaml rain-gauge.yaml']);
+  });
+
+  it('that was only discovered shows what is known of it, and nothing to do', async () => {
+    await show('demo', only('demo', 'mdns/living-room-plug'));
+    const discovered = row('mdns/living-room-plug');
+    expect(discovered.querySelector('[data-testid=select]')).toBeNull();
+    await user.click(inside(discovered, 'row-menu'));
+    expect(await screen.findByTestId('menu')).not.toHaveTextContent('Select');
+    await user.keyboard('{Escape}');
+    await user.click(inside(discovered, 'open-details'));
+    expect(screen.getByTestId('facts')).toHaveTextContent('192.168.7.88');
+    expect(screen.queryByRole('tab')).toBeNull();
+    inside(discovered, 'open-details').focus();
+    await user.keyboard(' {Control>}a{/Control}');
+    expect(screen.queryByTestId('selection-bar')).toBeNull();
   });
 
   it('has a menu that Tab closes', async () => {
@@ -303,7 +319,7 @@ describe('the keyboard', () => {
     await user.type(await screen.findByTestId('palette-input'), 'pause{Enter}');
     await waitFor(() => expect(backend.calls).toEqual(['setPaused true']));
     expect(await screen.findByTestId('banner-paused')).toBeInTheDocument();
-    await user.click(screen.getByTestId('banner-resume'));
+    await user.click(screen.getByTestId('pause'));
     expect(backend.calls.at(-1)).toBe('setPaused false');
   });
 
@@ -328,7 +344,9 @@ describe('the keyboard', () => {
   it('asks before it quits while a device is being flashed', async () => {
     const backend = await show('demo');
     await user.keyboard('{Control>}q{/Control}');
-    expect(await screen.findByRole('alertdialog')).toHaveTextContent('1 transfer is under way');
+    expect(await screen.findByRole('alertdialog')).toHaveTextContent(
+      '1 running transfer is cut short',
+    );
     await user.click(screen.getByTestId('confirm-no'));
     expect(backend.calls).toEqual(['stay']);
     await user.keyboard('{Control>}q{/Control}');

@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import examples from '../../src-tauri/core/src/words/examples.json';
 import pipSteps from '../../src-tauri/core/src/words/pip_steps.json';
+import { problems } from '../src/lib/backend/fake/problems';
 import { stories } from '../src/lib/backend/fake/stories';
 import { germanCodes, germanProblem } from '../src/lib/i18n/de/problems';
 import { germanSentence } from '../src/lib/i18n/de/sentences';
+import { speak } from '../src/lib/i18n/index.svelte';
+import { say } from '../src/lib/i18n/problems';
 
 const SOURCES = join(import.meta.dirname, '../../src-tauri');
 /** Keys of ESPHome's YAML and names of files, which look like codes. */
@@ -73,6 +76,20 @@ describe('problems', () => {
     }
   });
 
+  it('of the stories have a title, a sentence and a help in both languages', () => {
+    for (const problem of Object.values(problems)) {
+      for (const language of ['en', 'de'] as const) {
+        speak(language);
+        const said = say(problem);
+        expect(said.title, problem.code).not.toBe(said.message);
+        expect(said.title.length, said.title).toBeLessThanOrEqual(36);
+        expect(said.help === null, `${problem.code}: ${said.help}`).toBe(problem.help === null);
+        expect(said.details ?? '').toContain(problem.details ?? '');
+      }
+    }
+    speak('en');
+  });
+
   it('keep what varies, in the sentence or as details', () => {
     const said = (code: string, message: string) => germanProblem({ code, message, help: 'Help.' });
     expect(said('config.syntax', 'Line 3, column 7: a tab.').details).toBeNull();
@@ -80,9 +97,10 @@ describe('problems', () => {
       'ESPHome can’t be started: no. Help.',
     );
     expect(said('open.missing', 'That file or directory is gone.').details).toBeNull();
-    const after =
-      'The connection to the device was lost after the whole firmware was sent. The device may have taken the firmware nevertheless: x.';
-    expect(said('ota.closed', after).help).toMatch(
+    const after = 'The connection to the device was lost after the whole firmware was sent.';
+    const help =
+      'The device may have taken the firmware nevertheless. Wakeflash looks at what it runs when it comes back.';
+    expect(germanProblem({ code: 'ota.closed', message: after, help }).help).toMatch(
       /^Das Gerät kann die Firmware trotzdem genommen haben/,
     );
   });

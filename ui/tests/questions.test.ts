@@ -43,18 +43,22 @@ async function askToCancelAll(states: UpdateStateView[]): Promise<[FakeBackend, 
 
 describe('cancelling many', () => {
   it.each<[string, UpdateStateView[], RegExp]>([
-    ['that wait', [waiting, held], /^The devices keep the firmware that they have\.$/],
+    ['that wait', [waiting, held], /^\s*The devices keep their firmware\.\s*$/],
     [
       'of which one is sent',
       [waiting, flashing],
-      /^1 transfer is running .*unless all of the new one has just arrived\. The other device keeps/,
+      /^\s*1 running transfer is cut short.*unless all of the new one has just arrived\.\s*The other device keeps/,
     ],
     [
       'of all kinds',
       [waiting, waiting, flashing, flashing, confirming],
-      /^2 transfers are running .*unless.* 1 device may already have .* The other 2 devices keep/,
+      /^\s*2 running transfers are .*unless.*\s*1 device may already run .*\s*The other 2 devices keep/,
     ],
-    ['that were all sent', [confirming, confirming], /^2 devices may already .* may run there\.$/],
+    [
+      'that were all sent',
+      [confirming, confirming],
+      /^\s*2 devices may already run .* take it back\.\s*$/,
+    ],
   ])('promises nothing untrue of those %s', async (_, states, words) => {
     await askToCancelAll(states);
     expect((await question()).querySelector('.dialog-body')?.textContent).toMatch(words);
@@ -66,7 +70,7 @@ describe('cancelling many', () => {
     becomes(backend, devices[0]!, confirming);
     becomes(backend, devices[2]!, installed);
     await waitFor(async () =>
-      expect(await question()).toHaveTextContent(/Cancel 2 updates\? ?1 device may already have/),
+      expect(await question()).toHaveTextContent(/Cancel 2 updates\?\s*1 device may already run/),
     );
     await user.click(screen.getByTestId('confirm-yes'));
     await waitFor(() => expect(backend.calls).toEqual(['cancel d0.yaml', 'cancel d1.yaml']));
@@ -94,12 +98,12 @@ describe('a question about one update', () => {
     const { backend, one, shown } = await asked(flashing, 'primary-action');
     expect(shown).toHaveTextContent(/Cancel the running transfer\?.*unless all of the new one/);
     becomes(backend, one, confirming);
-    await waitFor(() => expect(shown).toHaveTextContent('the device may run the new firmware'));
-    expect(shown).not.toHaveTextContent('keeps the firmware');
+    await waitFor(() => expect(shown).toHaveTextContent('the device may run it'));
+    expect(shown).not.toHaveTextContent('keeps its firmware');
     // It is sent once more, as nobody knows what became of the image.
     becomes(backend, one, { ...waiting, mayHaveArrived: true });
     await waitFor(() => expect(row('d0.yaml').dataset.state).toBe('waiting'));
-    expect(shown).toHaveTextContent('the device may run the new firmware');
+    expect(shown).toHaveTextContent('the device may run it');
     becomes(backend, one, { ...waiting, mayHaveArrived: false });
     await waitFor(() => expect(shown).toHaveTextContent('Nothing is being sent to D0'));
     await user.click(screen.getByTestId('confirm-yes'));

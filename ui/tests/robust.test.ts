@@ -24,6 +24,7 @@ describe('the keyboard', () => {
   it('is in the field whose button is done', async () => {
     await show('demo');
     await user.click(screen.getByTestId('open-settings'));
+    await user.click(screen.getByTestId('settings-esphome-use-path'));
     const field = screen.getByTestId('settings-esphome-path');
     await user.type(field, '/opt/esphome');
     screen.getByTestId('settings-esphome-apply').focus();
@@ -192,7 +193,8 @@ describe('the way to the application', () => {
 
 describe('the window', () => {
   it('takes back that there is no ESPHome when it is found', async () => {
-    const backend = await show('no-esphome');
+    const status = { ...story('demo').status, esphome: { kind: 'searching' as const } };
+    const backend = await show('demo', { status });
     const missing = { code: 'esphome.missing', message: 'ESPHome was not found.', help: null };
     backend.install = () => Promise.resolve({ status: 'error', error: missing });
     await user.click(screen.getAllByText('Install')[0] ?? document.body);

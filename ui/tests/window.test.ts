@@ -14,7 +14,7 @@ describe('the list', () => {
       [
         'garden-soil-sensor.yaml',
         'waiting',
-        /^Waiting for wake since .+2 attempts · Last: /,
+        /^Waiting for wake since .+2 attempts · Connection lost/,
         'Cancel',
       ],
       ['attic-lights.yaml', 'waiting', /^Waiting for the device since /, 'Cancel'],
@@ -24,18 +24,23 @@ describe('the list', () => {
       ['greenhouse.yaml', 'flashing', /^Flashing 62 %/, 'Cancel'],
       ['doorbell.yaml', 'confirming', /^Confirming/, 'Cancel'],
       ['kitchen-display.yaml', 'installed', /^Installed 2 min ago/, 'Install'],
-      ['pond-level.yaml', 'failed', /^Failed: The device refused the OTA password/, 'Retry'],
+      [
+        'pond-level.yaml',
+        'failed',
+        /^Failed: ?Wrong OTA password ?Enter the OTA password of the firmware that runs on it/,
+        'Retry',
+      ],
       ['workshop-heater.yaml', 'failed', /^Rolled back/, 'Retry'],
       [
         'stairs-motion.yaml',
         'cancelled',
-        /^Cancelled 45 min ago.+may have got the image/,
+        /^Cancelled 45 min ago.+may run the new firmware/,
         'Install',
       ],
-      ['window-blind.yaml', 'none', /^No update yet/, 'Install'],
-      ['coffee-machine.yaml', 'none', /^Nothing newer known/, 'Install'],
-      ['hallway-thermostat.yaml', 'none', /^Its files have changed/, 'Install'],
-      ['old-pump.yaml', 'broken', /can’t be read.+Line 14/, null],
+      ['window-blind.yaml', 'none', /^Version unknown/, 'Install'],
+      ['coffee-machine.yaml', 'none', /^Up to date/, 'Install'],
+      ['hallway-thermostat.yaml', 'none', /^Files changed/, 'Install'],
+      ['old-pump.yaml', 'broken', /^YAML error ?Line 3/, null],
       ['mdns/living-room-plug', 'none', /^No configuration/, null],
     ];
     for (const [id, state, words, button] of states) {
@@ -46,9 +51,7 @@ describe('the list', () => {
       expect(actions.map((action) => action.textContent?.trim())).toEqual(button ? [button] : []);
     }
     expect(screen.getByTestId('discovered-section')).toBeInTheDocument();
-    expect(screen.getByTestId('summary')).toHaveTextContent(
-      /Waiting 4.*Working 5.*Needs attention 4/,
-    );
+    expect(screen.getByTestId('summary')).toHaveTextContent(/Waiting 4.*Working 5.*Needs you 4/);
     await expectAccessible();
   });
 
@@ -62,7 +65,7 @@ describe('the list', () => {
 
   it.each([
     ['what there is an update for', true, /1 when they wake/],
-    ['nothing, and says so', false, /Nothing newer is known for any device/],
+    ['nothing, and says so', false, /Everything is up to date/],
   ])('offers to update all: %s', async (_, updateAvailable, words) => {
     const backend = await show('quiet', {
       devices: [device('A', { updateAvailable, presence: 'asleep' })],
@@ -117,14 +120,30 @@ describe('the list', () => {
     await expectAccessible(screen.getByTestId('no-devices'));
   });
 
-  it('says of what is queued that the queue is paused', async () => {
-    await show('paused', only('demo', 'beehive-scale.yaml'));
-    expect(row('beehive-scale.yaml')).toHaveTextContent('Queued, paused');
+  it('says while it is paused that nothing goes on, and promises no wake', async () => {
+    const waits = ['beehive-scale', 'garden-soil-sensor', 'balcony'];
+    const devices = story('demo').devices.filter(({ id }) =>
+      waits.some((one) => id.startsWith(one)),
+    );
+    const backend = await show('demo', { devices });
+    expect(row('garden-soil-sensor.yaml')).toHaveTextContent(
+      /next wake in ~\d+ min.*Waiting for wake/,
+    );
+    expect(screen.getByTestId('headline')).toHaveTextContent('Next wake: Garden Soil Sensor');
+    await backend.setPaused(true);
+    await waitFor(() => expect(row('beehive-scale.yaml')).toHaveTextContent('Queued, paused'));
+    expect(row('garden-soil-sensor.yaml')).toHaveTextContent('Waiting, paused');
+    expect(row('garden-soil-sensor.yaml')).not.toHaveTextContent('next wake');
+    expect(screen.getByTestId('headline')).not.toHaveTextContent('Next wake');
+    // Nothing of it is missed.
+    const others = document.querySelector('[data-device^=balcony]');
+    expect(others).toHaveTextContent(/next wake in ~\d+ min/);
+    expect(screen.getAllByRole('button', { name: 'Resume' })).toHaveLength(1);
   });
 
   it('puts a failure aside, by its menu', async () => {
     const backend = await show('demo', only('demo', 'pond-level.yaml'));
-    expect(screen.getByTestId('summary')).toHaveTextContent('Needs attention 1');
+    expect(screen.getByTestId('summary')).toHaveTextContent('Needs you 1');
     await user.click(inside(row('pond-level.yaml'), 'row-menu'));
     await user.click(await screen.findByTestId('menu-dismiss'));
     expect(backend.calls).toEqual(['dismiss pond-level.yaml']);
@@ -133,9 +152,9 @@ describe('the list', () => {
   });
 
   it('shows why a command failed until it is dismissed', async () => {
-    await show('trouble');
+    await show('demo', { refuses: true });
     await user.click(inside(row('pond-level.yaml'), 'primary-action'));
-    expect(await screen.findByTestId('problem')).toHaveTextContent(/disk is full.*Free some space/);
+    expect(await screen.findByTestId('problem')).toHaveTextContent(/can't be written.*Make room/);
     await user.click(screen.getByRole('button', { name: 'Dismiss' }));
     expect(screen.queryByTestId('problem')).toBeNull();
   });
@@ -166,7 +185,7 @@ describe('unsafe moments', () => {
     const backend = await show('demo');
     const held = row('rain-gauge.yaml');
     const others = [...held.querySelectorAll('[data-testid=secondary-action]')];
-    expect(others.map((other) => other.textContent?.trim())).toEqual(['Flash anyway', 'Cancel']);
+    expect(others.map((other) => other.textContent?.trim())).toEqual(['Flash as built', 'Cancel']);
     await user.click(inside(held, 'secondary-action'));
     expect(await screen.findByRole('alertdialog')).toHaveTextContent('rain-gauge.yaml changed');
     await user.click(screen.getByTestId('confirm-yes'));
@@ -189,6 +208,7 @@ describe('unsafe moments', () => {
     const { status } = story('trouble');
     const twice = [...status.otherTools, ...status.otherTools];
     await show('demo', { status: { ...story('demo').status, otherTools: twice } });
+    await user.click(screen.getByTestId('banner-unfold'));
     expect(screen.getAllByTestId('banner-other-tool')).toHaveLength(2);
   });
 
@@ -254,7 +274,7 @@ describe('leaving', () => {
     await waitFor(async () => expect(await question()).toHaveTextContent('being flashed?'));
     backend.askToQuit(2);
     backend.requestClose();
-    expect(await question()).toHaveTextContent('2 transfers are under way');
+    expect(await question()).toHaveTextContent('2 running transfers are cut short');
     expect(backend.calls, 'it has not been answered').toEqual([]);
     await user.click(screen.getByTestId('confirm-no'));
     await waitFor(() => expect(backend.calls).toEqual(['stay']));
@@ -265,11 +285,11 @@ describe('leaving', () => {
   const transfer: UpdateStateView = { kind: 'flashing', since, address: '10.0.0.7' };
   const confirming: UpdateStateView = { kind: 'confirming', since, acknowledged: true };
   it.each<[string, UpdateStateView[], RegExp]>([
-    ['nothing', [], /nothing is lost\. Nothing is flashed until Wakeflash is started again/],
+    ['nothing', [], /No update is waiting\. Nothing is flashed until Wakeflash is started again/],
     [
       'confirming',
       [confirming],
-      /^1 device has yet to confirm its new firmware\. The update stays/,
+      /^\s*1 device has yet to report its new firmware\.\s*Nothing is flashed .* The queue is kept/,
     ],
     [
       'all kinds',
@@ -279,7 +299,7 @@ describe('leaving', () => {
         { kind: 'building', since },
         { kind: 'waiting', since, mayHaveArrived: false },
       ],
-      /^1 transfer is under way and will be cut short\. 1 device has .* firmware\. 1 build is running .* 1 update waits\. All updates stay/,
+      /^\s*1 running transfer is cut short\.\s*1 device has .* firmware\.\s*1 build begins .*\s*1 update keeps waiting\.\s*Nothing is flashed/,
     ],
   ])('says what it means for what is under way: %s', async (_, states, words) => {
     const devices = states.map((state, n) => device(`D${n}`, { update: update(state) }));
@@ -299,7 +319,7 @@ describe('leaving', () => {
       backend.requestClose();
       const shown = await question();
       expect(shown.textContent?.includes('This is a demo')).toBe(demo);
-      expect(shown.textContent?.includes('stays in the queue')).toBe(!demo);
+      expect(shown.textContent?.includes('The queue is kept')).toBe(!demo);
       expect(screen.getByTestId('confirm-yes').classList.contains('danger')).toBe(demo);
       cleanup();
     }
@@ -314,7 +334,7 @@ describe('the drawer', () => {
     const drawer = screen.getByTestId('drawer');
     expect(drawer).toHaveTextContent('It will install when the device wakes.');
     expect(screen.getByTestId('last-attempt')).toHaveTextContent(
-      /2 attempts.*lost during the transfer/,
+      /2 attempts.*lost during the transfer.*tried again/,
     );
     expect(screen.getByTestId('build-log')).toHaveTextContent('Successfully compiled program.');
     await expectAccessible(drawer);
@@ -332,7 +352,9 @@ describe('the drawer', () => {
   it('says what to do about a failure', async () => {
     await show('demo');
     await user.click(inside(row('pond-level.yaml'), 'open-details'));
-    expect(screen.getByTestId('help')).toHaveTextContent('Put the password');
+    expect(screen.getByTestId('help')).toHaveTextContent(
+      /refused the OTA password\..*Enter the OTA password of the firmware that runs/,
+    );
   });
 
   it('follows the log line by line, and starts anew with a new update', async () => {
@@ -351,135 +373,5 @@ describe('the drawer', () => {
     await waitFor(() => expect(log).toHaveTextContent(/a new line ?and another/));
     expect(log).not.toHaveTextContent('of another update');
     expect(log.textContent?.match(/a new line/g)).toHaveLength(1);
-  });
-});
-
-describe('settings', () => {
-  it('are shown, and what is changed is sent, and nothing else', async () => {
-    const backend = await show('demo');
-    await user.click(screen.getByTestId('open-settings'));
-    expect(screen.getByTestId('esphome-state')).toHaveTextContent('ESPHome 2026.10.0');
-    await expectAccessible(screen.getByTestId('settings'));
-    await user.click(screen.getByTestId('settings-changed-rebuild'));
-    await user.click(screen.getByTestId('settings-notify-installed'));
-    await user.click(screen.getByTestId('settings-start-at-login'));
-    const sent = backend.calls.map((call) => JSON.parse(call.replace('changeSettings ', '')));
-    expect(sent).toEqual([
-      { changedSources: 'rebuild' },
-      { notify: { installed: false, failed: true, held: true, overdue: true } },
-      { startAtLogin: true },
-    ]);
-    await user.click(screen.getByTestId('settings-back'));
-    expect(screen.getByTestId('summary')).toBeInTheDocument();
-  });
-
-  it('say which ESPHome is used, and installing Wakeflash’s own chooses that', async () => {
-    const backend = await show('demo');
-    await user.click(screen.getByTestId('open-settings'));
-    const own = screen.getByTestId('settings-own-esphome');
-    expect(own).not.toBeChecked();
-    await user.click(screen.getByTestId('esphome-upgrade'));
-    expect(backend.calls).toEqual(['installEsphome']);
-    await waitFor(() => expect(own).toBeChecked(), { timeout: 10_000 });
-    expect(screen.getByTestId('esphome-state')).toHaveTextContent('esphome-1/bin/esphome');
-    const sent = () => JSON.parse(backend.calls.at(-1)?.replace('changeSettings ', '') ?? '');
-    await user.click(own);
-    expect(sent()).toEqual({ ownEsphome: false });
-    await user.click(own);
-    await user.type(screen.getByTestId('settings-esphome-path'), '/opt/esphome{Enter}');
-    expect(sent()).toEqual({ ownEsphome: false, esphomePath: '/opt/esphome' });
-    expect(own).not.toBeChecked();
-  });
-
-  it('and a banner say what is wrong with an ESPHome that goes on building', async () => {
-    const gone = {
-      code: 'esphome.own_gone',
-      message: 'Wakeflash’s own ESPHome is gone.',
-      help: 'Install it again.',
-    };
-    const ready = { kind: 'ready', path: '/usr/bin/esphome', version: '2026.9.0' } as const;
-    const status = { ...story('demo').status, esphome: { ...ready, problem: gone } };
-    const backend = await show('demo', { status });
-    const banner = await screen.findByTestId('banner-esphome');
-    expect(banner).toHaveTextContent(/is gone.*Install it again.*ESPHome 2026.9.0 goes on/);
-    await expectAccessible(banner);
-    await user.click(screen.getByTestId('banner-esphome-find'));
-    expect(backend.calls).toEqual(['findEsphome']);
-    await user.click(screen.getByTestId('banner-esphome-settings'));
-    expect(screen.getByTestId('esphome-problem')).toHaveTextContent(/is gone.*Install it again/);
-    expect(screen.queryByTestId('banner-esphome')).toBeNull();
-  });
-
-  it('of a demo leave the session of the user alone', async () => {
-    await show('demo', { info: { ...story('demo').info, demo: true } });
-    await user.click(screen.getByTestId('open-settings'));
-    expect(screen.queryByTestId('settings-start-at-login')).toBeNull();
-  });
-
-  it('says beside the field why a folder is refused', async () => {
-    await show('demo');
-    await user.click(screen.getByTestId('open-settings'));
-    const input = screen.getByTestId('config-dir-input');
-    await user.clear(input);
-    await user.type(input, 'esphome{Enter}');
-    expect(await screen.findByTestId('config-dir-problem')).toHaveTextContent('not a full path');
-  });
-});
-
-describe('the first run', () => {
-  it('offers the usual places, then shows the devices', async () => {
-    const backend = await show('first-run');
-    expect(await screen.findAllByTestId('config-dir-candidate')).toHaveLength(2);
-    expect(screen.getByTestId('first-run')).toHaveTextContent('17 devices');
-    expect(screen.getByTestId('config-dir-input')).toHaveValue('/home/sam/esphome');
-    await expectAccessible();
-    await user.click(screen.getByTestId('config-dir-confirm'));
-    expect(backend.calls[0]).toContain('"configDir":"/home/sam/esphome"');
-    await waitFor(() => expect(screen.getAllByTestId('device-row').length).toBeGreaterThan(10));
-  });
-
-  it('works without any usual place and without ESPHome', async () => {
-    const backend = await show('first-run-bare');
-    expect(await screen.findByText(/None of the usual places/)).toBeInTheDocument();
-    expect(screen.getByTestId('config-dir-confirm')).toBeDisabled();
-    await user.click(screen.getByTestId('esphome-install'));
-    expect(backend.calls).toEqual(['installEsphome']);
-    await expectAccessible();
-  });
-});
-
-describe('trouble', () => {
-  it('is said in banners, with what it means and what to do', async () => {
-    await show('trouble');
-    const banners: [string, RegExp][] = [
-      ['banner-store', /disk is full/],
-      ['banner-config-dir', /Updates that wait keep waiting/],
-      ['banner-esphome', /ESPHome was not found/],
-      ['banner-network', /UDP port 5353/],
-    ];
-    for (const [id, words] of banners) expect(screen.getByTestId(id)).toHaveTextContent(words);
-    await expectAccessible(screen.getByTestId('banner-store').parentElement ?? undefined);
-    await user.click(screen.getByTestId('banner-esphome-path'));
-    expect(screen.getByTestId('settings-esphome-path')).toHaveFocus();
-    expect(screen.queryByTestId('banner-esphome'), 'it is said there').toBeNull();
-    expect(screen.getByTestId('esphome-state')).toHaveTextContent(/ESPHome was not found/);
-  });
-
-  it('of a computer without a network claims nothing about watching it', async () => {
-    await show('no-network');
-    const banner = screen.getByTestId('banner-network');
-    expect(banner).toHaveTextContent(/No network.*go on when the network is back\.$/);
-    expect(banner).not.toHaveTextContent(/noticed late|watched/);
-  });
-
-  it('shows the installation of ESPHome', async () => {
-    await show('installing-esphome');
-    expect(screen.getByTestId('banner-esphome')).toHaveTextContent('14 of 62 packages');
-  });
-
-  it('says why the application could not start', async () => {
-    await show('start-problem');
-    expect(await screen.findByTestId('start-problem')).toHaveTextContent('newer Wakeflash');
-    await expectAccessible();
   });
 });

@@ -34,7 +34,7 @@ describe('presence', () => {
     const gone = device('A', { presence: 'offline', lastSeen: NOW - 72 * 60 * MINUTE });
     expect(presenceWords(gone, NOW).title).toBe('Offline 3 days');
     const never = device('A', { presence: 'unknown', lastSeen: null });
-    expect(presenceWords(never, NOW)).toMatchObject({ title: 'Unknown', detail: 'sleeps' });
+    expect(presenceWords(never, NOW)).toMatchObject({ title: 'Never seen', detail: 'sleeps' });
   });
 });
 
@@ -98,15 +98,13 @@ describe('the headline', () => {
   it('claims nothing about devices that nobody has seen', () => {
     expect(headlineOf([unseen('A'), current], NOW, false)).toEqual({
       title: 'Nothing is waiting',
-      facts: ['1 device hasn’t been seen yet'],
+      facts: ['1 device was never seen'],
     });
     const online = unseen('C', { presence: 'online', lastSeen: NOW });
     expect(headlineOf([online, current], NOW, false).facts).toEqual([
-      '1 device hasn’t told its version yet',
+      '1 device hasn’t reported its version',
     ]);
-    expect(headlineOf([current], NOW, false).facts).toEqual([
-      'Nothing newer is known for any device',
-    ]);
+    expect(headlineOf([current], NOW, false).facts).toEqual(['Everything is up to date']);
   });
 
   it('names what was cancelled for a while, until something else ends', () => {
@@ -131,7 +129,7 @@ describe('the headline', () => {
       expect(facts(...many)).toEqual(['2 updates were cancelled, 1 of them may have arrived']);
     }
     expect(facts(cancelled('A', 1), cancelled('B', 20))).toEqual([keeps]);
-    expect(facts(cancelled('A', 11))).toEqual(['Nothing newer is known for any device']);
+    expect(facts(cancelled('A', 11))).toEqual(['Everything is up to date']);
     const installed = (minutes: number) =>
       device('C', {
         update: update({
@@ -151,7 +149,7 @@ describe('the headline', () => {
     const problem = { code: 'config.syntax', message: 'Line 3, column 7: a tab.', help: null };
     expect(headlineOf([building, unseen('C', { problem })], NOW, false)).toEqual({
       title: '1 update is under way',
-      facts: ['A: Building', '1 file can’t be read', '1 device hasn’t been seen yet'],
+      facts: ['A: Building', '1 file can’t be read', '1 device was never seen'],
     });
   });
 });

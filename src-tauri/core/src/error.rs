@@ -13,18 +13,28 @@ pub struct Problem {
     pub message: String,
     /// What to do about it, when there is something to do.
     pub help: Option<String>,
+    /// What only somebody who looks closer wants to know, such as hashes.
+    #[serde(default)]
+    pub details: Option<String>,
 }
 
 impl Problem {
     /// A problem without advice.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), help: None }
+        Self { code: code.into(), message: message.into(), help: None, details: None }
     }
 
     /// The same problem with advice.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same problem with what only somebody who looks closer wants to know.
+    #[must_use]
+    pub fn with_details(mut self, details: impl Into<String>) -> Self {
+        self.details = Some(details.into());
         self
     }
 }

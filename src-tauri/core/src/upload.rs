@@ -156,7 +156,7 @@ impl UploadOutput {
                 FailureClass::NextWake,
                 "web_server.refused",
                 format!("The device took the image and then failed the update: {said}."),
-                "The device keeps its old firmware. Its own log says more.",
+                "The device keeps its old firmware.",
             ),
         };
         UploadFailure { class, problem: Problem::new(code, message).with_help(help) }

@@ -83,10 +83,9 @@ pub async fn locate(choice: &Choice, state_dir: &Path) -> EsphomeStatus {
         None => {
             let candidates: Vec<_> =
                 find_on_path(program_name()).await.into_iter().chain(own).collect();
-            first_working(&candidates).await.unwrap_or_else(|| EsphomeStatus::Missing {
-                problem: Problem::new("esphome.missing", "ESPHome was not found on this computer.")
-                    .with_help("Let Wakeflash install it, or say where its program is."),
-            })
+            first_working(&candidates)
+                .await
+                .unwrap_or_else(|| EsphomeStatus::Missing { problem: missing() })
         }
     };
     if choice.own
@@ -101,6 +100,12 @@ pub async fn locate(choice: &Choice, state_dir: &Path) -> EsphomeStatus {
             ));
     }
     found
+}
+
+/// There is none anywhere.
+pub(crate) fn missing() -> Problem {
+    Problem::new("esphome.missing", "ESPHome was not found on this computer.")
+        .with_help("Let Wakeflash install it, or say where its program is.")
 }
 
 /// The first program that works, else the last one's problem; `None`: there is no program.

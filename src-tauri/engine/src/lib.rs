@@ -14,4 +14,6 @@ mod process;
 mod report;
 pub mod runtime;
 pub mod store;
+#[cfg(test)]
+mod told;
 pub mod watch;

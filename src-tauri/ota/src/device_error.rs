@@ -180,10 +180,26 @@ impl DeviceError {
         }
     }
 
-    /// What happened and what to do, for the user.
+    /// What happened, for the user.
     #[must_use]
     pub fn sentence(self, step: Step) -> String {
-        let text = match self {
+        if let Self::Unlisted(byte) = self {
+            return format!(
+                "The device reported error 0x{byte:02X}, which this version of Wakeflash doesn't know."
+            );
+        }
+        self.words(step).0.to_owned()
+    }
+
+    /// What to do about it, for the user.
+    #[must_use]
+    pub fn help(self, step: Step) -> &'static str {
+        self.words(step).1
+    }
+
+    /// What happened, and what to do.
+    fn words(self, step: Step) -> (&'static str, &'static str) {
+        match self {
             Self::Magic if step >= Step::Prepare => text::MAGIC_OF_IMAGE,
             Self::Magic => text::MAGIC_OF_GREETING,
             Self::Prepare => text::PREPARE,
@@ -207,86 +223,107 @@ impl DeviceError {
             Self::VersionDowngrade => text::VERSION_DOWNGRADE,
             Self::EncryptionRequired => text::ENCRYPTION_REQUIRED,
             Self::Unknown => text::UNKNOWN,
-            Self::Unlisted(byte) => {
-                return format!(
-                    "The device reported error 0x{byte:02X}, which this version of Wakeflash \
-                     doesn't know. Look at the device's log, or update Wakeflash."
-                );
-            }
-        };
-        text.to_owned()
+            Self::Unlisted(_) => text::UNLISTED,
+        }
     }
 }
 
-/// The sentences for the user.
+/// What happened and what to do, for the user.
 mod text {
-    pub(super) const MAGIC_OF_IMAGE: &str = "\
-        The device says that this is no firmware for it. Check that the configuration names \
-        the right board.";
-    pub(super) const MAGIC_OF_GREETING: &str = "\
-        What answered did not understand the greeting of an update. Check that the address \
-        and port belong to this device.";
-    pub(super) const PREPARE: &str = "\
-        The device could not make room for the firmware. Restart it; if that doesn't help, \
-        the firmware may be too large.";
-    pub(super) const AUTH_INVALID: &str = "\
-        The device refused the password. Enter the OTA password of the firmware that runs on \
-        it now, not of the new one.";
-    pub(super) const WRITING_FLASH: &str = "\
-        The device could not write the firmware to its flash. Restart it; if it happens \
-        again, flash it over USB.";
-    pub(super) const UPDATE_END: &str = "\
-        The device received the firmware but could not accept it. Check that it was built \
-        for this board, and look at the device's own log.";
-    pub(super) const INVALID_BOOTSTRAPPING: &str = "\
-        The device needs a reset after it was flashed over USB. Press its reset button once, \
-        or wait for its next wake.";
-    pub(super) const WRONG_CURRENT_FLASH_CONFIG: &str = "\
-        The running firmware was built for another flash size. Choose the right board \
-        (esp01_1m always works) and flash once over USB.";
-    pub(super) const WRONG_NEW_FLASH_CONFIG: &str = "\
-        The new firmware was built for another flash size than the device has. Choose the \
-        right board in the configuration and build again.";
-    pub(super) const ESP8266_NOT_ENOUGH_SPACE: &str = "\
-        The device has no room for a second firmware of this size. Flash a minimal firmware \
-        with nothing but OTA first, then this one.";
-    pub(super) const ESP32_NOT_ENOUGH_SPACE: &str = "\
-        The firmware is larger than the device's OTA partition. Make the firmware smaller, \
-        or flash once over USB to change the partitions.";
-    pub(super) const NO_UPDATE_PARTITION: &str =
-        "The device has no partition for updates. Flash it once over USB, which creates one.";
-    pub(super) const MD5_MISMATCH: &str = "\
-        The firmware was damaged on its way, and the device discarded it. It will be sent \
-        again; if this goes on, move the device closer to the access point.";
-    pub(super) const RP2040_NOT_ENOUGH_SPACE: &str = "\
-        The device has no room for a second firmware of this size. Make the firmware \
-        smaller, or flash it over USB.";
-    pub(super) const SIGNATURE_INVALID: &str = "\
-        The device refused the firmware because of its signature. Sign it with the key of \
-        the firmware that runs on the device.";
-    pub(super) const UNSUPPORTED_TYPE: &str =
-        "The device doesn't support this kind of update. Flash it once over USB.";
-    pub(super) const PARTITION_TABLE_VERIFY: &str = "\
-        The device could not verify its partition table. Nothing was changed; look at the \
-        device's log.";
-    pub(super) const PARTITION_TABLE_UPDATE: &str = "\
-        The device could not write its partition table and may not start again. Do not \
-        restart it before you have looked at its log.";
-    pub(super) const BOOTLOADER_VERIFY: &str = "\
-        The device could not verify the bootloader. Nothing was changed; look at the \
-        device's log.";
-    pub(super) const BOOTLOADER_UPDATE: &str = "\
-        The device could not write its bootloader and may not start again. Do not restart it \
-        before you have looked at its log.";
-    pub(super) const VERSION_DOWNGRADE: &str = "\
-        The device accepts only firmware newer than its own. Raise the project version in \
-        the configuration and build again.";
-    pub(super) const ENCRYPTION_REQUIRED: &str = "\
-        The device takes encrypted updates only, and the configuration has no key. Put the \
-        encryption key of the firmware that runs on it now into the configuration.";
-    pub(super) const UNKNOWN: &str = "\
-        The device reported an error without saying which. It will be tried again when the \
-        device wakes; its own log may say more.";
+    type Words = (&'static str, &'static str);
+
+    pub(super) const MAGIC_OF_IMAGE: Words = (
+        "The device says that this is no firmware for it.",
+        "Check that the configuration names the right board.",
+    );
+    pub(super) const MAGIC_OF_GREETING: Words = (
+        "What answered did not understand the greeting of an update.",
+        "Check that the address and port belong to this device.",
+    );
+    pub(super) const PREPARE: Words = (
+        "The device could not make room for the firmware.",
+        "Restart it. If that doesn't help, the firmware may be too large.",
+    );
+    pub(super) const AUTH_INVALID: Words = (
+        "The device refused the OTA password.",
+        "Enter the OTA password of the firmware that runs on it now, not that of the new one.",
+    );
+    pub(super) const WRITING_FLASH: Words = (
+        "The device could not write the firmware to its flash.",
+        "Restart it. If it happens again, flash it once over USB.",
+    );
+    pub(super) const UPDATE_END: Words = (
+        "The device received the firmware but could not accept it.",
+        "Check that the configuration names the right board.",
+    );
+    pub(super) const INVALID_BOOTSTRAPPING: Words = (
+        "The device needs a reset after it was flashed over USB.",
+        "Press its reset button once, or wait for its next wake.",
+    );
+    pub(super) const WRONG_CURRENT_FLASH_CONFIG: Words = (
+        "The running firmware was built for another flash size.",
+        "Choose the right board (esp01_1m always works) and flash it once over USB.",
+    );
+    pub(super) const WRONG_NEW_FLASH_CONFIG: Words = (
+        "The new firmware was built for another flash size than the device has.",
+        "Choose the right board in the configuration and build again.",
+    );
+    pub(super) const ESP8266_NOT_ENOUGH_SPACE: Words = (
+        "The device has no room for a second firmware of this size.",
+        "Flash a minimal firmware with nothing but OTA first, then this one.",
+    );
+    pub(super) const ESP32_NOT_ENOUGH_SPACE: Words = (
+        "The firmware is larger than the device's OTA partition.",
+        "Make the firmware smaller, or flash it once over USB to change the partitions.",
+    );
+    pub(super) const NO_UPDATE_PARTITION: Words =
+        ("The device has no partition for updates.", "Flash it once over USB, which creates one.");
+    pub(super) const MD5_MISMATCH: Words = (
+        "The firmware was damaged on its way, and the device discarded it.",
+        "It will be sent again. If this goes on, move the device closer to the access point.",
+    );
+    pub(super) const RP2040_NOT_ENOUGH_SPACE: Words = (
+        "The device has no room for a second firmware of this size.",
+        "Make the firmware smaller, or flash it over USB.",
+    );
+    pub(super) const SIGNATURE_INVALID: Words = (
+        "The device refused the firmware because of its signature.",
+        "Sign it with the key of the firmware that runs on the device.",
+    );
+    pub(super) const UNSUPPORTED_TYPE: Words =
+        ("The device doesn't support this kind of update.", "Flash it once over USB.");
+    pub(super) const PARTITION_TABLE_VERIFY: Words = (
+        "The device could not verify its partition table.",
+        "Nothing was changed. Flash it once over USB.",
+    );
+    pub(super) const PARTITION_TABLE_UPDATE: Words = (
+        "The device could not write its partition table and may not start again.",
+        "Keep it powered, and have a USB cable ready before you restart it.",
+    );
+    pub(super) const BOOTLOADER_VERIFY: Words = (
+        "The device could not verify the bootloader.",
+        "Nothing was changed. Flash it once over USB.",
+    );
+    pub(super) const BOOTLOADER_UPDATE: Words = (
+        "The device could not write its bootloader and may not start again.",
+        "Keep it powered, and have a USB cable ready before you restart it.",
+    );
+    pub(super) const VERSION_DOWNGRADE: Words = (
+        "The device accepts only firmware newer than its own.",
+        "Raise the project version in the configuration and build again.",
+    );
+    pub(super) const ENCRYPTION_REQUIRED: Words = (
+        "The device takes encrypted updates only, and the configuration has no key.",
+        "Put the encryption key of the firmware that runs on it now into the configuration.",
+    );
+    pub(super) const UNKNOWN: Words = (
+        "The device reported an error without saying which.",
+        "It will be tried again when the device wakes.",
+    );
+    pub(super) const UNLISTED: Words = (
+        "The device reported an error.",
+        "It will be tried again when the device wakes. A newer Wakeflash may know it.",
+    );
 }
 
 #[cfg(test)]
@@ -312,8 +349,9 @@ mod tests {
             let error = DeviceError::from_byte(byte).unwrap();
             assert!(codes.insert(error.code()), "{} is used twice", error.code());
             for step in [Step::Greeting, Step::Transfer] {
-                let sentence = error.sentence(step);
-                assert!(sentence.ends_with('.') && !sentence.contains("  "), "{sentence}");
+                for text in [error.sentence(step), error.help(step).to_owned()] {
+                    assert!(text.ends_with('.') && !text.contains("  "), "{text}");
+                }
             }
         }
     }

@@ -192,70 +192,77 @@ impl OtaError {
         }
     }
 
-    /// What happened and what to do, for the user.
+    /// What happened, for the user.
     #[must_use]
     pub fn sentence(&self) -> String {
-        const CHECKING: &str = "The device may have taken the firmware nevertheless: Wakeflash \
-                                looks at what it runs when it comes back. There is nothing to do.";
-        let (what, then) = match self {
-            Self::Device { error, step } => return error.sentence(*step),
+        match self {
+            Self::Device { error, step } => error.sentence(*step),
             Self::PasswordNeeded => {
-                return "The device asks for an OTA password, and the configuration has none. \
-                        Enter the password of the firmware that runs on it now."
-                    .to_owned();
+                "The device asks for an OTA password, and the configuration has none.".to_owned()
             }
-            Self::UnsupportedVersion { version } => {
-                return format!(
-                    "The device speaks version {version} of the update protocol, which this \
-                     version of Wakeflash doesn't know. Update Wakeflash."
-                );
+            Self::UnsupportedVersion { version } => format!(
+                "The device speaks version {version} of the update protocol, which this version of Wakeflash \
+                 doesn't know."
+            ),
+            Self::EncryptionNotOffered => {
+                "The configuration requires encrypted updates, and the firmware on the device offers none."
+                    .to_owned()
             }
-            Self::EncryptionNotOffered => return NOT_OFFERED.to_owned(),
-            Self::WrongKey => return WRONG_KEY.to_owned(),
-            Self::HandshakeRefused { reason } => (
-                format!("The device refused the encrypted connection: “{reason}”."),
-                "It will be tried again when the device wakes; its own log may say more.",
-            ),
-            Self::Encryption { reason } => (
-                format!("The connection could not be encrypted ({reason})."),
-                "Nothing was sent in the clear; it will be tried again.",
-            ),
-            Self::Protocol { step, .. } => (
-                format!("The device gave an answer that makes no sense {}.", step.phrase()),
-                "Check that the address and port belong to this device; it will be tried again \
-                 at the next wake.",
-            ),
-            Self::Closed { step: Step::Greeting, .. } | Self::Timeout { step: Step::Greeting } => (
-                "The device took the connection but didn't answer: it is probably busy with \
-                 another one."
-                    .to_owned(),
-                "It will be tried again soon; end other uploads to this device.",
-            ),
-            Self::Closed { step, .. } => (
-                format!("The connection to the device was lost {}.", step.phrase()),
-                "It will be tried again as soon as the device answers.",
-            ),
-            Self::Timeout { step } => (
-                format!("The device fell silent {}.", step.phrase()),
-                "It will be tried again as soon as the device answers.",
-            ),
-            Self::Cancelled { step } => (
-                format!("The update was cancelled {}.", step.phrase()),
-                "The device keeps its old firmware.",
-            ),
-        };
-        format!("{what} {}", if self.outcome_unknown() { CHECKING } else { then })
+            Self::WrongKey => "The device has another encryption key.".to_owned(),
+            Self::HandshakeRefused { reason } => {
+                format!("The device refused the encrypted connection: “{reason}”.")
+            }
+            Self::Encryption { reason } => {
+                format!("The connection could not be encrypted ({reason}).")
+            }
+            Self::Protocol { step, .. } => {
+                format!("The device gave an answer that makes no sense {}.", step.phrase())
+            }
+            Self::Closed { step: Step::Greeting, .. } | Self::Timeout { step: Step::Greeting } => {
+                "The device took the connection but didn't answer: it is probably busy with another one."
+                    .to_owned()
+            }
+            Self::Closed { step, .. } => {
+                format!("The connection to the device was lost {}.", step.phrase())
+            }
+            Self::Timeout { step } => format!("The device fell silent {}.", step.phrase()),
+            Self::Cancelled { step } => format!("The update was cancelled {}.", step.phrase()),
+        }
+    }
+
+    /// What to do about it, for the user.
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        const CHECKING: &str = "The device may have taken the firmware nevertheless. Wakeflash looks at what it \
+                                runs when it comes back.";
+        const AGAIN: &str = "It will be tried again as soon as the device answers.";
+        match self {
+            Self::Device { error, step } => error.help(*step),
+            _ if self.outcome_unknown() => CHECKING,
+            Self::PasswordNeeded => "Enter the OTA password of the firmware that runs on it now.",
+            Self::UnsupportedVersion { .. } => "Update Wakeflash.",
+            Self::EncryptionNotOffered => {
+                "Nothing was sent. That firmware is older than ESPHome 2026.9 or was built without a key. Set \
+                 `allow_plaintext_upload: true` below `ota: encryption:` for this one update, or flash it once \
+                 over USB."
+            }
+            Self::WrongKey => {
+                "Nothing was sent. Put the key of the firmware that runs on it now into the configuration, or \
+                 flash it once over USB."
+            }
+            Self::HandshakeRefused { .. } => "It will be tried again when the device wakes.",
+            Self::Encryption { .. } => "Nothing was sent in the clear. It will be tried again.",
+            Self::Protocol { .. } => {
+                "Check that the address and port belong to this device. It will be tried again at the next wake."
+            }
+            Self::Closed { step: Step::Greeting, .. } | Self::Timeout { step: Step::Greeting } => {
+                "It will be tried again soon. End other uploads to this device."
+            }
+            Self::Closed { .. } | Self::Timeout { .. } => AGAIN,
+            Self::Cancelled { .. } => "The device keeps its old firmware.",
+        }
     }
 }
-
-const NOT_OFFERED: &str = "\
-    The configuration requires encrypted updates, and the firmware on the device offers none: it \
-    is older than ESPHome 2026.9 or was built without a key. Nothing was sent. Set \
-    `allow_plaintext_upload: true` below `ota: encryption:` for this one update, or flash it once \
-    over USB.";
-const WRONG_KEY: &str = "\
-    The device has another encryption key, so nothing was sent. Put the key of the firmware that \
-    runs on it now into the configuration, or flash it once over USB.";
 
 #[cfg(test)]
 mod tests {
@@ -274,7 +281,7 @@ mod tests {
     fn the_outcome_is_unknown_only_after_the_last_byte() {
         for error in losses(Step::Commit) {
             assert!(error.outcome_unknown(), "{error}");
-            assert!(error.sentence().contains("may have taken"), "{error}");
+            assert!(error.help().contains("may have taken"), "{error}");
         }
         for error in losses(Step::Transfer) {
             assert!(!error.outcome_unknown(), "{error}");

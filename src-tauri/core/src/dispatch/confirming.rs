@@ -274,15 +274,16 @@ fn installation(
 }
 
 pub(super) fn rolled_back(build: &Build, sighting: &Sighting) -> Problem {
-    let seen =
-        sighting.config_hash.map_or_else(|| "no config hash".to_owned(), |hash| hash.to_string());
-    let wanted = build.config_hash.map_or_else(|| "none".to_owned(), |hash| hash.to_string());
-    Problem::new(
-        "update.rolled_back",
-        format!("Rolled back: the device took the new firmware ({wanted}) and came back with another one ({seen})."),
-    )
-    .with_help(
-        "Firmware before ESPHome 2026.8 goes back when the device sleeps before the new one has run for a minute. \
-         Keep it awake for a minute once, then Retry.",
-    )
+    let hash =
+        |hash: Option<ConfigHash>| hash.map_or_else(|| "none".to_owned(), |it| it.to_string());
+    Problem::new("update.rolled_back", "The device took the new firmware and came back with another one.")
+        .with_help(
+            "Firmware before ESPHome 2026.8 goes back when the device sleeps before the new one has run for a minute. \
+             Keep it awake for a minute after the next install.",
+        )
+        .with_details(format!(
+            "Config hash that was installed: {}; that runs: {}",
+            hash(build.config_hash),
+            hash(sighting.config_hash)
+        ))
 }

@@ -4,7 +4,10 @@
 //!   more, `exact` has it as a template, `from`, in which `{}` is whatever stands there, and the German one, `to`,
 //!   in which `{1}` is the first of these. With `varies`, the window shows the English sentence as details when
 //!   none of them fits.
+//! - `helps`, where the help isn't always the same: by the English one.
 //! - `phrases`: what stands in such a place and is words itself.
+//!
+//! `titles.json` has a title of a few words for each code, in both languages.
 //!
 //! `examples.json` is tested here and in the window: both read the templates alike.
 
@@ -106,6 +109,21 @@ mod tests {
                     assert!((1..=places).contains(&number), "{code}: {}", exact.to);
                 }
                 assert!(!exact.from.contains("{}{}"), "{code}: {}", exact.from);
+            }
+        }
+    }
+
+    #[test]
+    fn every_problem_has_a_short_title_in_both_languages() {
+        type Titles = BTreeMap<String, BTreeMap<String, String>>;
+        let titles: Titles = serde_json::from_str(include_str!("titles.json")).unwrap();
+        let known: Vec<_> = parsed().unwrap().problems.into_keys().collect();
+        assert_eq!(titles.keys().cloned().collect::<Vec<_>>(), known);
+        for (code, title) in &titles {
+            assert_eq!(title.keys().collect::<Vec<_>>(), ["de", "en"], "{code}");
+            for words in title.values() {
+                assert!((3..=36).contains(&words.chars().count()), "{code}: {words}");
+                assert!(!words.ends_with('.'), "{code}: {words}");
             }
         }
     }

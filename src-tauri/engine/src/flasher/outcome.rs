@@ -85,7 +85,9 @@ impl FlashError {
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
-            Self::Ota(error) => Problem::new(error.code(), error.sentence()),
+            Self::Ota(error) => Problem::new(error.code(), error.sentence())
+                .with_help(error.help())
+                .with_details(error.to_string()),
             Self::AlreadyRunning => Problem::new(
                 "flash.already_running",
                 "The device runs this firmware already; there is nothing to do.",

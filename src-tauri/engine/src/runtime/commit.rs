@@ -117,7 +117,7 @@ impl Runtime {
     }
 }
 
-fn unwritable(error: &anyhow::Error) -> Problem {
+pub(crate) fn unwritable(error: &anyhow::Error) -> Problem {
     Problem::new("store.unwritable", format!("The queue can't be written: {}.", error.root_cause()))
         .with_help("Nothing was changed. Make room on the disk of the data directory; what is waiting stays in the queue.")
 }

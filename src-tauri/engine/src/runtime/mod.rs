@@ -2,7 +2,7 @@
 //! that takes time, commits included, runs in tasks that the loop owns and that report back: it waits for nothing.
 
 mod assembly;
-mod commit;
+pub(crate) mod commit;
 mod flash;
 mod flash_web;
 mod images;

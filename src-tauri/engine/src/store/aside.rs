@@ -142,20 +142,25 @@ fn losses(connection: &Connection, which: &str) -> anyhow::Result<Vec<Unreadable
     Ok(rows.into_iter().flatten().collect())
 }
 
+/// What the user reads about what was stored of these devices.
+pub(crate) fn lost_of(devices: &BTreeSet<&str>) -> Problem {
+    let mut named: Vec<&str> = devices.iter().copied().take(NAMED).collect();
+    if devices.len() > NAMED {
+        named.push("…");
+    }
+    let message =
+        format!("What was stored about {} can't be read and was set aside.", named.join(", "));
+    Problem::new("store.set_aside", message).with_help(
+        "Everything else works. Updates of it that were under way have to be asked for again; what is known of a device is learned again.",
+    )
+}
+
 /// What the user reads about rows that can't be read.
 pub(super) fn problems(losses: &[Unreadable]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let devices: BTreeSet<&str> = losses.iter().filter_map(|row| row.device.as_deref()).collect();
     if !devices.is_empty() {
-        let mut named: Vec<&str> = devices.iter().copied().take(NAMED).collect();
-        if devices.len() > NAMED {
-            named.push("…");
-        }
-        let message =
-            format!("What was stored about {} can't be read and was set aside.", named.join(", "));
-        problems.push(Problem::new("store.set_aside", message).with_help(
-            "Everything else works. Updates of it that were under way have to be asked for again; what is known of a device is learned again.",
-        ));
+        problems.push(lost_of(&devices));
     }
     if losses.iter().any(|row| row.source == Table::Settings.name()) {
         problems.push(

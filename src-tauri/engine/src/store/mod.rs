@@ -3,7 +3,7 @@
 //! Every commit is on the disk when it returns (WAL with `synchronous=FULL`). One copy of the application
 //! at a time has the store open; the lock ends with the process, however it ends.
 
-mod aside;
+pub(crate) mod aside;
 mod devices;
 mod history;
 mod migrations;

@@ -103,12 +103,19 @@ pub(super) async fn run(
     }
 }
 
+/// Nobody else gets the packets of devices.
+pub(crate) fn port_taken() -> Problem {
+    Problem::new("network.port", "Devices can't be discovered: the mDNS port 5353 is taken.")
+        .with_help(
+            "Another program keeps it for itself. Devices with a known address are still found.",
+        )
+}
+
 /// Starts the daemon. It would keep a failure of its sockets to itself, so the port is tried first.
 fn start() -> Result<(ServiceDaemon, Subscriptions), Problem> {
     try_port(mdns::PORT).map_err(|error| {
         tracing::debug!(%error, "the mDNS port can't be opened");
-        Problem::new("network.port", "Devices can't be discovered: the mDNS port 5353 is taken.")
-            .with_help("Another program keeps it for itself. Devices with a known address are still found.")
+        port_taken()
     })?;
     let failed = |error: mdns_sd::Error| {
         tracing::debug!(%error, "mDNS browsing can't be started");

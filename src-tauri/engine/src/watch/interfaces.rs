@@ -38,11 +38,14 @@ pub(super) struct Network {
 impl Network {
     /// What the user reads when there is no network at all.
     pub(super) fn problem(&self) -> Option<Problem> {
-        self.links.is_empty().then(|| {
-            Problem::new("network.none", "This computer isn't connected to a network.")
-                .with_help("Waiting updates keep waiting, and go on when the network is back.")
-        })
+        self.links.is_empty().then(no_network)
     }
+}
+
+/// No packet can come or go.
+pub(crate) fn no_network() -> Problem {
+    Problem::new("network.none", "This computer isn't connected to a network.")
+        .with_help("Waiting updates keep waiting, and go on when the network is back.")
 }
 
 /// The interfaces that there are now, when the system tells. One whose cable is pulled keeps its addresses for a while;

@@ -22,8 +22,11 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::update::UpdateId;
 
 use interfaces::Network;
+
 use neighbours::Neighbours;
 use verify::Doubts;
+#[cfg(test)]
+pub(crate) use {browse::port_taken, interfaces::no_network};
 
 pub use evidence::Nudger;
 pub use hearing::Hearing;

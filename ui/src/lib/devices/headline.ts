@@ -88,12 +88,13 @@ export function headlineOf(devices: readonly DeviceView[], now: number, paused: 
   const inState = (kind: StateKind) => working.find((one) => one.update?.state.kind === kind);
   const doing = inState('flashing') ?? inState('building') ?? working[0];
   if (doing) facts.push(t.doing(displayName(doing), stateWords(doing, now, paused).title));
-  const next = nextWake(waiting);
+  // While nothing is flashed, a wake is missed: none is promised.
+  const next = paused ? undefined : nextWake(waiting);
   if (next?.wake?.next != null) {
     facts.push(t.next(displayName(next), wakesIn(next.wake.next, next.wake, now)));
   } else {
     const overdue = waiting.find((device) => device.wake?.overdue);
-    if (overdue) facts.push(t.overdue(displayName(overdue)));
+    if (overdue && !paused) facts.push(t.overdue(displayName(overdue)));
   }
   const ended = last && endedWords(last, cancelled, now);
   if (ended) facts.push(ended);

@@ -17,6 +17,7 @@ import type { App } from '../shared/app.svelte';
 import type { Entry } from '../shared/Menu.svelte';
 import { perform } from '../updates/actions';
 import { actionName, displayName } from '../updates/words';
+import { isChoosable } from './presence';
 
 const ICONS = {
   install: Download,
@@ -82,12 +83,14 @@ export function deviceMenu(app: App, device: DeviceView): Entry[] {
     const run = () => void app.copy(mac, texts.log.copied);
     entries.push({ key: 'copy-mac', label: t.copyMac, Icon: Copy, apart: !address, run });
   }
-  entries.push({
-    key: 'select',
-    label: texts.selection.one(displayName(device)),
-    Icon: SquareCheck,
-    apart: true,
-    run: () => app.selection.toggle(device.id),
-  });
+  if (isChoosable(device)) {
+    entries.push({
+      key: 'select',
+      label: texts.selection.one(displayName(device)),
+      Icon: SquareCheck,
+      apart: true,
+      run: () => app.selection.toggle(device.id),
+    });
+  }
   return entries;
 }

@@ -26,6 +26,11 @@ export function isUntold(device: DeviceView): boolean {
   return silent && device.file !== null && device.problem === null;
 }
 
+/** Whether something can be done with it and others at once. */
+export function isChoosable(device: DeviceView): boolean {
+  return device.file !== null;
+}
+
 export function shapeOf(device: DeviceView): Shape {
   return device.file === null ? 'discovered' : device.presence;
 }
@@ -37,17 +42,19 @@ export function wakeWords(wake: WakeView | null, now: number): string | null {
   return texts.presence.nextWake(wakesIn(wake.next, wake, now));
 }
 
-function asleepDetail(device: DeviceView, seen: string, now: number): string {
+function asleepDetail(device: DeviceView, seen: string, now: number, paused: boolean): string {
+  const { lastSeen } = device;
+  // Its next wake is missed: it isn't promised.
+  if (paused && device.update?.state.kind === 'waiting') return seen || texts.presence.neverSeen;
   const words = wakeWords(device.wake, now);
   if (words) return words;
-  const { lastSeen } = device;
   if (device.wake?.rhythm === 'irregular' && lastSeen !== null) {
     return texts.presence.irregular(ago(lastSeen, now));
   }
   return seen || texts.presence.neverSeen;
 }
 
-export function presenceWords(device: DeviceView, now: number): PresenceWords {
+export function presenceWords(device: DeviceView, now: number, paused = false): PresenceWords {
   const { lastSeen } = device;
   const seen = lastSeen === null ? '' : texts.presence.seen(ago(lastSeen, now));
   const address = device.addresses[0] ?? device.userAddress ?? '';
@@ -56,15 +63,19 @@ export function presenceWords(device: DeviceView, now: number): PresenceWords {
     case 'online':
       return { title: texts.presence.online, detail: address, overdue };
     case 'asleep':
-      return { title: texts.presence.asleep, detail: asleepDetail(device, seen, now), overdue };
+      return {
+        title: texts.presence.asleep,
+        detail: asleepDetail(device, seen, now, paused),
+        overdue,
+      };
     case 'offline':
       return lastSeen === null
         ? { title: texts.presence.offline, detail: texts.presence.neverSeen, overdue }
         : { title: texts.presence.offlineFor(span(now - lastSeen)), detail: address, overdue };
     case 'unknown':
       return {
-        title: texts.presence.unknown,
-        detail: seen || (device.deepSleep ? texts.presence.sleeps : texts.presence.neverSeen),
+        title: lastSeen === null ? texts.presence.unseen : texts.presence.unknown,
+        detail: seen || (device.deepSleep ? texts.presence.sleeps : ''),
         overdue,
       };
     default:
@@ -73,7 +84,7 @@ export function presenceWords(device: DeviceView, now: number): PresenceWords {
 }
 
 /** Presence in one line: "Asleep, next wake in ~12 min". */
-export function presenceLine(device: DeviceView, now: number): string {
-  const { title, detail } = presenceWords(device, now);
+export function presenceLine(device: DeviceView, now: number, paused = false): string {
+  const { title, detail } = presenceWords(device, now, paused);
   return device.presence === 'asleep' && detail ? `${title}, ${detail}` : title;
 }

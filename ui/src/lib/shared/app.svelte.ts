@@ -4,10 +4,12 @@ import type { Answer, AppInfo, Backend, DeviceId, DeviceView, Problem, Settings 
 import type { Filter, Sort } from '../devices/filter';
 import { idsOf, Selection } from '../devices/selection.svelte';
 import { texts } from '../i18n/index.svelte';
+import { say } from '../i18n/problems';
 import { writeClipboard } from './clipboard';
 import { Clock } from './clock.svelte';
 import { Dialogs } from './dialogs.svelte';
 import { keep, readKept } from './kept';
+import { statusProblems } from './status';
 import { Store } from './store.svelte';
 
 export type Page = 'devices' | 'waiting' | 'settings';
@@ -44,6 +46,8 @@ export class App {
   descending = $state(false);
   /** Commands that failed, newest last. */
   problems: ShownProblem[] = $state.raw([]);
+  /** Whether each of several problems of the application has its banner. */
+  unfolded = $state(false);
   /** What was done, said in passing. */
   notice = $state('');
   /** Which setting is to get the focus. */
@@ -84,8 +88,15 @@ export class App {
     if (problem) this.show(problem);
   }
 
-  /** What is shown already is shown as the newest. */
+  /** What is shown already is shown as the newest; what a banner says is unfolded there. */
   show(problem: Problem, refused: readonly RefusedDevice[] = []): void {
+    const { status, trouble } = this.store;
+    const told = statusProblems(status, trouble, this.page === 'settings');
+    if (refused.length === 0 && told.some((one) => one.problem.code === problem.code)) {
+      this.unfolded = true;
+      this.tell(texts.app.notDone(say(problem).title));
+      return;
+    }
     const same = JSON.stringify([problem.message, refused]);
     const others = this.problems.filter(
       (shown) => JSON.stringify([shown.problem.message, shown.refused]) !== same,

@@ -6,7 +6,7 @@ import Folder from '@lucide/svelte/icons/folder-open';
 import Info from '@lucide/svelte/icons/info';
 import Keyboard from '@lucide/svelte/icons/keyboard';
 import Logs from '@lucide/svelte/icons/logs';
-import Moon from '@lucide/svelte/icons/moon-star';
+import Hourglass from '@lucide/svelte/icons/hourglass';
 import Pause from '@lucide/svelte/icons/circle-pause';
 import Play from '@lucide/svelte/icons/circle-play';
 import Power from '@lucide/svelte/icons/power';
@@ -91,7 +91,7 @@ export function allCommands(app: App): Entry[] {
   const themes: Theme[] = ['system', 'light', 'dark'];
   return [
     { key: 'update-all', label: texts.plan.updateAll, Icon: Download, run: () => updateAll(app) },
-    { key: 'waiting', label: t.waiting, Icon: Moon, run: () => app.go('waiting') },
+    { key: 'waiting', label: t.waiting, Icon: Hourglass, run: () => app.go('waiting') },
     { key: 'devices', label: t.devices, Icon: Rows, run: () => app.go('devices') },
     {
       key: 'pause',

@@ -3,7 +3,10 @@ import type { DeviceId } from '../backend';
 
 export interface Question {
   title: string;
+  /** One line. */
   body: string;
+  /** What follows from a yes. */
+  points?: readonly string[];
   yes: string;
   no: string;
   /** A third answer. */

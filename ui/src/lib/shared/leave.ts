@@ -30,8 +30,7 @@ function count({ flashing, confirming, building, waiting }: Underway): number {
 /** What quitting means for each of them, and for all. */
 function consequences(app: App, now: Underway): string[] {
   const t = texts.confirm.leave;
-  const all = count(now);
-  const kept = all > 0 ? t.kept(all) : '';
+  const kept = count(now) > 0 ? t.kept : '';
   return [
     now.flashing > 0 ? t.flashing(now.flashing) : '',
     now.confirming > 0 ? t.confirming(now.confirming) : '',
@@ -56,7 +55,8 @@ export async function quit(app: App, told = 0): Promise<void> {
     const t = texts.confirm.quit;
     const reply = await app.dialogs.ask(() => ({
       title: now().flashing > 0 ? t.title : texts.confirm.close.title,
-      body: consequences(app, now()).join(' '),
+      body: '',
+      points: consequences(app, now()),
       yes: t.yes,
       no: t.no,
       about: 'quit',
@@ -78,9 +78,8 @@ export async function askToClose(app: App): Promise<void> {
     const means = consequences(app, now);
     return {
       title: t.title,
-      body: [...(means.length > 0 ? means : [t.idle]), ...(reopens ? [t.background] : [])].join(
-        ' ',
-      ),
+      body: means.length > 0 ? '' : t.idle,
+      points: [...means, ...(reopens ? [t.background] : [])],
       yes: t.yes,
       no: t.no,
       ...(reopens ? { other: t.other } : {}),

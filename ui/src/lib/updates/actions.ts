@@ -47,17 +47,12 @@ function cancelManyQuestion(devices: readonly DeviceView[]): Question | null {
   const cut = devices.filter(({ update }) => update?.state.kind === 'flashing').length;
   const sent = devices.filter(mayRunIt).length;
   const rest = devices.length - cut - sent;
-  const body = [
+  const points = [
     cut > 0 ? t.cut(cut) : '',
     sent > 0 ? t.sent(sent) : '',
     rest === devices.length ? t.all : rest > 0 ? t.rest(rest) : '',
-  ];
-  return {
-    title: t.title(devices.length),
-    body: body.filter(Boolean).join(' '),
-    yes: t.yes,
-    no: t.no,
-  };
+  ].filter(Boolean);
+  return { title: t.title(devices.length), body: '', points, yes: t.yes, no: t.no };
 }
 
 /** Starts updates, and says which ones were refused. */

@@ -3,6 +3,7 @@ import type { Action, DeviceView, Problem, SourceChange, StateKind, UpdateView }
 import { assertNever } from '../shared/assert';
 import { texts } from '../i18n/index.svelte';
 import { say, translateSentence } from '../i18n/problems';
+import { isUnseen, isUntold } from '../devices/presence';
 import { ago, timeOfDay } from '../shared/time';
 
 /** How a state is drawn: which colour and which weight. */
@@ -16,6 +17,8 @@ export interface StateWords {
   rest?: string;
   /** What is good to know beside it, in one line; empty: nothing. */
   detail: string;
+  /** The same at length, where the line is a part of it. */
+  tip?: string;
   /** What it means for the user, in a sentence or two. */
   meaning: string;
 }
@@ -55,16 +58,17 @@ function withPercent(state: string, update: UpdateView): string {
 
 function attemptsDetail(update: UpdateView): string {
   if (!update.lastAttempt) return '';
-  const last = texts.update.lastAttempt(say(update.lastAttempt.problem).message);
+  const last = say(update.lastAttempt.problem).title;
   return update.attempts > 0 ? `${texts.update.attempts(update.attempts)} · ${last}` : last;
 }
 
 function withoutUpdate(device: DeviceView): string {
-  if (device.problem) return texts.update.configBroken;
+  if (device.problem) return say(device.problem).title;
   if (device.file === null) return texts.list.noConfiguration;
   if (device.modified) return texts.update.modified;
   if (device.updateAvailable) return texts.update.available;
-  return device.deployedVersion === null ? texts.update.none : texts.update.upToDate;
+  if (device.deployedVersion !== null) return texts.update.upToDate;
+  return isUnseen(device) ? texts.update.neverSeen : texts.update.untold;
 }
 
 function wordsOf(device: DeviceView, now: number, paused: boolean): StateWords {
@@ -75,7 +79,7 @@ function wordsOf(device: DeviceView, now: number, paused: boolean): StateWords {
     return {
       tone: broken ? 'bad' : 'idle',
       title: withoutUpdate(device),
-      detail: device.problem ? (say(device.problem).details ?? say(device.problem).message) : '',
+      detail: device.problem ? say(device.problem).message : '',
       meaning: broken ? '' : discovered ? texts.meaning.noneDiscovered : texts.meaning.none,
     };
   }
@@ -101,17 +105,23 @@ function wordsOf(device: DeviceView, now: number, paused: boolean): StateWords {
       };
     case 'waiting': {
       const sleeper = device.deepSleep || device.presence === 'asleep';
-      const title = sleeper
-        ? texts.update.waitingForWake
-        : device.presence === 'online'
-          ? texts.update.waitingOnline
-          : texts.update.waitingForDevice;
+      const title = paused
+        ? texts.update.waitingPaused
+        : sleeper
+          ? texts.update.waitingForWake
+          : device.presence === 'online'
+            ? texts.update.waitingOnline
+            : texts.update.waitingForDevice;
       return {
         tone: 'waiting',
         title,
         rest: texts.update.since(timeOfDay(state.since, now)),
         detail: attemptsDetail(update),
-        meaning: sleeper ? texts.meaning.waitingForWake : texts.meaning.waitingForDevice,
+        meaning: paused
+          ? texts.meaning.waitingPaused
+          : sleeper
+            ? texts.meaning.waitingForWake
+            : texts.meaning.waitingForDevice,
       };
     }
     case 'held':
@@ -148,10 +158,12 @@ function wordsOf(device: DeviceView, now: number, paused: boolean): StateWords {
       const said = say(state.problem);
       return {
         tone: 'bad',
-        title: state.rolledBack ? texts.update.rolledBack : texts.update.failed(said.message),
-        detail: state.rolledBack ? said.message : (said.help ?? ''),
+        title: state.rolledBack ? texts.update.rolledBack : texts.update.failed(said.title),
+        detail: said.help ?? said.message,
+        tip: [said.message, said.help].filter(Boolean).join(' '),
+        // That it runs its old firmware is what a rollback says itself.
         meaning: state.rolledBack
-          ? texts.meaning.rolledBack
+          ? ''
           : state.mayHaveArrived
             ? texts.meaning.failedLate
             : texts.meaning.failed,
@@ -182,14 +194,17 @@ export function stateWords(device: DeviceView, now: number, paused: boolean): St
   return words.rest ? { ...words, title: `${words.title} ${words.rest}`, rest: '' } : words;
 }
 
-/**
- * The same for a row of the list: a short title, the time first in what stands under it. Why something failed has both
- * lines; what to do about it is in the details.
- */
+/** The same for a row of the list: a short title, the time first in what stands under it. */
 export function rowWords(device: DeviceView, now: number, paused: boolean): StateWords {
   const words = wordsOf(device, now, paused);
+  if (!device.update && (isUnseen(device) || isUntold(device))) {
+    return { ...words, title: texts.update.versionUnknown };
+  }
   const state = device.update?.state;
-  if (state?.kind === 'failed' && !state.rolledBack) return { ...words, detail: '' };
+  // Its sign says that it failed.
+  if (state?.kind === 'failed' && !state.rolledBack) {
+    return { ...words, title: say(state.problem).title };
+  }
   const detail = [words.rest, words.detail].filter(Boolean).join(' · ');
   return words.rest ? { ...words, detail, rest: '' } : words;
 }

@@ -36,7 +36,8 @@ fn the_old_firmware_after_the_acknowledgement_is_a_rollback() {
     let (mut lab, id) = Lab::at(StateKind::Confirming);
     lab.after(20).seen("sleepy", Some(OLD));
     let UpdateState::Failed { problem, rolled_back: true, .. } = lab.state(id) else { panic!() };
-    assert!(problem.message.contains("Rolled back"), "{problem}");
+    assert_eq!(problem.code, "update.rolled_back", "{problem}");
+    assert!(problem.details.as_deref().is_some_and(|hashes| hashes.contains(&OLD.to_string())));
     assert_eq!(lab.told_kinds(), [NotificationKind::RolledBack]);
     lab.after(60).seen("sleepy", Some(OLD));
     assert_eq!(lab.effects, []);

@@ -23,5 +23,6 @@ mod sources;
 mod storm;
 mod strangers;
 mod table;
+mod told;
 mod user;
 mod wakes;

@@ -17,18 +17,19 @@ pub(super) struct ProblemRow {
     code: String,
     message: String,
     help: Option<String>,
+    details: Option<String>,
 }
 
 impl From<&Problem> for ProblemRow {
     fn from(problem: &Problem) -> Self {
-        let Problem { code, message, help } = problem.clone();
-        Self { code, message, help }
+        let Problem { code, message, help, details } = problem.clone();
+        Self { code, message, help, details }
     }
 }
 
 impl From<ProblemRow> for Problem {
-    fn from(ProblemRow { code, message, help }: ProblemRow) -> Self {
-        Self { code, message, help }
+    fn from(ProblemRow { code, message, help, details }: ProblemRow) -> Self {
+        Self { code, message, help, details }
     }
 }
 

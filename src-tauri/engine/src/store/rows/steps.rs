@@ -32,6 +32,7 @@ fn update_to_3(update: &mut Fields) {
         }
     }
     let Some(state) = within(update, "state") else { return };
+    problem_to_3(state, "problem");
     match state.get("state").and_then(Value::as_str) {
         Some("installed") => fill(state, json!({"watch": "over"})),
         Some("failed") => fill(state, json!({"may_have_arrived": false, "dismissed": false})),
@@ -39,10 +40,20 @@ fn update_to_3(update: &mut Fields) {
     }
     let Some(delivery) = within(state, "delivery") else { return };
     fill(delivery, json!({"warning": null, "encrypted": null, "avoided": []}));
+    problem_to_3(delivery, "warning");
+    if let Some(attempt) = within(delivery, "last_attempt") {
+        problem_to_3(attempt, "problem");
+    }
     let Some(build) = within(delivery, "build") else { return };
     fill(build, json!({"credentials_changed": false, "sleep_plan": null}));
     if let Some(ota) = within(build, "ota") {
         fill(ota, json!({"method": "native"}));
+    }
+}
+
+fn problem_to_3(row: &mut Fields, name: &str) {
+    if let Some(problem) = within(row, name) {
+        fill(problem, json!({"details": null}));
     }
 }
 

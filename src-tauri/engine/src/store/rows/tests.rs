@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use wakeflash_core::settings::NotifyKinds;
-use wakeflash_core::update::{RollbackWatch, StateKind, UpdateState};
+use wakeflash_core::update::{RollbackWatch, StateKind, Update, UpdateState};
 
 use super::Stored as _;
 use super::samples::samples;
@@ -155,6 +155,26 @@ async fn what_is_written_is_what_is_read() {
     let dir = tempfile::tempdir().unwrap();
     Store::open(dir.path()).unwrap().commit(samples()).await.unwrap();
     assert_eq!(loaded(dir.path()), of(samples()));
+}
+
+#[tokio::test]
+async fn the_details_of_a_problem_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut update = samples().updates.into_iter().find(is_failed).unwrap();
+    if let UpdateState::Failed { problem, .. } = &mut update.state {
+        *problem = problem.clone().with_details("Reset.");
+    }
+    let updates = vec![update];
+    Store::open(dir.path())
+        .unwrap()
+        .commit(Commit { updates: updates.clone(), ..Commit::default() })
+        .await
+        .unwrap();
+    assert_eq!(loaded(dir.path()).updates, updates);
+}
+
+fn is_failed(update: &Update) -> bool {
+    matches!(update.state, UpdateState::Failed { .. })
 }
 
 #[test]

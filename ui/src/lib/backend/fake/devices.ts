@@ -1,5 +1,6 @@
 /** Devices for the stories: one for every state. */
 import type { DeviceView, Progress, UpdateStateView, UpdateView, WakeView } from '..';
+import { problems } from './problems';
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -118,13 +119,6 @@ export function progress(percent: number | null, step: string): Progress {
   return { percent, step };
 }
 
-const lost = {
-  code: 'ota.closed',
-  message:
-    'The connection to the device was lost during the transfer. It will be tried again as soon as the device answers.',
-  help: null,
-};
-
 /** Every state of an update, a broken file and what was only discovered. */
 export function everyState(): DeviceView[] {
   const online = {
@@ -154,7 +148,7 @@ export function everyState(): DeviceView[] {
     device('Garden Soil Sensor', {
       update: update(
         { kind: 'waiting', since: ago(96 * MINUTE), mayHaveArrived: false },
-        { attempts: 2, lastAttempt: { at: ago(12 * MINUTE), problem: lost } },
+        { attempts: 2, lastAttempt: { at: ago(12 * MINUTE), problem: problems.connectionLost } },
       ),
     }),
     device('Mailbox', {
@@ -170,14 +164,7 @@ export function everyState(): DeviceView[] {
       }),
       update: update(
         { kind: 'waiting', since: ago(20 * MINUTE), mayHaveArrived: false },
-        {
-          warning: {
-            code: 'ota.credentials_changed',
-            message:
-              'The OTA password in its YAML is not the one that the device was flashed with.',
-            help: 'Put the old password back for this update, or flash it once by cable.',
-          },
-        },
+        { warning: problems.credentialsChanged },
       ),
     }),
     device('Cellar Leak Sensor', {
@@ -254,11 +241,7 @@ export function everyState(): DeviceView[] {
           at: ago(3 * HOUR),
           rolledBack: false,
           mayHaveArrived: false,
-          problem: {
-            code: 'ota.auth_invalid',
-            message: 'The device refused the OTA password.',
-            help: 'Put the password that the device was last flashed with into its YAML, or flash it once by cable.',
-          },
+          problem: problems.wrongPassword,
         },
         { attempts: 1 },
       ),
@@ -271,11 +254,7 @@ export function everyState(): DeviceView[] {
           at: ago(25 * MINUTE),
           rolledBack: true,
           mayHaveArrived: false,
-          problem: {
-            code: 'update.rolled_back',
-            message: 'The device came back with its old firmware.',
-            help: 'Its log at the next start says why; a wrong Wi-Fi password is the usual reason.',
-          },
+          problem: problems.rolledBack,
         },
         { attempts: 1 },
       ),
@@ -294,11 +273,7 @@ export function everyState(): DeviceView[] {
       friendlyName: null,
       ...unheard,
       platform: null,
-      problem: {
-        code: 'config.syntax',
-        message: 'Line 14, column 9: mapping values are not allowed here.',
-        help: 'Open the file and correct it; the list follows by itself.',
-      },
+      problem: problems.yamlSyntax,
     }),
     device('living-room-plug', {
       id: 'mdns/living-room-plug',

@@ -8,6 +8,7 @@ import type {
   Event,
   InstallPlan,
   OpenDevice,
+  Problem,
   Refusal,
   UpdateRecord,
   UpdateStateView,
@@ -17,18 +18,24 @@ import { isActive } from '../../updates/words';
 import { progress, update, withActions } from './devices';
 import { buildOutput } from './output';
 import { earlierOf, pastOf, recordOf, wakesOf, type Past } from './past';
+import { problems } from './problems';
 import { countsOf, stories, type Story } from './stories';
 
 export { stories } from './stories';
 
 const STEP_MS = 150;
+const NOT_OPENED: Problem = {
+  code: 'open.failed',
+  message: 'The desktop has no program that opens this.',
+  help: null,
+};
 
 function ok<T>(data: T): Answer<T> {
   return { status: 'ok', data };
 }
 
-function no<T>(code: string, message: string, help: string | null = null): Answer<T> {
-  return { status: 'error', error: { code, message, help } };
+function no<T>(error: Problem): Answer<T> {
+  return { status: 'error', error };
 }
 
 export class FakeBackend implements Backend {
@@ -106,7 +113,7 @@ export class FakeBackend implements Backend {
 
   details: Backend['details'] = async (id) => {
     const device = this.#devices.get(id);
-    if (!device?.update) return no('update.none', 'There is no update of this device.');
+    if (!device?.update) return no(problems.noUpdate);
     const { timeline, lines } = this.#pastOf(id);
     const path = `${this.#story.info.logDir}/${device.name}.log`;
     return ok({
@@ -159,11 +166,7 @@ export class FakeBackend implements Backend {
     for (const device of wanted) {
       const kind = device.update?.state.kind;
       if (device.file === null || device.problem) {
-        const problem = device.problem ?? {
-          code: 'device.not_configured',
-          message: `${device.name} was only seen on the network; there is no configuration to build.`,
-          help: null,
-        };
+        const problem = device.problem ?? problems.notConfigured;
         plan.refused.push({ device: device.id, problem });
       } else if (kind === 'held') plan.held.push(device.id);
       else if (kind && isActive(kind)) plan.active.push(device.id);
@@ -184,13 +187,9 @@ export class FakeBackend implements Backend {
   setAddress: Backend['setAddress'] = async (id, address) => {
     this.calls.push(`setAddress ${id} ${address}`);
     const device = this.#devices.get(id);
-    if (!device) return no('device.unknown', 'There is no such device any more.');
+    if (!device) return no(problems.unknownDevice);
     if (address !== null && !/^[\w.:-]+$/.test(address)) {
-      return no(
-        'address.invalid',
-        'This is neither an IP address nor a name.',
-        'Such as 10.0.0.7.',
-      );
+      return no(problems.noAddress);
     }
     this.emit({ kind: 'device', device: { ...device, userAddress: address } });
     return ok(null);
@@ -222,7 +221,7 @@ export class FakeBackend implements Backend {
     const settings = { ...this.#story.settings, ...change };
     const { configDir } = settings;
     if (configDir !== null && !configDir.startsWith('/')) {
-      return no('config_dir.relative', 'This is not a full path.', 'It begins with a slash.');
+      return no(problems.folderMissing);
     }
     this.#story = { ...this.#story, settings };
     this.emit({ kind: 'settings', settings });
@@ -251,17 +250,17 @@ export class FakeBackend implements Backend {
 
   openPath: Backend['openPath'] = async (path) => {
     this.calls.push(`openPath ${path}`);
-    return no('open.failed', `There is no desktop here that could open ${path}.`);
+    return no(NOT_OPENED);
   };
 
   openYaml: Backend['openYaml'] = async (id) => {
     this.calls.push(`openYaml ${id}`);
-    return no('open.failed', 'The desktop has no program that opens this.');
+    return no(NOT_OPENED);
   };
 
   openFolder: Backend['openFolder'] = async (id) => {
     this.calls.push(`openFolder ${id}`);
-    return no('open.failed', 'The desktop has no program that opens this.');
+    return no(NOT_OPENED);
   };
 
   report: Backend['report'] = async () => {
@@ -325,11 +324,7 @@ export class FakeBackend implements Backend {
 
   #refusal<T>(): Answer<T> | null {
     if (!this.#story.refuses) return null;
-    return no(
-      'store.full',
-      'This can’t be saved: the disk is full.',
-      'Free some space and try again.',
-    );
+    return no(problems.storeUnwritable);
   }
 
   #pastOf(id: DeviceId): Past {
@@ -374,7 +369,7 @@ export class FakeBackend implements Backend {
     const refusal = this.#refusal<number>();
     if (refusal) return refusal;
     const device = this.#devices.get(id);
-    if (!device) return no('device.unknown', 'There is no such device any more.');
+    if (!device) return no(problems.unknownDevice);
     const fresh = update(
       { kind: 'queued', ahead: 0 },
       { requestedAt: Date.now(), wantedHash: null, wantedVersion: null },

@@ -10,6 +10,7 @@ import type {
 } from '..';
 import { ago, BUILT_AFTER, DAY, HOUR, MINUTE } from './devices';
 import { buildOutput } from './output';
+import { problems } from './problems';
 
 export interface Past {
   timeline: TimelineEntry[];
@@ -25,9 +26,6 @@ export function pastOf(device: DeviceView): Past {
   const shown = kind === 'queued' ? 0 : kind === 'building' ? 18 : lines.length;
   return { timeline: timelineOf(device, update), lines: lines.slice(0, shown) };
 }
-
-const LOST =
-  'The connection to the device was lost during the transfer. It will be tried again as soon as the device answers.';
 
 function timelineOf({ addresses, file }: DeviceView, update: UpdateView): TimelineEntry[] {
   const { state, requestedAt, attempts } = update;
@@ -67,7 +65,10 @@ function timelineOf({ addresses, file }: DeviceView, update: UpdateView): Timeli
       // One in each wake, the wakes being 24 minutes apart.
       const tries = Array.from({ length: attempts }, (_, n) => {
         const lost = last - (attempts - 1 - n) * 24 * MINUTE;
-        return [connected(lost - 7_000, n + 1), entry(lost, 'waiting', LOST, 'ota.closed')];
+        return [
+          connected(lost - 7_000, n + 1),
+          entry(lost, 'waiting', problems.connectionLost.message, 'ota.closed'),
+        ];
       });
       return [...past, ...tries.flat()];
     }
@@ -112,12 +113,6 @@ export function wakesOf(device: DeviceView): WakeRecord[] {
   })).reverse();
 }
 
-const rejected = {
-  code: 'build.config_invalid',
-  message: 'ESPHome rejects the configuration: Platform not found: sensor.sht5x.',
-  help: 'Correct the YAML, then retry.',
-};
-
 const sizes = { imageSize: 878_592, wireSize: 603_120 };
 
 /** Earlier updates, oldest first: the update in the device's view is not among them. */
@@ -161,7 +156,7 @@ export function earlierOf(device: DeviceView): UpdateRecord[] {
         at: ago(9 * DAY),
         rolledBack: false,
         mayHaveArrived: false,
-        problem: rejected,
+        problem: problems.configInvalid,
       },
       { ...none, endedAt: ago(9 * DAY + 59 * MINUTE) },
     ),

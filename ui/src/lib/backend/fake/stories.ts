@@ -2,6 +2,7 @@
 import type { AppInfo, ConfigDirCandidate, Counts, DeviceView, Settings, Status } from '..';
 import { groupOf } from '../../updates/words';
 import { device, everyState, manyDevices } from './devices';
+import { problems } from './problems';
 
 export interface Story {
   devices: DeviceView[];
@@ -78,14 +79,7 @@ function base(): Story {
   };
 }
 
-const missing = {
-  kind: 'missing',
-  problem: {
-    code: 'esphome.missing',
-    message: 'ESPHome was not found on this computer.',
-    help: 'Let Wakeflash install it, or say where its program is.',
-  },
-} as const;
+const missing = { kind: 'missing', problem: problems.esphomeMissing } as const;
 
 export const stories: Record<string, () => Story> = {
   /** Every state at once; what is clicked goes its way. */
@@ -137,64 +131,28 @@ export const stories: Record<string, () => Story> = {
     refuses: true,
     status: {
       paused: false,
-      otherTools: [
-        {
-          code: 'other_tools.device_builder',
-          message:
-            'ESPHome Device Builder has an update of its own queued for garden-soil-sensor.yaml.',
-          help: 'Both would flash it at its next wake. Cancel one of the two.',
-        },
-      ],
-      configDir: {
-        kind: 'unreadable',
-        path: DIR,
-        problem: {
-          code: 'config_dir.missing',
-          message: 'The folder doesn’t exist any more.',
-          help: 'When it lies on a drive or a share, connect that; it is read again by itself.',
-        },
-      },
+      otherTools: [problems.otherTool],
+      configDir: { kind: 'unreadable', path: DIR, problem: problems.folderMissing },
       esphome: missing,
-      store: {
-        code: 'store.unwritable',
-        message: 'The disk is full.',
-        help: 'Free some space on the disk that holds your home directory.',
-      },
-      storeWarnings: [
-        {
-          code: 'store.set_aside',
-          message: 'What was stored about attic.yaml, garage.yaml can’t be read and was set aside.',
-          help: 'Everything else works. Updates of it that were under way have to be asked for again; what is known of a device is learned again.',
-        },
-      ],
-      network: {
-        code: 'network.mdns',
-        message: 'Another program keeps UDP port 5353 for itself.',
-        help: 'End the program that uses it, or wait: known addresses are still tried.',
-      },
+      store: problems.storeUnwritable,
+      storeWarnings: [problems.setAside],
+      network: problems.mdnsPort,
     },
   }),
+  /** Nothing that is asked for can be saved. */
+  refuses: () => ({ ...base(), refuses: true }),
   'no-network': () => ({
     ...base(),
     status: {
       ...base().status,
-      network: {
-        code: 'network.none',
-        message: 'This computer isn’t connected to a network.',
-        help: 'Waiting updates keep waiting, and go on when the network is back.',
-      },
+      network: problems.noNetwork,
     },
   }),
   'start-problem': () => ({
     ...base(),
     info: {
       ...base().info,
-      startProblem: {
-        code: 'store.newer',
-        message:
-          'The data was written by a newer Wakeflash (schema 7; this version knows up to 3).',
-        help: 'Start the newer version, or move the data directory away to begin anew.',
-      },
+      startProblem: problems.storeNewer,
     },
   }),
   /** Nothing is known of these yet. */

@@ -407,6 +407,8 @@ export type Problem = {
 	message: string,
 	/**  What to do about it, when there is something to do. */
 	help: string | null,
+	/**  What only somebody who looks closer wants to know, such as hashes. */
+	details?: string | null,
 };
 
 /**  How far a build or a transfer is. */

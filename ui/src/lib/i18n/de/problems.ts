@@ -7,6 +7,8 @@ interface German {
   /** What happened, in general. */
   says: string;
   help?: string;
+  /** The help that belongs to an English one, when it isn't always the same. */
+  helps?: Readonly<Record<string, string>>;
   /** The English sentence says more than `says` does: it is shown as details. */
   varies?: boolean;
   /** English sentences whose parts can be taken over, and the help when it is another one than usual. */
@@ -44,15 +46,17 @@ function filled(words: string, parts: readonly string[]): string {
   });
 }
 
-export function germanProblem({ code, message, help }: Problem): Said {
+export function germanProblem(problem: Problem): Omit<Said, 'title'> {
+  const { code, message, help } = problem;
+  const details = problem.details ?? null;
   const known = problems[code];
   // Nobody has translated it yet: the words of the application are better than none.
-  if (!known) return { message, help, details: null };
+  if (!known) return { message, help, details };
+  const usual = (help === null ? null : known.helps?.[help]) ?? known.help ?? null;
   for (const { from, to, help: other } of known.exact ?? []) {
     const parts = takenOver(message, from);
-    if (parts)
-      return { message: filled(to, parts), help: other ?? known.help ?? null, details: null };
+    if (parts) return { message: filled(to, parts), help: other ?? usual, details };
   }
-  const details = known.varies ? [message, help].filter(Boolean).join(' ') : null;
-  return { message: known.says, help: known.help ?? null, details };
+  const own = known.varies ? [message, help, details].filter(Boolean).join(' ') : details;
+  return { message: known.says, help: usual, details: own };
 }

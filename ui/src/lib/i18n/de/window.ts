@@ -6,14 +6,14 @@ export const window: typeof english = {
     name: 'Wakeflash',
     starting: 'Startet …',
     startFailed: 'Wakeflash konnte nicht starten',
-    startFailedMeans:
-      'Nichts wurde verändert. Wartende Updates gehen weiter, sobald Wakeflash wieder starten kann.',
+    startFailedMeans: 'Nichts wurde verändert. Wartende Updates gehen weiter, sobald es startet.',
     openLogs: 'Log-Ordner öffnen',
     noBackend: 'Diese Seite ist das Fenster von Wakeflash. Starte das Programm, um es zu sehen.',
     lost: 'Das Fenster hat die Verbindung zu Wakeflash verloren und versucht es weiter.',
     dismiss: 'Schließen',
     dismissAll: 'Alle schließen',
     messages: 'Meldungen',
+    notDone: (why) => `Nicht geschehen: ${why}`,
     details: 'Einzelheiten',
     copyRefused: 'Der Desktop hat Wakeflash nicht an die Zwischenablage gelassen.',
     close: 'Schließen',
@@ -93,22 +93,28 @@ export const window: typeof english = {
   confirm: {
     cancelFlash: {
       title: 'Laufende Übertragung abbrechen?',
-      body: (name) =>
-        `Die Firmware wird gerade an ${name} gesendet. Beim Abbrechen ist das und dieses Update zu Ende: Das Gerät behält die Firmware, die es hat, außer wenn die neue gerade schon ganz angekommen ist.`,
+      body: (name) => `${name} wird gerade geflasht.`,
+      points: [
+        'Die Übertragung bricht ab, und dieses Update ist zu Ende.',
+        'Das Gerät behält seine Firmware, außer wenn die neue gerade ganz angekommen ist.',
+      ],
       yes: 'Übertragung abbrechen',
-      no: 'Weiter übertragen',
+      no: 'Weiter flashen',
     },
     cancelConfirm: {
       title: 'Dieses Update abbrechen?',
-      body: (name) =>
-        `Das ganze Image kann ${name} schon erreicht haben. Abbrechen nimmt es nicht zurück: Vielleicht läuft auf dem Gerät schon die neue Firmware.`,
+      body: (name) => `Die ganze Firmware kann schon auf ${name} sein.`,
+      points: [
+        'Abbrechen nimmt sie nicht zurück: Vielleicht läuft sie dort.',
+        'Wakeflash prüft dann nicht mehr, was darauf läuft.',
+      ],
       yes: 'Update abbrechen',
       no: 'Weiter warten',
     },
     cancelWaiting: {
       title: 'Dieses Update abbrechen?',
-      body: (name) =>
-        `An ${name} wird nichts gesendet. Beim Abbrechen behält das Gerät die Firmware, die es hat.`,
+      body: (name) => `An ${name} wird nichts gesendet.`,
+      points: ['Das Gerät behält seine Firmware.'],
       yes: 'Update abbrechen',
       no: 'Behalten',
     },
@@ -119,60 +125,59 @@ export const window: typeof english = {
       title: (n) => `${count(n, 'Update', 'Updates')} abbrechen?`,
       cut: (n) =>
         n === 1
-          ? '1 Übertragung läuft gerade und wird abgebrochen: Das Gerät behält die Firmware, die es hat, außer wenn die neue gerade schon ganz angekommen ist.'
-          : `${n} Übertragungen laufen gerade und werden abgebrochen: Die Geräte behalten die Firmware, die sie haben, außer wenn die neue gerade schon ganz angekommen ist.`,
+          ? '1 laufende Übertragung bricht ab: Das Gerät behält seine Firmware, außer wenn die neue gerade ganz angekommen ist.'
+          : `${n} laufende Übertragungen brechen ab: Die Geräte behalten ihre Firmware, außer wenn die neue gerade ganz angekommen ist.`,
       sent: (n) =>
-        `${n === 1 ? '1 Gerät kann' : `${n} Geräte können`} das ganze Image schon haben. Abbrechen nimmt es nicht zurück: Vielleicht läuft dort schon die neue Firmware.`,
-      all: 'Die Geräte behalten die Firmware, die sie haben.',
+        n === 1
+          ? 'Auf 1 Gerät läuft vielleicht schon die neue Firmware: Abbrechen nimmt sie nicht zurück.'
+          : `Auf ${n} Geräten läuft vielleicht schon die neue Firmware: Abbrechen nimmt sie nicht zurück.`,
+      all: 'Die Geräte behalten ihre Firmware.',
       rest: (n) =>
         n === 1
-          ? 'Das andere Gerät behält die Firmware, die es hat.'
-          : `Die anderen ${n} Geräte behalten die Firmware, die sie haben.`,
+          ? 'Das andere Gerät behält seine Firmware.'
+          : `Die anderen ${n} Geräte behalten ihre Firmware.`,
       over: 'Nichts wurde abgebrochen: Diese Updates sind zu Ende.',
       yes: 'Updates abbrechen',
       no: 'Behalten',
     },
     flashAnyway: {
-      title: 'Das ältere Image flashen?',
-      body: (name, what) =>
-        `${what}, seit diese Firmware für ${name} gebaut wurde. Sie wird so geflasht, wie sie gebaut wurde, ohne die Änderungen.`,
-      yes: 'Trotzdem flashen',
+      title: 'Den älteren Build flashen?',
+      body: (name, what) => `${what}, seit die Firmware für ${name} gebaut wurde.`,
+      points: ['Sie wird ohne die Änderungen geflasht.'],
+      yes: 'Flashen wie gebaut',
       no: 'Nicht jetzt',
     },
     leave: {
       flashing: (n) =>
-        `${count(n, 'Übertragung läuft', 'Übertragungen laufen')} und ${n === 1 ? 'wird' : 'werden'} abgebrochen.`,
+        n === 1 ? '1 laufende Übertragung bricht ab.' : `${n} laufende Übertragungen brechen ab.`,
       confirming: (n) =>
-        `${count(n, 'Gerät muss', 'Geräte müssen')} die neue Firmware noch bestätigen.`,
+        n === 1
+          ? '1 Gerät muss seine neue Firmware noch melden.'
+          : `${n} Geräte müssen ihre neue Firmware noch melden.`,
       building: (n) =>
         n === 1
-          ? '1 Image wird gerade gebaut; das beginnt von vorn.'
-          : `${n} Images werden gerade gebaut; das beginnt von vorn.`,
-      waiting: (n) => `${count(n, 'Update wartet', 'Updates warten')}.`,
-      demo: 'Dies ist eine Demo: Wenn sie endet, sind ihr Gerät, ihre Updates und ihre Dateien weg.',
-      kept: (n) =>
-        n === 1
-          ? 'Das Update bleibt in der Warteschlange. Nichts wird geflasht, bis Wakeflash wieder gestartet wird.'
-          : 'Alle Updates bleiben in der Warteschlange. Nichts wird geflasht, bis Wakeflash wieder gestartet wird.',
+          ? '1 Build beginnt beim nächsten Mal von vorn.'
+          : `${n} Builds beginnen beim nächsten Mal von vorn.`,
+      waiting: (n) => `${count(n, 'Update wartet', 'Updates warten')} weiter.`,
+      demo: 'Dies ist eine Demo: Ihr Gerät, ihre Updates und ihre Dateien sind dann weg.',
+      kept: 'Nichts wird geflasht, bis Wakeflash wieder gestartet wird. Die Warteschlange bleibt.',
     },
     quit: {
       title: 'Beenden, während ein Gerät geflasht wird?',
       yes: 'Beenden',
-      no: 'Bleiben',
+      no: 'Weiterlaufen',
     },
     close: {
       title: 'Wakeflash beenden?',
-      idle: 'Kein Update wartet, also geht nichts verloren. Nichts wird geflasht, bis Wakeflash wieder gestartet wird.',
-      background:
-        'Wakeflash kann auch ohne Fenster weiterarbeiten; ein erneuter Start öffnet das Fenster.',
+      idle: 'Kein Update wartet. Nichts wird geflasht, bis Wakeflash wieder gestartet wird.',
+      background: 'Es kann auch ohne Fenster weiterlaufen. Ein erneuter Start zeigt es wieder.',
       yes: 'Beenden',
-      other: 'Ohne Fenster weiterarbeiten',
-      no: 'Bleiben',
+      other: 'Ohne Fenster weiterlaufen',
+      no: 'Weiterlaufen',
     },
   },
   banner: {
-    esphomeMeans:
-      'Jetzt kann nichts gebaut werden. Fertig gebaute Updates warten weiter auf ihr Gerät.',
+    esphomeMeans: 'Nichts kann gebaut werden. Fertig gebaute Updates warten weiter.',
     installEsphome: 'ESPHome installieren',
     choosePath: 'Pfad wählen',
     lookAgain: 'Erneut suchen',
@@ -183,12 +188,13 @@ export const window: typeof english = {
     store: 'Änderungen können nicht gespeichert werden',
     storeMeans: 'Bis das wieder geht, beginnt nichts Neues.',
     noNetwork: 'Kein Netzwerk',
-    network: 'Das Netzwerk kann nicht beobachtet werden',
     networkMeans: 'Dass ein Gerät aufwacht, wird vielleicht spät bemerkt.',
-    otherTool: 'Ein anderes Programm ist im Weg',
     paused: 'Angehalten',
-    pausedMeans:
-      'Nichts Neues wird gebaut oder übertragen. Ein Gerät, das jetzt aufwacht, wird verpasst.',
+    pausedMeans: 'Nichts Neues wird gebaut oder geflasht. Wer jetzt aufwacht, wird verpasst.',
+    problems: 'Probleme',
+    several: (n) => `${n} Probleme`,
+    showAll: 'Zeigen',
+    showLess: 'Einklappen',
   },
   firstRun: {
     title: 'Willkommen bei Wakeflash',
@@ -203,7 +209,7 @@ export const window: typeof english = {
     browse: 'Wählen …',
     go: 'Meine Geräte anzeigen',
     esphome: 'ESPHome baut die Firmware',
-    esphomeLater: 'Das geht auch später: Die Geräte werden auch ohne aufgelistet.',
+    esphomeLater: 'Das geht auch später. Die Geräte werden auch ohne aufgelistet.',
   },
   announce: {
     change: (name, state) => `${name}: ${state}`,

@@ -5,14 +5,14 @@ export const window = {
     name: 'Wakeflash',
     starting: 'Starting…',
     startFailed: 'Wakeflash could not start',
-    startFailedMeans:
-      'Nothing was changed. Updates that wait go on when Wakeflash can start again.',
+    startFailedMeans: 'Nothing was changed. Waiting updates go on once it starts again.',
     openLogs: 'Open the log folder',
     noBackend: 'This page is the window of Wakeflash. Start the application to see it.',
-    lost: 'The window lost touch with Wakeflash and is trying again.',
+    lost: 'The window lost touch with Wakeflash and tries again.',
     dismiss: 'Dismiss',
     dismissAll: 'Dismiss all',
     messages: 'Messages',
+    notDone: (why: string) => `Not done: ${why}`,
     details: 'Details',
     copyRefused: 'The desktop didn’t let Wakeflash use the clipboard.',
     close: 'Close',
@@ -89,25 +89,32 @@ export const window = {
     all: 'Select all that are shown',
     menu: 'All that can be done with the device',
   },
+  /** A line, and what follows from the answer. */
   confirm: {
     cancelFlash: {
       title: 'Cancel the running transfer?',
-      body: (name: string) =>
-        `The firmware is being sent to ${name} right now. Cancelling cuts that short and ends this update: the device keeps the firmware that it has, unless all of the new one has just arrived.`,
+      body: (name: string) => `${name} is being flashed right now.`,
+      points: [
+        'The transfer is cut short, and this update ends.',
+        'The device keeps its firmware, unless all of the new one has just arrived.',
+      ],
       yes: 'Cancel the transfer',
-      no: 'Let it go on',
+      no: 'Keep flashing',
     },
     cancelConfirm: {
       title: 'Cancel this update?',
-      body: (name: string) =>
-        `The whole image may already have reached ${name}. Cancelling doesn’t take it back: the device may run the new firmware.`,
+      body: (name: string) => `All of the firmware may have reached ${name} already.`,
+      points: [
+        'Cancelling doesn’t take it back: the device may run it.',
+        'Wakeflash no longer checks what it runs.',
+      ],
       yes: 'Cancel the update',
       no: 'Keep waiting',
     },
     cancelWaiting: {
       title: 'Cancel this update?',
-      body: (name: string) =>
-        `Nothing is being sent to ${name}. When you cancel, the device keeps the firmware that it has.`,
+      body: (name: string) => `Nothing is being sent to ${name}.`,
+      points: ['The device keeps its firmware.'],
       yes: 'Cancel the update',
       no: 'Keep it',
     },
@@ -117,59 +124,58 @@ export const window = {
       title: (n: number) => `Cancel ${count(n, 'update', 'updates')}?`,
       cut: (n: number) =>
         n === 1
-          ? '1 transfer is running right now and will be cut short: its device keeps the firmware that it has, unless all of the new one has just arrived.'
-          : `${n} transfers are running right now and will be cut short: their devices keep the firmware that they have, unless all of the new one has just arrived.`,
+          ? '1 running transfer is cut short: its device keeps its firmware, unless all of the new one has just arrived.'
+          : `${n} running transfers are cut short: their devices keep their firmware, unless all of the new one has just arrived.`,
       sent: (n: number) =>
-        `${n === 1 ? '1 device' : `${n} devices`} may already have got the whole image. Cancelling doesn’t take it back: the new firmware may run there.`,
-      all: 'The devices keep the firmware that they have.',
+        n === 1
+          ? '1 device may already run the new firmware: cancelling doesn’t take it back.'
+          : `${n} devices may already run the new firmware: cancelling doesn’t take it back.`,
+      all: 'The devices keep their firmware.',
       rest: (n: number) =>
         n === 1
-          ? 'The other device keeps the firmware that it has.'
-          : `The other ${n} devices keep the firmware that they have.`,
+          ? 'The other device keeps its firmware.'
+          : `The other ${n} devices keep their firmware.`,
       over: 'Nothing was cancelled: these updates are over.',
       yes: 'Cancel the updates',
       no: 'Keep them',
     },
     flashAnyway: {
       title: 'Flash the older build?',
-      body: (name: string, what: string) =>
-        `${what} since this firmware for ${name} was built. It is flashed as it was built, without the changes.`,
-      yes: 'Flash anyway',
+      body: (name: string, what: string) => `${what} since the firmware for ${name} was built.`,
+      points: ['It is flashed without the changes.'],
+      yes: 'Flash as built',
       no: 'Not now',
     },
     /** What quitting means for what is under way. */
     leave: {
       flashing: (n: number) =>
-        `${count(n, 'transfer is', 'transfers are')} under way and will be cut short.`,
+        n === 1 ? '1 running transfer is cut short.' : `${n} running transfers are cut short.`,
       confirming: (n: number) =>
         n === 1
-          ? '1 device has yet to confirm its new firmware.'
-          : `${n} devices have yet to confirm their new firmware.`,
-      building: (n: number) => `${count(n, 'build is', 'builds are')} running and will begin anew.`,
-      waiting: (n: number) => `${count(n, 'update waits', 'updates wait')}.`,
-      demo: 'This is a demo: when it ends, its device, its updates and its files are gone.',
-      kept: (n: number): string =>
-        n === 1
-          ? 'The update stays in the queue. Nothing is flashed until Wakeflash is started again.'
-          : 'All updates stay in the queue. Nothing is flashed until Wakeflash is started again.',
+          ? '1 device has yet to report its new firmware.'
+          : `${n} devices have yet to report their new firmware.`,
+      building: (n: number) =>
+        n === 1 ? '1 build begins anew next time.' : `${n} builds begin anew next time.`,
+      waiting: (n: number) => `${count(n, 'update keeps', 'updates keep')} waiting.`,
+      demo: 'This is a demo: its device, its updates and its files are gone then.',
+      kept: 'Nothing is flashed until Wakeflash is started again. The queue is kept.',
     },
     quit: {
       title: 'Quit while a device is being flashed?',
       yes: 'Quit',
-      no: 'Stay',
+      no: 'Keep running',
     },
     close: {
       title: 'Quit Wakeflash?',
-      idle: 'No update is waiting, so nothing is lost. Nothing is flashed until Wakeflash is started again.',
-      background:
-        'Wakeflash can also keep working without a window; starting it once more opens the window.',
+      idle: 'No update is waiting. Nothing is flashed until Wakeflash is started again.',
+      background: 'It can also keep running without a window. Starting it once more shows it.',
       yes: 'Quit',
-      other: 'Keep working without a window',
-      no: 'Stay',
+      other: 'Keep running without a window',
+      no: 'Keep running',
     },
   },
   banner: {
-    esphomeMeans: 'Nothing can be built now. Updates that are built keep waiting for their device.',
+    esphomeMeans: 'Nothing can be built. Updates that are built keep waiting.',
     installEsphome: 'Install ESPHome',
     choosePath: 'Choose its path',
     lookAgain: 'Look again',
@@ -180,12 +186,13 @@ export const window = {
     store: 'Changes can’t be saved',
     storeMeans: 'Nothing new is started until they can.',
     noNetwork: 'No network',
-    network: 'The network can’t be watched',
     networkMeans: 'Devices that wake may be noticed late.',
-    otherTool: 'Another program is in the way',
     paused: 'Paused',
-    pausedMeans:
-      'No new build and no new transfer starts. A device that wakes meanwhile is missed.',
+    pausedMeans: 'Nothing new is built or flashed. Devices that wake meanwhile are missed.',
+    problems: 'Problems',
+    several: (n: number) => `${n} problems`,
+    showAll: 'Show',
+    showLess: 'Hide',
   },
   firstRun: {
     title: 'Welcome to Wakeflash',
@@ -194,12 +201,12 @@ export const window = {
     where: 'Where are your ESPHome YAML files?',
     found: 'Found on this computer',
     looking: 'Looking in the usual places…',
-    noneFound: 'None of the usual places has YAML files. Type or choose your folder.',
+    noneFound: 'No YAML files in the usual places. Type or choose your folder.',
     path: 'Folder',
     browse: 'Choose…',
     go: 'Show my devices',
     esphome: 'ESPHome builds the firmware',
-    esphomeLater: 'You can also do this later: devices are listed without it.',
+    esphomeLater: 'You can also do this later. Devices are listed without it.',
   },
   announce: {
     change: (name: string, state: string) => `${name}: ${state}`,

@@ -1,0 +1,98 @@
+//! What the window's made-up stories say of failures is what the application says: it is written from here.
+
+use core::net::{IpAddr, Ipv4Addr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::lab::*;
+use crate::compile::CompileOutput;
+use crate::credentials;
+use crate::device::{DeviceId, MacAddress};
+use crate::dispatch::Input;
+use crate::dispatch::confirming::rolled_back;
+use crate::error::Problem;
+use crate::gate::{Expectation, LiteralAddress, unidentified};
+use crate::update::Build;
+use crate::{address, config};
+
+/// Set it to write the file instead of checking it.
+const UPDATE: &str = "WAKEFLASH_UPDATE_BINDINGS";
+
+#[test]
+fn the_problems_of_the_stories_are_up_to_date() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../ui/src/lib/backend/generated/problems.core.json");
+    let wanted = serde_json::to_string_pretty(&problems()).unwrap() + "\n";
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(&file, &wanted).unwrap();
+    }
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(found == wanted, "{} is stale; write it with {UPDATE}=1", file.display());
+}
+
+fn problems() -> BTreeMap<&'static str, Problem> {
+    let mut lab = Lab::new();
+    let changed = Build { credentials_changed: true, ..build("mailbox") };
+    let compiled = |output: &str| {
+        let mut compile = CompileOutput::new();
+        for line in output.lines() {
+            compile.line(line);
+        }
+        compile.failure(Some(2))
+    };
+    BTreeMap::from([
+        (
+            "rolledBack",
+            rolled_back(&build("workshop-heater"), &packet("workshop-heater", Some(OLD))),
+        ),
+        ("credentialsChanged", credentials::warning(&changed, None).unwrap()),
+        (
+            "configInvalid",
+            compiled(
+                "Failed config\n\nsensor.sht5x: [source hallway.yaml:14]\n  \n  Platform not found: 'sensor.sht5x'.\n",
+            ),
+        ),
+        (
+            "secretMissing",
+            compiled(
+                "ERROR Error while reading config: Invalid YAML syntax:\n\nSecret 'wifi_password' not defined.\n",
+            ),
+        ),
+        (
+            "compilerError",
+            compiled("src/main.cpp:14:3: error: 'foo' was not declared in this scope\n"),
+        ),
+        ("yamlSyntax", config::parse("esphome:\n  name: a\n   platform: b: c\n").err().unwrap()),
+        ("notConfigured", seen_only(&mut lab)),
+        ("unknownDevice", lab.try_give(Input::Install(yaml("sold"))).err().unwrap()),
+        ("noUpdate", lab.try_give(Input::Cancel(yaml("sleepy"))).err().unwrap()),
+        ("otherTool", device_builder()),
+        ("unidentified", unidentified(&expectation(), IpAddr::V4(Ipv4Addr::new(192, 168, 7, 42)))),
+        ("noAddress", address::read("not an address").err().unwrap()),
+    ])
+}
+
+fn seen_only(lab: &mut Lab) -> Problem {
+    lab.seen("neighbour-lamp", Some(OLD));
+    lab.try_give(Input::Install(DeviceId::discovered("neighbour-lamp"))).err().unwrap()
+}
+
+fn device_builder() -> Problem {
+    let mut lab = Lab::with(vec![config("garden-soil-sensor")]);
+    lab.install("garden-soil-sensor");
+    let queued = BTreeSet::from([yaml("garden-soil-sensor")]);
+    lab.dispatch.other_tools(&queued).remove(0)
+}
+
+fn expectation() -> Expectation {
+    Expectation {
+        name: "mailbox".into(),
+        other_name: None,
+        mac: None::<MacAddress>,
+        link_address: None,
+        wanted_hash: Some(NEW),
+        wanted_version: None,
+        literal_address: LiteralAddress::None,
+        unheard: false,
+    }
+}

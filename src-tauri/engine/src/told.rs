@@ -1,0 +1,59 @@
+//! What the window's made-up stories say of failures is what the application says: it is written from here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+
+use wakeflash_core::error::Problem;
+use wakeflash_ota::{DeviceError, OtaError, Step};
+
+use crate::flasher::FlashError;
+use crate::runtime::commit::unwritable;
+use crate::store::OpenError;
+use crate::store::aside::lost_of;
+use crate::{configs, esphome, watch};
+
+/// Set it to write the file instead of checking it.
+const UPDATE: &str = "WAKEFLASH_UPDATE_BINDINGS";
+
+#[test]
+fn the_problems_of_the_stories_are_up_to_date() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../ui/src/lib/backend/generated/problems.engine.json");
+    let wanted = serde_json::to_string_pretty(&problems()).unwrap() + "\n";
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(&file, &wanted).unwrap();
+    }
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(found == wanted, "{} is stale; write it with {UPDATE}=1", file.display());
+}
+
+fn problems() -> BTreeMap<&'static str, Problem> {
+    let full = io::Error::from(io::ErrorKind::StorageFull);
+    let gone = io::Error::from(io::ErrorKind::NotFound);
+    let reset = || "Connection reset by peer (os error 104)".to_owned();
+    let wrong = OtaError::Device { error: DeviceError::AuthInvalid, step: Step::AuthResult };
+    let too_big = OtaError::Device { error: DeviceError::Esp32NotEnoughSpace, step: Step::Prepare };
+    BTreeMap::from([
+        ("connectionLost", ota(OtaError::Closed { step: Step::Transfer, reason: reset() })),
+        ("busy", ota(OtaError::Timeout { step: Step::Greeting })),
+        ("wrongPassword", ota(wrong)),
+        ("tooBig", ota(too_big)),
+        ("wrongKey", ota(OtaError::WrongKey)),
+        ("esphomeMissing", esphome::missing()),
+        ("folderMissing", configs::dir_problem(Path::new("/home/sam/esphome"), &gone)),
+        ("storeUnwritable", unwritable(&full.into())),
+        ("setAside", lost_of(&BTreeSet::from(["attic.yaml", "garage.yaml"]))),
+        ("storeNewer", newer().problem()),
+        ("noNetwork", watch::no_network()),
+        ("mdnsPort", watch::port_taken()),
+    ])
+}
+
+fn newer() -> OpenError {
+    OpenError::Newer { found: 7, known: 3, written_by: Some("1.2.0".to_owned()) }
+}
+
+fn ota(error: OtaError) -> Problem {
+    FlashError::Ota(error).problem()
+}
