@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wakeflash_core::update::StateKind;
+use wakeflash_core::update::{StateKind, TimelineEntry};
 
 const ARCHITECTURE: &str = include_str!("../../../docs/ARCHITECTURE.md");
 
@@ -19,7 +19,7 @@ pub(crate) struct Coverage {
 struct Mark {
     from: &'static [StateKind],
     to: StateKind,
-    /// One of these is in the text; empty: any text.
+    /// One of these is in the text, or is the code of its problem; empty: any text.
     says: &'static [&'static str],
     /// How the second cell of the table begins.
     input: &'static str,
@@ -107,10 +107,10 @@ const MARKS: &[Mark] = &[
     mark(
         &[S::Confirming],
         S::Failed,
-        &["Rolled back"],
+        &["update.rolled_back"],
         "acknowledged; the device is seen with another",
     ),
-    mark(&[S::Confirming], S::Failed, &["twice"], "the same, the second time"),
+    mark(&[S::Confirming], S::Failed, &["update.outcome_unknown"], "the same, the second time"),
     mark(&[S::Confirming], S::Confirming, &["is back"], "the device is back"),
     mark(&[S::Installed], S::Failed, &[], "watched; the device says"),
     mark(&[S::Installed], S::Installed, &[], "watched; it stayed"),
@@ -154,11 +154,13 @@ impl Coverage {
     }
 
     /// A line of a timeline.
-    pub(crate) fn transition(&mut self, from: StateKind, to: StateKind, text: &str) {
+    pub(crate) fn transition(&mut self, from: StateKind, to: StateKind, line: &TimelineEntry) {
+        let TimelineEntry { text, code, .. } = line;
+        let is_said = |says: &str| text.contains(says) || code.as_deref() == Some(says);
         let found = MARKS.iter().find(|mark| {
             mark.from.contains(&from)
                 && mark.to == to
-                && (mark.says.is_empty() || mark.says.iter().any(|says| text.contains(says)))
+                && (mark.says.is_empty() || mark.says.iter().any(|says| is_said(says)))
         });
         match found {
             Some(mark) => *self.rows.entry((mark.input, from)).or_default() += 1,

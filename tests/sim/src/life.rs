@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::coverage::Coverage;
 use crate::judge::Violation;
 use crate::plan::Plan;
-use crate::story::Story;
+use crate::story::{Story, Telling};
 use crate::world::World;
 
 /// What came of a life.
@@ -21,15 +21,14 @@ pub(crate) struct Outcome {
 /// How a life is lived.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct How {
-    /// Its story is told.
-    pub(crate) told: bool,
+    /// How much of its story is told.
+    pub(crate) telling: Telling,
     /// Everything that passes is digested.
     pub(crate) thorough: bool,
 }
 
 pub(crate) fn live(plan: &Plan, how: How) -> Outcome {
-    let story = if how.told { Story::told() } else { Story::default() };
-    let mut world = World::new(plan, story);
+    let mut world = World::new(plan, Story::new(how.telling));
     world.thorough = how.thorough;
     // A panic of the application is a fault like any other, and belongs to its seed.
     let ended = catch_unwind(AssertUnwindSafe(|| world.run()));

@@ -4,6 +4,7 @@
 use wakeflash_core::settings::ChangedSources;
 
 use crate::rng::Rng;
+use crate::story::clock;
 
 /// Milliseconds since a life began, by a clock that nobody sets.
 pub(crate) type Ms = u64;
@@ -259,6 +260,41 @@ pub(crate) enum Boundary {
     Effect,
 }
 
+impl DevicePlan {
+    fn describe(&self) -> String {
+        let who = if self.stranger { "a stranger" } else { "a device" };
+        let sleeps = self.rhythm.map_or_else(
+            || "doesn't sleep".to_owned(),
+            |it| {
+                let by = if it.by_clock { "by a clock" } else { "by a timer" };
+                let (window, period) = (it.window / SECOND, it.period / SECOND);
+                format!(
+                    "is awake for {window} s every {period} s {by}, give or take {} ms",
+                    it.jitter
+                )
+            },
+        );
+        let has = [
+            (self.hash_at_first, "a hash"),
+            (self.says_plan, "its sleep in its YAML"),
+            (self.literal_address, "a literal address"),
+            (self.repeater, "a repeater"),
+            (self.own_key, "a key"),
+            (self.password, "a password"),
+        ];
+        let has: Vec<&str> = has.iter().filter(|(it, _)| *it).map(|(_, what)| *what).collect();
+        format!(
+            "{}: {who} that {sleeps}, announces {:?}, has {}; {} ms, {} kB at {} kB/s",
+            self.key,
+            self.voice,
+            if has.is_empty() { "nothing".to_owned() } else { has.join(", ") },
+            self.rtt,
+            self.size / 1_000,
+            self.bytes_per_ms
+        )
+    }
+}
+
 impl Plan {
     /// Draws a life.
     pub(crate) fn draw(seed: u64) -> Self {
@@ -303,6 +339,19 @@ impl Plan {
         plan.at(5 * SECOND, What::User(UserAct::Install(0)));
         plan.happenings.sort_by_key(|happening| happening.at);
         plan
+    }
+
+    /// What it holds, in words.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let mut lines =
+            vec![format!("A life of {} from the seed {}", clock(self.length), self.seed)];
+        lines.push(format!("{:?}", self.host));
+        lines.extend(self.devices.iter().map(DevicePlan::describe));
+        let happenings = self.happenings.iter();
+        lines.extend(happenings.map(|it| format!("at {}: {:?}", clock(it.at), it.what)));
+        lines.extend(self.crash_at.map(|at| format!("killed at boundary {at}")));
+        lines.push(String::new());
+        lines
     }
 
     fn at(&mut self, at: Ms, what: What) {

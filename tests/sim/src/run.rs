@@ -12,18 +12,22 @@ use crate::judge::Violation;
 use crate::life::{How, live};
 use crate::plan::Plan;
 use crate::shrink::shrink;
+use crate::story::Telling;
 
 pub(crate) const USAGE: &str = "\
 wakeflash-sim [--seeds N] [--from SEED] [--time SECONDS] [--everywhere N] [--keep-going] [--no-table]
-wakeflash-sim --seed SEED [--whole]
+wakeflash-sim --seed SEED [--whole] [--everything]
 
   --seeds N       how many lives (1000)
   --from SEED     the first seed (1)
   --time SECONDS  begin no life after so many seconds
   --everywhere N  after these, end N small lives at every boundary between decision, commit and effect (10)
   --keep-going    go on after a broken promise, and count them
+  --without WORD  nothing happens whose name contains this word, such as Flood; again for more words
   --no-table      say nothing of what was visited, and let nothing of it fail
-  --seed SEED     replay one life, with its story; made small, unless --whole";
+  --twice         live every life twice and compare; otherwise one of fifty
+  --seed SEED     replay one life, with its story; made small, unless --whole; with --everything that passes
+                  between Wakeflash and its world";
 
 /// Seeds of small lives are told apart from others by this.
 const SMALL: u64 = 1 << 62;
@@ -32,7 +36,7 @@ const SMALL: u64 = 1 << 62;
 const TWICE: u64 = 50;
 
 /// What to do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
     seeds: u64,
     from: u64,
@@ -43,6 +47,9 @@ pub(crate) struct Options {
     seed: Option<u64>,
     crash_at: Option<u64>,
     whole: bool,
+    twice: bool,
+    telling: Telling,
+    without: Vec<String>,
 }
 
 impl Options {
@@ -57,8 +64,15 @@ impl Options {
             seed: None,
             crash_at: None,
             whole: false,
+            twice: false,
+            telling: Telling::Words,
+            without: Vec::new(),
         };
         while let Some(word) = words.next() {
+            if word == "--without" {
+                options.without.extend(words.next());
+                continue;
+            }
             let mut number = || -> Result<u64, String> {
                 let text = words.next().ok_or(format!("{word} wants a number"))?;
                 text.parse().map_err(|_| format!("{word} wants a number, not {text:?}"))
@@ -73,15 +87,21 @@ impl Options {
                 "--keep-going" => options.keep_going = true,
                 "--no-table" => options.table = false,
                 "--whole" => options.whole = true,
+                "--twice" => options.twice = true,
+                "--everything" => options.telling = Telling::Everything,
                 other => return Err(format!("{other:?} is no option")),
             }
         }
         Ok(options)
     }
 
-    fn plan(seed: u64, crash_at: Option<u64>) -> Plan {
+    fn plan(&self, seed: u64, crash_at: Option<u64>) -> Plan {
         let mut plan = if seed & SMALL == 0 { Plan::draw(seed) } else { Plan::draw_small(seed) };
         plan.crash_at = crash_at;
+        plan.happenings.retain(|happening| {
+            let name = format!("{:?}", happening.what);
+            !self.without.iter().any(|word| name.contains(word))
+        });
         plan
     }
 }
@@ -146,7 +166,7 @@ fn live_all(options: &Options, since: Instant) -> Total {
                     if number >= options.seeds {
                         break;
                     }
-                    one(options.from + number, &mut own);
+                    one(options, options.from + number, &mut own);
                     hand_over(&mut own, &total);
                 }
                 while !enough() {
@@ -154,7 +174,7 @@ fn live_all(options: &Options, since: Instant) -> Total {
                     if number >= options.everywhere {
                         break;
                     }
-                    everywhere(SMALL + options.from + number, &mut own);
+                    everywhere(options, SMALL + options.from + number, &mut own);
                     hand_over(&mut own, &total);
                 }
             });
@@ -172,10 +192,10 @@ fn hand_over(own: &mut Total, total: &Mutex<Total>) {
     }
 }
 
-fn one(seed: u64, total: &mut Total) {
-    let plan = Options::plan(seed, None);
-    let twice = seed.is_multiple_of(TWICE);
-    let how = How { told: false, thorough: twice };
+fn one(options: &Options, seed: u64, total: &mut Total) {
+    let plan = options.plan(seed, None);
+    let twice = options.twice || seed.is_multiple_of(TWICE);
+    let how = How { telling: Telling::Nothing, thorough: twice };
     let outcome = live(&plan, how);
     total.lives += 1;
     total.cover.join(outcome.cover);
@@ -192,10 +212,10 @@ fn one(seed: u64, total: &mut Total) {
 }
 
 /// Ends a small life at every one of its boundaries.
-fn everywhere(seed: u64, total: &mut Total) {
-    let whole = live(&Options::plan(seed, None), How::default());
+fn everywhere(options: &Options, seed: u64, total: &mut Total) {
+    let whole = live(&options.plan(seed, None), How::default());
     for boundary in 1..=whole.boundaries {
-        let outcome = live(&Options::plan(seed, Some(boundary)), How::default());
+        let outcome = live(&options.plan(seed, Some(boundary)), How::default());
         total.lives += 1;
         total.cover.join(outcome.cover);
         if let Err(violation) = outcome.verdict {
@@ -206,15 +226,14 @@ fn everywhere(seed: u64, total: &mut Total) {
 }
 
 fn replay(seed: u64, options: &Options) -> ExitCode {
-    let plan = Options::plan(seed, options.crash_at);
+    let plan = options.plan(seed, options.crash_at);
     let first = live(&plan, How::default());
     let plan = match (&first.verdict, options.whole) {
         (Err(violation), false) => shrink(&plan, violation.promise),
         (Err(_) | Ok(()), _) => plan,
     };
-    let outcome = live(&plan, How { told: true, thorough: false });
-    say(&format!("{plan:#?}"));
-    for line in &outcome.story {
+    let outcome = live(&plan, How { telling: options.telling, thorough: false });
+    for line in plan.describe().iter().chain(&outcome.story) {
         say(line);
     }
     match outcome.verdict {

@@ -6,12 +6,33 @@ use crate::plan::Ms;
 #[derive(Debug, Default)]
 pub(crate) struct Story {
     lines: Option<Vec<String>>,
+    detailed: bool,
+}
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Telling {
+    #[default]
+    Nothing,
+    /// What happened to whom.
+    Words,
+    /// And everything that passed between the application and its world.
+    Everything,
 }
 
 impl Story {
-    /// One that is told.
-    pub(crate) fn told() -> Self {
-        Self { lines: Some(Vec::new()) }
+    pub(crate) fn new(telling: Telling) -> Self {
+        Self {
+            lines: (telling != Telling::Nothing).then(Vec::new),
+            detailed: telling == Telling::Everything,
+        }
+    }
+
+    /// What only those want to know who look for a fault.
+    pub(crate) fn detail(&mut self, at: Ms, words: impl FnOnce() -> String) {
+        if self.detailed {
+            self.line(at, words);
+        }
     }
 
     pub(crate) fn line(&mut self, at: Ms, words: impl FnOnce() -> String) {

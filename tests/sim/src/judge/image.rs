@@ -7,7 +7,40 @@ use crate::house::FlashJob;
 use crate::plan::{HOUR, Ms, Voice};
 use crate::world::{Step, World};
 
+/// No build and no transfer takes longer.
+const LONGEST_WORK: Ms = HOUR;
+
 impl Judge {
+    /// A build or a connection is put to use.
+    pub(crate) fn work_begins(&self, what: &str, now: Ms) -> Step {
+        match self.paused_since {
+            Some(since) if since < now => Err(Violation {
+                promise: "what the user asked for",
+                what: format!("{what} begins, and Wakeflash is paused"),
+                at: now,
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// So many builds, and so many transfers, run now.
+    pub(crate) fn work_runs(&self, builds: usize, transfers: usize, now: Ms) -> Step {
+        let ((most_builds, most_transfers), since) = self.limits;
+        // What runs when a limit is lowered goes on.
+        let settled = since.is_none_or(|since| since + LONGEST_WORK < now);
+        if settled && (builds > usize::from(most_builds) || transfers > usize::from(most_transfers))
+        {
+            return Err(Violation {
+                promise: "what the user asked for",
+                what: format!(
+                    "{builds} builds and {transfers} transfers run, which is more than wanted"
+                ),
+                at: now,
+            });
+        }
+        Ok(())
+    }
+
     /// A build ended with an image.
     pub(crate) fn built(&mut self, update: UpdateId, now: Ms) -> Step {
         let facts = self.facts.entry(update).or_default();

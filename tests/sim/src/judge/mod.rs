@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use wakeflash_core::device::{ConfigHash, DeviceId, Sighting};
 use wakeflash_core::error::Problem;
+use wakeflash_core::settings::Settings;
 use wakeflash_core::update::{Sha256, SourceChange, StateKind, TimelineEntry, UpdateId};
 use wakeflash_core::view::{Notification, NotificationKind};
 
@@ -85,11 +86,15 @@ pub(crate) struct Judge {
     pub(super) files_changed_at: Ms,
     pub(super) started_at: Option<Ms>,
     pub(super) chances: BTreeMap<usize, Chance>,
+    paused_since: Option<Ms>,
+    /// How many builds and transfers may run, and since when.
+    limits: ((u8, u8), Option<Ms>),
     /// What a commit wrote for a name, per second.
     written: BTreeMap<String, (Ms, u32)>,
     pub(super) flooded: Option<String>,
     /// A commit failed, and nobody was told.
     trouble_untold: Option<Ms>,
+    trouble_shown: bool,
 }
 
 impl Judge {
@@ -106,9 +111,19 @@ impl Judge {
         self.started_at = None;
         self.owed.clear();
         self.commit_since = None;
-        self.trouble_untold = None;
+        (self.trouble_untold, self.trouble_shown) = (None, false);
         for facts in self.facts.values_mut() {
             facts.dirty_since = None;
+        }
+    }
+
+    /// The settings are stored.
+    pub(crate) fn settings(&mut self, settings: &Settings, now: Ms) {
+        self.paused_since = settings.paused.then(|| self.paused_since.unwrap_or(now));
+        let limits = (settings.max_builds, settings.max_flashes);
+        if self.limits.0 != limits {
+            let first = self.limits.0 == (0, 0);
+            self.limits = (limits, (!first).then_some(now));
         }
     }
 
@@ -183,10 +198,18 @@ impl Judge {
         }
     }
 
-    pub(crate) fn store_trouble(&mut self, troubled: bool, _now: Ms) {
+    pub(crate) fn store_trouble(&mut self, troubled: bool) {
+        self.trouble_shown = troubled;
         if troubled {
             self.trouble_untold = None;
         }
+    }
+
+    /// Whether the disk has kept the application waiting for longer than the user may be left without a word.
+    pub(super) fn hangs_untold(&self, now: Ms) -> bool {
+        let long = self.commit_since.is_some_and(|since| since + HANGS_UNTOLD < now);
+        long && !self.trouble_shown
+            && self.suspended.iter().all(|(at, lasts)| at + lasts + HANGS_UNTOLD < now)
     }
 
     /// How long the application could do nothing for a request that was made then.
@@ -251,6 +274,9 @@ impl Judge {
         }
     }
 }
+
+/// A commit that takes longer is said.
+const HANGS_UNTOLD: Ms = 5 * SECOND;
 
 /// A request is answered within this time, beside commits.
 pub(super) const ANSWER_WITHIN: Ms = 250;

@@ -72,7 +72,7 @@ impl World<'_> {
                     if waited { "Confirming: silent" } else { "Confirming: hash doesn't tell" };
                 self.cover.row(row);
             } else {
-                self.cover.transition(before, line.state, &line.text);
+                self.cover.transition(before, line.state, line);
             }
             self.tell_line(update, before, line);
             (before, previous) = (line.state, Some(line));

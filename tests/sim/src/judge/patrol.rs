@@ -32,6 +32,11 @@ impl World<'_> {
                 self.violation("7: say it", "a commit failed, and the status doesn't say so")
             );
         }
+        if self.judge.hangs_untold(self.now) {
+            return Err(
+                self.violation("7: say it", "the disk hangs, and the status doesn't say so")
+            );
+        }
         if let Some(name) = self.judge.flooded.take() {
             let what = format!("what is stored of {name} follows a flood of packets");
             return Err(self.violation("requests are answered", what));

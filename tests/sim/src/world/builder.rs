@@ -79,6 +79,7 @@ impl World<'_> {
         file: &DeviceId,
         dir: Option<String>,
     ) -> Step {
+        self.judge.work_begins("a build", self.now)?;
         let dir = dir.unwrap_or_default();
         let (least, most) = self.plan.host.build;
         let (mut takes, end) = match self.early_end(&dir) {
@@ -96,7 +97,7 @@ impl World<'_> {
         self.builds.insert(update, run);
         let life = self.life;
         self.after(takes, Ev::Build { life, update, run: number });
-        Ok(())
+        self.judge.work_runs(self.builds.len(), 0, self.now)
     }
 
     /// What ends a build before anything is compiled.

@@ -375,11 +375,14 @@ impl World<'_> {
     fn gets_new_address(&mut self, device: usize) {
         let it = &mut self.devices[device];
         it.new_address = false;
-        let octet = 100 + u8::try_from(it.rng.below(120)).unwrap_or(0);
-        let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, octet));
-        if self.lan.holders.contains_key(&address) {
+        let first = it.rng.below(120);
+        let free = (0..120).map(|next| {
+            let octet = 100 + u8::try_from((first + next) % 120).unwrap_or(0);
+            IpAddr::V4(Ipv4Addr::new(192, 0, 2, octet))
+        });
+        let Some(address) = free.into_iter().find(|it| !self.lan.holders.contains_key(it)) else {
             return;
-        }
+        };
         let old = std::mem::replace(&mut self.devices[device].address, address);
         if self.lan.holders.get(&old) == Some(&device) {
             self.lan.holders.remove(&old);

@@ -132,11 +132,15 @@ impl World<'_> {
     pub(super) fn judge_stored(&mut self) -> Step {
         let updates: Vec<Update> = self.disk.stored.updates.values().cloned().collect();
         self.disk.known.clone_from(&self.disk.stored.updates);
+        self.judge.settings(&self.disk.stored.settings, self.now);
         updates.iter().try_for_each(|update| self.judge_update(update, self.now))
     }
 
     /// Compares what becomes of each update with the truth.
     fn judge_writes(&mut self, writes: &WriteSet, decided: Ms) -> Step {
+        if let Some(settings) = &writes.settings {
+            self.judge.settings(settings, self.now);
+        }
         for update in &writes.updates {
             self.disk.known.insert(update.id, update.clone());
         }

@@ -109,7 +109,7 @@ impl World<'_> {
         match fault {
             HostFault::Suspend(lasts) => {
                 self.cover.struck("the computer is suspended");
-                self.resumes_at = self.now + lasts;
+                self.resumes_at = self.resumes_at.max(self.now + lasts);
                 self.judge.suspended(self.now, lasts);
                 self.at(self.resumes_at, Ev::Resume);
             }

@@ -83,6 +83,7 @@ pub(super) struct Session {
 impl World<'_> {
     /// The application uses an open connection.
     pub(super) fn flash_begins(&mut self, job: FlashJob) -> Step {
+        self.judge.work_begins("a flash", self.now)?;
         let peer = job.peer;
         self.connected.remove(&job.update);
         let at_peer = self.lan.holders.get(&peer).copied();
@@ -268,6 +269,9 @@ impl World<'_> {
         };
         session.power_lost_at = trouble.power_loss.take();
         self.plan_transfer(id, device);
+        let sending = |it: &&Session| it.stage >= Stage::Sending && it.life == self.life;
+        let transfers = self.sessions.values().filter(sending).count();
+        self.judge.work_runs(0, transfers, self.now)?;
         self.judge_image_begins(&job, device)
     }
 

@@ -113,7 +113,7 @@ impl World<'_> {
         }
         let now = self.wall();
         let Some(house) = &mut self.house else { return Ok(()) };
-        self.story.line(self.now, || format!("  > {}", brief(&event)));
+        self.story.detail(self.now, || format!("  > {}", brief(&event)));
         if self.thorough {
             self.digest.add(format!("{event:?}").as_bytes());
         }
@@ -134,7 +134,7 @@ impl World<'_> {
         }
         let many = actions.len();
         for (done, action) in actions.into_iter().enumerate() {
-            self.story.line(self.now, || format!("  < {}", brief(&action)));
+            self.story.detail(self.now, || format!("  < {}", brief(&action)));
             if self.thorough {
                 self.digest.add(format!("{action:?}").as_bytes());
             }
@@ -156,7 +156,7 @@ impl World<'_> {
             Action::Answer { id, result } => self.answered(id, result),
             Action::Notify(notification) => self.judge.told(&notification, self.now),
             Action::StoreTrouble(problem) => {
-                self.judge.store_trouble(problem.is_some(), self.now);
+                self.judge.store_trouble(problem.is_some());
                 Ok(())
             }
             Action::StartBuild { update, device, dir } => self.build_begins(update, &device, dir),
@@ -230,6 +230,10 @@ impl World<'_> {
     }
 
     pub(super) fn resume(&mut self) -> Step {
+        if self.is_suspended() {
+            // Another sleep has begun meanwhile.
+            return Ok(());
+        }
         self.tell(|| "the computer wakes".to_owned());
         self.plan_due();
         Ok(())
