@@ -1,4 +1,5 @@
-//! The log: on stderr, and in a file per day of which a week is kept.
+//! The log: on stderr, and in a file per day of which a week is kept. Both have limits: see
+//! [`wakeflash_engine::log_limit`].
 
 use std::io::IsTerminal as _;
 use std::panic;
@@ -7,6 +8,8 @@ use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
+
+use wakeflash_engine::log_limit::{Daily, Sparing};
 
 use crate::paths::Paths;
 
@@ -26,13 +29,16 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<()> {
         .max_log_files(KEPT_FILES)
         .build(paths.log_dir());
     let (to_file, failed) = match file {
-        Ok(file) => (Some(fmt::layer().with_ansi(false).with_writer(file)), None),
+        Ok(file) => {
+            let file = Daily::new(file, written_today(paths));
+            (Some(fmt::layer().with_ansi(false).with_writer(Sparing::new(file))), None)
+        }
         Err(error) => (None, Some(error)),
     };
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::registry()
         .with(filter())
-        .with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr))
+        .with(fmt::layer().with_ansi(colours).with_writer(Sparing::new(std::io::stderr)))
         .with(to_file)
         .try_init()?;
     log_panics();
@@ -40,6 +46,16 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<()> {
         tracing::warn!("there is no log file: {error}");
     }
     Ok(())
+}
+
+/// How long the newest log is: it is today's, or there is none yet.
+fn written_today(paths: &Paths) -> u64 {
+    let entries = std::fs::read_dir(paths.log_dir()).into_iter().flatten().flatten();
+    let logs = entries.filter(|entry| {
+        entry.file_name().to_str().is_some_and(|name| name.starts_with("wakeflash."))
+    });
+    let newest = logs.max_by_key(std::fs::DirEntry::file_name);
+    newest.and_then(|entry| entry.metadata().ok()).map_or(0, |metadata| metadata.len())
 }
 
 /// Starts to log on stderr only, for the window's process: the application adds the time and keeps the file.

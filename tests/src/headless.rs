@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::jsonl::JsonProcess;
@@ -28,6 +28,8 @@ pub struct HeadlessOptions {
     /// A program that starts it, with its arguments: to put it into a namespace. It gets the rights to do
     /// so, which needs a host.
     pub prefix: Vec<String>,
+    /// The file that its log goes to; without one, the test's own standard error.
+    pub log: Option<PathBuf>,
 }
 
 impl HeadlessOptions {
@@ -41,6 +43,7 @@ impl HeadlessOptions {
             search_path: None,
             arguments: Vec::new(),
             prefix: Vec::new(),
+            log: None,
         }
     }
 }
@@ -110,6 +113,15 @@ impl Headless {
         self.process.wait_for(what, timeout, wanted).await
     }
 
+    /// How many lines it has logged into its file.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn log_lines(&self) -> Result<usize> {
+        let path = self.options.log.as_ref().context("its log is not in a file")?;
+        Ok(std::fs::read(path)?.iter().filter(|byte| **byte == b'\n').count())
+    }
+
     /// Ends it with SIGKILL.
     ///
     /// # Errors
@@ -143,6 +155,13 @@ fn spawn(options: &HeadlessOptions, host: Option<&Host>) -> Result<JsonProcess> 
     if let Some(path) = &options.search_path {
         command.env("PATH", path);
     }
-    command.args(&options.arguments).stderr(Stdio::inherit());
+    let log = match &options.log {
+        Some(path) => {
+            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+            file.with_context(|| format!("cannot write {}", path.display()))?.into()
+        }
+        None => Stdio::inherit(),
+    };
+    command.args(&options.arguments).stderr(log);
     JsonProcess::spawn("wakeflash-headless", command)
 }

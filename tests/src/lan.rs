@@ -4,6 +4,7 @@
 //! the holders end with whoever made them, even when that is by SIGKILL.
 
 pub mod crowd;
+pub mod forger;
 pub mod sniffer;
 pub mod storm;
 

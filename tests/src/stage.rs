@@ -76,6 +76,8 @@ pub struct Scene {
     pub others: u16,
     /// Whether to wait until the application is ready.
     pub ready: bool,
+    /// Whether its log goes into a file.
+    pub logs: bool,
 }
 
 impl Default for Scene {
@@ -88,6 +90,7 @@ impl Default for Scene {
             clock: false,
             others: 0,
             ready: true,
+            logs: false,
         }
     }
 }
@@ -155,6 +158,7 @@ impl Stage {
         let clock = if scene.clock { Some(LabClock::new(dir.path()).await?) } else { None };
         options.prefix = disk.as_ref().map(Disk::prefix).unwrap_or_default();
         options.prefix.extend(clock.as_ref().map(LabClock::prefix).unwrap_or_default());
+        options.log = scene.logs.then(|| dir.path().join("app.log"));
         let app = Headless::start(options, Some(&home))?;
         let stage =
             Self { app, device, old, sensor, others, home, config, state, dir, disk, clock, lan };

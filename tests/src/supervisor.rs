@@ -43,6 +43,9 @@ pub struct DeviceOptions {
     /// The interface that is its radio.
     #[arg(long, default_value = lan::INTERFACE)]
     pub interface: String,
+    /// The MAC address that it announces, when it isn't its own.
+    #[arg(long)]
+    pub announced_mac: Option<String>,
     /// Announce no config hash, like older firmware.
     #[arg(long)]
     pub no_config_hash: bool,
@@ -60,6 +63,7 @@ impl DeviceOptions {
             mac: None,
             api_port: Some(6053),
             interface: lan::INTERFACE.to_owned(),
+            announced_mac: None,
             no_config_hash: false,
         }
     }
@@ -80,6 +84,7 @@ impl DeviceOptions {
             ("--friendly-name", &self.friendly_name),
             ("--mac", &self.mac),
             ("--api-port", &api_port),
+            ("--announced-mac", &self.announced_mac),
         ];
         for (name, value) in optional {
             if let Some(value) = value {
@@ -203,7 +208,7 @@ impl Supervisor {
         let identity = Identity {
             name: state.name.unwrap_or_else(|| self.options.name.clone()),
             friendly_name: state.friendly_name.or_else(|| self.options.friendly_name.clone()),
-            mac: self.mac.replace(':', ""),
+            mac: self.options.announced_mac.as_ref().unwrap_or(&self.mac).replace(':', ""),
             version,
             config_hash: state.running_hash.filter(|_| !self.options.no_config_hash),
             api_port: self.options.api_port,

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use wakeflash_tests::stage::{DEVICE, SOON, Scene, Stage, new_yaml, state_of};
 use wakeflash_tests::supervisor::{DeviceOptions, Mdns, Wake};
 use wakeflash_tests::yaml::DeviceYaml;
@@ -41,6 +41,7 @@ async fn two_devices_that_swap_their_addresses_get_their_own_firmware_or_none() 
 }
 
 #[tokio::test]
+#[ignore = "open: docs/TESTING.md"]
 async fn a_stranger_at_the_remembered_address_gets_nothing() -> Result<()> {
     let scene = Scene { others: 1, ..Scene::default() };
     let Some(stage) = Stage::play(scene).await? else { return Ok(()) };
@@ -80,15 +81,11 @@ async fn another_board_under_the_right_name_gets_nothing() -> Result<()> {
     let dir = stage.dir.path().join("impostor");
     let impostor = host.device(&DeviceOptions::new("sleepy", &stage.old.program, &dir)).await?;
     impostor.wake_fully().await?;
-    let row = stage
-        .until("it is refused", SOON, |row| {
-            row.update.as_ref().is_some_and(|update| update.last_attempt.is_some())
-        })
-        .await?;
-    let update = serde_json::to_value(&row.update)?;
-    ensure!(update["lastAttempt"]["problem"]["code"] == "gate.other_device", "{update}");
-    ensure!(update["state"]["kind"] == "waiting", "{update}");
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let row = stage.until("both are shown", SOON, |row| row.rival.is_some()).await?;
+    let rival = row.rival.context("there is one")?;
+    ensure!(rival.mac.is_some_and(|mac| mac.to_string().eq_ignore_ascii_case(host.mac())));
+    ensure!(row.mac.is_some_and(|mac| mac.to_string().eq_ignore_ascii_case(stage.sensor.mac())));
+    tokio::time::sleep(LONG_ENOUGH).await;
     let state = impostor.state().await?;
     ensure!((state.ota_started, state.running) == (0, true), "{state:?}");
 

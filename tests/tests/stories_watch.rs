@@ -82,6 +82,8 @@ async fn home_side() -> Result<()> {
     let var = |key: &str| std::env::var(key).unwrap_or_default();
     let link = var("LINK");
     let target = Target {
+        claimed: Vec::new(),
+        recognised: false,
         update: UpdateId(1),
         name: "sleepy".into(),
         other_name: None,
@@ -98,7 +100,9 @@ async fn home_side() -> Result<()> {
     let (_watching, watching) = watch::channel(false);
     let (events, mut received) = mpsc::channel(256);
     let cancel = CancellationToken::new();
-    let _watch = Watch::start(Feeds { targets, online, watching }, events, &cancel);
+    let (_, known) = watch::channel(Vec::new());
+    let feeds = Feeds { targets, online, watching, known };
+    let _watch = Watch::start(feeds, events, &cancel);
     tokio::time::sleep(Duration::from_millis(300)).await;
     say("ready");
     while let Some(event) = received.recv().await {

@@ -41,7 +41,7 @@ pub fn of_attempt(
         }
     };
     let before = installed.installed_encryption.as_ref().unwrap_or(&Encryption::None);
-    let before = encryption(before, installed.version.as_deref())?;
+    let before = encryption(before, installed.version())?;
     let encryption = match before {
         wakeflash_ota::Encryption::None => own,
         wakeflash_ota::Encryption::WhenOffered(key) if !is_required(&own) => {
@@ -106,7 +106,7 @@ pub fn warning(build: &Build, memory: Option<&DeviceMemory>) -> Option<Problem> 
     let demanded = encryption(&build.ota.encryption, build.esphome_version.as_deref())
         .is_ok_and(|own| is_required(&own));
     let (installed, version) = match memory {
-        Some(memory) => (memory.installed_encryption.as_ref(), memory.version.as_deref()),
+        Some(memory) => (memory.installed_encryption.as_ref(), memory.version()),
         None => (None, None),
     };
     let cannot_encrypt =

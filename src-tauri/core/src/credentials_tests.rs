@@ -1,4 +1,5 @@
 use super::*;
+use crate::identity::Claims;
 use crate::time::Timestamp;
 use crate::update::{OtaMethod, Sha256, SourceFile};
 
@@ -46,7 +47,7 @@ fn build(encryption: Encryption) -> Build {
 
 fn installed(encryption: Option<Encryption>) -> DeviceMemory {
     DeviceMemory {
-        version: Some("2026.10.0".to_owned()),
+        claims: Claims { version: Some("2026.10.0".to_owned()), ..Claims::default() },
         installed_password: Some(secret("old")),
         installed_encryption: encryption,
         ..DeviceMemory::default()
@@ -132,7 +133,8 @@ fn the_user_is_warned_of_what_can_not_work() {
     assert_eq!(code(&build(offered(NEW)), &installed(Some(Encryption::None))), None);
     for (version, warned) in [("2026.8.3", true), ("2026.9.0", false), ("dev", false)] {
         let version = Some(version.to_owned());
-        let memory = DeviceMemory { version, ..DeviceMemory::default() };
+        let claims = Claims { version, ..Claims::default() };
+        let memory = DeviceMemory { claims, ..DeviceMemory::default() };
         assert_eq!(code(&strict, &memory).is_some(), warned, "{memory:?}");
     }
 }

@@ -7,6 +7,7 @@ use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Problem;
+use crate::identity::{Claims, Identity, Rival};
 use crate::schedule::SleepPlan;
 use crate::time::Timestamp;
 use crate::update::Sha256;
@@ -274,22 +275,38 @@ pub struct Sighting {
     pub platform: Option<String>,
 }
 
+impl Sighting {
+    /// An address answers nothing, and the neighbour table shows a device's own network hardware there.
+    #[must_use]
+    pub fn of_hardware(name: &str, address: IpAddr, link_address: MacAddress) -> Self {
+        Self {
+            name: name.to_owned(),
+            source: Source::Answer(address),
+            kind: SightingKind::Alive,
+            addresses: vec![address],
+            mac: None,
+            link_address: Some(link_address),
+            version: None,
+            config_hash: None,
+            friendly_name: None,
+            platform: None,
+        }
+    }
+}
+
 /// What is remembered about a device over a restart, by its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DeviceMemory {
     /// The last evidence of life.
     pub last_seen: Option<Timestamp>,
-    /// Where it was reached, newest first.
-    pub addresses: Vec<IpAddr>,
-    /// TXT `mac`.
-    pub mac: Option<MacAddress>,
-    /// The link-layer address it had when it was last surely seen.
-    pub link_address: Option<MacAddress>,
-    /// The ESPHome version that ran.
-    pub version: Option<String>,
-    /// The config hash that ran.
-    pub config_hash: Option<ConfigHash>,
+    /// What is pinned of it.
+    pub identity: Identity,
+    /// What is said about it.
+    #[serde(flatten)]
+    pub claims: Claims,
+    /// Who else claims its name.
+    pub rival: Option<Rival>,
     /// The hashes that it has announced, or that may have arrived on it; the newest ones, oldest first.
     pub hashes: Vec<ConfigHash>,
     /// The device itself announces its hash: its last TXT record had one.
@@ -355,9 +372,59 @@ impl DeviceMemory {
     /// How many hashes are kept.
     const HASHES_KEPT: usize = 16;
 
+    /// Its MAC address; of a device that was never proven, the first that was claimed.
+    #[must_use]
+    pub fn mac(&self) -> Option<MacAddress> {
+        if self.identity.is_proven() { self.identity.mac() } else { self.claims.mac }
+    }
+
     /// Its link-layer addresses, as far as they are known.
     pub fn link_addresses(&self) -> impl Iterator<Item = MacAddress> {
-        [self.link_address, self.mac].into_iter().flatten()
+        let claimed = self.claims.link_address.filter(|_| !self.identity.is_proven());
+        self.identity.link_addresses().iter().copied().chain(claimed).chain(self.mac())
+    }
+
+    /// Where it may be, best first: where it was proven, then where it is said to be.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let proven = self.identity.addresses();
+        let claimed = self.claims.addresses.iter().filter(|address| !proven.contains(address));
+        proven.iter().chain(claimed).copied()
+    }
+
+    /// The ESPHome version that runs; of a device that never proved what it runs, the one that is claimed.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        match self.identity.build() {
+            Some(build) => build.version.as_deref(),
+            None => self.claims.version.as_deref(),
+        }
+    }
+
+    /// The config hash that runs, or that is claimed.
+    #[must_use]
+    pub fn config_hash(&self) -> Option<ConfigHash> {
+        match self.identity.build() {
+            Some(build) => build.config_hash,
+            None => self.claims.config_hash,
+        }
+    }
+
+    /// The hashes that it may have announced or got: of those, none proves a new build. Empty: nothing is known of it.
+    #[must_use]
+    pub fn known_hashes(&self) -> Vec<ConfigHash> {
+        let claimed = self.claims.hashes.iter().filter(|hash| !self.hashes.contains(hash));
+        let surely_known = !self.hashes.is_empty();
+        self.hashes.iter().chain(claimed.filter(|_| surely_known)).copied().collect()
+    }
+
+    /// Whether something is remembered that the device took, or that the user said.
+    #[must_use]
+    pub fn is_of_use(&self) -> bool {
+        self.configured_by.is_some()
+            || self.installed_password.is_some()
+            || self.installed_sources.is_some()
+            || self.installed_encryption.is_some()
+            || self.user_address.is_some()
     }
 
     /// Remembers a hash that the device has announced, or that may have arrived on it.

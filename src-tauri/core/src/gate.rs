@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use crate::device::{ConfigHash, MacAddress, Sighting, SightingKind, Source};
 use crate::error::Problem;
+use crate::identity::{Identity, Proof};
 
 /// An address that stands in the device's own configuration as a number (`use_address`, static IP).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,10 +51,12 @@ pub struct Expectation {
     pub name: String,
     /// Another name it may go by: the one that the new firmware gives it.
     pub other_name: Option<String>,
-    /// Its MAC address, from the TXT record of earlier sightings.
+    /// Its MAC address: the pinned one, or, of a device that was never proven, the first that was claimed.
     pub mac: Option<MacAddress>,
-    /// The link-layer address it had when it was last surely seen.
+    /// The link-layer address that shows it, and no other device.
     pub link_address: Option<MacAddress>,
+    /// What is pinned of it.
+    pub identity: Identity,
     /// The hash of what is to be installed.
     pub wanted_hash: Option<ConfigHash>,
     /// The ESPHome version of what is to be installed.
@@ -94,17 +97,26 @@ impl Evidence {
     }
 
     /// The fresh words of the peer about itself. A packet is about its sender when it gives the sender's
-    /// address, or when it is the answer to a question that was put to the sender.
+    /// address, or when it is the answer to a question that was put to the sender. Anybody can send a packet in
+    /// another's name: as soon as there is an answer, only answers count.
     fn own_words(&self) -> impl DoubleEndedIterator<Item = &Sighting> {
-        self.heard.iter().filter(|sighting| {
+        let answered = self.is_answered();
+        self.heard.iter().filter(move |sighting| {
             let own = match sighting.source {
                 Source::Browse => false,
                 Source::Packet(sender) => {
-                    sender == self.peer && sighting.addresses.contains(&self.peer)
+                    !answered && sender == self.peer && sighting.addresses.contains(&self.peer)
                 }
                 Source::Answer(sender) => sender == self.peer,
             };
             own && sighting.kind == SightingKind::Alive
+        })
+    }
+
+    /// Whether the peer has answered a question that was put to it.
+    fn is_answered(&self) -> bool {
+        self.heard.iter().any(|words| {
+            words.source == Source::Answer(self.peer) && words.kind == SightingKind::Alive
         })
     }
 }
@@ -125,36 +137,63 @@ pub enum Judgement {
 /// Judges the peer by what is known so far.
 ///
 /// The first rule that applies decides:
-/// 1. The peer's own fresh words name another device → contradicted.
-/// 2. They name this device, with a MAC address that isn't the known one → contradicted.
-/// 3. They name this device and its wanted hash (and, where both are known, the wanted version); the latest
-///    words that give a hash count → already running.
-/// 4. They name this device → pass. When its MAC address is known, the words have to be those of a TXT record.
-/// 5. The neighbour table has the recorded link-layer address for the peer, or the known MAC (they are the
-///    same on Wi-Fi) → pass.
-/// 6. The session proves a key that only this device has → pass.
-/// 7. The peer's address is literal in this configuration and in no other → pass, unless the neighbour table
-///    shows a link-layer address that is neither the recorded nor the known one: then DHCP may have given the
-///    address away, and the device has to say its name.
-/// 8. Otherwise undecided.
+/// 1. The peer answers with another name, or with a MAC address that isn't the device's → contradicted. Packets that
+///    say so may be forged: they leave it undecided until the peer has answered, unless the session has proved a key.
+/// 2. It is the device, and its words name the wanted hash (and, where both are known, the wanted version); the
+///    latest words that give a hash count → already running.
+/// 3. It is the device → pass. It is, when
+///    - the session proves a key that only this device has; or
+///    - the neighbour table has its own link-layer address for the peer, or its MAC address (they are the same on
+///      Wi-Fi); or
+///    - the peer names itself like the device, with words of a TXT record when its MAC address is known, and what is
+///      pinned lets it be there ([`Identity::may_be_at`]); or
+///    - the peer's address is literal in this configuration and in no other, unless the neighbour table shows a
+///      link-layer address that isn't the device's: then DHCP may have given the address away.
+/// 4. Otherwise undecided.
 ///
-/// A link-layer address that differs is no contradiction by itself: repeaters and routers put their own.
+/// A link-layer address that differs is no contradiction by itself, since repeaters put their own; but a device that
+/// was proven with one isn't recognised by words alone behind another.
 #[must_use]
 pub fn judge(expected: &Expectation, evidence: &Evidence) -> Judgement {
-    if let Some(sentence) = contradiction(expected, evidence) {
-        return Judgement::Contradicted(sentence);
+    let contradiction = contradiction(expected, evidence);
+    if let Some(sentence) = &contradiction
+        && evidence.is_answered()
+    {
+        return Judgement::Contradicted(sentence.clone());
     }
-    let named = evidence.own_words().any(|words| expected.mac.is_none() || is_complete(words));
-    if named && runs_wanted(expected, evidence) {
-        return Judgement::AlreadyRunning;
+    let named = contradiction.is_none()
+        && evidence.own_words().any(|words| expected.mac.is_none() || is_complete(words));
+    if !is_identified(expected, evidence, contradiction.is_some(), named) {
+        Judgement::Undecided
+    } else if named && runs_wanted(expected, evidence) {
+        Judgement::AlreadyRunning
+    } else {
+        Judgement::Pass
+    }
+}
+
+fn is_identified(expected: &Expectation, evidence: &Evidence, doubted: bool, named: bool) -> bool {
+    if evidence.session == Session::OwnKey || doubted {
+        return evidence.session == Session::OwnKey;
     }
     let link = link_says(expected, evidence);
+    let says_mac = evidence.own_words().any(|words| words.mac.is_some());
+    let may_be_here = expected.identity.may_be_at(evidence.peer, evidence.neighbour, says_mac);
     let literal = expected.literal_address == LiteralAddress::Own(evidence.peer);
-    let proven = named
-        || link == Link::Same
-        || evidence.session == Session::OwnKey
-        || (literal && link != Link::Different);
-    if proven { Judgement::Pass } else { Judgement::Undecided }
+    link == Link::Same || (named && may_be_here) || (literal && link != Link::Different)
+}
+
+/// What a session that the gate let pass has proved; `None`: it didn't let it pass.
+#[must_use]
+pub fn proof(expected: &Expectation, evidence: &Evidence) -> Option<Proof> {
+    match judge(expected, evidence) {
+        Judgement::Pass | Judgement::AlreadyRunning => {
+            let doubted = contradiction(expected, evidence).is_some();
+            let words = evidence.own_words().filter(|_| !doubted);
+            Some(Proof::of_session(evidence.peer, evidence.neighbour, words))
+        }
+        Judgement::Contradicted(_) | Judgement::Undecided => None,
+    }
 }
 
 /// Whether more can still be learnt that would spare this flash, or one after it: a hash is wanted, or nothing is
@@ -177,15 +216,24 @@ pub fn hash_wait(window: Option<Duration>) -> Duration {
 #[must_use]
 pub fn refused(sentence: String) -> Problem {
     Problem::new("gate.other_device", sentence).with_help(
-        "Nothing was sent. The update waits for the right device. If you have replaced the board, cancel the \
-         update and install it again: that accepts the board that is there now.",
+        "Nothing was sent. The update waits for the right device. If you have replaced the board, accept the new \
+         one in the device's details.",
     )
 }
 
 /// What the user reads when nothing has told which device the peer is.
 #[must_use]
-pub fn unidentified(expected: &Expectation, peer: IpAddr) -> Problem {
-    let name = &expected.name;
+pub fn unidentified(expected: &Expectation, evidence: &Evidence) -> Problem {
+    let (peer, name) = (evidence.peer, &expected.name);
+    let named = evidence.own_words().any(|words| expected.is_called(&words.name));
+    if named && link_says(expected, evidence) == Link::Different {
+        let message =
+            format!("“{name}” answers at {peer}, but from other network hardware than before.");
+        return Problem::new("gate.other_hardware", message).with_help(
+            "Nothing was sent. If it is your device, behind another repeater for instance, accept it in its details. \
+             With an encryption key of its own it would be recognised.",
+        );
+    }
     let message = match &expected.literal_address {
         LiteralAddress::Shared { address, with } if *address == peer => {
             format!(
@@ -248,7 +296,10 @@ fn link_says(expected: &Expectation, evidence: &Evidence) -> Link {
     let known = [expected.link_address, expected.mac];
     if known.contains(&Some(now)) {
         Link::Same
-    } else if known.iter().any(Option::is_some) {
+    } else if expected.identity.has_link(now) {
+        // A repeater's: it tells nothing.
+        Link::Unknown
+    } else if known.iter().any(Option::is_some) || !expected.identity.link_addresses().is_empty() {
         Link::Different
     } else {
         Link::Unknown

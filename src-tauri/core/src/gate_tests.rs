@@ -21,6 +21,7 @@ fn expectation() -> Expectation {
         other_name: None,
         mac: Some(MAC),
         link_address: Some(LINK),
+        identity: Identity::default(),
         wanted_hash: Some(WANTED),
         wanted_version: Some("2026.10.0".into()),
         literal_address: LiteralAddress::None,
@@ -41,6 +42,10 @@ fn heard(name: &str, mac: Option<MacAddress>, config_hash: Option<ConfigHash>) -
         friendly_name: None,
         platform: None,
     }
+}
+
+fn answered(name: &str, mac: Option<MacAddress>, config_hash: Option<ConfigHash>) -> Sighting {
+    Sighting { source: Source::Answer(peer()), ..heard(name, mac, config_hash) }
 }
 
 fn evidence(heard: impl IntoIterator<Item = Sighting>) -> Evidence {
@@ -89,17 +94,38 @@ fn what_the_peer_says() {
         ),
         ("its name in capitals", evidence([heard("SLEEPY", Some(MAC), None)]), Short::Pass),
         ("its name and MAC", evidence([heard("sleepy", Some(MAC), Some(OLD))]), Short::Pass),
-        ("another name", evidence([heard("kitchen", None, None)]), Short::No),
-        ("another name with its MAC", evidence([heard("kitchen", Some(MAC), None)]), Short::No),
-        ("a wrong MAC", evidence([heard("sleepy", Some(STRANGE), None)]), Short::No),
+        ("another name", evidence([answered("kitchen", None, None)]), Short::No),
+        ("another name with its MAC", evidence([answered("kitchen", Some(MAC), None)]), Short::No),
+        ("a wrong MAC", evidence([answered("sleepy", Some(STRANGE), None)]), Short::No),
         (
             "a wrong MAC with the hash",
-            evidence([heard("sleepy", Some(STRANGE), Some(WANTED))]),
+            evidence([answered("sleepy", Some(STRANGE), Some(WANTED))]),
             Short::No,
+        ),
+        ("another name in a packet", evidence([heard("kitchen", None, None)]), Short::Open),
+        (
+            "a wrong MAC in a packet",
+            evidence([heard("sleepy", Some(STRANGE), Some(WANTED))]),
+            Short::Open,
         ),
         (
             "first right, then another",
-            evidence([heard("sleepy", None, None), heard("b", None, None)]),
+            evidence([heard("sleepy", Some(MAC), None), heard("b", None, None)]),
+            Short::Open,
+        ),
+        (
+            "packets in its name, and its answer",
+            evidence([
+                heard("b", None, None),
+                heard("sleepy", Some(STRANGE), Some(WANTED)),
+                answered("sleepy", Some(MAC), Some(OLD)),
+                heard("sleepy", Some(STRANGE), Some(WANTED)),
+            ]),
+            Short::Pass,
+        ),
+        (
+            "packets that are right, and an answer of another",
+            evidence([heard("sleepy", Some(MAC), None), answered("b", None, None)]),
             Short::No,
         ),
         ("the wanted hash", evidence([heard("sleepy", Some(MAC), Some(WANTED))]), Short::Already),
@@ -176,8 +202,12 @@ fn what_the_network_shows() {
         let expected = Expectation { literal_address, ..expectation() };
         let silent = Evidence { neighbour, session, ..evidence([]) };
         assert_eq!(short(&expected, &silent), wanted, "{case}");
-        let stranger = Evidence { neighbour, session, ..evidence([heard("b", None, None)]) };
+        let stranger = Evidence { neighbour, session, ..evidence([answered("b", None, None)]) };
         assert_eq!(short(&expected, &stranger), Short::No, "{case}, and another name");
+        // Who sends a packet in its name keeps no device from its update that has a key.
+        let forged = Evidence { neighbour, session, ..evidence([heard("b", None, None)]) };
+        let doubted = if session == OwnKey { Short::Pass } else { Short::Open };
+        assert_eq!(short(&expected, &forged), doubted, "{case}, and a packet with another name");
     }
     let unknown = Expectation {
         mac: None,
@@ -189,6 +219,67 @@ fn what_the_network_shows() {
     assert_eq!(short(&unknown, &new), Short::Pass, "nothing recorded that could differ");
 }
 
+/// A device that was proven at its hardware, at the peer's address.
+fn proven() -> Expectation {
+    let mut identity = Identity::default();
+    let words = answered("sleepy", Some(MAC), Some(OLD));
+    let there = Proof::of_session(peer(), Some(LINK), core::iter::once(&words));
+    identity.pin(there, crate::time::Timestamp::from_millis(0));
+    Expectation { identity, ..expectation() }
+}
+
+#[test]
+fn a_device_that_was_proven_is_recognised_by_its_hardware_or_where_it_was() {
+    let at = |last: u8| IpAddr::from([192, 168, 1, last]);
+    let words = |at: IpAddr| {
+        let said = answered("sleepy", Some(MAC), Some(OLD));
+        Sighting { source: Source::Answer(at), addresses: vec![at], ..said }
+    };
+    use LiteralAddress::{None as No, Own};
+    for (case, last, neighbour, literal, passes) in [
+        ("at its address, hardware unknown", 40, None, No, true),
+        ("at its address and hardware", 40, Some(LINK), No, true),
+        ("elsewhere at its hardware", 41, Some(LINK), No, true),
+        ("elsewhere, its MAC address as hardware", 41, Some(MAC), No, true),
+        ("elsewhere, hardware unknown", 41, None, No, false),
+        ("elsewhere at other hardware", 41, Some(STRANGE), No, false),
+        ("at its address and other hardware", 40, Some(STRANGE), No, false),
+        ("the same, which its configuration names", 40, Some(STRANGE), Own(at(40)), false),
+        ("elsewhere, which its configuration names", 41, None, Own(at(41)), true),
+    ] {
+        let peer = at(last);
+        let expected = Expectation { literal_address: literal, ..proven() };
+        let mut evidence = Evidence { neighbour, ..Evidence::about(peer, Session::ProvesNothing) };
+        evidence.heard.push(words(peer));
+        let passed = judge(&expected, &evidence) == Judgement::Pass;
+        assert_eq!(passed, passes, "{case}");
+        assert_eq!(proof(&expected, &evidence).is_some(), passes, "{case}");
+        evidence.session = Session::OwnKey;
+        assert_eq!(judge(&expected, &evidence), Judgement::Pass, "{case}, with its key");
+    }
+    let strange = Evidence { neighbour: Some(STRANGE), ..evidence([words(peer())]) };
+    assert_eq!(unidentified(&proven(), &strange).code, "gate.other_hardware");
+    assert_eq!(unidentified(&proven(), &evidence([])).code, "gate.unidentified");
+}
+
+#[test]
+fn what_passed_is_pinned_with_what_it_said() {
+    let said = with(answered("sleepy", Some(MAC), Some(OLD)), |words| {
+        words.version = Some("2026.9.0".into());
+    });
+    let forged = with(heard("sleepy", Some(STRANGE), Some(WANTED)), |words| {
+        words.version = Some("1.0".into());
+    });
+    let evidence = Evidence { neighbour: Some(LINK), ..evidence([forged, said]) };
+    let mut identity = Identity::default();
+    let proof = proof(&expectation(), &evidence).expect("it passed");
+    identity.pin(proof, crate::time::Timestamp::from_millis(5));
+    assert_eq!((identity.mac(), identity.addresses()), (Some(MAC), &[peer()][..]));
+    assert_eq!(identity.link_addresses(), [LINK]);
+    let build = identity.build().expect("it said so");
+    assert_eq!((build.version.as_deref(), build.config_hash), (Some("2026.9.0"), Some(OLD)));
+}
+
 #[test]
 fn a_device_that_is_being_renamed_has_two_names() {
     let expected = Expectation { other_name: Some("porch".into()), ..expectation() };
@@ -196,7 +287,7 @@ fn a_device_that_is_being_renamed_has_two_names() {
         short(&expected, &evidence([heard("porch", Some(MAC), Some(WANTED))])),
         Short::Already
     );
-    assert_eq!(short(&expected, &evidence([heard("porch", Some(STRANGE), None)])), Short::No);
+    assert_eq!(short(&expected, &evidence([answered("porch", Some(STRANGE), None)])), Short::No);
 }
 
 #[test]
@@ -217,6 +308,16 @@ fn the_wait_for_a_hash_is_short() {
     assert!(!may_still_be_running(&expectation(), &evidence([heard("sleepy", None, Some(OLD))])));
     let old = with(heard("sleepy", None, None), |h| h.version = Some("2024.6.0".into()));
     assert!(!may_still_be_running(&expectation(), &evidence([old])), "it has no hash to give");
+}
+
+#[test]
+fn the_hardware_of_a_repeater_is_neither_proof_nor_contradiction() {
+    // It was recorded, and others are behind it.
+    let expected = Expectation { link_address: None, ..proven() };
+    let behind = |heard| Evidence { neighbour: Some(LINK), ..evidence(heard) };
+    assert_eq!(short(&expected, &behind(Vec::new())), Short::Open);
+    let says = answered("sleepy", Some(MAC), Some(OLD));
+    assert_eq!(short(&expected, &behind(vec![says])), Short::Pass);
 }
 
 fn any_mac() -> impl Strategy<Value = Option<MacAddress>> {
@@ -256,7 +357,7 @@ proptest! {
         own_key in any::<bool>(),
     ) {
         let (name, mac) = if wrong_name { ("kitchen", Some(MAC)) } else { ("sleepy", Some(STRANGE)) };
-        heard.insert(at.index(heard.len() + 1), super::tests::heard(name, mac, Some(WANTED)));
+        heard.insert(at.index(heard.len() + 1), answered(name, mac, Some(WANTED)));
         let session = if own_key { Session::OwnKey } else { Session::ProvesNothing };
         let expected = Expectation { literal_address: LiteralAddress::Own(peer()), ..expectation() };
         let evidence = Evidence { peer: peer(), heard, neighbour, session };

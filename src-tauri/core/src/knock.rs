@@ -47,6 +47,10 @@ pub struct Target {
     pub link_addresses: Vec<MacAddress>,
     /// Where it may be, best first.
     pub addresses: Vec<TargetAddress>,
+    /// Where it is said to be.
+    pub claimed: Vec<IpAddr>,
+    /// It was proven: where it is merely said to be, only its own link-layer address makes a connection its session.
+    pub recognised: bool,
     /// Where not to knock, also when a name leads there.
     pub avoid: Vec<IpAddr>,
     /// Its OTA port.

@@ -6,6 +6,7 @@
 mod bulk;
 mod command;
 mod history;
+mod identity;
 mod notification;
 mod status;
 mod version;
@@ -22,6 +23,7 @@ use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, Up
 pub use bulk::{InstallPlan, Refusal};
 pub use command::Command;
 pub use history::UpdateRecord;
+pub use identity::{RivalView, Trust};
 pub use notification::{Installation, Notification, NotificationKind};
 pub use status::{ConfigDirStatus, Counts, EsphomeStatus, Status};
 pub use version::is_older;
@@ -131,6 +133,12 @@ pub struct DeviceView {
     pub addresses: Vec<String>,
     /// Its MAC address.
     pub mac: Option<MacAddress>,
+    /// Whether it is known to be who it says.
+    pub trust: Trust,
+    /// Another board that claims its name: the user knows which one it is.
+    pub rival: Option<RivalView>,
+    /// Its last build, or the one that waits, has an encryption key.
+    pub has_key: bool,
     /// The ESPHome version of the firmware that runs.
     pub deployed_version: Option<String>,
     /// The config hash of the firmware that runs.

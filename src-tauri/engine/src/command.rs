@@ -27,6 +27,7 @@ pub async fn execute(handle: &Handle, command: Command) -> Result<Box<RawValue>,
         Command::SetAddress { device, address } => {
             json(&handle.set_address(device, address).await?)
         }
+        Command::AcceptBoard { device } => json(&handle.accept_board(device).await?),
         Command::SetPaused { paused } => json(&handle.set_paused(paused).await?),
         Command::BuildLog { update } => json(&handle.build_log(update).await?),
         Command::Report => json(&handle.report().await?),

@@ -18,6 +18,7 @@ fn expectation() -> Expectation {
         other_name: None,
         mac: None,
         link_address: Some(LINK),
+        identity: Default::default(),
         wanted_hash: Some(WANTED),
         wanted_version: None,
         literal_address: LiteralAddress::None,

@@ -33,6 +33,7 @@ pub(crate) enum Request {
     Plan(Option<Vec<DeviceId>>, ReplyTo<InstallPlan>),
     History(DeviceId, ReplyTo<Vec<UpdateRecord>>),
     SetAddress(DeviceId, Option<String>, ReplyTo<()>),
+    AcceptBoard(DeviceId, ReplyTo<()>),
     SetPaused(bool, ReplyTo<()>),
     BuildLog(UpdateId, ReplyTo<BuildLog>),
     Report(ReplyTo<String>),
@@ -166,6 +167,14 @@ impl Handle {
         address: Option<String>,
     ) -> Result<(), Problem> {
         self.ask(|reply| Request::SetAddress(device, address, reply)).await
+    }
+
+    /// Takes the board that claims a device's name for the device.
+    ///
+    /// # Errors
+    /// No other board claims it, the device is unknown, or the store can't be written.
+    pub async fn accept_board(&self, device: DeviceId) -> Result<(), Problem> {
+        self.ask(|reply| Request::AcceptBoard(device, reply)).await
     }
 
     /// Begins no new build and no new flash, or does so again. What runs goes on.

@@ -10,6 +10,7 @@ pub mod flasher;
 pub mod gate;
 pub mod handle;
 pub mod lines;
+pub mod log_limit;
 mod process;
 mod report;
 pub mod runtime;

@@ -58,6 +58,7 @@ pub(crate) fn api() -> Builder<Wry> {
             history,
             wakes,
             set_address,
+            accept_board,
             set_paused,
             build_log,
             save_log,
@@ -188,6 +189,13 @@ async fn set_address(
     address: Option<String>,
 ) -> Result<(), Problem> {
     app.engine(Command::SetAddress { device, address }).await
+}
+
+/// Takes the board that claims a device's name for the device.
+#[tauri::command]
+#[specta::specta]
+async fn accept_board(app: State<'_, Remote>, device: DeviceId) -> Result<(), Problem> {
+    app.engine(Command::AcceptBoard { device }).await
 }
 
 /// Begins no new build and no new flash, or does so again. What runs goes on.

@@ -1,6 +1,7 @@
 //! `make bench-wake`: how fast a wake is noticed, how many windows are caught, what waiting costs.
 //! docs/PERFORMANCE.md says what it measures and has its tables.
 
+mod flood;
 mod latency;
 mod waiting;
 mod windows;
@@ -25,6 +26,9 @@ struct Cli {
     /// For how many seconds the cost of waiting is measured.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// For how many minutes forged announcements come.
+    #[arg(long, default_value_t = 5)]
+    minutes: u64,
     /// What cargo adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -40,6 +44,8 @@ enum Part {
     Windows,
     /// The cost of waiting.
     Waiting,
+    /// Forged announcements; only when it is asked for.
+    Flood,
 }
 
 // One thread: a parent-death signal comes when the thread that started the child ends.
@@ -61,6 +67,9 @@ async fn main() -> Result<()> {
     }
     if wanted(Part::Waiting) {
         waiting::run(cli.seconds).await?;
+    }
+    if cli.only.contains(&Part::Flood) {
+        flood::run(cli.minutes).await?;
     }
     Ok(())
 }

@@ -77,7 +77,7 @@ async fn until_all(
 }
 
 /// User and system time of a process, proc_pid_stat(5); the kernel's unit for users is 10 ms.
-fn cpu_seconds(pid: u32) -> Result<f64> {
+pub(super) fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, fields) = stat.rsplit_once(')').context("/proc is unexpected")?;
     let mut ticks = 0.0;
@@ -96,7 +96,7 @@ fn sent_packets(pid: u32) -> Result<f64> {
     Ok(sent.context("no eth0")?.parse()?)
 }
 
-fn memory_mib(pid: u32) -> Result<f64> {
+pub(super) fn memory_mib(pid: u32) -> Result<f64> {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
     let kib = pss.and_then(|pss| pss.split_ascii_whitespace().next());

@@ -83,7 +83,13 @@ const MARKS: &[Mark] = &[
     mark(
         &[S::Flashing],
         S::Waiting,
-        &["did not prove", "and not “", "but its MAC address"],
+        &[
+            "did not prove",
+            "can't be told",
+            "other network hardware",
+            "and not “",
+            "but its MAC address",
+        ],
         "the gate could not tell",
     ),
     mark(&[S::Flashing], S::Held, &[], "the gate learned that the sources changed"),
@@ -114,6 +120,7 @@ const MARKS: &[Mark] = &[
     mark(&[S::Confirming], S::Confirming, &["is back"], "the device is back"),
     mark(&[S::Installed], S::Failed, &[], "watched; the device says"),
     mark(&[S::Installed], S::Installed, &[], "watched; it stayed"),
+    mark(&[S::Failed], S::Installed, &[], "rolled back; the device says later"),
     mark(&ACTIVE, S::Cancelled, &[], "Cancel"),
     mark(&ACTIVE, S::Superseded, &[], "Install"),
 ];

@@ -13,6 +13,7 @@ use wakeflash_core::device::{ConfigFile, DeviceId, DeviceMemory, Sighting};
 use wakeflash_core::dispatch::{Builder, FlashOutcome, WriteSet};
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::Expectation;
+use wakeflash_core::identity::Proof;
 use wakeflash_core::knock::Target;
 use wakeflash_core::schedule::Wake;
 use wakeflash_core::settings::{Settings, SettingsChange};
@@ -100,6 +101,11 @@ pub(crate) enum Event {
         image: Sha256,
         dir: String,
         changes: Option<Vec<SourceChange>>,
+    },
+    /// The gate has opened.
+    Proven {
+        update: UpdateId,
+        proof: Proof,
     },
     Captured {
         update: UpdateId,
@@ -227,6 +233,11 @@ pub(crate) enum Action {
     Keep(BTreeSet<Sha256>),
     Targets(Vec<Target>),
     Nudge(String),
+    /// Ask these addresses who they are.
+    Ask {
+        name: String,
+        addresses: Vec<IpAddr>,
+    },
     /// Follow this config directory, and no other one any more.
     Follow(Option<String>),
     FindBuilder,

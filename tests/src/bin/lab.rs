@@ -8,6 +8,7 @@ use wakeflash_tests::control::{self, Schedule};
 use wakeflash_tests::demo::{self, DemoOptions};
 use wakeflash_tests::flash::{self, FlashOptions};
 use wakeflash_tests::lan::crowd::{self, CrowdOptions};
+use wakeflash_tests::lan::forger::{self, ForgeOptions};
 use wakeflash_tests::lan::sniffer::{self, SniffOptions};
 use wakeflash_tests::lan::storm::{self, StormOptions};
 use wakeflash_tests::relay::{self, RelayOptions};
@@ -33,6 +34,8 @@ enum What {
     Flash(FlashOptions),
     /// Announce many devices in the network namespace that this is started in, until stdin ends.
     Crowd(CrowdOptions),
+    /// Announce what isn't so, in the network namespace that this is started in.
+    Forge(ForgeOptions),
     /// Let devices come and go in the network namespace that this is started in, until stdin ends.
     Storm(StormOptions),
     /// Tell what passes the network card of the namespace that this is started in. Prints JSON lines.
@@ -86,6 +89,7 @@ async fn main() -> Result<()> {
         What::Demo(options) => demo::run(options).await,
         What::Flash(options) => flash::run(options).await,
         What::Crowd(options) => crowd::run(&options).await,
+        What::Forge(options) => forger::run(&options).await,
         What::Storm(options) => storm::run(&options).await,
         What::Sniff(options) => sniffer::run(&options),
         What::Relay(options) => relay::run(&options).await,

@@ -277,7 +277,7 @@ impl Dispatch {
                 self.build_again(id, lack, problem, now);
             }
             Err(BuildFailure { class: BuildFailureClass::Final, problem }) => {
-                self.fail(id, problem, false, now);
+                self.fail(id, problem, now);
             }
         }
     }
@@ -297,25 +297,34 @@ impl Dispatch {
         }
     }
 
-    pub(super) fn fail(
-        &mut self,
-        id: UpdateId,
-        problem: Problem,
-        rolled_back: bool,
-        now: Timestamp,
-    ) {
+    pub(super) fn fail(&mut self, id: UpdateId, problem: Problem, now: Timestamp) {
         let Some(before) = self.updates.get(&id).map(|update| &update.state) else { return };
         let failed = UpdateState::Failed {
             at: now,
             problem: problem.clone(),
-            rolled_back,
-            may_have_arrived: !rolled_back && before.image_is_unaccounted_for(),
+            rolled_back: false,
+            taken_back: None,
+            may_have_arrived: before.image_is_unaccounted_for(),
             dismissed: false,
         };
         if self.go(id, failed, now, &problem) {
-            let kind =
-                if rolled_back { NotificationKind::RolledBack } else { NotificationKind::Failed };
-            self.notify_about(id, kind, &problem);
+            self.notify_about(id, NotificationKind::Failed, &problem);
+        }
+    }
+
+    /// The device took the image, and says that it runs another one. It may yet say otherwise.
+    pub(super) fn roll_back(&mut self, id: UpdateId, problem: Problem, now: Timestamp) {
+        let Some(before) = self.updates.get(&id).map(|update| &update.state) else { return };
+        let failed = UpdateState::Failed {
+            at: now,
+            problem: problem.clone(),
+            rolled_back: true,
+            taken_back: before.delivery().cloned().map(Box::new),
+            may_have_arrived: false,
+            dismissed: false,
+        };
+        if self.go(id, failed, now, &problem) {
+            self.notify_about(id, NotificationKind::RolledBack, &problem);
         }
     }
 

@@ -113,7 +113,7 @@ impl Dispatch {
     }
 
     /// The name that the device of a row goes by.
-    fn known_name(&self, device: &DeviceId) -> Option<String> {
+    pub(super) fn known_name(&self, device: &DeviceId) -> Option<String> {
         if let Some(file) = self.configs.get(device) {
             return Some(self.name_of(file).to_owned());
         }
@@ -177,7 +177,7 @@ impl Dispatch {
     /// Whether the sources of a configuration differ from what runs on its device, as far as that is known.
     pub(super) fn is_modified(&self, file: &ConfigFile, memory: &DeviceMemory) -> bool {
         let sources = &file.sources;
-        let running = memory.config_hash;
+        let running = memory.config_hash();
         if let Some(installed) = &memory.installed_sources
             // Firmware that came by another way is not what was installed from here.
             && (running.is_none() || installed.config_hash.is_none() || running == installed.config_hash)

@@ -12,7 +12,6 @@ use crate::update::{
 use crate::view::Installation;
 
 use super::Dispatch;
-use super::network::is_fresh;
 use super::rollback::{note_installed, rollback_watch};
 
 /// After its final acknowledgement a device reboots about 100 ms later (ESPHome's OTA component); what it
@@ -67,7 +66,7 @@ impl Dispatch {
     /// whole image, and after that another hash than that of the image. So it needn't have spoken before it was
     /// captured.
     pub(super) fn note_previous_hash(&mut self, id: UpdateId, sighting: &Sighting) {
-        let Some(said) = sighting.config_hash.filter(|_| is_fresh(sighting)) else { return };
+        let Some(said) = sighting.config_hash else { return };
         let Some(update) = self.updates.get(&id) else { return };
         let can_be_new = match &update.state {
             UpdateState::Flashing { stage, .. } => *stage == FlashStage::MayBeComplete,
@@ -93,7 +92,7 @@ impl Dispatch {
         }
     }
 
-    /// What a device that is to confirm its update has said.
+    /// What a device that is to confirm its update has said itself.
     pub(super) fn confirm(&mut self, id: UpdateId, sighting: &Sighting, now: Timestamp) {
         let Some(update) = self.updates.get(&id) else { return };
         let UpdateState::Confirming { delivery, acknowledgement, since, .. } = &update.state else {
@@ -102,21 +101,17 @@ impl Dispatch {
         let (delivery, acknowledgement, passed) =
             (delivery.clone(), *acknowledgement, now.since(*since));
         let settled = passed >= acknowledgement.settle();
-        // A cache can still hold what the device said before it was flashed.
-        let fresh = is_fresh(sighting);
         match (word(&delivery.build, sighting), acknowledgement) {
-            (Word::Wanted, _)
-                if update.new_hash().is_some() || (fresh && update.telling_hash().is_some()) =>
-            {
+            (Word::Wanted, _) if update.telling_hash().is_some() => {
                 self.installed(id, InstalledHow::Confirmed, now);
             }
-            (Word::Wanted, Acknowledgement::Final) if settled && fresh => {
+            (Word::Wanted, Acknowledgement::Final) if settled => {
                 self.installed(id, InstalledHow::Returned, now);
             }
-            (Word::Other, Acknowledgement::Final) if settled && fresh => {
-                self.fail(id, rolled_back(&delivery.build, sighting), true, now);
+            (Word::Other, Acknowledgement::Final) if settled => {
+                self.roll_back(id, rolled_back(&delivery.build, sighting), now);
             }
-            (Word::Other, Acknowledgement::Unknown) if settled && fresh => {
+            (Word::Other, Acknowledgement::Unknown) if settled => {
                 self.wait(
                     id,
                     delivery,
@@ -125,7 +120,7 @@ impl Dispatch {
                     "The device still runs its old firmware: the image had not arrived.",
                 );
             }
-            (Word::Silent | Word::Wanted, _) if settled && fresh => self.is_back(id, now),
+            (Word::Silent | Word::Wanted, _) if settled => self.is_back(id, now),
             (Word::Wanted | Word::Other | Word::Silent, _) => {}
         }
     }
@@ -200,7 +195,7 @@ impl Dispatch {
                     "The connection broke after the last byte, twice, and this device can't say what it runs.",
                 )
                 .with_help("Look at the device: it may well run the new firmware. Retry if it doesn't.");
-                self.fail(id, problem, false, now);
+                self.fail(id, problem, now);
             }
         }
     }
@@ -240,11 +235,10 @@ impl Dispatch {
                 installation(how, previous_hash, memory.installed_sources.as_ref(), &sources);
             note_installed(memory, &build, sources, watch);
             (memory.deep_sleep, memory.sleep_plan) = (build.deep_sleep, build.sleep_plan);
-            memory.config_hash = build.config_hash;
+            memory.identity.install(build.esphome_version, build.config_hash);
             if let Some(hash) = build.config_hash {
                 memory.note_hash(hash);
             }
-            memory.version = build.esphome_version.or(memory.version.take());
             self.notify_installed(id, known, text);
         }
     }

@@ -1,6 +1,7 @@
 //! Passwords and keys.
 
 use crate::credentials::{self, Credentials, key_of};
+use crate::device::DeviceId;
 use crate::error::Problem;
 use crate::time::Timestamp;
 use crate::update::{
@@ -44,6 +45,15 @@ impl Dispatch {
             || self.heard.iter().any(|(name, heard)| {
                 !update.is_for(name) && heard.memory.installed_encryption.as_ref().is_some_and(same)
             })
+    }
+
+    /// Whether a device is known to have an encryption key, or to get one.
+    pub(super) fn has_key(&self, device: &DeviceId, name: &str) -> bool {
+        let has = |encryption: &Encryption| key_of(encryption).is_some();
+        let waits = self.active(device).and_then(|update| update.state.delivery());
+        let installed = self.memory(name).and_then(|memory| memory.installed_encryption.as_ref());
+        waits.is_some_and(|delivery| has(&delivery.build.ota.encryption))
+            || installed.is_some_and(has)
     }
 
     pub(super) fn has_other_credentials(&self, id: UpdateId, delivery: &Delivery) -> bool {

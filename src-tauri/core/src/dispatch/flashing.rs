@@ -12,7 +12,7 @@ use crate::update::{
 use wakeflash_ota::FailureClass;
 
 use super::build_again::due_at;
-use super::{Dispatch, Effect, FlashOutcome, Heard, Liveness};
+use super::{Dispatch, Effect, FlashOutcome, Heard};
 
 impl Dispatch {
     pub(super) fn connected(&mut self, id: UpdateId, peer: IpAddr, now: Timestamp) {
@@ -43,7 +43,7 @@ impl Dispatch {
             return;
         };
         delivery.attempts = delivery.attempts.saturating_add(1);
-        let previous_hash = self.hash_of_this_wake(id);
+        let previous_hash = self.updates.get(&id).and_then(|u| self.said_in_this_wake(&u.name));
         let password = delivery.password;
         let text = format!("Connected to {peer} (attempt {}).", delivery.attempts);
         let flashing = UpdateState::Flashing {
@@ -58,15 +58,9 @@ impl Dispatch {
         }
     }
 
-    /// What the device has announced, when it wasn't heard to go since.
-    fn hash_of_this_wake(&self, id: UpdateId) -> Option<crate::device::ConfigHash> {
-        let heard = self.heard.get(&self.updates.get(&id)?.name)?;
-        if heard.liveness == Liveness::Alive { heard.memory.config_hash } else { None }
-    }
-
     pub(super) fn image_lost(&mut self, id: UpdateId, problem: Problem, now: Timestamp) {
         if self.updates.get(&id).is_some_and(|update| update.state.kind() == StateKind::Waiting) {
-            self.fail(id, problem, false, now);
+            self.fail(id, problem, now);
         }
     }
 
@@ -142,7 +136,9 @@ impl Dispatch {
         delivery.avoided.push(AvoidedAddress { address: peer, until: now + pause });
         let name = self.updates.get(&id).map(|update| update.name.clone());
         if another_device && let Some(name) = name {
-            self.change_memory(&name).addresses.retain(|address| *address != peer);
+            let memory = self.change_memory(&name);
+            memory.identity.forget_address(peer);
+            memory.claims.addresses.retain(|address| *address != peer);
         }
         self.wait(id, delivery, None, now, note);
     }
@@ -172,7 +168,7 @@ impl Dispatch {
                 let text = "The device has another OTA password or key: trying those of its last installed build.";
                 self.wait(id, delivery, None, now, text);
             }
-            NextStep::GiveUp => self.fail(id, problem, false, now),
+            NextStep::GiveUp => self.fail(id, problem, now),
             NextStep::Confirm => self.await_word(id, Acknowledgement::Unknown, now, note),
         }
     }

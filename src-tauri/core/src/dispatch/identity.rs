@@ -2,11 +2,16 @@
 
 use core::net::IpAddr;
 
-use crate::device::{AddressClaim, MacAddress, Sighting};
+use crate::device::{AddressClaim, DeviceId, MacAddress, Sighting};
+use crate::error::Problem;
 use crate::gate::LiteralAddress;
-use crate::update::{Build, Update};
+use crate::identity::{Claims, Rival};
+use crate::time::Timestamp;
+use crate::update::{Build, Update, UpdateId, UpdateState};
+use crate::view::Trust;
 
-use super::Dispatch;
+use super::names::configured_name;
+use super::{Dispatch, Effect};
 
 impl Dispatch {
     /// What the address that the build of an update names proves. Another configuration of which nobody can tell
@@ -44,14 +49,103 @@ impl Dispatch {
     #[must_use]
     pub fn own_link_address(&self, update: &Update) -> Option<MacAddress> {
         let memory = self.memory(&update.name)?;
-        let link = memory.link_address?;
-        let meant = update.mac.is_none() || memory.mac == update.mac;
+        let link = memory.link_addresses().next()?;
+        let mac = memory.mac();
+        let meant = update.mac.is_none() || mac == update.mac;
         let shared = self.heard.iter().any(|(name, other)| {
             // A device that was renamed is known under both names.
-            let same_board = memory.mac.is_some() && other.memory.mac == memory.mac;
-            other.memory.link_address == Some(link) && !update.is_for(name) && !same_board
+            let same_board = mac.is_some() && other.memory.mac() == mac;
+            other.memory.link_addresses().any(|own| own == link)
+                && !update.is_for(name)
+                && !same_board
         });
         (meant && !shared).then_some(link)
+    }
+
+    /// Whether the device of this name is known to be who it says.
+    pub(super) fn trust(&self, name: &str) -> Trust {
+        match self.memory(name) {
+            Some(memory) if memory.identity.is_proven() => Trust::Proven,
+            Some(memory) if memory.last_seen.is_some() => Trust::Claimed,
+            Some(_) | None => Trust::Unknown,
+        }
+    }
+
+    /// The user says that the board which claims a device's name is the device.
+    pub(super) fn accept_board(
+        &mut self,
+        device: &DeviceId,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let name = self.known_name(device).ok_or_else(|| self.no_configuration(device))?;
+        let configured = self.configs.get(device).and_then(configured_name).map(str::to_owned);
+        let claimed = [Some(name), configured].into_iter().flatten().find_map(|name| {
+            let rival = self.memory(&name)?.rival.clone()?;
+            Some((name, rival))
+        });
+        let Some((name, rival)) = claimed else {
+            return Err(Problem::new(
+                "device.no_rival",
+                format!("No other board says that it is {device}."),
+            ));
+        };
+        let hash = rival.build.as_ref().and_then(|build| build.config_hash);
+        let memory = self.change_memory(&name);
+        memory.identity.accept(&rival, now);
+        memory.claims = Claims { mac: rival.mac, ..Claims::default() };
+        memory.rival = None;
+        if let Some(hash) = hash {
+            memory.note_hash(hash);
+        }
+        for id in self.active_ids() {
+            if self.updates.get(&id).is_some_and(|update| update.is_for(&name)) {
+                self.deliver_to(id, &rival, now);
+            }
+        }
+        self.decision.effects.push(Effect::Nudge(name));
+        Ok(())
+    }
+
+    /// An update that hasn't reached its device yet is for this board now.
+    fn deliver_to(&mut self, id: UpdateId, rival: &Rival, now: Timestamp) {
+        let Some(update) = self.change(id) else { return };
+        match &mut update.state {
+            UpdateState::Waiting { delivery, .. } | UpdateState::Held { delivery, .. } => {
+                delivery.avoided.clear();
+            }
+            UpdateState::Queued | UpdateState::Building { .. } => {}
+            // The image went to the board that was known before, and its word is awaited.
+            UpdateState::Flashing { .. }
+            | UpdateState::Confirming { .. }
+            | UpdateState::Installed { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => return,
+        }
+        update.mac = rival.mac.or(update.mac);
+        let hash = rival.build.as_ref().and_then(|build| build.config_hash);
+        update.known_hashes.extend(hash.filter(|hash| !update.known_hashes.contains(hash)));
+        update.note(now, "You have accepted the board that claims this name.");
+    }
+
+    /// What the user should know about a device of which nothing is known but that somebody says it is in another
+    /// network: no packet makes this computer connect to hosts there.
+    pub(super) fn said_elsewhere(&self, update: &Update) -> Option<Problem> {
+        let UpdateState::Waiting { delivery, .. } = &update.state else { return None };
+        let memory = self.memory(&update.name)?;
+        let is_literal = |text: &String| text.parse::<IpAddr>().is_ok();
+        let given = memory.user_address.is_some()
+            || delivery.build.address.as_ref().is_some_and(is_literal);
+        let said = memory.claims.addresses.first().filter(|_| !given)?;
+        let reachable = memory.addresses().any(|address| self.may_reach(&update.name, address));
+        (!reachable).then(|| {
+            let name = &update.name;
+            Problem::new(
+                "device.elsewhere",
+                format!("“{name}” is said to be at {said}, outside this computer's networks."),
+            )
+            .with_help("Enter that address in the device's details if it is right: then it is tried there.")
+        })
     }
 }
 

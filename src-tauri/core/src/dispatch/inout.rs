@@ -5,6 +5,8 @@ use core::net::IpAddr;
 use crate::build_failure::BuildFailure;
 use crate::device::{ConfigFile, DeviceId, Sighting};
 use crate::error::Problem;
+use crate::identity::Proof;
+use crate::network::Prefix;
 use crate::settings::{Settings, SettingsChange};
 use crate::update::{Build, PasswordChoice, SourceChange, UpdateId};
 use crate::view::Notification;
@@ -83,6 +85,17 @@ pub enum Input {
     },
     /// Evidence about a device from the network.
     Sighted(Sighting),
+    /// The gate has opened for a flash.
+    Proven {
+        /// Of which update.
+        update: UpdateId,
+        /// What that proves.
+        proof: Proof,
+    },
+    /// The networks that this computer is in.
+    Links(Vec<Prefix>),
+    /// The user says that the board which claims a device's name is the device.
+    AcceptBoard(DeviceId),
     /// A connection to a waiting device's OTA port is open.
     Connected {
         /// For which update it was opened.
@@ -167,6 +180,7 @@ impl Input {
             | Self::InstallMany(_)
             | Self::CancelMany(_)
             | Self::SetAddress { .. }
+            | Self::AcceptBoard(_)
             | Self::Settings(_)
             | Self::ChangeSettings(_)
             | Self::AboutToComplete(_) => true,
@@ -181,7 +195,9 @@ impl Input {
             | Self::FlashEnded { .. }
             | Self::Tick
             | Self::Network { .. }
+            | Self::Links(_)
             | Self::Sighted(_)
+            | Self::Proven { .. }
             | Self::Connected { .. }
             | Self::Returned { .. }
             | Self::Unreachable { .. }
@@ -247,6 +263,13 @@ pub enum Effect {
     CheckSources(UpdateId),
     /// Try to connect to this device at once.
     Nudge(String),
+    /// Ask these addresses which device they are, and what it runs.
+    Ask {
+        /// The name of the device that is said to be there.
+        name: String,
+        /// Where.
+        addresses: Vec<IpAddr>,
+    },
     /// Tell the user.
     Notify(Notification),
 }

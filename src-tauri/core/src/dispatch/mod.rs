@@ -4,9 +4,11 @@
 //! The caller stores [`Decision::writes`]; then [`Decision::stored`] is the state, and it carries out
 //! [`Decision::effects`]. When that can't be stored it drops the decision, and nothing has happened.
 
+mod bounds;
 mod build_again;
 mod building;
 mod bulk;
+mod claims;
 mod confirming;
 mod continuity;
 mod credentials;
@@ -33,8 +35,9 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::device::{ConfigFile, DeviceId, DeviceMemory};
+use crate::device::{ConfigFile, ConfigHash, DeviceId, DeviceMemory};
 use crate::error::Problem;
+use crate::network::Prefix;
 use crate::schedule::{Schedule, SleepPlan, Wake};
 use crate::settings::Settings;
 use crate::time::Timestamp;
@@ -46,10 +49,11 @@ use crate::view::Notification;
 use decision::Draft;
 use table::Table;
 
+pub use bounds::REMEMBERED;
 pub use confirming::{SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
 pub use decision::{Answer, Decision, WriteSet};
 pub use inout::{Builder, Effect, FlashOutcome, Input};
-pub use network::{DOUBT, REMEMBERED};
+pub use network::DOUBT;
 pub use other_tools::queued_in_device_builder;
 pub use slots::HELD_LONG;
 pub use targets::KNOCK_PERIOD;
@@ -82,6 +86,12 @@ struct Heard {
     memory: DeviceMemory,
     /// `last_seen` as it was stored last; it moves with every packet and isn't worth a write each time.
     stored_last_seen: Option<Timestamp>,
+    /// When what is claimed was stored last.
+    stored_claims: Option<Timestamp>,
+    /// When it was asked last, because others spoke of it.
+    asked_at: Option<Timestamp>,
+    /// What it has said itself that it runs, in this wake.
+    said: Option<ConfigHash>,
     liveness: Liveness,
     /// Since when it can't be reached and has said nothing.
     doubted_since: Option<Timestamp>,
@@ -123,6 +133,8 @@ pub struct Dispatch {
     plans: Arc<BTreeMap<String, SleepPlan>>,
     /// Whether there is a network.
     connected: bool,
+    /// The networks that this computer is in.
+    links: Vec<Prefix>,
     /// When something happened last.
     last_input_at: Timestamp,
     /// Since when wakes can't have been missed for want of listening.
@@ -174,6 +186,7 @@ impl Dispatch {
             sleepers: Arc::default(),
             plans: Arc::default(),
             connected: true,
+            links: Vec::new(),
             last_input_at: now,
             listening_since: now,
             looked_at: now,
@@ -205,6 +218,9 @@ impl Dispatch {
             Input::Builder(builder) => self.take_builder(builder),
             Input::BuildEnded { update, result } => self.build_ended(update, result, now),
             Input::Sighted(sighting) => self.sighted(&sighting, now),
+            Input::Proven { update, proof } => self.proven(update, proof, now),
+            Input::Links(links) => self.take_links(links),
+            Input::AcceptBoard(device) => self.accept_board(&device, now)?,
             Input::Connected { update, peer } => self.connected(update, peer, now),
             Input::Returned { update, peer } => self.returned(update, peer, now),
             Input::Unreachable { update } => self.unreachable(update, now),

@@ -12,7 +12,6 @@ use crate::mdns::announces_esphome;
 use crate::schedule::{Schedule, Wake};
 use crate::update::{StateKind, Update, UpdateState};
 
-use super::network::is_fresh;
 use super::{Dispatch, Heard, Liveness};
 use crate::device::Sighting;
 
@@ -116,9 +115,9 @@ impl Dispatch {
         claims.collect()
     }
 
-    /// A device whose configuration was renamed may say its new name.
+    /// A device whose configuration was renamed may prove itself under its new name.
     pub(super) fn follow_names(&mut self, sighting: &Sighting) {
-        if self.former_names.is_empty() || !is_fresh(sighting) || !announces_esphome(sighting) {
+        if self.former_names.is_empty() || !announces_esphome(sighting) {
             return;
         }
         let renamed = self.former_names.iter().find(|(file, _)| {
@@ -136,11 +135,12 @@ impl Dispatch {
             return;
         };
         let Some(heard) = self.heard.get(&name) else { return };
-        if heard.liveness != Liveness::Alive || heard.memory.version.is_none() {
+        // A packet alone moves nothing.
+        if heard.liveness != Liveness::Alive || !heard.memory.identity.is_proven() {
             return;
         }
-        let mac = self.memory(former).and_then(|memory| memory.mac);
-        let same = mac.is_some() && mac == heard.memory.mac;
+        let mac = self.memory(former).and_then(DeviceMemory::mac);
+        let same = mac.is_some() && mac == heard.memory.mac();
         let state = self.active_here(file).map(|update| update.state.kind());
         let undecided = matches!(state, Some(StateKind::Flashing | StateKind::Confirming));
         if same && !undecided {
@@ -224,7 +224,7 @@ impl Dispatch {
     }
 }
 
-fn configured_name(file: &ConfigFile) -> Option<&str> {
+pub(super) fn configured_name(file: &ConfigFile) -> Option<&str> {
     file.content.as_ref().ok().map(|summary| summary.name.as_str())
 }
 
@@ -234,18 +234,15 @@ fn brought_together(old: Option<Heard>, new: Option<Heard>) -> Heard {
     let was = old.memory;
     let is = &mut both.memory;
     is.last_seen = is.last_seen.max(was.last_seen);
-    let known: Vec<_> = was.addresses.into_iter().filter(|a| !is.addresses.contains(a)).collect();
-    is.addresses.extend(known);
-    is.addresses.truncate(super::network::ADDRESSES_KEPT);
-    if is.version.is_none() {
-        (is.version, is.config_hash) = (was.version, was.config_hash);
+    if is.identity.build().is_none() {
         is.announces_hash = was.announces_hash;
     }
+    is.identity = core::mem::take(&mut is.identity).brought_together(was.identity);
+    is.claims.mac = is.claims.mac.or(was.claims.mac);
+    is.rival = is.rival.take().or(was.rival);
     for hash in core::mem::replace(&mut is.hashes, was.hashes) {
         is.note_hash(hash);
     }
-    is.mac = is.mac.or(was.mac);
-    is.link_address = is.link_address.or(was.link_address);
     is.friendly_name = is.friendly_name.take().or(was.friendly_name);
     is.platform = is.platform.take().or(was.platform);
     is.deep_sleep |= was.deep_sleep;

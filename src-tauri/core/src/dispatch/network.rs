@@ -1,9 +1,9 @@
-//! Evidence from the network: who is there, what runs on it, whom to try to reach.
+//! Evidence from the network: who is there, and what follows for updates from what a device says.
 
 use core::time::Duration;
 
-use crate::device::{DeviceId, DeviceMemory, Presence, Sighting, SightingKind, Source};
-use crate::mdns::announces_esphome;
+use crate::device::{DeviceId, Presence, Sighting, SightingKind, Source};
+use crate::identity::Worth;
 use crate::time::Timestamp;
 use crate::update::{AvoidedAddress, InstalledHow, Update, UpdateId, UpdateState};
 
@@ -14,85 +14,117 @@ use super::{Dispatch, Effect, Heard, Liveness};
 /// How long a device that can't be reached is still shown as Online when it says nothing meanwhile.
 pub const DOUBT: Duration = Duration::from_secs(10);
 
-/// How many devices are remembered at most; of more than that, only those that are configured. Whoever sends
-/// packets can make names up.
-pub const REMEMBERED: usize = 2_000;
-
-/// How many addresses of a device are remembered.
-pub(super) const ADDRESSES_KEPT: usize = 4;
-
-/// How stale the stored `last_seen` may be.
-const LAST_SEEN_PRECISION: Duration = Duration::from_secs(300);
-
 impl Dispatch {
     pub(super) fn sighted(&mut self, sighting: &Sighting, now: Timestamp) {
-        // Anything on the network can have an address record or a web server; only what says that it is an
-        // ESPHome device becomes known by it.
-        let news = announces_esphome(sighting) && self.heard.len() < REMEMBERED;
-        if !news && !self.knows(&sighting.name) {
+        if !self.admits(sighting) {
             return;
         }
-        let woke = self.remember(sighting, now);
+        let worth = self.weigh(sighting, now);
         if sighting.kind == SightingKind::Gone {
+            self.goodbye(sighting, &worth, now);
             return;
         }
-        self.watch_rollback(sighting, now);
+        let own = worth.is_own() || (worth == Worth::Claim && self.was_flashed_there(sighting));
+        let is_proof = matches!(worth, Worth::Proof(_));
+        let woke = self.remember(sighting, worth, now);
+        if own {
+            self.watch_rollback(sighting, now);
+            self.take_back_rollback(sighting, now);
+        } else {
+            self.ask_about(sighting, now);
+        }
         for id in self.active_ids() {
             let Some(update) = self.updates.get(&id) else { continue };
-            if !update.is_for(&sighting.name) || is_another_board(update, sighting) {
-                continue;
-            }
-            match &update.state {
-                UpdateState::Waiting { delivery, .. } | UpdateState::Held { delivery, .. }
-                    if update.new_hash().is_some()
-                        && matches!(word(&delivery.build, sighting), Word::Wanted) =>
-                {
-                    self.installed(id, InstalledHow::AlreadyRunning, now);
-                }
-                UpdateState::Waiting { .. } => {
-                    self.end_pause(id, sighting, woke);
-                    self.end_avoiding(id, sighting, woke);
-                    // An entry of a cache is no evidence of life.
-                    if is_fresh(sighting) {
-                        self.decision.effects.push(Effect::Nudge(sighting.name.clone()));
-                    }
-                }
-                UpdateState::Confirming { .. } => {
-                    self.note_previous_hash(id, sighting);
-                    self.confirm(id, sighting, now);
-                }
-                UpdateState::Flashing { .. } => self.note_previous_hash(id, sighting),
-                UpdateState::Held { .. }
-                | UpdateState::Queued
-                | UpdateState::Building { .. }
-                | UpdateState::Installed { .. }
-                | UpdateState::Failed { .. }
-                | UpdateState::Cancelled { .. }
-                | UpdateState::Superseded { .. } => {}
+            if update.is_for(&sighting.name) && !is_another_board(update, sighting) {
+                self.tell_update(id, sighting, own, woke, now);
             }
         }
-        self.follow_names(sighting);
+        if is_proof {
+            self.follow_names(sighting);
+        }
     }
 
-    /// Whether a device of this name is configured, waited for, or remembered.
-    #[must_use]
-    pub fn knows(&self, name: &str) -> bool {
-        self.heard.contains_key(name)
-            || self.configs.values().any(|file| self.name_of(file) == name)
-            || self.updates.values().any(|update| update.is_for(name))
+    /// What follows for an active update of the device from what is said about it. Only the device's `own` words
+    /// decide something.
+    fn tell_update(
+        &mut self,
+        id: UpdateId,
+        sighting: &Sighting,
+        own: bool,
+        woke: bool,
+        now: Timestamp,
+    ) {
+        let Some(update) = self.updates.get(&id) else { return };
+        match &update.state {
+            UpdateState::Waiting { delivery, .. } | UpdateState::Held { delivery, .. }
+                if own
+                    && update.new_hash().is_some()
+                    && matches!(word(&delivery.build, sighting), Word::Wanted) =>
+            {
+                self.installed(id, InstalledHow::AlreadyRunning, now);
+            }
+            UpdateState::Waiting { .. } => {
+                let may_be_the_device = own || !self.is_proven(&sighting.name);
+                self.end_pause(id, sighting, woke, may_be_the_device);
+                self.end_avoiding(id, sighting, woke, may_be_the_device);
+                // An entry of a cache is no evidence of life.
+                if is_fresh(sighting) {
+                    self.decision.effects.push(Effect::Nudge(sighting.name.clone()));
+                }
+            }
+            UpdateState::Confirming { .. } if own => {
+                self.note_previous_hash(id, sighting);
+                self.confirm(id, sighting, now);
+            }
+            UpdateState::Flashing { .. } if own => self.note_previous_hash(id, sighting),
+            UpdateState::Held { .. }
+            | UpdateState::Flashing { .. }
+            | UpdateState::Confirming { .. }
+            | UpdateState::Queued
+            | UpdateState::Building { .. }
+            | UpdateState::Installed { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => {}
+        }
+    }
+
+    /// Whether it comes from where an image has just been sent to, and the device's word is awaited.
+    fn was_flashed_there(&self, sighting: &Sighting) -> bool {
+        let sender = sighting.source.sender();
+        self.updates.values().any(|update| match &update.state {
+            UpdateState::Confirming { peer, .. } => {
+                sender == Some(*peer) && update.is_for(&sighting.name)
+            }
+            UpdateState::Queued
+            | UpdateState::Building { .. }
+            | UpdateState::Waiting { .. }
+            | UpdateState::Held { .. }
+            | UpdateState::Flashing { .. }
+            | UpdateState::Installed { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => false,
+        })
     }
 
     /// Ends the pause after a failed attempt when there is a reason to try again before: the device has
     /// slept since, or a packet of its own came (the gate may have lacked just that). A device that has
     /// failed an attempt itself is left alone until its next wake.
-    fn end_pause(&mut self, id: UpdateId, sighting: &Sighting, woke: bool) {
+    fn end_pause(
+        &mut self,
+        id: UpdateId,
+        sighting: &Sighting,
+        woke: bool,
+        may_be_the_device: bool,
+    ) {
         let Some(UpdateState::Waiting { delivery, retry_at: Some(_) }) =
             self.updates.get(&id).map(|update| &update.state)
         else {
             return;
         };
-        let ends = woke || (is_fresh(sighting) && delivery.device_errors == 0);
-        if ends
+        let lacked_it = may_be_the_device && is_fresh(sighting) && delivery.device_errors == 0;
+        if (woke || lacked_it)
             && let Some(update) = self.change(id)
             && let UpdateState::Waiting { retry_at, .. } = &mut update.state
         {
@@ -101,15 +133,21 @@ impl Dispatch {
     }
 
     /// Where the device itself says that it is, it is tried again; and everywhere once in each wake.
-    fn end_avoiding(&mut self, id: UpdateId, sighting: &Sighting, woke: bool) {
+    fn end_avoiding(
+        &mut self,
+        id: UpdateId,
+        sighting: &Sighting,
+        woke: bool,
+        may_be_the_device: bool,
+    ) {
         let Some(UpdateState::Waiting { delivery, .. }) =
             self.updates.get(&id).map(|update| &update.state)
         else {
             return;
         };
-        let fresh = is_fresh(sighting);
+        let says = may_be_the_device && is_fresh(sighting);
         let is_there = |avoided: &AvoidedAddress| {
-            woke || (fresh && sighting.addresses.contains(&avoided.address))
+            woke || (says && sighting.addresses.contains(&avoided.address))
         };
         if delivery.avoided.iter().any(is_there)
             && let Some(update) = self.change(id)
@@ -119,51 +157,26 @@ impl Dispatch {
         }
     }
 
-    /// Takes over what a sighting says of a device. Returns whether the device was not thought alive.
-    fn remember(&mut self, sighting: &Sighting, now: Timestamp) -> bool {
-        self.touch(&sighting.name);
-        let heard = self.heard.entry(&sighting.name);
-        if sighting.kind == SightingKind::Gone && !self.connected {
+    /// Somebody says that a device goes, or its records have run out.
+    fn goodbye(&mut self, sighting: &Sighting, worth: &Worth, now: Timestamp) {
+        let name = &sighting.name;
+        let believed = !is_fresh(sighting) || worth.is_own() || !self.is_proven(name);
+        self.touch(name);
+        let Some(heard) = self.heard.get_mut(name) else { return };
+        if !self.connected {
             heard.expired = true;
-            return false;
-        }
-        if sighting.kind == SightingKind::Gone {
+        } else if believed {
             // Records that run out do so long after the device went.
             let end = if is_fresh(sighting) { Some(now) } else { heard.memory.last_seen };
-            self.note_asleep(&sighting.name, end.unwrap_or(now));
-            let heard = self.heard.entry(&sighting.name);
-            heard.liveness = Liveness::Gone;
-            return false;
-        }
-        let old = heard.memory.clone();
-        if !is_fresh(sighting) && heard.liveness != Liveness::Unheard {
-            // The cache is refreshed by packets that were heard themselves, and it tells of its own ageing as
-            // well: it adds facts, and says nothing about who is there.
-            let facts = DeviceMemory { last_seen: old.last_seen, ..updated(&old, sighting, now) };
-            if facts != old {
-                heard.memory = facts;
-                self.decision.memories.insert(sighting.name.clone());
+            self.note_asleep(name, end.unwrap_or(now));
+            if let Some(heard) = self.heard.get_mut(name) {
+                heard.liveness = Liveness::Gone;
+                heard.said = None;
             }
-            return false;
+        } else if heard.liveness == Liveness::Alive {
+            heard.doubted_since.get_or_insert(now);
+            self.ask_where_proven(name, now);
         }
-        self.note_awake(&sighting.name, now);
-        let heard = self.heard.entry(&sighting.name);
-        let woke = heard.liveness != Liveness::Alive;
-        heard.liveness = Liveness::Alive;
-        heard.doubted_since = None;
-        heard.expired = false;
-        let stale = heard
-            .stored_last_seen
-            .is_none_or(|stored| stored > now || now.since(stored) > LAST_SEEN_PRECISION);
-        let new = updated(&old, sighting, now);
-        let same_but_for_time = DeviceMemory { last_seen: new.last_seen, ..old.clone() } == new;
-        heard.memory = new;
-        if stale || !same_but_for_time {
-            heard.stored_last_seen = Some(now);
-            self.decision.memories.insert(sighting.name.clone());
-            self.note_owner(&sighting.name);
-        }
-        woke
     }
 
     /// Marks every row that shows this device.
@@ -217,6 +230,7 @@ impl Dispatch {
             if let Some(heard) = self.heard.get_mut(&name) {
                 heard.liveness = Liveness::Gone;
                 heard.doubted_since = None;
+                heard.said = None;
             }
             self.touch(&name);
         }
@@ -239,44 +253,12 @@ impl Dispatch {
     }
 }
 
-/// Whether a sighting is what the device says now.
+/// Whether a sighting is what somebody says now.
 pub(super) fn is_fresh(sighting: &Sighting) -> bool {
     match sighting.source {
         Source::Packet(_) | Source::Answer(_) => true,
         Source::Browse => false,
     }
-}
-
-/// A device's memory with what a sighting adds to it.
-fn updated(old: &DeviceMemory, sighting: &Sighting, now: Timestamp) -> DeviceMemory {
-    let mut new = old.clone();
-    new.last_seen = Some(now);
-    for address in sighting.addresses.iter().rev() {
-        new.addresses.retain(|known| known != address);
-        new.addresses.insert(0, *address);
-    }
-    new.addresses.truncate(ADDRESSES_KEPT);
-    if sighting.mac.is_some() && sighting.mac != old.mac {
-        // Another board has the name now; the link-layer address was the old one's.
-        new.link_address = None;
-    }
-    new.mac = sighting.mac.or(new.mac);
-    if sighting.mac == new.mac {
-        // Where a MAC address is known, a name alone may be anybody's.
-        new.link_address = sighting.link_address.or(new.link_address);
-    }
-    if sighting.version.is_some() {
-        // A TXT record is complete: what it doesn't have, the firmware that runs doesn't announce.
-        new.version.clone_from(&sighting.version);
-        new.config_hash = sighting.config_hash;
-        if let Some(hash) = sighting.config_hash {
-            new.note_hash(hash);
-        }
-        new.announces_hash = sighting.config_hash.is_some();
-    }
-    new.friendly_name = sighting.friendly_name.clone().or(new.friendly_name);
-    new.platform = sighting.platform.clone().or(new.platform);
-    new
 }
 
 impl Update {

@@ -11,7 +11,7 @@ impl Dispatch {
     /// The devices that are shown as Online, and where they were seen. A device that is being flashed, or whose
     /// return is awaited, isn't among them: it has other things to do than to answer, and is looked after.
     #[must_use]
-    pub fn online(&self) -> Vec<(&str, &[IpAddr])> {
+    pub fn online(&self) -> Vec<(&str, Vec<IpAddr>)> {
         let occupied: BTreeSet<&str> = self
             .updates
             .values()
@@ -33,7 +33,10 @@ impl Dispatch {
             .filter(|(name, heard)| {
                 heard.liveness == Liveness::Alive && !occupied.contains(name.as_str())
             })
-            .map(|(name, heard)| (name.as_str(), heard.memory.addresses.as_slice()))
+            .map(|(name, heard)| {
+                let addresses = heard.memory.addresses();
+                (name.as_str(), addresses.filter(|at| self.may_reach(name, *at)).collect())
+            })
             .collect()
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::device::DeviceId;
+use crate::device::{DeviceId, DeviceMemory};
 use crate::error::Problem;
 use crate::settings::{Settings, SettingsChange};
 use crate::time::Timestamp;
@@ -31,11 +31,8 @@ impl Dispatch {
             id,
             device: device.clone(),
             directory: self.settings.config_dir.clone(),
-            mac: self.memory(&name).and_then(|memory| memory.mac),
-            known_hashes: self
-                .memory(&name)
-                .map(|memory| memory.hashes.clone())
-                .unwrap_or_default(),
+            mac: self.memory(&name).and_then(|memory| memory.identity.mac()),
+            known_hashes: self.memory(&name).map(DeviceMemory::known_hashes).unwrap_or_default(),
             name,
             requested_at: now,
             wire_size: None,

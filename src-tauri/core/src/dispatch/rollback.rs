@@ -13,7 +13,6 @@ use crate::update::{Build, Delivery, InstalledHow, RollbackWatch, UpdateId, Upda
 use super::Dispatch;
 use super::confirming::{Word, rolled_back, word};
 use super::identity::is_another_board;
-use super::network::is_fresh;
 
 /// A device that runs the new firmware for so long without sleeping keeps it (ESPHome marks it after 60 s).
 const STAYS_AFTER: Duration = Duration::from_secs(90);
@@ -53,11 +52,8 @@ pub(super) fn note_installed(
 }
 
 impl Dispatch {
-    /// What a device says for which an update was installed.
+    /// What a device says itself for which an update was installed.
     pub(super) fn watch_rollback(&mut self, sighting: &Sighting, now: Timestamp) {
-        if !is_fresh(sighting) {
-            return;
-        }
         for id in self.watched_ids(&sighting.name) {
             let Some(update) = self.updates.get(&id) else { continue };
             let UpdateState::Installed { delivery, at, .. } = &update.state else { continue };
@@ -74,7 +70,7 @@ impl Dispatch {
                     let problem = rolled_back(&delivery.build, sighting);
                     let (device, named) = (update.device.clone(), delivery.build.name.clone());
                     let here = self.is_here(update);
-                    self.fail(id, problem, true, now);
+                    self.roll_back(id, problem, now);
                     self.bring_back(&named);
                     if here {
                         self.move_memory(&device, &named, &sighting.name);
@@ -88,6 +84,25 @@ impl Dispatch {
                 }
                 Word::Wanted | Word::Silent => {}
             }
+        }
+    }
+
+    /// A device that had gone back to its old firmware, as somebody who spoke from its address said, runs the build
+    /// after all: that is its word, too, and it is the later one.
+    pub(super) fn take_back_rollback(&mut self, sighting: &Sighting, now: Timestamp) {
+        let rolled_back = self.updates.values().filter(|update| {
+            let back = matches!(update.state, UpdateState::Failed { taken_back: Some(_), .. });
+            back && update.is_for(&sighting.name) && !is_another_board(update, sighting)
+        });
+        let runs_it = rolled_back.filter(|update| {
+            self.last(&update.device).is_some_and(|last| last.id == update.id)
+                && update
+                    .state
+                    .delivery()
+                    .is_some_and(|delivery| matches!(word(&delivery.build, sighting), Word::Wanted))
+        });
+        for id in runs_it.map(|update| update.id).collect::<Vec<_>>() {
+            self.installed(id, InstalledHow::Confirmed, now);
         }
     }
 

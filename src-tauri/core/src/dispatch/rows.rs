@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::device::{DeviceId, DeviceMemory};
 use crate::time::Timestamp;
 use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
-use crate::view::{Action, Counts, DeviceView, UpdateStateView, UpdateView, is_older};
+use crate::view::{Action, Counts, DeviceView, RivalView, UpdateStateView, UpdateView, is_older};
 
 use super::build_again::is_due;
 use super::{Builder, Dispatch, Liveness};
@@ -121,17 +121,12 @@ impl Dispatch {
 
     fn row_of(&self, id: &DeviceId, name: &str, now: Timestamp) -> DeviceView {
         let memory = self.memory(name).cloned().unwrap_or_default();
-        let DeviceMemory {
-            last_seen,
-            addresses,
-            mac,
-            version,
-            config_hash,
-            friendly_name,
-            platform,
-            user_address,
-            ..
-        } = memory;
+        let (mac, config_hash) = (memory.mac(), memory.config_hash());
+        let version = memory.version().map(str::to_owned);
+        let addresses = memory.addresses().map(|address| address.to_string()).collect();
+        let trust = self.trust(name);
+        let rival = memory.rival.as_ref().map(RivalView::of);
+        let DeviceMemory { last_seen, friendly_name, platform, user_address, .. } = memory;
         let update = self.shown_update(id);
         let (mut primary, mut secondary) = actions(update.map(|update| update.state.kind()));
         if primary == Action::Rebuild && update.is_some_and(|update| !self.is_here(update)) {
@@ -146,8 +141,11 @@ impl Dispatch {
             platform,
             presence: self.presence(id, name, now),
             last_seen,
-            addresses: addresses.iter().map(ToString::to_string).collect(),
+            addresses,
             mac,
+            trust,
+            rival,
+            has_key: self.has_key(id, name),
             deployed_version: version,
             deployed_hash: config_hash,
             deep_sleep: self.sleeps(id, name),
@@ -188,7 +186,8 @@ impl Dispatch {
                 .of_another_directory(update)
                 .or_else(|| delivery.filter(|_| !is_final)?.warning.clone())
                 .or_else(|| self.waits_for_directory(update))
-                .or_else(|| self.never_seen(update)),
+                .or_else(|| self.never_seen(update))
+                .or_else(|| self.said_elsewhere(update)),
             encrypted: delivery.and_then(|delivery| delivery.encrypted),
             wanted_hash: delivery.and_then(|delivery| delivery.build.config_hash),
             wanted_version: delivery.and_then(|delivery| delivery.build.esphome_version.clone()),

@@ -26,8 +26,12 @@ impl Dispatch {
     /// The gate has opened and the device is held: it waits for its image.
     pub(super) fn captured(&mut self, id: UpdateId, now: Timestamp) {
         let Some(update) = self.updates.get(&id) else { return };
-        let UpdateState::Flashing { started_at, .. } = &update.state else { return };
+        let UpdateState::Flashing { started_at, peer, .. } = &update.state else { return };
         let (name, since) = (update.name.clone(), *started_at);
+        // What the gate has let pass is pinned by now: no image without that.
+        if !self.memory(&name).is_some_and(|memory| memory.identity.is_at(*peer)) {
+            return;
+        }
         if !self.slots.contains_key(&id) {
             self.slots.insert(id, Slot { since: now, granted: false });
         }

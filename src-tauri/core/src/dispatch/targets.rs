@@ -46,9 +46,9 @@ impl Dispatch {
         let mut addresses: Vec<TargetAddress> = entered.map(address::target).into_iter().collect();
         let renamed = (build.name != update.name).then_some(build.name.as_str());
         let by_new_name = renamed.and_then(|name| self.memory(name));
-        let remembered =
-            memory.into_iter().chain(by_new_name).flat_map(|memory| memory.addresses.as_slice());
-        for address in remembered.copied().map(TargetAddress::Ip) {
+        let memories = || memory.into_iter().chain(by_new_name);
+        let proven = memories().flat_map(|memory| memory.identity.addresses());
+        for address in proven.copied().map(TargetAddress::Ip) {
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
@@ -74,11 +74,18 @@ impl Dispatch {
             .filter(|address| delivery.avoids(*address, now))
             .collect();
         addresses.retain(|address| !matches!(address, TargetAddress::Ip(ip) if avoid.contains(ip)));
+        let claimed = memories().flat_map(|memory| memory.claims.addresses.iter().copied());
+        let claimed = claimed.filter(|ip| {
+            let known = addresses.contains(&TargetAddress::Ip(*ip));
+            !known && !avoid.contains(ip) && self.is_on_link(*ip)
+        });
         Some(Target {
             update: update.id,
             name: update.name.clone(),
             other_name: renamed.map(str::to_owned),
             link_addresses: memory.into_iter().flat_map(DeviceMemory::link_addresses).collect(),
+            claimed: claimed.collect(),
+            recognised: self.is_proven(&update.name),
             addresses,
             avoid,
             port: build.ota.port,

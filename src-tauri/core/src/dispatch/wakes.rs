@@ -177,7 +177,9 @@ impl Dispatch {
     /// The wakes of a device to change, and to store.
     fn change_wakes(&mut self, name: &str) -> &mut Vec<Wake> {
         self.touch(name);
-        self.decision.wakes.insert(name.to_owned());
+        if self.keeps(name) {
+            self.decision.wakes.insert(name.to_owned());
+        }
         &mut self.heard.entry(name).wakes
     }
 

@@ -17,6 +17,8 @@ fn ip(last: u8) -> TargetAddress {
 
 fn target(update: u32, addresses: &[TargetAddress]) -> Target {
     Target {
+        claimed: Vec::new(),
+        recognised: false,
         update: UpdateId(update),
         name: format!("device{update}"),
         other_name: None,

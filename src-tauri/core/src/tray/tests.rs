@@ -4,7 +4,7 @@ use crate::schedule::Rhythm;
 use crate::settings::Settings;
 use crate::update::UpdateId;
 use crate::view::{
-    Action, ConfigDirStatus, Counts, EsphomeStatus, Progress, Status, UpdateView, WakeView,
+    Action, ConfigDirStatus, Counts, EsphomeStatus, Progress, Status, Trust, UpdateView, WakeView,
 };
 
 fn snapshot(counts: Counts, devices: Vec<DeviceView>) -> Snapshot {
@@ -37,6 +37,9 @@ fn device(name: &str, friendly_name: Option<&str>, state: Option<UpdateStateView
         last_seen: None,
         addresses: Vec::new(),
         mac: None,
+        trust: Trust::Unknown,
+        rival: None,
+        has_key: false,
         deployed_version: None,
         deployed_hash: None,
         deep_sleep: true,

@@ -45,7 +45,8 @@ impl StateKind {
         Self::Superseded,
     ];
 
-    /// Whether nothing is left to do for it. An installed update can still turn out to have been rolled back.
+    /// Whether nothing is left to do for it. An installed update can still turn out to have been rolled back, and one
+    /// that was rolled back to be installed.
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
@@ -96,7 +97,9 @@ impl StateKind {
             }
             // The device went back to its old firmware.
             S::Installed => matches!(next, S::Failed),
-            S::Failed | S::Cancelled | S::Superseded => false,
+            // It had gone back, and says later that it runs the new one.
+            S::Failed => matches!(next, S::Installed),
+            S::Cancelled | S::Superseded => false,
         }
     }
 }
@@ -112,7 +115,9 @@ mod tests {
             assert_eq!(from.may_become(StateKind::Superseded), !from.is_final(), "{from:?}");
             if from.is_final() {
                 let follows = |to: &StateKind| from.may_become(*to);
-                let expected = (from == StateKind::Installed).then_some(StateKind::Failed);
+                let back = (from == StateKind::Installed).then_some(StateKind::Failed);
+                let and_forth = (from == StateKind::Failed).then_some(StateKind::Installed);
+                let expected = back.or(and_forth);
                 assert_eq!(StateKind::ALL.into_iter().find(follows), expected, "{from:?}");
                 assert!(StateKind::ALL.into_iter().filter(follows).count() < 2);
             }

@@ -125,6 +125,9 @@ pub enum UpdateState {
         problem: Problem,
         /// The device went back to its old firmware.
         rolled_back: bool,
+        /// What it had taken then: it may yet say that it runs it.
+        #[serde(default)]
+        taken_back: Option<Box<Delivery>>,
         /// The device may have taken the image all the same.
         #[serde(default)]
         may_have_arrived: bool,
@@ -193,9 +196,11 @@ impl UpdateState {
             | Self::Flashing { delivery, .. }
             | Self::Confirming { delivery, .. }
             | Self::Installed { delivery, .. } => Some(delivery),
+            // `as_deref` isn't const.
+            Self::Failed { taken_back: Some(delivery), .. } => Some(delivery),
             Self::Queued
             | Self::Building { .. }
-            | Self::Failed { .. }
+            | Self::Failed { taken_back: None, .. }
             | Self::Cancelled { .. }
             | Self::Superseded { .. } => None,
         }

@@ -68,6 +68,11 @@ pub enum Command {
         /// An IP address or a name; null: nothing is said.
         address: Option<String>,
     },
+    /// Say that the board which claims a device's name is the device.
+    AcceptBoard {
+        /// Which device.
+        device: DeviceId,
+    },
     /// Begin no new build and no new flash, or do so again.
     SetPaused {
         /// Which of the two.

@@ -20,6 +20,7 @@ use wakeflash_core::view::{Command, Envelope, Notification};
 use wakeflash_engine::command::execute;
 use wakeflash_engine::handle::{Handle, Shell};
 use wakeflash_engine::lines::{Line, read_line};
+use wakeflash_engine::log_limit::Sparing;
 use wakeflash_engine::runtime::{self, EngineOptions};
 
 /// The longest command line, in bytes.
@@ -86,7 +87,7 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
-    log.with_writer(std::io::stderr).init();
+    log.with_writer(Sparing::new(std::io::stderr)).init();
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

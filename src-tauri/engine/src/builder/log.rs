@@ -13,15 +13,16 @@ use crate::artifacts::{create_private_dir, create_private_file};
 /// What goes beyond is left out.
 const MAX_LOG: u64 = 64 << 20;
 
-/// How many logs are kept.
+/// How many logs are kept, and how many bytes all of them may have.
 const LOGS_KEPT: usize = 200;
+const BYTES_KEPT: u64 = 256 << 20;
 
 /// Deletes the logs of all but the newest builds. Blocks.
 pub(crate) fn delete_old(state_dir: &Path) {
-    delete_beyond(&state_dir.join("logs"), LOGS_KEPT);
+    delete_beyond(&state_dir.join("logs"), LOGS_KEPT, BYTES_KEPT);
 }
 
-fn delete_beyond(dir: &Path, kept: usize) {
+fn delete_beyond(dir: &Path, kept: usize, bytes: u64) {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) => {
@@ -34,10 +35,19 @@ fn delete_beyond(dir: &Path, kept: usize) {
     };
     let mut logs: Vec<_> = entries
         .flatten()
-        .filter_map(|entry| Some((number(entry.file_name().to_str()?)?, entry.path())))
+        .filter_map(|entry| {
+            let size = entry.metadata().map_or(0, |metadata| metadata.len());
+            Some((number(entry.file_name().to_str()?)?, entry.path(), size))
+        })
         .collect();
     logs.sort_by(|one, other| other.cmp(one));
-    for (_, path) in logs.into_iter().skip(kept) {
+    let mut before = 0;
+    let too_many = logs.into_iter().enumerate().filter(|(at, (_, _, size))| {
+        before += size;
+        // The newest one is kept, whatever its size: it has a limit of its own.
+        *at >= kept || (*at > 0 && before > bytes)
+    });
+    for (_, (_, path, _)) in too_many {
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::warn!(path = %path.display(), %error, "an old build log can't be deleted");
         }
@@ -114,12 +124,31 @@ mod tests {
         for name in ["build-9.log", "build-10.log", "build-11.log", "build-x.log", "app.log"] {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
-        delete_beyond(dir.path(), 2);
+        delete_beyond(dir.path(), 2, 100);
         let mut left: Vec<_> = std::fs::read_dir(dir.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
         assert_eq!(left, ["app.log", "build-10.log", "build-11.log", "build-x.log"]);
+    }
+
+    #[test]
+    fn all_logs_together_have_a_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        for (number, size) in [(7, 10), (8, 10), (9, 60), (10, 30)] {
+            std::fs::write(dir.path().join(format!("build-{number}.log")), vec![b'x'; size])
+                .unwrap();
+        }
+        let left = |bytes| {
+            delete_beyond(dir.path(), 200, bytes);
+            let entries = std::fs::read_dir(dir.path()).unwrap();
+            let mut left: Vec<_> =
+                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            left.sort();
+            left
+        };
+        assert_eq!(left(100), ["build-10.log", "build-8.log", "build-9.log"]);
+        assert_eq!(left(20), ["build-10.log"], "the newest is kept");
     }
 }

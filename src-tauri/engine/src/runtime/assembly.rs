@@ -46,7 +46,13 @@ pub(super) fn assemble(
     let (watch_events, watched) = mpsc::channel(256);
     let (online, online_list) = watch::channel(Vec::new());
     let (watching, is_watching) = watch::channel(false);
-    let feeds = Feeds { targets: target_list, online: online_list, watching: is_watching };
+    let (known, known_names) = watch::channel(Vec::new());
+    let feeds = Feeds {
+        targets: target_list,
+        online: online_list,
+        watching: is_watching,
+        known: known_names,
+    };
     let watch = Watch::start(feeds, watch_events, &cancel.child_token());
     let (reports, report_queue) = mpsc::channel(256);
     let runtime = Runtime {
@@ -72,6 +78,7 @@ pub(super) fn assemble(
         targets,
         online,
         watching,
+        known,
         tasks: JoinSet::new(),
         reports,
         cancel,

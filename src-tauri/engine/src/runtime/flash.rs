@@ -154,7 +154,8 @@ impl Runtime {
         let memory = self.conductor.state().memory_of(update);
         Expectation {
             name: update.name.clone(),
-            mac: update.mac.or_else(|| memory?.mac),
+            mac: update.mac.or_else(|| memory?.mac()),
+            identity: memory.map(|memory| memory.identity.clone()).unwrap_or_default(),
             link_address: self.conductor.state().own_link_address(update),
             wanted_hash: update.new_hash(),
             wanted_version: delivery.build.esphome_version.clone(),
@@ -286,6 +287,9 @@ impl Job {
         let (judgement, took) = (decision.judgement, decision.took);
         tracing::info!("gate of {}: {judgement:?} after {took:?}", self.device);
         self.pass_on(&decision.evidence).await;
+        if let Some(proof) = core_gate::proof(&self.expectation, &decision.evidence) {
+            let _ = self.reports.send(Report::Proven { update: self.update, proof }).await;
+        }
         if !changes.is_empty() {
             return Err(FlashOutcome::SourcesChanged(changes));
         }
@@ -298,7 +302,7 @@ impl Job {
             }),
             Judgement::Undecided => Err(FlashOutcome::NotProven {
                 another_device: false,
-                problem: core_gate::unidentified(&self.expectation, self.peer),
+                problem: core_gate::unidentified(&self.expectation, &decision.evidence),
             }),
         }
     }

@@ -159,6 +159,8 @@ struct Runtime {
     online: watch::Sender<Vec<OnlineDevice>>,
     /// Whether somebody looks at the list.
     watching: watch::Sender<bool>,
+    /// The devices whose names are known.
+    known: watch::Sender<Vec<String>>,
     tasks: JoinSet<()>,
     reports: mpsc::Sender<Report>,
     cancel: CancellationToken,
@@ -255,14 +257,15 @@ impl Runtime {
         tell(&self.targets, self.conductor.state().targets(now));
         if !touched.is_empty() {
             self.tell_online();
+            tell(&self.known, self.conductor.state().names());
         }
     }
 
     /// Tells the watch who is there.
     fn tell_online(&self) {
-        let online = self.conductor.state().online().into_iter().map(|(name, addresses)| {
-            OnlineDevice { name: name.to_owned(), addresses: addresses.to_vec() }
-        });
+        let online = self.conductor.state().online().into_iter();
+        let online =
+            online.map(|(name, addresses)| OnlineDevice { name: name.to_owned(), addresses });
         tell(&self.online, online.collect());
     }
 
@@ -276,6 +279,7 @@ impl Runtime {
             Effect::StopFlash(update) => self.work.stop_flash(update),
             Effect::CheckSources(update) => self.check_sources(update),
             Effect::Nudge(name) => self.watch.nudge(&name),
+            Effect::Ask { name, addresses } => self.ask_who(name, addresses),
             Effect::Notify(notification) => self.shell.notify(notification),
         }
     }
@@ -284,6 +288,8 @@ impl Runtime {
         match event {
             WatchEvent::Seen(sighting) => self.heard(Input::Sighted(sighting)),
             WatchEvent::Silent { name } => self.heard(Input::Silent { name }),
+            WatchEvent::Links(links) => self.heard(Input::Links(links)),
+            WatchEvent::Stranger { name, address } => self.ask_who(name, vec![address]),
             WatchEvent::Connected { update, peer, stream, .. } => {
                 if self.conductor.is_unwell() {
                     // What isn't stored may change what the connection is for. The device will be there again.

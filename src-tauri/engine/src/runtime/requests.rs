@@ -31,6 +31,7 @@ impl Runtime {
             Request::Rebuild(device, reply) => self.do_it(Input::Rebuild(device), reply),
             Request::FlashAnyway(device, reply) => self.do_it(Input::FlashAnyway(device), reply),
             Request::Dismiss(device, reply) => self.do_it(Input::Dismiss(device), reply),
+            Request::AcceptBoard(device, reply) => self.do_it(Input::AcceptBoard(device), reply),
             Request::InstallMany(devices, reply) => {
                 self.for_many(Input::InstallMany(devices), reply);
             }

@@ -44,6 +44,7 @@ async fn is_given_up(events: &[(u64, Event)]) -> bool {
         other_name: Some("renamed".into()),
         mac: None,
         link_address: None,
+        identity: Default::default(),
         wanted_hash: Some(NEW),
         wanted_version: None,
         literal_address: LiteralAddress::None,

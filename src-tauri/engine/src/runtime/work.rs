@@ -13,6 +13,7 @@ use wakeflash_core::build_failure::BuildFailure;
 use wakeflash_core::device::{DeviceId, Sighting};
 use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
+use wakeflash_core::identity::Proof;
 use wakeflash_core::update::{Sha256, SourceChange, StateKind, UpdateId};
 use wakeflash_core::view::{EsphomeStatus, Progress, UpdateRecord};
 use wakeflash_ota::PreparedImage;
@@ -25,10 +26,16 @@ use crate::configs::ConfigsEvent;
 use crate::esphome;
 use crate::handle::ReplyTo;
 use crate::store::History;
+use crate::watch::neighbours::link_address;
 use crate::watch::question;
 
 /// How long a device has to answer what it runs.
 const WORD_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How many questions which device is where are under way at once; and how many when one is about a device that is
+/// waited for.
+const ASKED_AT_ONCE: usize = 64;
+const ASKED_AT_ONCE_WAITED: usize = 96;
 
 /// What a task has to say.
 #[derive(Debug)]
@@ -80,6 +87,17 @@ pub(super) enum Report {
         outcome: FlashOutcome,
     },
     Answered(Sighting),
+    /// What came of a question to an address.
+    Asked {
+        name: String,
+        address: IpAddr,
+        answer: Option<Sighting>,
+    },
+    /// The gate has opened.
+    Proven {
+        update: UpdateId,
+        proof: Proof,
+    },
     History {
         device: DeviceId,
         history: anyhow::Result<History>,
@@ -122,6 +140,8 @@ pub(super) struct Work {
     /// Updates whose sources are to be compared, and the one whose sources are.
     pub(super) to_check: BTreeSet<UpdateId>,
     pub(super) checking: Option<UpdateId>,
+    /// Who is being asked which device it is.
+    pub(super) asking: BTreeSet<(String, IpAddr)>,
     /// Something has ended, so that its image may be of no use any more.
     pub(super) garbage: bool,
     /// What nobody needs is being deleted.
@@ -257,6 +277,8 @@ impl Runtime {
             }
             Report::DirectoryLookedAt { input, reply } => self.directory_looked_at(input, reply),
             Report::Collected => self.collected(),
+            Report::Asked { name, address, answer } => self.asked(name, address, answer),
+            Report::Proven { update, proof } => self.happened(Input::Proven { update, proof }),
             Report::Returned { update, peer } => {
                 self.heard(Input::Returned { update, peer });
             }
@@ -282,6 +304,8 @@ impl Runtime {
             | Report::FlashWent { .. }
             | Report::Captured { .. }
             | Report::Answered(_)
+            | Report::Asked { .. }
+            | Report::Proven { .. }
             | Report::History { .. }
             | Report::DirectoryLookedAt { .. }
             | Report::Collected
@@ -353,6 +377,47 @@ impl Runtime {
                 self.publisher.build_output(device, update, first_line, lines);
             }
             BuilderEvent::Progress(progress) => self.publisher.progress(device, update, progress),
+        }
+    }
+
+    /// Asks addresses which device they are. Many claims may come at once, and each question takes a socket.
+    pub(super) fn ask_who(&mut self, name: String, addresses: Vec<IpAddr>) {
+        let limit = if self.conductor.state().is_waited_for(&name) {
+            ASKED_AT_ONCE_WAITED
+        } else {
+            ASKED_AT_ONCE
+        };
+        for address in addresses {
+            let full = self.work.asking.len() >= limit;
+            if full || !self.work.asking.insert((name.clone(), address)) {
+                continue;
+            }
+            let (name, cancel) = (name.clone(), self.cancel.child_token());
+            self.spawn(async move {
+                let answer = tokio::select! {
+                    () = cancel.cancelled() => return None,
+                    answer = question::ask(&name, address, WORD_DEADLINE) => answer,
+                };
+                let answer = answer.unwrap_or_else(|error| {
+                    tracing::debug!("asking {name} at {address}: {error:#}");
+                    None
+                });
+                Some(Report::Asked { name, address, answer })
+            });
+        }
+    }
+
+    /// Where nobody answers, the neighbour table may show the device's own network hardware.
+    fn asked(&mut self, name: String, address: IpAddr, answer: Option<Sighting>) {
+        self.work.asking.remove(&(name.clone(), address));
+        let shown = || {
+            let link = link_address(address)?;
+            let identity = &self.conductor.state().memory(&name)?.identity;
+            let own = identity.is_proven() && identity.has_link(link);
+            own.then(|| Sighting::of_hardware(&name, address, link))
+        };
+        if let Some(sighting) = answer.or_else(shown) {
+            self.heard(Input::Sighted(sighting));
         }
     }
 

@@ -81,6 +81,7 @@ fn stand_in(row: &Unreadable) -> Option<Update> {
             at: now(),
             problem: problem.clone(),
             rolled_back: false,
+            taken_back: None,
             // Nobody knows how far it was.
             may_have_arrived: true,
             dismissed: false,

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use wakeflash_core::device::DeviceId;
+use wakeflash_core::identity::Claims;
 use wakeflash_core::schedule::Wake;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{StateKind, UpdateId, UpdateState};
@@ -35,7 +36,8 @@ async fn what_was_committed_is_there_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let queued = update(1, "a.yaml", UpdateState::Queued);
     let settings = Settings { config_dir: Some("/somewhere".into()), ..Settings::default() };
-    let memory = DeviceMemory { version: Some("2026.10.0".into()), ..DeviceMemory::default() };
+    let claims = Claims { version: Some("2026.10.0".into()), ..Claims::default() };
+    let memory = DeviceMemory { claims, ..DeviceMemory::default() };
     let store = Store::open(dir.path()).unwrap();
     let commit = Commit {
         updates: vec![queued.clone()],
@@ -157,7 +159,7 @@ fn a_newer_schema_is_refused_in_words_that_name_it_and_left_as_it_is() {
 async fn store_with_rows(dir: &Path) -> Loaded {
     let store = Store::open(dir).unwrap();
     let memory = |version: &str| DeviceMemory {
-        version: Some(version.to_owned()),
+        claims: Claims { version: Some(version.to_owned()), ..Claims::default() },
         ..DeviceMemory::default()
     };
     let commit = Commit {

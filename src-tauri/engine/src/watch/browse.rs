@@ -12,27 +12,47 @@ use std::time::Duration;
 use mdns_sd::{DaemonEvent, Receiver, ResolvedService, ServiceDaemon, ServiceEvent};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::Sighting;
 use wakeflash_core::error::Problem;
 use wakeflash_core::mdns;
 
 use super::WatchEvent;
+use super::budget::{Budget, LeftOut};
 use super::interfaces::Network;
 use super::verify::Doubts;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
+/// How often it is looked how much the daemon holds, and how long that may take.
+const LOOK: Duration = Duration::from_secs(2);
+const METRICS_LIMIT: Duration = Duration::from_secs(2);
+/// Records in the daemon's cache: five for each of 4,000 services. Beyond that the network is being flooded.
+const MAX_CACHED: i64 = 20_000;
+/// A daemon that went so long without a flood was a good one.
+const GOOD_RUN: Duration = Duration::from_secs(120);
+/// How many devices that nobody knows are told.
+const STRANGERS_PER_SECOND: u32 = 20;
+const STRANGERS_AT_ONCE: u32 = 2_000;
 /// Devices whose latest sighting waits for a slow receiver. Beyond that the network is being flooded.
 const MAX_PENDING: usize = 4096;
 
+/// What browsing is connected with.
+pub(super) struct Wiring {
+    pub(super) events: mpsc::Sender<WatchEvent>,
+    pub(super) doubts: Doubts,
+    pub(super) computer: watch::Receiver<Network>,
+    /// The names of the devices that are known.
+    pub(super) known: watch::Receiver<Vec<String>>,
+    pub(super) daemon: watch::Sender<Option<ServiceDaemon>>,
+}
+
 struct Browser {
-    events: mpsc::Sender<WatchEvent>,
-    doubts: Doubts,
-    computer: watch::Receiver<Network>,
-    daemon: watch::Sender<Option<ServiceDaemon>>,
+    wiring: Wiring,
+    strangers: Budget,
+    left_out: LeftOut,
     /// The latest news per device that hasn't been taken: `mdns-sd` ends a subscription that isn't drained.
     pending: BTreeMap<String, Sighting>,
     network: Told,
@@ -64,31 +84,26 @@ struct Subscriptions {
     monitor: Receiver<DaemonEvent>,
 }
 
-pub(super) async fn run(
-    events: mpsc::Sender<WatchEvent>,
-    doubts: Doubts,
-    computer: watch::Receiver<Network>,
-    daemon: watch::Sender<Option<ServiceDaemon>>,
-    cancel: CancellationToken,
-) {
-    let pending = BTreeMap::new();
-    let network = Told::default();
-    let mut browser = Browser { events, doubts, computer, daemon, pending, network };
+pub(super) async fn run(wiring: Wiring, cancel: CancellationToken) {
+    let mut browser = Browser::new(wiring);
     let mut retry = FIRST_RETRY;
     while !cancel.is_cancelled() {
         match start() {
             Ok((daemon, subscriptions)) => {
-                retry = FIRST_RETRY;
-                browser.daemon.send_replace(Some(daemon.clone()));
+                let started = Instant::now();
+                browser.wiring.daemon.send_replace(Some(daemon.clone()));
                 browser.follow(&daemon, subscriptions, &cancel).await;
-                browser.daemon.send_replace(None);
+                browser.wiring.daemon.send_replace(None);
                 shut_down(&daemon).await;
+                if started.elapsed() >= GOOD_RUN {
+                    retry = FIRST_RETRY;
+                }
             }
             Err(problem) => browser.say_unwatched(problem),
         }
         let pause = sleep(retry);
         retry = (retry * 2).min(LAST_RETRY);
-        let mut computer = browser.computer.clone();
+        let mut computer = browser.wiring.computer.clone();
         let told = async {
             browser.deliver().await;
             tokio::select! {
@@ -109,6 +124,24 @@ pub(crate) fn port_taken() -> Problem {
         .with_help(
             "Another program keeps it for itself. Devices with a known address are still found.",
         )
+}
+
+/// Whether the daemon's cache holds more than networks have. It has no limit of its own, and what is in it stays for
+/// more than an hour.
+async fn is_flooded(daemon: &ServiceDaemon) -> bool {
+    let asked = daemon.get_metrics();
+    let Ok(Ok(metrics)) = (match asked {
+        Ok(answer) => timeout(METRICS_LIMIT, answer.recv_async()).await,
+        Err(error) => {
+            // It has more to do than it can, or has ended: then its subscriptions say so.
+            tracing::debug!(%error, "mDNS browsing doesn't say how much it holds");
+            return matches!(error, mdns_sd::Error::Again);
+        }
+    }) else {
+        return true;
+    };
+    let cached = metrics.iter().filter(|(name, _)| name.starts_with("cached-"));
+    cached.map(|(_, count)| count).sum::<i64>() > MAX_CACHED
 }
 
 /// Starts the daemon. It would keep a failure of its sockets to itself, so the port is tried first.
@@ -157,6 +190,16 @@ async fn shut_down(daemon: &ServiceDaemon) {
 }
 
 impl Browser {
+    fn new(wiring: Wiring) -> Self {
+        Self {
+            wiring,
+            strangers: Budget::new(STRANGERS_PER_SECOND, STRANGERS_AT_ONCE),
+            left_out: LeftOut::default(),
+            pending: BTreeMap::new(),
+            network: Told::default(),
+        }
+    }
+
     /// Follows the daemon until it ends or has to be started again.
     async fn follow(
         &mut self,
@@ -164,11 +207,13 @@ impl Browser {
         mut from: Subscriptions,
         cancel: &CancellationToken,
     ) {
-        let sleeps = self.computer.borrow_and_update().sleeps;
+        let sleeps = self.wiring.computer.borrow_and_update().sleeps;
         self.say_network();
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let news = self.network.news.is_some() || !self.pending.is_empty();
-            let events = self.events.clone();
+            let events = self.wiring.events.clone();
             let lost = tokio::select! {
                 () = cancel.cancelled() => return,
                 event = from.esphome.recv_async() => self.service(event.ok()),
@@ -183,9 +228,16 @@ impl Browser {
                     }
                     Err(_) => return,
                 },
-                Ok(()) = self.computer.changed() => {
+                _ = look.tick() => {
+                    if is_flooded(daemon).await {
+                        tracing::warn!("too many records on the network: mDNS browsing pauses, and begins anew");
+                        return;
+                    }
+                    false
+                }
+                Ok(()) = self.wiring.computer.changed() => {
                     self.say_network();
-                    if self.computer.borrow_and_update().sleeps != sleeps {
+                    if self.wiring.computer.borrow_and_update().sleeps != sleeps {
                         // The cache has not noticed how old it is.
                         tracing::info!("mDNS browsing is started again after a sleep");
                         return;
@@ -209,7 +261,7 @@ impl Browser {
     /// Delivers what is due while there is no daemon to drain.
     async fn deliver(&mut self) {
         while let Some(event) = self.next_event() {
-            if self.events.send(event).await.is_err() {
+            if self.wiring.events.send(event).await.is_err() {
                 return;
             }
         }
@@ -230,29 +282,34 @@ impl Browser {
             Some(ServiceEvent::ServiceResolved(service)) => sighting_of(&service),
             Some(ServiceEvent::ServiceRemoved(_, fullname)) => {
                 if let Some(name) = mdns::removed(&fullname) {
-                    self.doubts.doubt(&name);
+                    self.wiring.doubts.doubt(&name);
                 }
                 None
             }
             Some(_) => None,
         };
         let Some(sighting) = sighting else { return false };
-        if self.pending.len() < MAX_PENDING || self.pending.contains_key(&sighting.name) {
+        let waits = self.pending.contains_key(&sighting.name);
+        if waits || (self.pending.len() < MAX_PENDING && self.has_room(&sighting.name)) {
             self.pending.insert(sighting.name.clone(), sighting);
-        } else {
-            tracing::warn!(name = sighting.name, "too many devices at once: a sighting is dropped");
+        } else if let Some(count) = self.left_out.one_more() {
+            tracing::warn!(count, "too many devices at once: sightings were left out");
         }
         false
     }
 
+    fn has_room(&mut self, name: &String) -> bool {
+        self.wiring.known.borrow().binary_search(name).is_ok() || self.strangers.take()
+    }
+
     /// Why nothing can be watched; without any network, that comes first.
     fn say_unwatched(&mut self, problem: Problem) {
-        let none = self.computer.borrow_and_update().problem();
+        let none = self.wiring.computer.borrow_and_update().problem();
         self.network.say(none.or(Some(problem)));
     }
 
     fn say_network(&mut self) {
-        let problem = self.computer.borrow().problem();
+        let problem = self.wiring.computer.borrow().problem();
         self.network.say(problem);
     }
 
@@ -287,8 +344,8 @@ mod tests {
     fn browser(computer: watch::Receiver<Network>, doubts: Doubts) -> Browser {
         let (events, _) = mpsc::channel(1);
         let (daemon, _) = watch::channel(None);
-        let (pending, network) = (BTreeMap::new(), Told::default());
-        Browser { events, doubts, computer, daemon, pending, network }
+        let (_, known) = watch::channel(Vec::new());
+        Browser::new(Wiring { events, doubts, computer, known, daemon })
     }
 
     #[test]

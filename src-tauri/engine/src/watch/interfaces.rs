@@ -1,12 +1,15 @@
 //! The interfaces of this computer, as they come and go, and the computer's own sleep.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use if_addrs::{IfAddr, Interface};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::error::Problem;
+use wakeflash_core::network::Prefix;
 
 use super::neighbours::Neighbours;
 
@@ -31,11 +34,33 @@ pub(super) struct Link {
 pub(super) struct Network {
     /// Every interface with an address and a network behind it, besides loopback.
     pub(super) links: BTreeSet<Link>,
+    /// What can be reached without a router.
+    pub(super) prefixes: BTreeSet<Prefix>,
     /// How often the computer has slept since the start. What was known before such a sleep is old.
     pub(super) sleeps: u32,
 }
 
 impl Network {
+    /// The network as it is now.
+    pub(super) fn now() -> Self {
+        let mut network = Self::default();
+        network.take(interfaces().unwrap_or_default());
+        network
+    }
+
+    fn take(&mut self, interfaces: Vec<Interface>) {
+        let link = |interface: &Interface| {
+            Some(Link { index: interface.index?, v6: interface.ip().is_ipv6() })
+        };
+        self.links = interfaces.iter().filter_map(link).collect();
+        self.prefixes = interfaces.iter().map(prefix).collect();
+    }
+
+    /// Whether an address can be reached without a router.
+    pub(super) fn is_on_link(&self, address: IpAddr) -> bool {
+        self.prefixes.iter().any(|prefix| prefix.contains(address))
+    }
+
     /// What the user reads when there is no network at all.
     pub(super) fn problem(&self) -> Option<Problem> {
         self.links.is_empty().then(no_network)
@@ -50,15 +75,20 @@ pub(crate) fn no_network() -> Problem {
 
 /// The interfaces that there are now, when the system tells. One whose cable is pulled keeps its addresses for a while;
 /// nobody is there.
-pub(super) fn links() -> Option<BTreeSet<Link>> {
-    let found = if_addrs::get_if_addrs()
+fn interfaces() -> Option<Vec<Interface>> {
+    let mut found = if_addrs::get_if_addrs()
         .inspect_err(|error| tracing::debug!(%error, "the network interfaces can't be listed"))
         .ok()?;
-    let up = found.iter().filter(|interface| !interface.is_loopback() && interface.is_oper_up());
-    let link = |interface: &if_addrs::Interface| {
-        Some(Link { index: interface.index?, v6: interface.ip().is_ipv6() })
+    found.retain(|interface| !interface.is_loopback() && interface.is_oper_up());
+    Some(found)
+}
+
+fn prefix(interface: &Interface) -> Prefix {
+    let length = match &interface.addr {
+        IfAddr::V4(v4) => v4.prefixlen,
+        IfAddr::V6(v6) => v6.prefixlen,
     };
-    Some(up.filter_map(link).collect())
+    Prefix::new(interface.ip(), length)
 }
 
 pub(super) async fn run(
@@ -79,16 +109,15 @@ pub(super) async fn run(
         if let Some(time) = slept {
             tracing::info!(?time, "the computer has slept");
         }
-        let now = links();
+        let now = interfaces();
         network.send_if_modified(|network| {
+            let before = network.clone();
             // What can't be told anew is as it was.
-            let links = now.unwrap_or_else(|| network.links.clone());
-            let changed = slept.is_some() || network.links != links;
-            if changed {
-                network.links = links;
-                network.sleeps = network.sleeps.wrapping_add(u32::from(slept.is_some()));
+            if let Some(now) = now {
+                network.take(now);
             }
-            changed
+            network.sleeps = network.sleeps.wrapping_add(u32::from(slept.is_some()));
+            *network != before
         });
     }
 }

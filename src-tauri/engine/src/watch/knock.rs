@@ -16,7 +16,8 @@ use wakeflash_core::knock::{
 };
 use wakeflash_core::update::UpdateId;
 
-use super::neighbours::Neighbours;
+use super::interfaces::Network;
+use super::neighbours::{Neighbours, link_address};
 use super::{Nudger, Unreachable, WatchEvent};
 
 /// For the whole fleet.
@@ -28,6 +29,9 @@ const OTHER_FILES: usize = 256;
 const REMIND: Duration = Duration::from_secs(60);
 const MAX_ADDRESSES_OF_NAME: usize = 4;
 const MAX_ADDRESSES_SHOWN: usize = 4;
+
+/// Where a device is said to be and other network hardware was found, it isn't tried for so long.
+const STRANGER: Duration = Duration::from_secs(60);
 
 /// Connections that open within this time open at once.
 const AT_ONCE: Duration = Duration::from_millis(2);
@@ -47,23 +51,30 @@ struct Knocker {
     found: BTreeMap<String, Vec<IpAddr>>,
     /// Where evidence showed a device, by its update, the latest first.
     shown: BTreeMap<UpdateId, Vec<IpAddr>>,
-    neighbours: Neighbours,
+    /// Where other network hardware than the device's own was found, by the update, and when.
+    strangers: BTreeMap<(UpdateId, IpAddr), Instant>,
+    ways: Ways,
     attempts: JoinSet<(Attempt, Ended)>,
     under_way: BTreeMap<u64, (UpdateId, AbortHandle)>,
     told: BTreeMap<Spot, (Unreachable, Instant)>,
     events: mpsc::Sender<WatchEvent>,
-    daemon: watch::Receiver<Option<ServiceDaemon>>,
+}
+
+/// What shows the way to a device.
+pub(super) struct Ways {
+    pub(super) neighbours: Neighbours,
+    pub(super) daemon: watch::Receiver<Option<ServiceDaemon>>,
+    pub(super) network: watch::Receiver<Network>,
 }
 
 pub(super) async fn run(
     mut targets: watch::Receiver<Vec<Target>>,
     events: mpsc::Sender<WatchEvent>,
     nudger: Nudger,
-    neighbours: Neighbours,
-    daemon: watch::Receiver<Option<ServiceDaemon>>,
+    ways: Ways,
     cancel: CancellationToken,
 ) {
-    let mut knocker = Knocker::new(events, neighbours, daemon);
+    let mut knocker = Knocker::new(events, ways);
     let list = targets.borrow_and_update().clone();
     knocker.set_targets(list);
     loop {
@@ -93,23 +104,19 @@ pub(super) async fn run(
 }
 
 impl Knocker {
-    fn new(
-        events: mpsc::Sender<WatchEvent>,
-        neighbours: Neighbours,
-        daemon: watch::Receiver<Option<ServiceDaemon>>,
-    ) -> Self {
+    fn new(events: mpsc::Sender<WatchEvent>, ways: Ways) -> Self {
         Self {
             origin: Instant::now(),
             plan: Plan::new(Limits { under_way: attempts_allowed(), per_second: PER_SECOND }),
             targets: Vec::new(),
             found: BTreeMap::new(),
             shown: BTreeMap::new(),
-            neighbours,
+            strangers: BTreeMap::new(),
+            ways,
             attempts: JoinSet::new(),
             under_way: BTreeMap::new(),
             told: BTreeMap::new(),
             events,
-            daemon,
         }
     }
 
@@ -136,20 +143,19 @@ impl Knocker {
             .collect();
         self.told.retain(|spot, _| wanted.contains(&spot.update));
         self.shown.retain(|update, _| wanted.contains(update));
+        self.strangers
+            .retain(|(update, _), since| wanted.contains(update) && since.elapsed() < STRANGER);
         self.found.retain(|name, _| names.contains(name.as_str()));
         self.apply_targets();
     }
 
-    /// Gives the plan the targets, with the addresses that their names lead to, and where they were shown.
+    /// Gives the plan the targets, with the addresses that their names lead to, and where they are said to be.
     fn apply_targets(&mut self) {
         let mut expanded = self.targets.clone();
         for target in &mut expanded {
-            let named = target.addresses.iter().filter_map(|address| match address {
-                TargetAddress::Ip(_) => None,
-                TargetAddress::Name(name) => self.found.get(name),
-            });
-            let more: Vec<IpAddr> =
-                named.chain(self.shown.get(&target.update)).flatten().copied().collect();
+            let given = self.given(target);
+            let claimed = self.claimed(target).filter(|ip| !self.is_stranger(target.update, *ip));
+            let more: Vec<IpAddr> = given.chain(claimed).collect();
             for ip in more {
                 let address = TargetAddress::Ip(ip);
                 if !target.addresses.contains(&address) && !target.avoid.contains(&ip) {
@@ -162,12 +168,56 @@ impl Knocker {
         }
     }
 
+    /// Where the names lead that the user, the configuration or ESPHome have given, by the DNS.
+    fn given(&self, target: &Target) -> impl Iterator<Item = IpAddr> {
+        self.led(target, false)
+    }
+
+    /// Where anybody may have said that the device is: a packet that names a host elsewhere must not make this computer
+    /// connect to it.
+    fn claimed(&self, target: &Target) -> impl Iterator<Item = IpAddr> {
+        let shown = self.shown.get(&target.update).into_iter().flatten();
+        let network = self.ways.network.borrow();
+        let said = target.claimed.iter().chain(shown).copied().chain(self.led(target, true));
+        said.filter(|ip| network.is_on_link(*ip)).collect::<Vec<_>>().into_iter()
+    }
+
+    fn led(&self, target: &Target, by_multicast: bool) -> impl Iterator<Item = IpAddr> {
+        let names = target.addresses.iter().filter_map(move |address| match address {
+            TargetAddress::Name(name) if is_multicast(name) == by_multicast => Some(name),
+            TargetAddress::Name(_) | TargetAddress::Ip(_) => None,
+        });
+        names
+            .filter_map(|name| self.found.get(name))
+            .flatten()
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    fn is_stranger(&self, update: UpdateId, ip: IpAddr) -> bool {
+        self.strangers.get(&(update, ip)).is_some_and(|since| since.elapsed() < STRANGER)
+    }
+
+    /// Whether a connection that opened there is the device's session. Where a device that was proven is merely said to
+    /// be, its own network hardware has to be there.
+    fn is_session(&self, target: &Target, ip: IpAddr) -> bool {
+        target.addresses.contains(&TargetAddress::Ip(ip))
+            || !target.recognised
+            || self.given(target).any(|given| given == ip)
+            || link_address(ip).is_some_and(|link| target.link_addresses.contains(&link))
+    }
+
     fn evidence(&mut self, names: &BTreeMap<String, BTreeSet<IpAddr>>) {
         let mut moved = false;
         for target in &self.targets {
             for ips in target.names().filter_map(|name| names.get(&name)) {
                 let shown = self.shown.entry(target.update).or_default();
                 for ip in ips {
+                    let link = self.ways.neighbours.link_of(*ip);
+                    if link.is_some_and(|link| target.link_addresses.contains(&link)) {
+                        moved |= self.strangers.remove(&(target.update, *ip)).is_some();
+                    }
                     let known = target.addresses.contains(&TargetAddress::Ip(*ip));
                     if !known && shown.first() != Some(ip) {
                         shown.retain(|other| other != ip);
@@ -199,7 +249,7 @@ impl Knocker {
                 self.abort(replaced);
             }
             self.hold_neighbour(&attempt.spot);
-            let daemon = self.daemon.borrow().clone();
+            let daemon = self.ways.daemon.borrow().clone();
             let (id, update) = (attempt.id, attempt.spot.update);
             let handle = self.attempts.spawn(async move {
                 let ended = match &attempt.spot.address {
@@ -219,7 +269,7 @@ impl Knocker {
             && let Ok(at) = self.targets.binary_search_by_key(&spot.update, |target| target.update)
             && let Some(target) = self.targets.get(at)
         {
-            self.neighbours.hold(ip, &target.link_addresses);
+            self.ways.neighbours.hold(ip, &target.link_addresses);
         }
     }
 
@@ -257,6 +307,22 @@ impl Knocker {
         {
             tracing::debug!(%peer, "a second connection opened at the same moment; it is closed");
             self.plan.ended(now, id, Outcome::Failure);
+            return;
+        }
+        let stranger = match &ended {
+            Ended::Connected(_, peer) => self
+                .targets
+                .iter()
+                .find(|target| target.update == spot.update)
+                .filter(|target| !self.is_session(target, peer.ip()))
+                .map(|target| (target.name.clone(), peer.ip())),
+            Ended::Found(_) | Ended::Failed(_) => None,
+        };
+        if let Some((name, address)) = stranger {
+            self.plan.ended(now, id, Outcome::Failure);
+            self.strangers.insert((spot.update, address), Instant::now());
+            self.apply_targets();
+            self.send(WatchEvent::Stranger { name, address }).await;
             return;
         }
         let outcome = match ended {
@@ -368,11 +434,15 @@ fn reason_of(error: &io::Error) -> Unreachable {
     }
 }
 
+/// Whether a name is looked up by multicast, so that any host of the network may answer.
+fn is_multicast(name: &str) -> bool {
+    name.trim_end_matches('.').to_ascii_lowercase().ends_with(".local")
+}
+
 async fn look_up(name: &str, daemon: Option<ServiceDaemon>) -> Ended {
-    let multicast = name.trim_end_matches('.').to_ascii_lowercase().ends_with(".local");
     let lookup = async {
         match daemon {
-            Some(daemon) if multicast => look_up_multicast(name, &daemon).await,
+            Some(daemon) if is_multicast(name) => look_up_multicast(name, &daemon).await,
             Some(_) | None => Ok(lookup_host((name, 0)).await?.map(|found| found.ip()).collect()),
         }
     };

@@ -1,6 +1,7 @@
 use super::*;
 use tokio::net::TcpListener;
 use wakeflash_core::knock::HOT;
+use wakeflash_core::network::Prefix;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -17,15 +18,7 @@ impl Bench {
         let (targets, list) = watch::channel(targets);
         let (events_tx, events) = mpsc::channel(64);
         let (nudger, cancel) = (Nudger::default(), CancellationToken::new());
-        let (_, daemon) = watch::channel(None);
-        let task = tokio::spawn(run(
-            list,
-            events_tx,
-            nudger.clone(),
-            Neighbours::new(),
-            daemon,
-            cancel.clone(),
-        ));
+        let task = tokio::spawn(run(list, events_tx, nudger.clone(), ways(), cancel.clone()));
         Self { targets, events, nudger, cancel, task }
     }
 
@@ -49,8 +42,18 @@ async fn closed_port(ip: &str) -> SocketAddr {
     TcpListener::bind((ip, 0)).await.unwrap().local_addr().unwrap()
 }
 
+/// On this computer, with 127.0.0.0/17 as the network that it is in.
+fn ways() -> Ways {
+    let prefixes = [Prefix::new([127, 0, 0, 1].into(), 17)].into();
+    let (_, daemon) = watch::channel(None);
+    let (_, network) = watch::channel(Network { prefixes, ..Network::default() });
+    Ways { neighbours: Neighbours::new(), daemon, network }
+}
+
 fn target(at: SocketAddr, purpose: Purpose, period: Duration) -> Target {
     Target {
+        claimed: Vec::new(),
+        recognised: false,
         update: UpdateId(1),
         name: "sleepy".into(),
         other_name: None,
@@ -157,8 +160,7 @@ async fn a_fleet_that_does_not_answer_stays_bounded() {
         fillers.push(timeout(SECOND / 5, TcpStream::connect(at)).await);
     }
     let (tx, mut events) = mpsc::channel(1000);
-    let (_, daemon) = watch::channel(None);
-    let mut knocker = Knocker::new(tx, Neighbours::new(), daemon);
+    let mut knocker = Knocker::new(tx, ways());
     let targets = (0..200).map(|n| Target {
         update: UpdateId(n),
         addresses: vec![TargetAddress::Ip(at.ip())],
@@ -183,8 +185,7 @@ async fn of_connections_that_open_at_once_the_oldest_is_used() {
     let listener = TcpListener::bind("127.0.0.15:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let (tx, mut events) = mpsc::channel(8);
-    let (_, daemon) = watch::channel(None);
-    let mut knocker = Knocker::new(tx, Neighbours::new(), daemon);
+    let mut knocker = Knocker::new(tx, ways());
     knocker.set_targets(vec![target(at, Purpose::Capture, Duration::from_millis(1))]);
     for _ in 0..2 {
         knocker.start_due();
@@ -204,4 +205,75 @@ async fn of_connections_that_open_at_once_the_oldest_is_used() {
     let Ok(WatchEvent::Connected { stream, .. }) = events.try_recv() else { panic!() };
     assert_eq!(stream.local_addr().unwrap(), wanted);
     assert!(events.try_recv().is_err(), "the other one is closed");
+}
+
+/// Somebody listens there, and whether a connection of ours comes within some knocks.
+async fn is_knocked_at(listener: &TcpListener) -> bool {
+    timeout(SECOND, listener.accept()).await.is_ok()
+}
+
+#[tokio::test]
+async fn where_it_is_said_to_be_a_device_is_tried_only_in_our_own_network() {
+    let near = TcpListener::bind("127.0.0.16:0").await.unwrap();
+    let port = near.local_addr().unwrap().port();
+    let far = TcpListener::bind(("127.0.200.16", port)).await.unwrap();
+    for claimed_by_packet in [false, true] {
+        for (listener, knocked) in [(&near, true), (&far, false)] {
+            let ip = listener.local_addr().unwrap().ip();
+            let mut said = target(SocketAddr::new(ip, port), Purpose::Capture, SECOND / 10);
+            said.addresses.clear();
+            if !claimed_by_packet {
+                said.claimed.push(ip);
+            }
+            let bench = Bench::start(vec![said]);
+            if claimed_by_packet {
+                bench.nudger.nudge_at("sleepy", &[ip]);
+            }
+            assert_eq!(is_knocked_at(listener).await, knocked, "{ip}, {claimed_by_packet}");
+            bench.end().await;
+        }
+    }
+    let given = target(far.local_addr().unwrap(), Purpose::Capture, SECOND / 10);
+    let bench = Bench::start(vec![given]);
+    assert!(is_knocked_at(&far).await, "the user has said so");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn other_hardware_where_a_proven_device_is_said_to_be_is_no_session_and_no_rest() {
+    let own = TcpListener::bind("127.0.0.17:0").await.unwrap();
+    let port = own.local_addr().unwrap().port();
+    let forger = TcpListener::bind(("127.0.0.18", port)).await.unwrap();
+    drop(own);
+    let mut device =
+        target(SocketAddr::new([127, 0, 0, 17].into(), port), Purpose::Capture, SECOND);
+    device.claimed.push([127, 0, 0, 18].into());
+    device.recognised = true;
+    let mut bench = Bench::start(vec![device]);
+    let (mut stranger, mut refused) = (false, false);
+    while !(stranger && refused) {
+        match bench.next().await {
+            WatchEvent::Stranger { name, address } => {
+                assert_eq!((name.as_str(), address), ("sleepy", [127, 0, 0, 18].into()));
+                stranger = true;
+            }
+            WatchEvent::Unreachable { reason: Unreachable::Refused, .. } => refused = true,
+            other @ (WatchEvent::Seen(_)
+            | WatchEvent::Silent { .. }
+            | WatchEvent::Network(_)
+            | WatchEvent::Links(_)
+            | WatchEvent::Connected { .. }
+            | WatchEvent::Returned { .. }
+            | WatchEvent::Unreachable { .. }) => panic!("{other:?}"),
+        }
+    }
+    let (stream, _) = forger.accept().await.unwrap();
+    stream.readable().await.unwrap();
+    assert_eq!(stream.try_read(&mut [0; 1]).unwrap(), 0, "closed, and nothing was said");
+    assert!(!is_knocked_at(&forger).await, "it is left alone for a while");
+    // The device wakes.
+    let _own = TcpListener::bind(("127.0.0.17", port)).await.unwrap();
+    let WatchEvent::Connected { peer, .. } = bench.next().await else { panic!() };
+    assert_eq!(peer.ip(), IpAddr::from([127, 0, 0, 17]));
+    bench.end().await;
 }

@@ -20,6 +20,7 @@ use wakeflash_core::knock::Target;
 use wakeflash_core::mdns;
 
 use super::WatchEvent;
+use super::budget::{Budget, LeftOut};
 use super::evidence::{Interest, Nudger};
 use super::hearing::Hearing;
 use super::interfaces::{Link, Network};
@@ -39,14 +40,23 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// The same about one that is waited for: its three announcements come a second apart.
 const AGAIN_WAITED: Duration = Duration::from_millis(250);
 
+/// Other words about the same name are told no sooner: a device has little to say, whoever speaks for it has no end.
+const AT_LEAST: Duration = Duration::from_millis(20);
+
+/// How much is told about names that nobody knows, and about devices that nobody waits for.
+const STRANGERS_PER_SECOND: u32 = 20;
+const STRANGERS_AT_ONCE: u32 = 2_000;
+const OTHERS_PER_SECOND: u32 = 300;
+const OTHERS_AT_ONCE: u32 = 3_000;
+
 /// Packets that wait to be read. Beyond that the network is being flooded, and the kernel drops them.
 const MAX_PACKETS: usize = 256;
 
 /// Sightings that wait for a slow receiver; the oldest are dropped.
 const MAX_PENDING: usize = 1024;
 
-/// Names whose words are compared with what they said last.
-const MAX_NAMES: usize = 4096;
+/// Words that are compared with what was said last.
+const MAX_TOLD: usize = 4096;
 
 /// One packet.
 struct Packet {
@@ -63,16 +73,24 @@ pub(super) struct Wiring {
     pub(super) doubts: Doubts,
 }
 
+/// Whose words are worth what.
+pub(super) struct Lists {
+    pub(super) targets: watch::Receiver<Vec<Target>>,
+    pub(super) known: watch::Receiver<Vec<String>>,
+}
+
 pub(super) async fn run(
     wiring: Wiring,
-    mut targets: watch::Receiver<Vec<Target>>,
+    lists: Lists,
     mut network: watch::Receiver<Network>,
     cancel: CancellationToken,
 ) {
+    let Lists { mut targets, mut known } = lists;
     let (packets_in, mut packets) = mpsc::channel(MAX_PACKETS);
     let mut sockets = Sockets::new(packets_in);
     let interest = Interest::of(&targets.borrow_and_update());
     let mut listener = Listener::new(wiring, interest);
+    listener.know(&known.borrow_and_update());
     sockets.follow(&network.borrow_and_update().clone());
     loop {
         let events = listener.wiring.events.clone();
@@ -90,6 +108,7 @@ pub(super) async fn run(
             Ok(()) = targets.changed() => {
                 listener.interest = Interest::of(&targets.borrow_and_update());
             }
+            Ok(()) = known.changed() => listener.know(&known.borrow_and_update()),
             Ok(()) = network.changed() => sockets.follow(&network.borrow_and_update().clone()),
             Some(ended) = sockets.readers.join_next() => match ended {
                 Ok(link) => sockets.lost(link),
@@ -191,18 +210,36 @@ fn open(link: Link) -> io::Result<UdpSocket> {
 struct Listener {
     wiring: Wiring,
     interest: Interest,
-    /// What each name said last, and when that was told.
-    told: BTreeMap<String, (Sighting, Instant)>,
+    /// What each host said last of each name, and when that was told.
+    told: BTreeMap<(String, Option<IpAddr>), (Sighting, Instant)>,
     /// Devices with a native API service: they are there as long as that is, whatever becomes of a web server
     /// under their name.
     native: BTreeSet<String>,
+    known: BTreeSet<String>,
+    strangers: Budget,
+    others: Budget,
+    left_out: LeftOut,
     pending: VecDeque<Sighting>,
 }
 
 impl Listener {
     fn new(wiring: Wiring, interest: Interest) -> Self {
-        let (told, native) = (BTreeMap::new(), BTreeSet::new());
-        Self { wiring, interest, told, native, pending: VecDeque::new() }
+        Self {
+            wiring,
+            interest,
+            told: BTreeMap::new(),
+            native: BTreeSet::new(),
+            known: BTreeSet::new(),
+            strangers: Budget::new(STRANGERS_PER_SECOND, STRANGERS_AT_ONCE),
+            others: Budget::new(OTHERS_PER_SECOND, OTHERS_AT_ONCE),
+            left_out: LeftOut::default(),
+            pending: VecDeque::new(),
+        }
+    }
+
+    fn know(&mut self, names: &[String]) {
+        self.known = names.iter().cloned().collect();
+        self.native.retain(|name| self.known.contains(name));
     }
 
     fn hear(&mut self, packet: &Packet) {
@@ -216,7 +253,9 @@ impl Listener {
             })
         };
         self.note_sender(*sender, &words);
-        for word in words {
+        let link_address = self.wiring.neighbours.link_of(*sender);
+        for mut word in words {
+            word.sighting.link_address = link_address;
             self.take(word);
         }
     }
@@ -244,7 +283,7 @@ impl Listener {
                 if waited {
                     self.wiring.nudger.nudge_at(&sighting.name, &sighting.addresses);
                 }
-                if native && self.native.len() < MAX_NAMES {
+                if native && (waited || self.known.contains(&sighting.name)) {
                     self.native.insert(sighting.name.clone());
                 }
             }
@@ -256,33 +295,64 @@ impl Listener {
             SightingKind::Gone => {}
         }
         self.wiring.hearing.hear(sighting.clone());
-        if self.is_news(&sighting, waited) {
-            if self.pending.len() >= MAX_PENDING {
-                tracing::warn!("too many devices at once: a sighting is dropped");
-                self.pending.pop_front();
-            }
+        if !self.is_news(&sighting, waited) {
+            return;
+        }
+        let full = self.pending.len() >= MAX_PENDING;
+        if full {
+            self.pending.pop_front();
+        }
+        let has_room = self.has_room(&sighting, waited);
+        if (full || !has_room)
+            && let Some(count) = self.left_out.one_more()
+        {
+            tracing::warn!(count, "too much is said at once: sightings were left out");
+        }
+        if has_room {
+            self.told.insert(spoken(&sighting), (sighting.clone(), Instant::now()));
             self.pending.push_back(sighting);
         }
     }
 
+    /// Whether what is said goes on to the loop: always what comes from where a device is that is waited for, and as
+    /// much as can be of the rest, so that a flood takes no time away from what matters.
+    fn has_room(&mut self, sighting: &Sighting, waited: bool) -> bool {
+        let sender = sighting.source.sender();
+        let is_there =
+            sender.is_some_and(|sender| self.interest.at(sender).any(|name| name == sighting.name));
+        if is_there {
+            true
+        } else if waited || self.known.contains(&sighting.name) {
+            self.others.take()
+        } else {
+            self.strangers.take()
+        }
+    }
+
     fn is_news(&mut self, sighting: &Sighting, waited: bool) -> bool {
-        let now = Instant::now();
-        let again = if waited { AGAIN_WAITED } else { AGAIN };
-        if let Some((last, at)) = self.told.get(&sighting.name)
-            && last == sighting
-            && now.duration_since(*at) < again
-        {
+        // Anything can have an address or a web server: of such a name nobody needs to know.
+        let known = waited || self.known.contains(&sighting.name);
+        if !known && !mdns::announces_esphome(sighting) {
             return false;
         }
-        if self.told.len() >= MAX_NAMES && !self.told.contains_key(&sighting.name) {
-            self.told.retain(|_, (_, at)| now.duration_since(*at) < AGAIN);
-            if self.told.len() >= MAX_NAMES && !waited {
+        let now = Instant::now();
+        let again = if waited { AGAIN_WAITED } else { AGAIN };
+        if let Some((last, at)) = self.told.get(&spoken(sighting)) {
+            let pause = if last == sighting { again } else { AT_LEAST };
+            if last.kind == sighting.kind && now.duration_since(*at) < pause {
                 return false;
             }
         }
-        self.told.insert(sighting.name.clone(), (sighting.clone(), now));
-        true
+        if self.told.len() >= MAX_TOLD {
+            self.told.retain(|_, (_, at)| now.duration_since(*at) < AGAIN);
+        }
+        self.told.len() < MAX_TOLD || waited
     }
+}
+
+/// Of whom somebody speaks, and who.
+fn spoken(sighting: &Sighting) -> (String, Option<IpAddr>) {
+    (sighting.name.clone(), sighting.source.sender())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use simple_dns::rdata::{A, PTR, RData};
+use simple_dns::rdata::{A, PTR, RData, TXT};
 use simple_dns::{CLASS, Name, Packet as Dns, ResourceRecord};
 use wakeflash_core::knock::{Purpose, TargetAddress};
 use wakeflash_core::update::UpdateId;
@@ -22,6 +22,8 @@ fn bench() -> Bench {
     let wiring =
         Wiring { events, nudger: nudger.clone(), hearing: hearing.clone(), neighbours, doubts };
     let target = Target {
+        claimed: Vec::new(),
+        recognised: false,
         update: UpdateId(1),
         name: "sleepy".into(),
         other_name: None,
@@ -32,7 +34,8 @@ fn bench() -> Bench {
         purpose: Purpose::Capture,
         period: Duration::from_secs(2),
     };
-    let listener = Listener::new(wiring, Interest::of(&[target]));
+    let mut listener = Listener::new(wiring, Interest::of(&[target]));
+    listener.know(&["kitchen".to_owned(), "sleepy".to_owned()]);
     Bench { listener, nudger, hearing, doubted }
 }
 
@@ -57,6 +60,17 @@ fn address_of(host: &str, at: [u8; 4]) -> Vec<u8> {
 fn service(instance: &str, service: &str, ttl: u32) -> Vec<u8> {
     let instance = format!("{instance}.{service}");
     response(vec![record(service, ttl, RData::PTR(PTR(name(&instance))))])
+}
+
+/// A whole announcement, with this version.
+fn announces(device: &str, version: &str) -> Vec<u8> {
+    let instance = format!("{device}.{NATIVE}");
+    let version = format!("version={version}");
+    let txt = TXT::new().with_string("mac=983569abf679").unwrap().with_string(&version).unwrap();
+    response(vec![
+        record(NATIVE, 4500, RData::PTR(PTR(name(&instance)))),
+        record(&instance, 4500, RData::TXT(txt)),
+    ])
 }
 
 fn probe() -> Vec<u8> {
@@ -152,8 +166,21 @@ async fn a_flood_of_names_takes_no_more_room() {
     for n in 0..10_000 {
         bench.hear(address_of(&format!("n{n}.local"), [10, 0, 0, 8]), [10, 0, 0, 8]);
     }
-    assert!(bench.listener.told.len() <= MAX_NAMES + 1);
-    assert!(bench.listener.pending.len() <= MAX_PENDING);
+    assert!(bench.listener.pending.is_empty(), "nobody needs to know of a printer");
+    let mut told = 0;
+    for n in 0..10_000 {
+        bench.hear(announces(&format!("n{n}"), "1"), [10, 0, 0, 8]);
+        told += std::mem::take(&mut bench.listener.pending).len();
+    }
+    assert_eq!(told, usize::try_from(STRANGERS_AT_ONCE).unwrap());
+    assert!(bench.listener.told.len() <= MAX_TOLD);
+    for n in 0..10_000 {
+        // In the name of a device that is waited for, from somewhere else.
+        bench.hear(announces("sleepy", &n.to_string()), [10, 0, 0, 8]);
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    assert!(bench.listener.pending.len() <= 10_000 / 20 + 1);
+    assert_eq!(bench.nudged().await, ["sleepy"]);
     bench.hear(service("sleepy", NATIVE, 4500), AT);
     assert_eq!(bench.listener.pending.back().unwrap().name, "sleepy", "it is heard all the same");
     assert_eq!(bench.nudged().await, ["sleepy"]);

@@ -4,6 +4,7 @@ pub mod neighbours;
 pub mod question;
 
 mod browse;
+mod budget;
 mod evidence;
 mod hearing;
 mod interfaces;
@@ -11,7 +12,7 @@ mod knock;
 mod listener;
 mod verify;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::Sighting;
 use wakeflash_core::error::Problem;
+use wakeflash_core::network::Prefix;
 use wakeflash_core::update::UpdateId;
 
 use interfaces::Network;
@@ -45,6 +47,16 @@ pub enum WatchEvent {
     },
     /// The network can't be watched, or can again. Knocking goes on in either case.
     Network(Option<Problem>),
+    /// The networks that this computer is in.
+    Links(Vec<Prefix>),
+    /// Something accepts connections where a device is said to be, and has other network hardware. Its connection is
+    /// closed.
+    Stranger {
+        /// The device's name.
+        name: String,
+        /// Where.
+        address: IpAddr,
+    },
     /// A connection to the OTA port has opened: it is the OTA session. The target isn't knocked at for
     /// [`wakeflash_core::knock::REST`]; take it off the list while the connection is in use.
     Connected {
@@ -101,6 +113,36 @@ pub struct Feeds {
     pub online: watch::Receiver<Vec<OnlineDevice>>,
     /// Whether somebody looks at them: only then it is verified that they are.
     pub watching: watch::Receiver<bool>,
+    /// The names of all devices that are known; others are strangers.
+    pub known: watch::Receiver<Vec<String>>,
+}
+
+/// Tells which networks this computer is in, as they change.
+async fn tell_links(
+    mut network: watch::Receiver<Network>,
+    events: mpsc::Sender<WatchEvent>,
+    cancel: CancellationToken,
+) {
+    let tell = async {
+        let mut told = None;
+        loop {
+            let now = network.borrow_and_update().prefixes.clone();
+            if told.as_ref() != Some(&now) {
+                let links = now.iter().copied().collect();
+                if events.send(WatchEvent::Links(links)).await.is_err() {
+                    return;
+                }
+                told = Some(now);
+            }
+            if network.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = tell => {}
+    }
 }
 
 /// The watch and its tasks. They end when the token is cancelled; [`Watch::join`] waits for that.
@@ -119,12 +161,11 @@ impl Watch {
         events: mpsc::Sender<WatchEvent>,
         cancel: &CancellationToken,
     ) -> Self {
-        let Feeds { targets, online, watching } = feeds;
+        let Feeds { targets, online, watching, known } = feeds;
         let (nudger, hearing, neighbours) =
             (Nudger::default(), Hearing::default(), Neighbours::new());
         let (daemon_tx, daemon) = watch::channel(None);
-        let network_now = Network { links: interfaces::links().unwrap_or_default(), sleeps: 0 };
-        let (network_tx, network) = watch::channel(network_now);
+        let (network_tx, network) = watch::channel(Network::now());
         let (doubts, doubted) = Doubts::new();
         let mut tasks = JoinSet::new();
         let token = || cancel.clone();
@@ -137,18 +178,28 @@ impl Watch {
             neighbours: neighbours.clone(),
             doubts: doubts.clone(),
         };
-        tasks.spawn(listener::run(wiring, targets.clone(), network.clone(), token()));
-        tasks.spawn(browse::run(events.clone(), doubts, network.clone(), daemon_tx, token()));
+        let lists = listener::Lists { targets: targets.clone(), known: known.clone() };
+        tasks.spawn(listener::run(wiring, lists, network.clone(), token()));
+        let wiring = browse::Wiring {
+            events: events.clone(),
+            doubts,
+            computer: network.clone(),
+            known,
+            daemon: daemon_tx,
+        };
+        tasks.spawn(browse::run(wiring, token()));
         let wiring = verify::Wiring {
             events: events.clone(),
             hearing: hearing.clone(),
             online,
             watching,
-            network,
+            network: network.clone(),
             doubts: doubted,
         };
         tasks.spawn(verify::run(wiring, token()));
-        tasks.spawn(knock::run(targets, events, nudger.clone(), neighbours, daemon, token()));
+        let ways = knock::Ways { neighbours, daemon, network: network.clone() };
+        tasks.spawn(knock::run(targets, events.clone(), nudger.clone(), ways, token()));
+        tasks.spawn(tell_links(network, events, token()));
         Self { nudger, hearing, tasks }
     }
 

@@ -5,17 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wakeflash_core::conductor::{self, Conductor, Outcome, Ticket};
 use wakeflash_core::credentials;
-use wakeflash_core::device::DeviceId;
+use wakeflash_core::device::{DeviceId, MacAddress};
 use wakeflash_core::dispatch::{Dispatch, Effect, FlashOutcome, Input, WriteSet};
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::Expectation;
 use wakeflash_core::knock::Target;
+use wakeflash_core::network::Prefix;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{PasswordChoice, Sha256, StateKind, UpdateId, UpdateState};
 use wakeflash_core::view::DeviceView;
 use wakeflash_ota::FailureClass;
 
 use super::{Action, Event, FlashJob, ImageTrouble, Request, Stored};
+
+/// The network that this computer is in.
+const NETWORK: [u8; 4] = [192, 0, 2, 1];
 
 /// The tickets of flashes that wait until it is stored that their image may be complete; requests have smaller ones.
 const COMPLETIONS: u64 = 1 << 32;
@@ -72,6 +76,7 @@ impl House {
             actions: Vec::new(),
         };
         house.happened(Input::Recover, now);
+        house.happened(Input::Links(vec![Prefix::new(NETWORK.into(), 24)]), now);
         let ids: Vec<UpdateId> = house.state().updates().map(|update| update.id).collect();
         for id in ids {
             house.prepare_image(id);
@@ -97,6 +102,12 @@ impl House {
     /// How a device is shown.
     pub(crate) fn row(&self, device: &DeviceId, now: Timestamp) -> Option<DeviceView> {
         self.state().row(device, now)
+    }
+
+    /// Whether this is the hardware of a device that was proven.
+    pub(crate) fn recognises(&self, name: &str, link: MacAddress) -> bool {
+        let identity = self.state().memory(name).map(|memory| &memory.identity);
+        identity.is_some_and(|identity| identity.is_proven() && identity.has_link(link))
     }
 
     const fn state(&self) -> &Dispatch {
@@ -151,6 +162,7 @@ impl House {
                 }
                 self.check_next();
             }
+            Event::Proven { update, proof } => self.happened(Input::Proven { update, proof }, now),
             Event::Captured { update } => self.happened(Input::Captured { update }, now),
             Event::AboutToComplete { update, encrypted } => {
                 self.happened(Input::HandshakeEnded { update, encrypted }, now);
@@ -283,6 +295,7 @@ impl House {
                 self.check_next();
             }
             Effect::Nudge(name) => self.actions.push(Action::Nudge(name)),
+            Effect::Ask { name, addresses } => self.actions.push(Action::Ask { name, addresses }),
             Effect::Notify(notification) => self.actions.push(Action::Notify(notification)),
         }
     }
@@ -306,7 +319,8 @@ impl House {
         let build = &delivery.build;
         let expectation = Expectation {
             name: update.name.clone(),
-            mac: update.mac.or_else(|| memory?.mac),
+            mac: update.mac.or_else(|| memory?.mac()),
+            identity: memory.map(|memory| memory.identity.clone()).unwrap_or_default(),
             link_address: self.state().own_link_address(update),
             wanted_hash: update.new_hash(),
             wanted_version: build.esphome_version.clone(),

@@ -100,9 +100,10 @@ impl World<'_> {
 
     fn judge_transition(&mut self, update: &Update, from: StateKind, decided: Ms) -> Step {
         let id = update.id;
-        if from.is_final()
-            && !(from == StateKind::Installed && update.state.kind() == StateKind::Failed)
-        {
+        let to = update.state.kind();
+        let back = (from, to) == (StateKind::Installed, StateKind::Failed);
+        let and_forth = (from, to) == (StateKind::Failed, StateKind::Installed);
+        if from.is_final() && !back && !and_forth {
             let what = format!("update {id} was {from:?} and is {:?}", update.state.kind());
             return Err(self.violation("1: nothing is lost", what));
         }

@@ -91,9 +91,11 @@ impl World<'_> {
             }),
             (_, Judgement::Undecided) => Err(FlashOutcome::NotProven {
                 another_device: false,
-                problem: gate::unidentified(&job.expectation, job.peer),
+                problem: gate::unidentified(&job.expectation, &session.evidence),
             }),
         });
+        let proof = gate::proof(&job.expectation, &session.evidence);
+        let update = job.update;
         let answers: Vec<Sighting> = session
             .evidence
             .heard
@@ -105,6 +107,9 @@ impl World<'_> {
         for sighting in answers {
             let event = Box::new(crate::house::Event::Heard(sighting));
             self.after(0, super::Ev::Host { life, event });
+        }
+        if let Some(proof) = proof {
+            self.say(crate::house::Event::Proven { update, proof })?;
         }
         self.gate_and_handshake(id)
     }

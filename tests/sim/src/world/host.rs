@@ -201,6 +201,10 @@ impl World<'_> {
                 }
                 Ok(())
             }
+            Action::Ask { name, addresses } => {
+                self.ask_who(&name, &addresses);
+                Ok(())
+            }
             Action::Follow(dir) => {
                 self.follow(dir);
                 Ok(())

@@ -159,17 +159,55 @@ impl World<'_> {
         }
     }
 
-    /// Where a knock for a target finds an open port.
+    /// Where a knock for a target finds an open port. Where the device is merely said to be, its own hardware has to be
+    /// there.
     fn finds(&self, target: &Target) -> Option<(IpAddr, usize)> {
-        target.addresses.iter().find_map(|address| {
-            let ip = match address {
-                TargetAddress::Ip(ip) => *ip,
-                TargetAddress::Name(name) => self.resolves(name)?,
-            };
+        let own = |ip: IpAddr| {
+            let link = self.link_of(ip);
+            !target.recognised || link.is_some_and(|link| target.link_addresses.contains(&link))
+        };
+        let given = target.addresses.iter().filter_map(|address| match address {
+            TargetAddress::Ip(ip) => Some(*ip),
+            TargetAddress::Name(name) => self.resolves(name).filter(|ip| own(*ip)),
+        });
+        let claimed = target.claimed.iter().copied().filter(|ip| own(*ip));
+        given.chain(claimed).find_map(|ip| {
             let device = *self.lan.holders.get(&ip)?;
             let open = self.devices[device].listens && !target.avoid.contains(&ip);
             open.then_some((ip, device))
         })
+    }
+
+    /// Addresses are asked who they are.
+    pub(super) fn ask_who(&mut self, name: &str, addresses: &[IpAddr]) {
+        let life = self.life;
+        for ip in addresses {
+            let Some(device) = self.lan.holders.get(ip).copied() else { continue };
+            let it = &self.devices[device];
+            let rtt = it.plan.rtt;
+            let link_address = self.link_of(*ip);
+            let record = it.record().filter(|_| it.voice() == Voice::Full && it.is_on);
+            let lost = !self.is_online() || self.rng.chance(self.lan.loss(self.now));
+            let shown = link_address.map(|link| Sighting::of_hardware(name, *ip, link));
+            let sighting = match record {
+                Some(record) if !lost => {
+                    Sighting { source: Source::Answer(*ip), link_address, ..record }
+                }
+                // The neighbour table shows who is there.
+                Some(_) | None => {
+                    let known = self.house.as_ref().is_some_and(|house| {
+                        link_address.is_some_and(|link| house.recognises(name, link))
+                    });
+                    let Some(shown) = shown.filter(|_| known) else { continue };
+                    shown
+                }
+            };
+            if sighting.version.is_some() {
+                self.judge.heard_from(device, &sighting, &self.devices[device], self.now);
+            }
+            let event = Box::new(Event::Heard(sighting));
+            self.after(rtt, Ev::Host { life, event });
+        }
     }
 
     fn resolves(&self, name: &str) -> Option<IpAddr> {

@@ -97,6 +97,9 @@ export interface Backend {
   /** An address to try beside the device's own; `null` removes it. */
   setAddress(device: DeviceId, address: string | null): Promise<Answer<null>>;
 
+  /** The board that claims the device's name is the device. */
+  acceptBoard(device: DeviceId): Promise<Answer<null>>;
+
   /** Newest first. */
   history(device: DeviceId): Promise<Answer<UpdateRecord[]>>;
   /** Newest last. */

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::device::{ConfigFile, DeviceId, DeviceMemory};
 use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input, WriteSet};
+use crate::identity::Claims;
 use crate::settings::Settings;
 use crate::update::{StateKind, Update, UpdateId};
 
@@ -17,9 +18,14 @@ pub(super) struct Durable {
     pub(super) settings: Settings,
 }
 
-/// `last_seen` moves with every packet and is stored only now and then, so it is not part of it.
+/// `last_seen` and what is claimed move with every packet and are stored only now and then, so they are not part of it.
 pub(super) fn durable(dispatch: &Dispatch) -> Durable {
-    let timeless = |memory: &DeviceMemory| DeviceMemory { last_seen: None, ..memory.clone() };
+    let timeless = |memory: &DeviceMemory| DeviceMemory {
+        last_seen: None,
+        claims: Claims::default(),
+        rival: None,
+        ..memory.clone()
+    };
     let known = dispatch.heard.iter().map(|(name, heard)| (name.clone(), timeless(&heard.memory)));
     Durable {
         updates: dispatch.updates.iter().map(|(id, update)| (*id, update.clone())).collect(),

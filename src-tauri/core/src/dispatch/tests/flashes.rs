@@ -166,7 +166,7 @@ fn as_many_transfers_as_the_settings_allow() {
     for (id, granted) in ids.iter().zip([true, true, false]) {
         lab.connected(*id);
         assert!(lab.starts_flash(), "every sleeper is captured");
-        lab.give(Input::Captured { update: *id });
+        lab.captured(*id);
         assert_eq!(lab.effects.contains(&Effect::GrantTransfer(*id)), granted);
     }
     lab.acknowledged(ids[0]);

@@ -32,7 +32,7 @@ fn a_sleeping_device_is_built_for_waited_for_flashed_and_confirmed() {
     assert_eq!(*how, InstalledHow::Confirmed);
     assert_eq!(lab.told_kinds(), [NotificationKind::Installed]);
     assert!(lab.told[0].1.contains("sleepy"), "the notification names the device");
-    assert_eq!(lab.dispatch.memory("sleepy").unwrap().config_hash, Some(NEW));
+    assert_eq!(lab.dispatch.memory("sleepy").unwrap().config_hash(), Some(NEW));
 }
 
 #[test]

@@ -12,6 +12,8 @@ use crate::dispatch::{
     Answer, Builder, Decision, Dispatch, Effect, FlashOutcome, IllegalTransition, Input, WriteSet,
 };
 use crate::error::Problem;
+use crate::identity::Proof;
+use crate::network::Prefix;
 use crate::settings::{ChangedSources, Settings};
 use crate::time::Timestamp;
 use crate::update::{
@@ -42,6 +44,10 @@ pub(super) fn yaml(name: &str) -> DeviceId {
 
 pub(super) fn address(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
+}
+
+pub(super) fn own_network() -> Prefix {
+    Prefix::new(address(1), 24)
 }
 
 /// The configuration of a device that sleeps.
@@ -109,6 +115,11 @@ pub(super) fn packet(name: &str, hash: Option<ConfigHash>) -> Sighting {
         friendly_name: None,
         platform: None,
     }
+}
+
+/// The device's answer to a question that was put to its address.
+pub(super) fn answer(name: &str, hash: Option<ConfigHash>) -> Sighting {
+    Sighting { source: Source::Answer(address(7)), ..packet(name, hash) }
 }
 
 /// A packet with nothing but the device's address.
@@ -218,6 +229,7 @@ impl Lab {
         );
         let mut lab = Self { dispatch, now, configs, effects: Vec::new(), told: Vec::new() };
         lab.give(Input::Recover);
+        lab.give(Input::Links(vec![own_network()]));
         lab.give(Input::Configs(lab.configs.clone()));
         lab.give(ready());
         lab.after(60);
@@ -315,23 +327,38 @@ impl Lab {
         self.give(Input::Connected { update: id, peer: address(7) });
     }
 
+    /// The gate has let the device pass, and it is held.
+    pub(super) fn captured(&mut self, id: UpdateId) -> Decided {
+        self.passed(id);
+        self.give(Input::Captured { update: id })
+    }
+
     pub(super) fn ended(&mut self, id: UpdateId, outcome: FlashOutcome) {
         self.give(Input::FlashEnded { update: id, outcome });
     }
 
     pub(super) fn acknowledged(&mut self, id: UpdateId) {
+        self.passed(id);
         self.give(Input::AboutToComplete(id));
         self.ended(id, FlashOutcome::Acknowledged);
     }
 
     /// The connection dies with the last bytes.
     pub(super) fn cut_at_the_end(&mut self, id: UpdateId) {
+        self.passed(id);
         self.give(Input::AboutToComplete(id));
         self.ended(id, failed(FailureClass::OutcomeUnknown));
     }
 
+    /// The device says itself who it is and what it runs.
     pub(super) fn seen(&mut self, name: &str, hash: Option<ConfigHash>) {
-        self.give(Input::Sighted(packet(name, hash)));
+        self.give(Input::Sighted(answer(name, hash)));
+    }
+
+    /// The gate lets the peer of a flash pass.
+    pub(super) fn passed(&mut self, id: UpdateId) {
+        let proof = Proof::of_session(address(7), None, core::iter::empty());
+        self.give(Input::Proven { update: id, proof });
     }
 
     pub(super) fn update(&self, id: UpdateId) -> &Update {
@@ -377,6 +404,7 @@ impl Lab {
 
     /// What follows on a start: the directory is read and ESPHome is found.
     pub(super) fn come_up(&mut self) {
+        self.give(Input::Links(vec![own_network()]));
         self.give(Input::Configs(self.configs.clone()));
         self.give(ready());
     }

@@ -9,6 +9,7 @@ mod directory;
 mod durable;
 mod elsewhere;
 mod flashes;
+mod forged;
 mod invariants;
 mod job;
 mod lab;

@@ -28,7 +28,7 @@ fn compiled(name: &str, compiled: &str) -> ConfigFile {
 }
 
 fn says(name: &str, hash: crate::device::ConfigHash, mac: MacAddress) -> Input {
-    Input::Sighted(Sighting { mac: Some(mac), ..packet(name, Some(hash)) })
+    Input::Sighted(Sighting { mac: Some(mac), ..answer(name, Some(hash)) })
 }
 
 impl Lab {
@@ -141,7 +141,7 @@ fn everything_known_moves_to_the_new_name_with_the_device() {
 
     assert_eq!(lab.dispatch.memory("sleepy"), None);
     let memory = lab.dispatch.memory("renamed").unwrap();
-    assert_eq!((memory.mac, memory.config_hash), (Some(MAC), Some(NEW)));
+    assert_eq!((memory.mac(), memory.config_hash()), (Some(MAC), Some(NEW)));
     assert!(memory.installed_password.is_some() && memory.hashes.contains(&OLD));
     assert_eq!(lab.dispatch.wakes(&yaml("sleepy")).len(), wakes + 1, "the last one goes on");
     assert_eq!(lab.dispatch.rows(), [yaml("sleepy")]);

@@ -1,7 +1,7 @@
 //! Who is there, as the list shows it.
 
 use crate::device::{DeviceId, MacAddress, Presence, Sighting, Source};
-use crate::dispatch::{DOUBT, Dispatch, Input, REMEMBERED};
+use crate::dispatch::{DOUBT, Dispatch, Effect, Input, REMEMBERED};
 use crate::update::StateKind;
 
 use super::lab::*;
@@ -61,7 +61,7 @@ fn a_device_that_can_t_be_reached_and_says_nothing_is_soon_thought_gone() {
 fn a_device_that_answers_nothing_is_gone_at_once() {
     let (mut lab, id) = Lab::at(StateKind::Waiting);
     lab.seen("sleepy", Some(OLD));
-    assert_eq!(lab.dispatch.online(), [("sleepy", &[address(7)][..])]);
+    assert_eq!(lab.dispatch.online(), [("sleepy", vec![address(7)])]);
     let decision = lab.give(Input::Silent { name: "sleepy".into() });
     assert!(decision.touched.contains(&yaml("sleepy")));
     assert_eq!(lab.row("sleepy").presence, Presence::Asleep);
@@ -88,10 +88,11 @@ fn a_cache_adds_facts_and_is_no_sign_of_life() {
     lab.give(Input::Sighted(goodbye("sleepy")));
     let seen = lab.row("sleepy").last_seen;
     lab.after(100).give(Input::Sighted(cached(OLD)));
-    assert_eq!(lab.effects, [], "nobody is knocked at");
+    let ask = Effect::Ask { name: "sleepy".into(), addresses: vec![address(7)] };
+    assert_eq!(lab.effects, [ask], "it is asked, and nobody is knocked at");
     let row = lab.row("sleepy");
     assert_eq!((row.presence, row.last_seen), (Presence::Asleep, seen));
-    assert_eq!(row.deployed_hash, Some(OLD), "what it says is known");
+    assert_eq!(row.deployed_hash, None, "what it said itself stays");
     lab.give(Input::Sighted(Sighting { source: Source::Browse, ..packet("new", Some(OLD)) }));
     let new = lab.dispatch.row(&DeviceId::discovered("new"), lab.now).unwrap();
     assert_eq!(new.presence, Presence::Online, "what was never heard of is there");
@@ -137,7 +138,7 @@ fn evidence_of_a_device_that_was_thought_gone_leads_to_a_connection() {
 fn what_the_network_says_is_remembered_over_a_restart() {
     let mut lab = Lab::new();
     let mac = MacAddress([1, 2, 3, 4, 5, 6]);
-    lab.give(Input::Sighted(Sighting { mac: Some(mac), ..packet("sleepy", Some(OLD)) }));
+    lab.give(Input::Sighted(Sighting { mac: Some(mac), ..answer("sleepy", Some(OLD)) }));
     lab.restart();
     lab.come_up();
     let row = lab.row("sleepy");
@@ -150,8 +151,10 @@ fn what_the_network_says_is_remembered_over_a_restart() {
 fn the_newest_address_comes_first_and_few_are_kept() {
     let mut lab = Lab::new();
     for last in 1..=9 {
-        let addresses = vec![address(last)];
-        lab.give(Input::Sighted(Sighting { addresses, ..packet("sleepy", None) }));
+        let (source, addresses) = (Source::Answer(address(last)), vec![address(last)]);
+        let mac = Some(MacAddress([1; 6]));
+        let answer = Sighting { source, addresses, mac, ..answer("sleepy", None) };
+        lab.give(Input::Sighted(answer));
     }
     assert_eq!(lab.row("sleepy").addresses, ["192.0.2.9", "192.0.2.8", "192.0.2.7", "192.0.2.6"]);
 }

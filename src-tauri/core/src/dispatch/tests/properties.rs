@@ -6,11 +6,12 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::build_failure::{BuildFailure, Lack};
-use crate::device::{ConfigFile, ConfigHash, DeviceId, Sighting, SightingKind, Source};
+use crate::device::{ConfigFile, ConfigHash, DeviceId, MacAddress, Sighting, SightingKind, Source};
 use crate::dispatch::{Builder, Dispatch, Effect, FlashOutcome, Input};
+use crate::identity::Proof;
 use crate::settings::{ChangedSources, Settings};
 use crate::time::Timestamp;
-use crate::update::{Build, SourceChange, UpdateId};
+use crate::update::{Build, SourceChange, UpdateId, UpdateState};
 use wakeflash_ota::FailureClass;
 
 use super::durable::durable;
@@ -108,22 +109,29 @@ fn outcome() -> impl Strategy<Value = FlashOutcome> {
 }
 
 fn sighting() -> impl Strategy<Value = Sighting> {
-    let source = prop::sample::select(vec![
-        Source::Browse,
-        Source::Packet(address(7)),
-        Source::Answer(address(7)),
-    ]);
     let kind = prop_oneof![4 => Just(SightingKind::Alive), 1 => Just(SightingKind::Gone)];
     let version = prop::sample::select(vec![None, Some("2025.1.0"), Some(lab::VERSION)]);
-    (name(), source, kind, version, hash(), 0..3_u8).prop_map(
-        |(name, source, kind, version, config_hash, last)| Sighting {
+    // Of one device, two boards and others that speak of it.
+    let mac = prop::sample::select(vec![None, Some(MacAddress([1; 6])), Some(MacAddress([2; 6]))]);
+    let said = (name(), kind, version, hash(), mac.clone(), mac);
+    (said, 0..5_u8, 0..3_u8).prop_map(|(said, how, last)| {
+        let (name, kind, version, config_hash, mac, link_address) = said;
+        let source = match how {
+            0 => Source::Browse,
+            1 | 2 => Source::Packet(address(last)),
+            3 => Source::Packet(address(7)),
+            _ => Source::Answer(address(last)),
+        };
+        Sighting {
             source,
             kind,
             version: version.map(str::to_owned),
             addresses: vec![address(last)],
+            mac,
+            link_address,
             ..packet(name, config_hash)
-        },
-    )
+        }
+    })
 }
 
 fn file() -> impl Strategy<Value = ConfigFile> {
@@ -189,6 +197,14 @@ fn input() -> impl Strategy<Value = Input> {
         1 => name().prop_map(|name| Input::Silent { name: name.to_owned() }),
         1 => id().prop_map(|update| Input::ImageLost { update, problem: problem() }),
         1 => id().prop_map(|update| Input::Captured { update }),
+        1 => (id(), (0..3_u8).prop_map(address)).prop_map(|(update, peer)| Input::Proven {
+            update,
+            proof: Proof::of_session(peer, None, core::iter::empty()),
+        }),
+        1 => device().prop_map(Input::AcceptBoard),
+        1 => any::<bool>().prop_map(|up| {
+            Input::Links(if up { vec![lab::own_network()] } else { Vec::new() })
+        }),
         1 => id().prop_map(Input::AboutToComplete),
         1 => (id(), outcome()).prop_map(|(update, outcome)| Input::FlashEnded { update, outcome }),
         1 => any::<bool>().prop_map(|connected| Input::Network { connected }),
@@ -292,6 +308,12 @@ impl Engine {
             Effect::GrantTransfer(_) => {}
             Effect::StartFlash { update, .. } => {
                 if how.captured {
+                    let peer = match self.dispatch.update(update).map(|update| &update.state) {
+                        Some(UpdateState::Flashing { peer, .. }) => *peer,
+                        _ => address(1),
+                    };
+                    let proof = Proof::of_session(peer, None, core::iter::empty());
+                    self.happen(Input::Proven { update, proof });
                     self.happen(Input::Captured { update });
                 }
                 if how.announced {
@@ -309,7 +331,7 @@ impl Engine {
             Effect::StopFlash(update) => {
                 self.happen(Input::FlashEnded { update, outcome: how.outcome });
             }
-            Effect::DropConnection(_) | Effect::Notify(_) => {}
+            Effect::DropConnection(_) | Effect::Notify(_) | Effect::Ask { .. } => {}
         }
     }
 

@@ -120,7 +120,7 @@ impl Story {
     fn flash(&mut self, id: UpdateId) {
         let (proved, sent) = (self.between(100, 1_500), self.between(1_000, 20_000));
         self.pass(proved);
-        self.lab.give(Input::Captured { update: id });
+        self.lab.captured(id);
         self.pass(sent);
         self.lab.acknowledged(id);
         self.runs = self.lab.state(id).delivery().unwrap().build.config_hash.unwrap();

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::device::{Sighting, Source};
 use crate::dispatch::{Effect, HELD_LONG, Input};
+use crate::identity::Proof;
 use crate::schedule::SleepPlan;
 use crate::settings::Settings;
 use crate::time::Timestamp;
@@ -125,6 +126,7 @@ impl Storm {
                 | Effect::StopFlash(_)
                 | Effect::CheckSources(_)
                 | Effect::Nudge(_)
+                | Effect::Ask { .. }
                 | Effect::Notify(_) => {}
             }
         }
@@ -139,6 +141,8 @@ impl Storm {
             Next::Held => {
                 self.held.insert(id, self.lab.now);
                 self.at(DEVICE_PATIENCE_MS, id, Next::GivesUp);
+                let proof = Proof::of_session(address(7), None, core::iter::empty());
+                self.give(Input::Proven { update: id, proof });
                 self.give(Input::Captured { update: id });
             }
             Next::Cut => {
@@ -229,7 +233,7 @@ fn order(names: &[&str], plans: &[Option<SleepPlan>], steady: &[&str]) -> Vec<St
     };
     let mut granted = Vec::new();
     for id in ids.keys() {
-        lab.after_ms(10).give(Input::Captured { update: *id });
+        lab.after_ms(10).captured(*id);
         granted.extend(grants(&lab));
     }
     while let Some(id) = granted.pop() {
@@ -273,7 +277,7 @@ fn a_grant_that_could_not_be_stored_is_given_again() {
     for id in [a, b] {
         lab.built(id);
         lab.connected(id);
-        lab.give(Input::Captured { update: id });
+        lab.captured(id);
     }
     let acknowledged = || crate::dispatch::FlashOutcome::Acknowledged;
     let decision = lab.give(Input::FlashEnded { update: a, outcome: acknowledged() });
@@ -295,7 +299,7 @@ fn what_does_not_sleep_is_not_held_while_others_are_flashed() {
     assert_eq!(lab.dispatch.targets(lab.now).len(), 0);
     lab.connected(plug);
     assert_eq!(lab.effects, [Effect::DropConnection(plug)]);
-    lab.give(Input::Captured { update: sleepy });
+    lab.captured(sleepy);
     lab.ended(sleepy, failed(FailureClass::RetryNow));
     assert!(lab.dispatch.targets(lab.now).iter().any(|target| target.update == plug));
 }

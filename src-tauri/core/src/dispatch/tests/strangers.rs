@@ -13,6 +13,12 @@ fn browse(name: &str, hash: crate::device::ConfigHash) -> Sighting {
     Sighting { source: Source::Browse, ..packet(name, Some(hash)) }
 }
 
+/// It answers at this address, with the MAC address that it has there.
+fn at(last: u8) -> Sighting {
+    let (source, addresses) = (Source::Answer(address(last)), vec![address(last)]);
+    Sighting { source, addresses, ..answer("sleepy", Some(OLD)) }
+}
+
 fn tried(lab: &Lab) -> Vec<TargetAddress> {
     lab.dispatch.targets(lab.now)[0].addresses.clone()
 }
@@ -20,10 +26,7 @@ fn tried(lab: &Lab) -> Vec<TargetAddress> {
 #[test]
 fn a_stranger_at_one_address_is_no_obstacle_to_the_device_at_another() {
     let (mut lab, id) = Lab::at(StateKind::Waiting);
-    lab.give(Input::Sighted(Sighting {
-        addresses: vec![address(8)],
-        ..packet("sleepy", Some(OLD))
-    }));
+    lab.give(Input::Sighted(at(8)));
     assert!(tried(&lab).contains(&TargetAddress::Ip(address(7))));
     lab.connected(id);
     let problem = problem();
@@ -35,7 +38,7 @@ fn a_stranger_at_one_address_is_no_obstacle_to_the_device_at_another() {
     assert_eq!(lab.effects, [Effect::DropConnection(id)], "a name may still lead to the stranger");
     lab.give(Input::Connected { update: id, peer: address(8) });
     assert!(lab.starts_flash());
-    assert!(!lab.dispatch.memory("sleepy").unwrap().addresses.contains(&address(7)));
+    assert!(!lab.dispatch.memory("sleepy").unwrap().addresses().any(|at| at == address(7)));
 }
 
 #[test]
@@ -48,10 +51,7 @@ fn where_a_stranger_was_it_is_tried_again_after_a_while_and_in_each_wake() {
     lab.give(Input::Sighted(goodbye("sleepy")));
     lab.give(Input::Sighted(browse("sleepy", OLD)));
     assert!(avoids(&lab), "a cache knows no wake");
-    lab.give(Input::Sighted(Sighting {
-        addresses: vec![address(9)],
-        ..packet("sleepy", Some(OLD))
-    }));
+    lab.give(Input::Sighted(at(9)));
     assert!(!avoids(&lab), "it woke");
     lab.connected(id);
     lab.ended(id, FlashOutcome::NotProven { another_device: true, problem: problem() });
@@ -121,7 +121,7 @@ fn what_a_device_announced_in_this_wake_makes_the_new_hash_tell() {
     let mut lab = Lab::with(vec![config("unheard")]);
     let id = lab.install("unheard");
     lab.built_as(id, build("unheard"));
-    lab.give(Input::Sighted(browse("unheard", OLD)));
+    lab.seen("unheard", Some(OLD));
     lab.connected(id);
     lab.give(Input::AboutToComplete(id));
     lab.ended(id, failed(FailureClass::OutcomeUnknown));

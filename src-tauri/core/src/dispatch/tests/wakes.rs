@@ -140,7 +140,7 @@ fn a_connection_before_the_first_packet_belongs_to_the_new_wake() {
     lab.after(30).connected(id);
     lab.after_ms(60).seen("sleepy", Some(OLD));
     let woke = lab.now;
-    lab.after(1).give(Input::Captured { update: id });
+    lab.after(1).captured(id);
     lab.after(5).acknowledged(id);
     lab.after(6).seen("sleepy", Some(NEW));
     lab.after(15).give(Input::Sighted(goodbye("sleepy")));
@@ -159,7 +159,7 @@ fn a_sleep_before_the_device_said_what_it_runs_ends_the_wake() {
         lab.built(id);
         lab.after(30).seen("sleepy", Some(OLD));
         lab.connected(id);
-        lab.after(1).give(Input::Captured { update: id });
+        lab.after(1).captured(id);
         lab.after(5).acknowledged(id);
         lab.give(Input::Sighted(goodbye("sleepy")));
         lab.after(20);
@@ -181,7 +181,7 @@ fn a_long_transfer_is_no_sleep() {
     lab.built(id);
     lab.after(30).seen("sleepy", Some(OLD));
     lab.connected(id);
-    lab.after(1).give(Input::Captured { update: id });
+    lab.after(1).captured(id);
     lab.after(60).seen("sleepy", Some(OLD));
     lab.after(1).acknowledged(id);
     lab.after(6).seen("sleepy", Some(NEW));

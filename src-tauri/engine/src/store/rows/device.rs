@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use wakeflash_core::device::{
     BeforeInstall, ConfiguredBy, DeviceId, DeviceMemory, InstalledSources,
 };
+use wakeflash_core::identity::{Claims, Identity, Rival, RunningBuild};
 use wakeflash_core::schedule::SleepPlan;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{Encryption, Secret, Sha256};
@@ -15,11 +16,15 @@ use super::{Misread, read_all, read_some};
 #[serde(deny_unknown_fields)]
 pub(super) struct DeviceRow {
     last_seen: Option<i64>,
+    identity: IdentityRow,
+    // What is claimed, by the names that it had when nothing was pinned.
     addresses: Vec<String>,
     mac: Option<String>,
     link_address: Option<String>,
     version: Option<String>,
     config_hash: Option<String>,
+    claimed_hashes: Vec<String>,
+    rival: Option<RivalRow>,
     hashes: Vec<String>,
     announces_hash: bool,
     friendly_name: Option<String>,
@@ -39,11 +44,9 @@ impl From<&DeviceMemory> for DeviceRow {
     fn from(memory: &DeviceMemory) -> Self {
         let DeviceMemory {
             last_seen,
-            addresses,
-            mac,
-            link_address,
-            version,
-            config_hash,
+            identity,
+            claims,
+            rival,
             hashes,
             announces_hash,
             friendly_name,
@@ -58,13 +61,17 @@ impl From<&DeviceMemory> for DeviceRow {
             configured_by,
             before_install,
         } = memory;
+        let Claims { mac, link_address, addresses, version, config_hash, hashes: claimed } = claims;
         Self {
             last_seen: last_seen.map(Timestamp::as_millis),
+            identity: identity.into(),
             addresses: addresses.iter().map(ToString::to_string).collect(),
             mac: mac.map(|mac| mac.to_string()),
             link_address: link_address.map(|mac| mac.to_string()),
             version: version.clone(),
             config_hash: config_hash.map(|hash| hash.to_string()),
+            claimed_hashes: claimed.iter().map(ToString::to_string).collect(),
+            rival: rival.as_ref().map(RivalRow::from),
             hashes: hashes.iter().map(ToString::to_string).collect(),
             announces_hash: *announces_hash,
             friendly_name: friendly_name.clone(),
@@ -88,11 +95,16 @@ impl TryFrom<DeviceRow> for DeviceMemory {
     fn try_from(row: DeviceRow) -> Result<Self, Misread> {
         Ok(Self {
             last_seen: row.last_seen.map(Timestamp::from_millis),
-            addresses: read_all("the address", row.addresses)?,
-            mac: read_some("the MAC address", row.mac)?,
-            link_address: read_some("the link-layer address", row.link_address)?,
-            version: row.version,
-            config_hash: read_some("the config hash", row.config_hash)?,
+            identity: row.identity.try_into()?,
+            claims: Claims {
+                mac: read_some("the MAC address", row.mac)?,
+                link_address: read_some("the link-layer address", row.link_address)?,
+                addresses: read_all("the address", row.addresses)?,
+                version: row.version,
+                config_hash: read_some("the config hash", row.config_hash)?,
+                hashes: read_all("the config hash", row.claimed_hashes)?,
+            },
+            rival: row.rival.map(Rival::try_from).transpose()?,
             hashes: read_all("the config hash", row.hashes)?,
             announces_hash: row.announces_hash,
             friendly_name: row.friendly_name,
@@ -106,6 +118,99 @@ impl TryFrom<DeviceRow> for DeviceMemory {
             installed_encryption: row.installed_encryption.map(Encryption::from),
             configured_by: row.configured_by.map(ConfiguredBy::from),
             before_install: row.before_install.map(BeforeInstall::try_from).transpose()?,
+        })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RunningRow {
+    version: Option<String>,
+    config_hash: Option<String>,
+}
+
+impl From<&RunningBuild> for RunningRow {
+    fn from(RunningBuild { version, config_hash }: &RunningBuild) -> Self {
+        Self { version: version.clone(), config_hash: config_hash.map(|hash| hash.to_string()) }
+    }
+}
+
+impl TryFrom<RunningRow> for RunningBuild {
+    type Error = Misread;
+
+    fn try_from(RunningRow { version, config_hash }: RunningRow) -> Result<Self, Misread> {
+        Ok(Self { version, config_hash: read_some("the config hash", config_hash)? })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdentityRow {
+    mac: Option<String>,
+    link_addresses: Vec<String>,
+    addresses: Vec<String>,
+    build: Option<RunningRow>,
+    proven_at: Option<i64>,
+}
+
+impl From<&Identity> for IdentityRow {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            mac: identity.mac().map(|mac| mac.to_string()),
+            link_addresses: identity.link_addresses().iter().map(ToString::to_string).collect(),
+            addresses: identity.addresses().iter().map(ToString::to_string).collect(),
+            build: identity.build().map(RunningRow::from),
+            proven_at: identity.proven_at().map(Timestamp::as_millis),
+        }
+    }
+}
+
+impl TryFrom<IdentityRow> for Identity {
+    type Error = Misread;
+
+    fn try_from(row: IdentityRow) -> Result<Self, Misread> {
+        Ok(Self::stored(
+            read_some("the MAC address", row.mac)?,
+            read_all("the link-layer address", row.link_addresses)?,
+            read_all("the address", row.addresses)?,
+            row.build.map(RunningBuild::try_from).transpose()?,
+            row.proven_at.map(Timestamp::from_millis),
+        ))
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RivalRow {
+    mac: Option<String>,
+    link_address: Option<String>,
+    address: Option<String>,
+    build: Option<RunningRow>,
+    at: i64,
+}
+
+impl From<&Rival> for RivalRow {
+    fn from(Rival { mac, link_address, address, build, at }: &Rival) -> Self {
+        Self {
+            mac: mac.map(|mac| mac.to_string()),
+            link_address: link_address.map(|mac| mac.to_string()),
+            address: address.map(|address| address.to_string()),
+            build: build.as_ref().map(RunningRow::from),
+            at: at.as_millis(),
+        }
+    }
+}
+
+impl TryFrom<RivalRow> for Rival {
+    type Error = Misread;
+
+    fn try_from(row: RivalRow) -> Result<Self, Misread> {
+        Ok(Self {
+            mac: read_some("the MAC address", row.mac)?,
+            link_address: read_some("the link-layer address", row.link_address)?,
+            address: read_some("the address", row.address)?,
+            build: row.build.map(RunningBuild::try_from).transpose()?,
+            at: Timestamp::from_millis(row.at),
         })
     }
 }

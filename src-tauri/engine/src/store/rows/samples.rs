@@ -8,6 +8,7 @@ use wakeflash_core::device::{
     BeforeInstall, ConfigHash, ConfiguredBy, DeviceId, DeviceMemory, InstalledSources, MacAddress,
 };
 use wakeflash_core::error::Problem;
+use wakeflash_core::identity::{Claims, Identity, Rival, RunningBuild};
 use wakeflash_core::schedule::{SleepPlan, Wake};
 use wakeflash_core::settings::{ChangedSources, Language, NotifyKinds, Settings, Theme};
 use wakeflash_core::time::Timestamp;
@@ -96,6 +97,7 @@ fn states() -> Vec<UpdateState> {
         at: at(9),
         problem: if other { problem() } else { Problem::new("build.failed", "No.") },
         rolled_back,
+        taken_back: None,
         may_have_arrived: other,
         dismissed: other,
     };
@@ -133,6 +135,14 @@ fn states() -> Vec<UpdateState> {
         failed(true, true),
         UpdateState::Cancelled { at: at(9), may_have_arrived: true },
         UpdateState::Superseded { at: at(9), by: UpdateId(3) },
+        UpdateState::Failed {
+            at: at(9),
+            problem: problem(),
+            rolled_back: true,
+            taken_back: Some(Box::new(full())),
+            may_have_arrived: false,
+            dismissed: false,
+        },
     ]
 }
 
@@ -174,13 +184,28 @@ fn memory() -> DeviceMemory {
         config_hash: Some(ConfigHash(0xaaaa)),
         version: Some("2026.9.0".into()),
     };
+    let addresses: Vec<IpAddr> = vec![peer(), "fd00::7".parse().unwrap()];
+    let (mac, link) = (MacAddress([2, 0, 0, 0, 0, 7]), MacAddress([2, 0, 0, 0, 0, 8]));
+    let (version, config_hash) = (Some("2026.9.0".to_owned()), Some(ConfigHash(0xaaaa)));
+    let build = RunningBuild { version: version.clone(), config_hash };
     DeviceMemory {
         last_seen: Some(at(5)),
-        addresses: vec![peer(), "fd00::7".parse().unwrap()],
-        mac: Some(MacAddress([2, 0, 0, 0, 0, 7])),
-        link_address: Some(MacAddress([2, 0, 0, 0, 0, 8])),
-        version: Some("2026.9.0".into()),
-        config_hash: Some(ConfigHash(0xaaaa)),
+        identity: Identity::stored(
+            Some(mac),
+            vec![link],
+            addresses.clone(),
+            Some(build),
+            Some(at(5)),
+        ),
+        claims: Claims {
+            mac: Some(mac),
+            link_address: Some(link),
+            addresses,
+            version,
+            config_hash,
+            hashes: Vec::new(),
+        },
+        rival: None,
         hashes: vec![ConfigHash(0xaaaa)],
         announces_hash: true,
         friendly_name: Some("Sleepy".into()),
@@ -201,6 +226,22 @@ fn memory() -> DeviceMemory {
             encryption: Some(Encryption::Offered { key: Secret("k".into()) }),
             sources: Some(sources()),
         }),
+    }
+}
+
+/// A device whose name another board claims; no older version knew of that.
+pub(super) fn contested() -> DeviceMemory {
+    let build = RunningBuild { version: Some("2026.8.0".into()), config_hash: None };
+    DeviceMemory {
+        claims: Claims { hashes: vec![ConfigHash(7), ConfigHash(8)], ..Claims::default() },
+        rival: Some(Rival {
+            mac: Some(MacAddress([2, 0, 0, 0, 0, 9])),
+            link_address: Some(MacAddress([2, 0, 0, 0, 0, 10])),
+            address: Some(peer()),
+            build: Some(build),
+            at: at(11),
+        }),
+        ..DeviceMemory::default()
     }
 }
 
@@ -227,7 +268,11 @@ pub(in crate::store) fn samples() -> Commit {
     Commit {
         updates: (1..).zip(states()).map(|(id, state)| update(id, state)).collect(),
         forgotten: Vec::new(),
-        memories: vec![("new".into(), DeviceMemory::default()), ("sleepy".into(), memory())],
+        memories: vec![
+            ("contested".into(), contested()),
+            ("new".into(), DeviceMemory::default()),
+            ("sleepy".into(), memory()),
+        ],
         wakes: vec![("sleepy".into(), wakes)],
         settings: Some(settings),
     }

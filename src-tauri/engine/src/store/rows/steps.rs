@@ -35,7 +35,9 @@ fn update_to_3(update: &mut Fields) {
     problem_to_3(state, "problem");
     match state.get("state").and_then(Value::as_str) {
         Some("installed") => fill(state, json!({"watch": "over"})),
-        Some("failed") => fill(state, json!({"may_have_arrived": false, "dismissed": false})),
+        Some("failed") => {
+            fill(state, json!({"may_have_arrived": false, "dismissed": false, "taken_back": null}))
+        }
         _ => {}
     }
     let Some(delivery) = within(state, "delivery") else { return };
@@ -64,8 +66,11 @@ fn device_to_3(device: &mut Fields) {
         "platform": null, "deep_sleep": false, "sleep_plan": null, "overdue_told": null,
         "installed_password": null, "installed_sources": null, "user_address": null,
         "installed_encryption": null, "configured_by": null, "before_install": null,
+        "claimed_hashes": [], "rival": null,
     });
     fill(device, unknown);
+    let identity = identity_to_3(device);
+    fill(device, json!({"identity": identity}));
     if let Some(sources) = within(device, "installed_sources") {
         fill(sources, json!({"version": null}));
     }
@@ -75,6 +80,28 @@ fn device_to_3(device: &mut Fields) {
             fill(sources, json!({"version": null}));
         }
     }
+}
+
+/// Nothing was pinned: what was said last of a device is a claim from now on. Where something had been installed, the
+/// gate had let the device pass, and what was known of it then is pinned.
+fn identity_to_3(device: &Fields) -> Value {
+    let of = |name: &str| device.get(name).cloned().unwrap_or_default();
+    let installed = ["installed_sources", "installed_password", "installed_encryption"];
+    if installed.iter().all(|name| of(name).is_null()) {
+        let nobody: [Value; 0] = [];
+        return json!({
+            "mac": null, "link_addresses": nobody, "addresses": nobody, "build": null,
+            "proven_at": null,
+        });
+    }
+    let links: Vec<Value> =
+        Some(of("link_address")).filter(|link| !link.is_null()).into_iter().collect();
+    let version = Some(of("version")).filter(|version| !version.is_null());
+    json!({
+        "mac": of("mac"), "link_addresses": links, "addresses": of("addresses"),
+        "build": version.map(|version| json!({"version": version, "config_hash": of("config_hash")})),
+        "proven_at": of("last_seen").as_i64().unwrap_or_default(),
+    })
 }
 
 fn settings_to_3(settings: &mut Fields) {

@@ -278,6 +278,7 @@ enum StateRow {
         at: i64,
         problem: ProblemRow,
         rolled_back: bool,
+        taken_back: Option<Box<DeliveryRow>>,
         may_have_arrived: bool,
         dismissed: bool,
     },
@@ -333,13 +334,16 @@ impl From<&UpdateState> for StateRow {
                 how: (*how).into(),
                 watch: (*watch).into(),
             },
-            S::Failed { at, problem, rolled_back, may_have_arrived, dismissed } => Self::Failed {
-                at: at.as_millis(),
-                problem: problem.into(),
-                rolled_back: *rolled_back,
-                may_have_arrived: *may_have_arrived,
-                dismissed: *dismissed,
-            },
+            S::Failed { at, problem, rolled_back, taken_back, may_have_arrived, dismissed } => {
+                Self::Failed {
+                    at: at.as_millis(),
+                    problem: problem.into(),
+                    rolled_back: *rolled_back,
+                    taken_back: taken_back.as_deref().map(|delivery| Box::new(delivery.into())),
+                    may_have_arrived: *may_have_arrived,
+                    dismissed: *dismissed,
+                }
+            }
             S::Cancelled { at, may_have_arrived } => {
                 Self::Cancelled { at: at.as_millis(), may_have_arrived: *may_have_arrived }
             }
@@ -394,13 +398,19 @@ impl TryFrom<StateRow> for UpdateState {
                 how: how.into(),
                 watch: watch.into(),
             },
-            R::Failed { at, problem, rolled_back, may_have_arrived, dismissed } => Self::Failed {
-                at: time(at),
-                problem: problem.into(),
-                rolled_back,
-                may_have_arrived,
-                dismissed,
-            },
+            R::Failed { at, problem, rolled_back, taken_back, may_have_arrived, dismissed } => {
+                Self::Failed {
+                    at: time(at),
+                    problem: problem.into(),
+                    rolled_back,
+                    taken_back: match taken_back {
+                        Some(delivery) => Some(Box::new((*delivery).try_into()?)),
+                        None => None,
+                    },
+                    may_have_arrived,
+                    dismissed,
+                }
+            }
             R::Cancelled { at, may_have_arrived } => {
                 Self::Cancelled { at: time(at), may_have_arrived }
             }

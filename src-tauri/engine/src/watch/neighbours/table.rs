@@ -116,6 +116,11 @@ impl Neighbours {
         }
     }
 
+    /// The link-layer address that was last seen for an address.
+    pub(in crate::watch) fn link_of(&self, address: IpAddr) -> Option<MacAddress> {
+        self.lock().links.get(&address).copied()
+    }
+
     fn all(&self) -> Vec<(IpAddr, MacAddress)> {
         self.lock().links.iter().map(|(address, link)| (*address, *link)).collect()
     }
@@ -248,6 +253,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_known_link_address_is_evidence_wherever_it_is() {
         let target = Target {
+            claimed: Vec::new(),
+            recognised: false,
             update: UpdateId(1),
             name: "Sleepy".into(),
             other_name: None,

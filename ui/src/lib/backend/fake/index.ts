@@ -195,6 +195,16 @@ export class FakeBackend implements Backend {
     return ok(null);
   };
 
+  acceptBoard: Backend['acceptBoard'] = async (id) => {
+    this.calls.push(`acceptBoard ${id}`);
+    const device = this.#devices.get(id);
+    if (!device?.rival) return no('device.no_rival', `No other board says that it is ${id}.`);
+    const { mac, address } = device.rival;
+    const addresses = address === null ? [] : [address];
+    this.emit({ kind: 'device', device: { ...device, mac, addresses, rival: null } });
+    return ok(null);
+  };
+
   history: Backend['history'] = async (id) => {
     const { update } = this.#devices.get(id) ?? {};
     const earlier = this.#earlier.get(id) ?? [];

@@ -35,6 +35,8 @@ export const commands = {
 	wakes: (device: DeviceId) => typedError<WakeRecord[], Problem>(__TAURI_INVOKE("wakes", { device })),
 	/**  Where the user says that a device is; null: nothing is said any more. */
 	setAddress: (device: DeviceId, address: string | null) => typedError<null, Problem>(__TAURI_INVOKE("set_address", { device, address })),
+	/**  Takes the board that claims a device's name for the device. */
+	acceptBoard: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("accept_board", { device })),
 	/**  Begins no new build and no new flash, or does so again. What runs goes on. */
 	setPaused: (paused: boolean) => typedError<null, Problem>(__TAURI_INVOKE("set_paused", { paused })),
 	/**  The log of an update's build, also of one in the history. Empty when it is gone or there was none. */
@@ -229,6 +231,12 @@ export type DeviceView = {
 	addresses: string[],
 	/**  Its MAC address. */
 	mac: MacAddress | null,
+	/**  Whether it is known to be who it says. */
+	trust: Trust,
+	/**  Another board that claims its name: the user knows which one it is. */
+	rival: RivalView | null,
+	/**  Its last build, or the one that waits, has an encryption key. */
+	hasKey: boolean,
 	/**  The ESPHome version of the firmware that runs. */
 	deployedVersion: string | null,
 	/**  The config hash of the firmware that runs. */
@@ -447,6 +455,22 @@ export type Rhythm =
 /**  Too little is known. */
 "unknown";
 
+/**  Another board that claims a device's name. */
+export type RivalView = {
+	/**  The MAC address that it gives. */
+	mac: MacAddress | null,
+	/**  The address of its network hardware, as this computer sees it. */
+	linkAddress: MacAddress | null,
+	/**  Where it is. */
+	address: string | null,
+	/**  The ESPHome version that it says it runs. */
+	version: string | null,
+	/**  The config hash that it says it runs. */
+	configHash: ConfigHash | null,
+	/**  When it was heard last. */
+	at: Timestamp,
+};
+
 /**  The user's choices, kept in the store. */
 export type Settings = {
 	/**  The directory of ESPHome's YAML files; `None` until the user has chosen one. */
@@ -604,6 +628,15 @@ export type TimelineEntry = {
  *  set, so differences are saturating and nothing may depend on it being monotonic.
  */
 export type Timestamp = number;
+
+/**  Whether a device is known to be who it says. */
+export type Trust = 
+/**  Nothing was heard of it. */
+"unknown" | 
+/**  Something on the network says so; it has never shown it. */
+"claimed" | 
+/**  It has answered a question that was put to its address, or passed the gate, or the user has said so. */
+"proven";
 
 /**  An update in all detail, for the drawer. */
 export type UpdateDetails = {

@@ -137,6 +137,22 @@ export const devices: typeof english = {
       unknown: 'unbekannt',
     },
   },
+  trust: {
+    title: 'Identität',
+    is: {
+      unknown: 'noch nichts von ihm gehört',
+      claimed: 'behauptet: Etwas im Netzwerk sagt, es sei dieses Gerät',
+      proven:
+        'bewiesen: Es hat unter seiner Adresse geantwortet oder ein Update angenommen, oder du hast es gesagt',
+    },
+    noKey:
+      'Es hat keinen Schlüssel: Ein Rechner in deinem Netzwerk, der seine Hardware-Adresse kopiert, könnte seine Firmware bekommen. Gib ihm einen Schlüssel.',
+    rival: (name) => `Zwei Platinen sagen, sie seien „${name}“. Welche ist deine?`,
+    board: (mac, address) => `${mac} unter ${address}`,
+    which: 'Updates gehen an die erste. Die zweite ist neu oder gehört jemand anderem.',
+    accept: 'Die zweite ist meine neue Platine: annehmen',
+    unknown: 'nicht bekannt',
+  },
   address: {
     title: (name) => `Adresse von ${name}`,
     body: 'Wakeflash versucht auch diese Adresse. Für Geräte in einem anderen Netzwerk oder ohne mDNS.',

@@ -5,6 +5,10 @@ const sentences: readonly (readonly [RegExp, string])[] = [
     'Das Gerät heißt „$1“, bis dieser Build darauf läuft, und dann „$2“.',
   ],
   [/^Install requested\.$/, 'Installation gewünscht.'],
+  [
+    /^You have accepted the board that claims this name\.$/,
+    'Du hast das Board angenommen, das diesen Namen beansprucht.',
+  ],
   [/^ESPHome builds the firmware\.$/, 'ESPHome baut die Firmware.'],
   [
     /^Built: (\d+ (?:kB|KiB))\. Waiting for the device\.$/,

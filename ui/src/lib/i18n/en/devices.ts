@@ -134,6 +134,21 @@ export const devices = {
       unknown: 'unknown',
     },
   },
+  trust: {
+    title: 'Identity',
+    is: {
+      unknown: 'nothing was heard of it',
+      claimed: 'claimed: something on the network says that it is this device',
+      proven: 'proven: it answered at its address, or took an update, or you said so',
+    },
+    noKey:
+      'It has no encryption key: a host in your network that copies its hardware address could get its firmware. Give it a key.',
+    rival: (name: string) => `Two boards say that they are “${name}”. Which one is yours?`,
+    board: (mac: string, address: string) => `${mac} at ${address}`,
+    which: 'Updates go to the first one. The second one is new, or somebody else’s.',
+    accept: 'The second one is my new board: accept it',
+    unknown: 'not known',
+  },
   address: {
     title: (name: string) => `Address of ${name}`,
     body: 'Wakeflash tries this address too. For devices in another network, or without mDNS.',

@@ -1,0 +1,129 @@
+//! What strangers can fill, and what makes room: whoever sends packets can make names up.
+
+use core::net::IpAddr;
+use std::collections::BTreeSet;
+
+use crate::device::{DeviceId, Sighting};
+use crate::mdns::announces_esphome;
+use crate::network::Prefix;
+
+use super::Dispatch;
+use super::names::configured_name;
+
+/// How many devices are remembered at most; of more than that, only those that are configured.
+pub const REMEMBERED: usize = 2_000;
+
+/// How many make room at once for new ones: looking for the oldest costs a look at all.
+const EVICTED_AT_ONCE: usize = 200;
+
+impl Dispatch {
+    /// Whether a sighting is about a device that is known, or becomes known by it. Anything on the network can have an
+    /// address record or a web server; only what says that it is an ESPHome device becomes known.
+    pub(super) fn admits(&mut self, sighting: &Sighting) -> bool {
+        let known = self.knows(&sighting.name);
+        if known || !announces_esphome(sighting) {
+            return known;
+        }
+        if self.heard.len() >= REMEMBERED {
+            self.make_room();
+        }
+        self.heard.len() < REMEMBERED
+    }
+
+    /// Whether a device of this name is configured, waited for, or remembered.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.heard.contains_key(name) || self.keeps(name)
+    }
+
+    /// Whether what is known of the device of this name is stored, and makes no room for others: it is configured, or
+    /// has an update, or something is remembered of it that it took or that the user said. The network can't
+    /// bring that about.
+    pub(super) fn keeps(&self, name: &str) -> bool {
+        let configured = |file| self.name_of(file) == name || configured_name(file) == Some(name);
+        self.configs.values().any(configured)
+            || self.updates.values().any(|update| update.is_for(name))
+            || self.memory(name).is_some_and(|memory| memory.is_of_use())
+    }
+
+    /// The names of all devices that are known, sorted; what is said of others is the word of strangers.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names = self.kept_names();
+        names.extend(self.heard.keys().map(String::as_str));
+        names.into_iter().map(str::to_owned).collect()
+    }
+
+    fn kept_names(&self) -> BTreeSet<&str> {
+        let mut kept: BTreeSet<&str> = BTreeSet::new();
+        for file in self.configs.values() {
+            kept.insert(self.name_of(file));
+            kept.extend(configured_name(file));
+        }
+        for update in self.updates.values() {
+            kept.insert(&update.name);
+            kept.extend(update.state.delivery().map(|delivery| delivery.build.name.as_str()));
+        }
+        kept
+    }
+
+    /// Forgets those devices that nobody needs: first those that were never proven, and among them those that were
+    /// heard of longest ago.
+    fn make_room(&mut self) {
+        let kept = self.kept_names();
+        let mut others: Vec<_> = self
+            .heard
+            .iter()
+            .filter(|(name, heard)| !kept.contains(name.as_str()) && !heard.memory.is_of_use())
+            .map(|(name, heard)| {
+                (heard.memory.identity.is_proven(), heard.memory.last_seen, name.clone())
+            })
+            .collect();
+        others.sort_unstable();
+        others.truncate(EVICTED_AT_ONCE);
+        for (_, _, name) in others {
+            let forgotten = self.heard.remove(&name);
+            self.decision.touched.insert(DeviceId::discovered(&name));
+            if forgotten.is_some_and(|heard| heard.stored_last_seen.is_some()) {
+                self.decision.forgotten.insert(name);
+            }
+        }
+    }
+
+    /// The networks that this computer is in.
+    pub(super) fn take_links(&mut self, links: Vec<Prefix>) {
+        self.links = links;
+        // What is knocked at, and what the user is told about it, depends on it.
+        self.decision.touched.extend(self.updates.values().map(|update| update.device.clone()));
+    }
+
+    /// Whether an address is in one of this computer's own networks.
+    pub(super) fn is_on_link(&self, address: IpAddr) -> bool {
+        self.links.iter().any(|link| link.contains(address))
+    }
+
+    /// Whether a packet may be sent to an address on behalf of a device: it is in one of this computer's own networks,
+    /// or the device was proven there, or its configuration or the user says that it is there. A packet that says so
+    /// would else make this computer connect to any host of the world.
+    #[must_use]
+    pub fn may_reach(&self, name: &str, address: IpAddr) -> bool {
+        let given = |text: &Option<String>| {
+            text.as_ref().and_then(|text| text.parse().ok()) == Some(address)
+        };
+        let of_files = || {
+            let mut files = self.configs.values().filter(|file| self.name_of(file) == name);
+            files.any(|file| file.content.as_ref().is_ok_and(|summary| given(&summary.address)))
+        };
+        let of_builds = || {
+            let mut updates = self.updates.values().filter(|update| update.is_for(name));
+            updates.any(|update| {
+                update.state.delivery().is_some_and(|delivery| given(&delivery.build.address))
+            })
+        };
+        let of_memory = || {
+            self.memory(name)
+                .is_some_and(|memory| memory.identity.is_at(address) || given(&memory.user_address))
+        };
+        self.is_on_link(address) || of_memory() || of_files() || of_builds()
+    }
+}
