@@ -4,8 +4,8 @@
 use std::sync::{Arc, LazyLock};
 
 use wakeflash_ota::{
-    ACK_BLOCK, Encryption, EncryptionKey, HELD_TAIL, OtaError, Password, PreparedImage, Randomness,
-    Session, SessionRequest,
+    ACK_BLOCK, Encryption, EncryptionKey, HELD_TAIL, OtaError, Password, PasswordCheck,
+    PreparedImage, Randomness, Session, SessionRequest, Step,
 };
 
 use crate::noise;
@@ -45,6 +45,7 @@ fn take(session: &mut Session, limit: usize) -> Vec<u8> {
 
 /// What holds whatever a device says.
 struct Watch {
+    may_answer: bool,
     gate_open: bool,
     completion_allowed: bool,
     failed: Option<OtaError>,
@@ -52,7 +53,7 @@ struct Watch {
 
 impl Watch {
     fn new() -> Self {
-        Self { gate_open: false, completion_allowed: false, failed: None }
+        Self { may_answer: false, gate_open: false, completion_allowed: false, failed: None }
     }
 
     fn look(&mut self, session: &Session, outcome: Result<(), OtaError>) {
@@ -63,6 +64,9 @@ impl Watch {
         }
         let progress = session.progress();
         assert!(progress.acknowledged <= progress.sent && progress.sent <= progress.total);
+        if !self.may_answer {
+            assert_ne!(session.step(), Step::AuthResult, "answered a challenge unasked");
+        }
         if !self.gate_open {
             assert_eq!(progress.sent, 0, "sent through a shut gate");
         }
@@ -91,7 +95,8 @@ pub(crate) fn session_body(data: &[u8]) {
     for turn in turns.chunks(2) {
         let &[what, byte] = turn else { return };
         let mut outcome = session.failure().map_or(Ok(()), Err);
-        match what % 8 {
+        match what % 9 {
+            8 => watch.may_answer = true,
             0 => watch.gate_open = true,
             1 => watch.completion_allowed = true,
             2 | 3 => drop(take(&mut session, usize::from(byte) * 64)),
@@ -100,6 +105,9 @@ pub(crate) fn session_body(data: &[u8]) {
             5 => outcome = session.receive(&[0x40 + byte % 9]),
             6 => outcome = session.receive(&[byte % 3]),
             _ => outcome = session.receive(&[byte]),
+        }
+        if watch.may_answer && outcome.is_ok() {
+            outcome = session.answer_challenge(PasswordCheck::Sha256);
         }
         if watch.gate_open {
             session.open_gate();
@@ -151,7 +159,8 @@ pub(crate) fn frames_body(data: &[u8]) {
         let (piece, next) = after.split_at(usize::from(*length).min(after.len()));
         rest = next;
         let mut outcome = session.failure().map_or(Ok(()), Err);
-        match (what % 6, &mut connection) {
+        match (what % 7, &mut connection) {
+            (6, _) => watch.may_answer = true,
             (0, _) => watch.gate_open = true,
             (1, _) => watch.completion_allowed = true,
             (2, connection) => {
@@ -164,6 +173,9 @@ pub(crate) fn frames_body(data: &[u8]) {
                 outcome = session.receive(&connection.seal(piece).unwrap());
             }
             (_, _) => outcome = session.receive(piece),
+        }
+        if watch.may_answer && outcome.is_ok() {
+            outcome = session.answer_challenge(PasswordCheck::Sha256);
         }
         if watch.gate_open {
             session.open_gate();

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wakeflash_engine::flasher::{FlashHooks, FlashRequest, GateVerdict, flash, no_progress};
-use wakeflash_ota::{Password, PreparedImage};
+use wakeflash_ota::{Password, PasswordCheck, PreparedImage};
 
 /// What `wakeflash-lab flash` takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -49,6 +49,7 @@ pub async fn run(options: FlashOptions) -> Result<()> {
     let image = Arc::new(PreparedImage::new(image)?);
     let request = FlashRequest::new(image, options.password.map(Password::new));
     let hooks = FlashHooks {
+        challenge: ready(PasswordCheck::AlsoMd5),
         gate: ready(GateVerdict::Open),
         before_completion: || ready(Ok::<_, String>(())),
         progress: watch::channel(no_progress()).0,

@@ -180,6 +180,8 @@ pub struct Report {
     pub encrypted: bool,
     /// The client's feature bits.
     pub client_features: Option<u8>,
+    /// Whether the client has answered the password challenge.
+    pub answered: bool,
     /// The type of the update, with the extended protocol.
     pub update_type: Option<u8>,
     /// The announced number of bytes on the wire.

@@ -65,6 +65,8 @@ enum Command {
 pub struct SessionReport {
     /// Bytes of the image that came over the wire.
     pub wire_bytes: usize,
+    /// Whether the client has answered the password challenge.
+    pub answered: bool,
     /// Whether the connection was encrypted.
     pub encrypted: bool,
     /// Whether the client announced the size of an image.
@@ -192,6 +194,7 @@ fn summary(report: &LiveReport) -> SessionReport {
     let report = report.now();
     SessionReport {
         wire_bytes: report.wire.len(),
+        answered: report.answered,
         encrypted: report.encrypted,
         prepared: report.wire_size.is_some(),
         image_md5: report.image.is_some().then_some(report.md5).flatten(),

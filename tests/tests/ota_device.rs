@@ -20,7 +20,7 @@ use wakeflash_engine::flasher::{
 };
 use wakeflash_ota::{
     Compression, DeviceError, Encryption, EncryptionKey, FailureClass, HELD_TAIL, OtaError,
-    Password, PreparedImage, Step,
+    Password, PasswordCheck, PreparedImage, Step,
 };
 use wakeflash_tests::esphome;
 use wakeflash_tests::yaml::DeviceYaml;
@@ -127,8 +127,10 @@ fn request(firmware: Vec<u8>) -> FlashRequest {
 
 fn hooks(
     verdict: GateVerdict,
-) -> FlashHooks<Ready<GateVerdict>, impl FnOnce() -> Ready<Result<(), String>>> {
+) -> FlashHooks<Ready<PasswordCheck>, Ready<GateVerdict>, impl FnOnce() -> Ready<Result<(), String>>>
+{
     FlashHooks {
+        challenge: ready(PasswordCheck::AlsoMd5),
         gate: ready(verdict),
         before_completion: || ready(Ok(())),
         progress: watch::channel(no_progress()).0,
@@ -146,6 +148,7 @@ async fn answers(firmware: &Path) {
     loop {
         let (gate, cancel) = (hooks(GateVerdict::Open), CancellationToken::new());
         let shut = FlashHooks {
+            challenge: ready(PasswordCheck::AlsoMd5),
             gate: async {
                 sleep(Duration::from_millis(200)).await;
                 GateVerdict::AlreadyRunning
@@ -231,6 +234,7 @@ async fn a_real_device_holds_still_at_the_gate_and_before_the_end() {
     let total = request.image.wire_size(Compression::Deflate);
     let (progress, watched) = watch::channel(no_progress());
     let hooks = FlashHooks {
+        challenge: ready(PasswordCheck::AlsoMd5),
         gate: async {
             sleep(Duration::from_secs(1)).await;
             GateVerdict::Open
@@ -254,6 +258,7 @@ async fn a_cancelled_transfer_leaves_a_real_device_as_it_was_and_free() {
     let cancel = CancellationToken::new();
     let trigger = cancel.clone();
     let hooks = FlashHooks {
+        challenge: ready(PasswordCheck::AlsoMd5),
         gate: ready(GateVerdict::Open),
         before_completion: || async move {
             trigger.cancel();

@@ -21,8 +21,8 @@ use wakeflash_engine::flasher::{
     FlashError, FlashHooks, FlashRequest, GateVerdict, flash, no_progress,
 };
 use wakeflash_ota::{
-    Compression, DeviceError, FailureClass, HELD_TAIL, OtaError, Password, PreparedImage, Progress,
-    Step,
+    Compression, DeviceError, FailureClass, HELD_TAIL, OtaError, Password, PasswordCheck,
+    PreparedImage, Progress, Step,
 };
 use wakeflash_tests::peer::{Auth, Fault, Features, LiveReport, Peer, Report, Script, Stage, play};
 
@@ -160,11 +160,11 @@ async fn nonsense_is_a_protocol_violation() {
         let script = Script::default().fault(stage, fault.clone());
         let peer = Peer::start(script).await.unwrap();
         let stream = TcpStream::connect(peer.address()).await.unwrap();
-        let FlashHooks { gate, before_completion, progress } = open_gate();
+        let FlashHooks { challenge, gate, before_completion, progress } = open_gate();
         // A gate that stays shut shows that early answers are noticed without it.
         let shut = step == Step::Gate;
         let gate = async move { if shut { pending().await } else { gate.await } };
-        let hooks = FlashHooks { gate, before_completion, progress };
+        let hooks = FlashHooks { challenge, gate, before_completion, progress };
         let error = failure(flash(stream, request, hooks, CancellationToken::new()).await);
         assert!(matches!(error, OtaError::Protocol { .. }), "{stage:?} {fault:?}: {error}");
         assert_eq!(error.step(), step, "{stage:?} {fault:?}");
@@ -231,6 +231,7 @@ async fn nothing_of_the_update_passes_a_shut_gate() {
     ];
     for (verdict, expected) in cases {
         let hooks = FlashHooks {
+            challenge: ready(PasswordCheck::AlsoMd5),
             gate: async {
                 sleep(Duration::from_secs(5)).await;
                 verdict
@@ -248,6 +249,7 @@ async fn nothing_of_the_update_passes_a_shut_gate() {
 #[tokio::test(start_paused = true)]
 async fn a_gate_without_a_verdict_is_a_refusal_in_the_end() {
     let hooks = FlashHooks {
+        challenge: ready(PasswordCheck::AlsoMd5),
         gate: pending(),
         before_completion: || ready(Ok(())),
         progress: watch::channel(no_progress()).0,
@@ -269,6 +271,7 @@ async fn the_end_is_held_until_its_coming_is_recorded() {
     let seen = live.clone();
     let (progress, watched) = watch::channel(no_progress());
     let hooks = FlashHooks {
+        challenge: ready(PasswordCheck::AlsoMd5),
         gate: ready(GateVerdict::Open),
         before_completion: || async move {
             sleep(Duration::from_secs(30)).await;
@@ -287,6 +290,7 @@ async fn the_end_is_held_until_its_coming_is_recorded() {
 #[tokio::test(start_paused = true)]
 async fn without_a_record_the_image_is_not_completed() {
     let hooks = FlashHooks {
+        challenge: ready(PasswordCheck::AlsoMd5),
         gate: ready(GateVerdict::Open),
         before_completion: || ready(Err("disk full".to_owned())),
         progress: watch::channel(no_progress()).0,
@@ -334,6 +338,7 @@ async fn progress_only_grows_and_ends_complete() {
         (last, seen)
     });
     let hooks = FlashHooks {
+        challenge: ready(PasswordCheck::AlsoMd5),
         gate: ready(GateVerdict::Open),
         before_completion: || ready(Ok(())),
         progress,

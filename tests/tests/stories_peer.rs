@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use wakeflash_core::view::DeviceView;
-use wakeflash_tests::peer::{Auth, Fault, Script, Stage as At};
+use wakeflash_tests::peer::{Fault, Script, Stage as At};
 use wakeflash_tests::scripted::ScriptedDevice;
 use wakeflash_tests::stage::{BUILD, SOON, Stage, new_yaml};
 
@@ -83,18 +83,14 @@ async fn a_permanent_error_fails_at_once_and_in_words() -> Result<()> {
 async fn a_wrong_password_fails_once_and_says_so() -> Result<()> {
     let Some((stage, device)) = scripted().await? else { return Ok(()) };
     device.announce(Some(stage.old.config_hash)).await?;
-    for auth in [Auth::Sha256, Auth::Md5] {
-        let before = device.sessions().await?.len();
-        let script = Script { auth, password: "another".to_owned(), ..Script::default() };
-        device.play(script).await?;
-        stage.command("install").await?;
-        let problem = outcome(&stage, "failed").await?["state"]["problem"].clone();
-        ensure!(problem["code"] == "ota.auth_invalid", "{problem}");
-        ensure!(problem["message"].as_str().is_some_and(|text| text.contains("password")));
-        let sessions = device.sessions().await?;
-        ensure!(sessions.len() == before + 1, "{sessions:?}");
-        ensure!(sessions.iter().all(|session| session.wire_bytes == 0), "not a byte of the image");
-    }
+    device.play(Script { password: "another".to_owned(), ..Script::default() }).await?;
+    stage.command("install").await?;
+    let problem = outcome(&stage, "failed").await?["state"]["problem"].clone();
+    ensure!(problem["code"] == "ota.auth_invalid", "{problem}");
+    ensure!(problem["message"].as_str().is_some_and(|text| text.contains("password")));
+    let sessions = device.sessions().await?;
+    ensure!(sessions.len() == 1, "{sessions:?}");
+    ensure!(sessions.iter().all(|session| session.wire_bytes == 0), "not a byte of the image");
     Ok(())
 }
 
@@ -147,24 +143,32 @@ async fn an_error_that_may_pass_is_tried_again_three_times() -> Result<()> {
     Ok(())
 }
 
+/// Lets a session die there. Afterwards the device greets nobody, as one does that isn't done with its session.
+async fn dies_at(stage: &Stage, device: &ScriptedDevice, at: At) -> Result<()> {
+    let late = Fault::Late(Duration::from_secs(3));
+    device.play(Script::default().fault(At::Prepare, late).fault(at, Fault::Close)).await?;
+    stage.command("install").await?;
+    device.until("a session", BUILD, |sessions| !sessions.is_empty()).await?;
+    device.play(Script::default().fault(At::Connect, Fault::Stall)).await
+}
+
 #[tokio::test]
 async fn a_connection_that_dies_after_the_last_byte_is_decided_by_the_device() -> Result<()> {
     let Some((mut stage, device)) = scripted().await? else { return Ok(()) };
     let complete = |sessions: &[wakeflash_tests::scripted::SessionReport]| {
-        sessions.iter().filter(|one| one.faulted || one.image_md5.is_some()).count()
+        sessions.iter().filter(|one| one.wire_bytes > 0).count()
     };
 
     // It has not arrived: the old firmware comes back, and is flashed again, once.
-    device.play(Script::default().fault(At::Received, Fault::Close)).await?;
     device.announce(Some(stage.old.config_hash)).await?;
-    stage.command("install").await?;
+    dies_at(&stage, &device, At::Received).await?;
     let row = stage.until_state("confirming", BUILD).await?;
     ensure!(shown(&row)["state"]["acknowledged"] == false, "{}", shown(&row));
     // The application is killed meanwhile; that makes no difference.
+    device.goodbye().await?;
     stage.app.restart().await?;
     stage.until_ready().await?;
     stage.until_state("confirming", SOON).await?;
-    device.goodbye().await?;
     ensure!(
         complete(&device.sessions().await?) == 1,
         "nothing is sent before the device has spoken"
@@ -190,9 +194,8 @@ async fn a_connection_that_dies_after_the_last_byte_is_decided_by_the_device() -
 #[tokio::test]
 async fn an_image_that_arrived_though_the_connection_died_is_not_sent_twice() -> Result<()> {
     let Some((mut stage, device)) = scripted().await? else { return Ok(()) };
-    device.play(Script::default().fault(At::UpdateEnd, Fault::Close)).await?;
     device.announce(Some(stage.old.config_hash)).await?;
-    stage.command("install").await?;
+    dies_at(&stage, &device, At::UpdateEnd).await?;
     let row = stage.until_state("confirming", BUILD).await?;
     let wanted = row.update.as_ref().and_then(|update| update.wanted_hash).map(|hash| hash.0);
     device.goodbye().await?;

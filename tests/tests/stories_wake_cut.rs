@@ -53,6 +53,32 @@ async fn a_power_cut_at_half_of_the_image_is_made_good_at_the_next_wake() -> Res
     Ok(())
 }
 
+/// At 300 kbit/s all that the device lacks at half lies in this computer's socket. It can't have had it.
+#[tokio::test]
+async fn what_lay_in_the_socket_when_the_power_was_cut_is_not_taken_for_sent() -> Result<()> {
+    let wanted = [(DEVICE.to_owned(), new_yaml())].into();
+    let Some(stage) = Stage::play(Scene { wanted, ..Scene::default() }).await? else {
+        return Ok(());
+    };
+    stage.let_it_be_seen().await?;
+    stage.until_built().await?;
+    stage.slow_down(300_000).await?;
+    stage.device.wake(window(15)).await?;
+    until_half_is_sent(&stage).await?;
+    stage.device.power_cut().await?;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    stage.slow_down(0).await?;
+    stage.device.wake(window(15)).await?;
+    // In this very wake.
+    stage.device.wait("the flash", Duration::from_secs(15), |state| state.ota_done == 1).await?;
+    stage.until_state("installed", SOON).await?;
+    let states = stage.states();
+    ensure!(states.iter().filter(|state| *state == "confirming").count() == 1, "{states:?}");
+    let state = stage.device.state().await?;
+    ensure!((state.ota_started, state.ota_done) == (2, 1), "{state:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_window_that_ends_in_the_transfer_is_no_end_of_it() -> Result<()> {
     let Some(mut stage) = armed_with_much_to_send().await? else { return Ok(()) };

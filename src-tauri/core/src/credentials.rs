@@ -7,10 +7,13 @@
 use crate::device::DeviceMemory;
 use crate::error::Problem;
 use crate::update::{Build, Encryption, OtaParameters, PasswordChoice, Secret};
-use wakeflash_ota::EncryptionKey;
+use wakeflash_ota::{EncryptionKey, PasswordCheck};
 
 /// The first ESPHome whose firmware can encrypt updates.
 const ENCRYPTS_SINCE: (u32, u32) = (2026, 9);
+
+/// The first ESPHome whose firmware checks passwords by SHA-256 when its client can do that, as this one can.
+const SHA256_SINCE: (u32, u32) = (2025, 10);
 
 /// From this ESPHome on, a key in `api:` alone demands encryption as well.
 const API_KEY_DEMANDS_SINCE: (u32, u32) = (2027, 3);
@@ -86,6 +89,16 @@ pub fn encryption(
             wakeflash_ota::Encryption::Required(read(key)?)
         }
     })
+}
+
+/// Which password checks of a device are answered that runs this ESPHome: MD5 only when it is known to have nothing
+/// better.
+#[must_use]
+pub fn password_check(running_version: Option<&str>) -> PasswordCheck {
+    match is_at_least(running_version, SHA256_SINCE) {
+        Some(false) => PasswordCheck::AlsoMd5,
+        Some(true) | None => PasswordCheck::Sha256,
+    }
 }
 
 /// Whether the last installed build had a password or a key that the new one hasn't, so that a device which

@@ -149,3 +149,17 @@ fn the_user_is_warned_of_a_change_from_what_nobody_knows() {
     assert_eq!(code(Some(&installed(Some(Encryption::None)))), None);
     assert_eq!(warning(&build(Encryption::None), None), None);
 }
+
+#[test]
+fn md5_is_for_firmware_that_is_known_to_be_old() {
+    let cases = [
+        (None, PasswordCheck::Sha256),
+        (Some("unreadable"), PasswordCheck::Sha256),
+        (Some("2025.9.3"), PasswordCheck::AlsoMd5),
+        (Some("2025.10.0b1"), PasswordCheck::Sha256),
+        (Some("2026.10.0"), PasswordCheck::Sha256),
+    ];
+    for (version, check) in cases {
+        assert_eq!(password_check(version), check, "{version:?}");
+    }
+}

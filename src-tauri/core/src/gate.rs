@@ -44,6 +44,17 @@ pub enum Session {
     OwnKey,
 }
 
+/// How sure it is that the peer is the device. The order counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Nothing tells, or it is another one.
+    Unknown,
+    /// A packet from its address says so: anybody on the network can send that.
+    Claimed,
+    /// More than a packet says so.
+    Shown,
+}
+
 /// Who the peer has to be, and what it must not run already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
@@ -63,6 +74,8 @@ pub struct Expectation {
     pub wanted_version: Option<String>,
     /// What its configuration says about its address.
     pub literal_address: LiteralAddress,
+    /// What it takes to be the device.
+    pub least: Standing,
     /// Nobody knows what it ran before, so that a hash would prove nothing after an unknown outcome: its word is
     /// worth the same wait as that of a device that may run the build already.
     pub unheard: bool,
@@ -151,6 +164,9 @@ pub enum Judgement {
 ///      link-layer address that isn't the device's: then DHCP may have given the address away.
 /// 4. Otherwise undecided.
 ///
+/// Where [`Expectation::least`] is more than a claim, the words of rule 3 have to be the answer to a question that
+/// was put to the peer.
+///
 /// A link-layer address that differs is no contradiction by itself, since repeaters put their own; but a device that
 /// was proven with one isn't recognised by words alone behind another.
 #[must_use]
@@ -161,26 +177,42 @@ pub fn judge(expected: &Expectation, evidence: &Evidence) -> Judgement {
     {
         return Judgement::Contradicted(sentence.clone());
     }
-    let named = contradiction.is_none()
-        && evidence.own_words().any(|words| expected.mac.is_none() || is_complete(words));
-    if !is_identified(expected, evidence, contradiction.is_some(), named) {
+    if standing(expected, evidence) < expected.least.max(Standing::Claimed) {
         Judgement::Undecided
-    } else if named && runs_wanted(expected, evidence) {
+    } else if contradiction.is_none()
+        && names_itself(expected, evidence)
+        && runs_wanted(expected, evidence)
+    {
         Judgement::AlreadyRunning
     } else {
         Judgement::Pass
     }
 }
 
-fn is_identified(expected: &Expectation, evidence: &Evidence, doubted: bool, named: bool) -> bool {
-    if evidence.session == Session::OwnKey || doubted {
-        return evidence.session == Session::OwnKey;
+/// How sure it is by what is known so far that the peer is the device: see [`judge`].
+#[must_use]
+pub fn standing(expected: &Expectation, evidence: &Evidence) -> Standing {
+    if evidence.session == Session::OwnKey {
+        return Standing::Shown;
+    }
+    if contradiction(expected, evidence).is_some() {
+        return Standing::Unknown;
     }
     let link = link_says(expected, evidence);
     let says_mac = evidence.own_words().any(|words| words.mac.is_some());
     let may_be_here = expected.identity.may_be_at(evidence.peer, evidence.neighbour, says_mac);
     let literal = expected.literal_address == LiteralAddress::Own(evidence.peer);
-    link == Link::Same || (named && may_be_here) || (literal && link != Link::Different)
+    let named = names_itself(expected, evidence) && may_be_here;
+    if link == Link::Same
+        || (literal && link != Link::Different)
+        || (named && evidence.is_answered())
+    {
+        Standing::Shown
+    } else if named {
+        Standing::Claimed
+    } else {
+        Standing::Unknown
+    }
 }
 
 /// What a session that the gate let pass has proved; `None`: it didn't let it pass.
@@ -266,6 +298,10 @@ fn contradiction(expected: &Expectation, evidence: &Evidence) -> Option<String> 
     Some(format!(
         "The device at {peer} calls itself “{name}”, but its MAC address is {other} and not {known}."
     ))
+}
+
+fn names_itself(expected: &Expectation, evidence: &Evidence) -> bool {
+    evidence.own_words().any(|words| expected.mac.is_none() || is_complete(words))
 }
 
 /// Whether the words come from a TXT record, which has the MAC address. A probe or an address record alone

@@ -25,6 +25,7 @@ fn expectation() -> Expectation {
         wanted_hash: Some(WANTED),
         wanted_version: Some("2026.10.0".into()),
         literal_address: LiteralAddress::None,
+        least: Standing::Claimed,
         unheard: false,
     }
 }
@@ -322,6 +323,36 @@ fn the_hardware_of_a_repeater_is_neither_proof_nor_contradiction() {
 
 fn any_mac() -> impl Strategy<Value = Option<MacAddress>> {
     prop::option::of(prop::sample::select(vec![MAC, LINK, STRANGE]))
+}
+
+#[test]
+fn a_packet_claims_and_an_answer_shows() {
+    let says = |source| {
+        let words = with(heard("sleepy", Some(MAC), None), |h| h.source = source);
+        evidence([words])
+    };
+    let near = |link| Evidence { neighbour: Some(link), ..says(Source::Packet(peer())) };
+    let key = Evidence::about(peer(), Session::OwnKey);
+    let cases = [
+        (evidence([]), Standing::Unknown),
+        (says(Source::Browse), Standing::Unknown),
+        (says(Source::Packet(peer())), Standing::Claimed),
+        (near(STRANGE), Standing::Claimed),
+        (near(LINK), Standing::Shown),
+        (says(Source::Answer(peer())), Standing::Shown),
+        (key, Standing::Shown),
+        (evidence([heard("sleepy", Some(STRANGE), None)]), Standing::Unknown),
+        (
+            Evidence { neighbour: Some(LINK), ..evidence([heard("b", None, None)]) },
+            Standing::Unknown,
+        ),
+    ];
+    for (evidence, expected) in cases {
+        assert_eq!(standing(&expectation(), &evidence), expected, "{evidence:?}");
+    }
+    let more = Expectation { least: Standing::Shown, ..expectation() };
+    assert_eq!(short(&more, &says(Source::Packet(peer()))), Short::Open);
+    assert_eq!(short(&more, &says(Source::Answer(peer()))), Short::Pass);
 }
 
 prop_compose! {

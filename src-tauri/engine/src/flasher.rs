@@ -18,7 +18,7 @@
 //!
 //! use tokio::sync::watch;
 //! use tokio_util::sync::CancellationToken;
-//! use wakeflash_ota::{Encryption, EncryptionKey, Password, PreparedImage};
+//! use wakeflash_ota::{Encryption, EncryptionKey, Password, PasswordCheck, PreparedImage};
 //! use wakeflash_engine::flasher::{
 //!     FlashHooks, FlashRequest, GateVerdict, connect, flash, no_progress,
 //! };
@@ -34,6 +34,7 @@
 //! let addresses = ["[2001:db8::7]:3232".parse()?, "192.0.2.7:3232".parse()?];
 //! let stream = connect(&addresses, Duration::from_secs(10)).await?;
 //! let hooks = FlashHooks {
+//!     challenge: async { PasswordCheck::Sha256 },
 //!     // Whoever knows another way to tell devices apart looks here before anything is sent.
 //!     gate: async { GateVerdict::Open },
 //!     before_completion: || async { Ok::<(), std::io::Error>(()) },
@@ -50,6 +51,7 @@
 mod connect;
 mod deadlines;
 mod driver;
+mod greeting;
 mod outcome;
 mod web_server;
 
@@ -61,11 +63,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wakeflash_ota::{
-    Encryption, Password, PreparedImage, Progress, Randomness, Session, SessionRequest, Step,
+    Encryption, Password, PasswordCheck, PreparedImage, Progress, Randomness, Session,
+    SessionRequest, Step,
 };
 
 pub use connect::{ConnectError, STAGGER, connect};
 pub use deadlines::Deadlines;
+pub(crate) use greeting::serves;
 pub use outcome::{FlashError, FlashReport};
 pub use web_server::{UPLOAD_LIMITS, UploadEnd, UploadRequest, upload};
 
@@ -105,7 +109,10 @@ pub enum GateVerdict {
 
 /// What has to happen beside the protocol.
 #[derive(Debug)]
-pub struct FlashHooks<G, B> {
+pub struct FlashHooks<C, G, B> {
+    /// When the device's password challenge may be answered: a future of the [`PasswordCheck`],
+    /// polled from the start. One that never ends leaves it to the gate to refuse the peer.
+    pub challenge: C,
     /// Decides about the device: a future of a [`GateVerdict`], polled from the start, so that
     /// the decision costs no time beside the handshake.
     pub gate: G,
@@ -133,14 +140,15 @@ pub fn no_progress() -> Progress {
 /// # Errors
 /// See [`FlashError`]; [`FlashError::outcome_unknown`] says whether the device may have taken
 /// the update nevertheless.
-pub async fn flash<S, G, B, F, E>(
+pub async fn flash<S, C, G, B, F, E>(
     stream: S,
     request: FlashRequest,
-    hooks: FlashHooks<G, B>,
+    hooks: FlashHooks<C, G, B>,
     cancel: CancellationToken,
 ) -> Result<FlashReport, FlashError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
+    C: Future<Output = PasswordCheck>,
     G: Future<Output = GateVerdict>,
     B: FnOnce() -> F,
     F: Future<Output = Result<(), E>>,

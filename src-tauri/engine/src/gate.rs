@@ -5,11 +5,12 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 use wakeflash_core::device::{MacAddress, Sighting};
 use wakeflash_core::gate::{
-    Evidence, Expectation, Judgement, Session, hash_wait, judge, may_still_be_running,
+    Evidence, Expectation, Judgement, Session, Standing, hash_wait, judge, may_still_be_running,
+    standing,
 };
 
 /// Words of the peer that are kept. No device says so much while it is looked at; what does is flooding.
@@ -32,6 +33,17 @@ impl Limits {
     }
 }
 
+/// What there is to decide.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// Who the peer has to be.
+    pub expected: &'a Expectation,
+    /// How long to wait for what.
+    pub limits: Limits,
+    /// Told at once, and whenever it changes, how sure it is that the peer is the device.
+    pub standing: watch::Sender<Standing>,
+}
+
 /// What the gate decided, and by what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -45,6 +57,7 @@ pub struct Decision {
 
 /// Decides whether the peer may get the firmware.
 ///
+/// - `case`: who is expected, and how long it may take to tell.
 /// - `evidence`: what is known already: [`Evidence::about`], with the packets of this wake added.
 /// - `heard`: packets from now on, of any device.
 /// - `neighbour`: looks the peer up in the neighbour table
@@ -57,14 +70,14 @@ pub struct Decision {
 /// identity is known, the hash is waited for as long as [`Limits::hash`], counted from when the identity was
 /// known. Dropping the future is safe.
 pub async fn decide(
-    expected: &Expectation,
+    case: &Case<'_>,
     mut evidence: Evidence,
-    limits: Limits,
     heard: broadcast::Receiver<Sighting>,
     neighbour: impl Fn(IpAddr) -> Option<MacAddress>,
     ask: impl Future<Output = io::Result<Option<Sighting>>>,
     session: impl Future<Output = Session>,
 ) -> Decision {
+    let Case { expected, limits, standing: told } = case;
     let start = Instant::now();
     let mut identified = None;
     let mut heard = Some(heard);
@@ -75,6 +88,8 @@ pub async fn decide(
             evidence.neighbour = neighbour(evidence.peer);
         }
         let judgement = judge(expected, &evidence);
+        let now = standing(expected, &evidence);
+        told.send_if_modified(|last| std::mem::replace(last, now) != now);
         let deadline = match judgement {
             Judgement::AlreadyRunning | Judgement::Contradicted(_) => break judgement,
             Judgement::Pass => {
@@ -105,15 +120,15 @@ pub async fn decide(
 
 /// The gate with the real network: asks the peer itself and the system's neighbour table.
 pub async fn decide_on_network(
-    expected: &Expectation,
+    case: &Case<'_>,
     evidence: Evidence,
-    limits: Limits,
     heard: broadcast::Receiver<Sighting>,
     session: impl Future<Output = Session>,
 ) -> Decision {
     use crate::watch::{neighbours::link_address, question};
-    let ask = question::ask(&expected.name, evidence.peer, limits.identity.max(limits.hash));
-    decide(expected, evidence, limits, heard, link_address, ask, session).await
+    let limit = case.limits.identity.max(case.limits.hash);
+    let ask = question::ask(&case.expected.name, evidence.peer, limit);
+    decide(case, evidence, heard, link_address, ask, session).await
 }
 
 fn note_answer(evidence: &mut Evidence, answer: io::Result<Option<Sighting>>) {

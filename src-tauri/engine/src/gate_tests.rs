@@ -22,6 +22,7 @@ fn expectation() -> Expectation {
         wanted_hash: Some(WANTED),
         wanted_version: None,
         literal_address: LiteralAddress::None,
+        least: Standing::Claimed,
         unheard: false,
     }
 }
@@ -41,6 +42,10 @@ fn says(name: &str, config_hash: Option<ConfigHash>) -> Sighting {
     }
 }
 
+fn case(expected: &Expectation) -> Case<'_> {
+    Case { expected, limits: LIMITS, standing: watch::channel(Standing::Unknown).0 }
+}
+
 async fn after(millis: u64, answer: Option<Sighting>) -> io::Result<Option<Sighting>> {
     tokio::time::sleep(Duration::from_millis(millis)).await;
     Ok(answer)
@@ -52,7 +57,7 @@ async fn decided(
 ) -> (Judgement, u128) {
     let (_open, heard) = broadcast::channel(4);
     let evidence = Evidence::about(peer(), Session::ProvesNothing);
-    let decision = decide(&expectation(), evidence, LIMITS, heard, |_| link, ask, pending()).await;
+    let decision = decide(&case(&expectation()), evidence, heard, |_| link, ask, pending()).await;
     (decision.judgement, decision.took.as_millis())
 }
 
@@ -114,7 +119,7 @@ async fn packets_that_arrive_meanwhile_count() {
     }
     drop(packets);
     let expected = expectation();
-    let decision = decide(&expected, evidence, LIMITS, heard, |_| None, pending(), pending()).await;
+    let decision = decide(&case(&expected), evidence, heard, |_| None, pending(), pending()).await;
     assert_eq!((decision.judgement, decision.evidence.heard.len()), (Judgement::Pass, 1));
 }
 
@@ -145,8 +150,7 @@ async fn a_flood_of_packets_costs_neither_room_nor_time() {
     };
     let evidence = Evidence::about(peer(), Session::ProvesNothing);
     let expected = expectation();
-    let decision =
-        decide(&expected, evidence, LIMITS, heard, neighbour, pending(), pending()).await;
+    let decision = decide(&case(&expected), evidence, heard, neighbour, pending(), pending()).await;
     flood.abort();
     assert_eq!(decision.judgement, Judgement::Undecided);
     assert!(decision.evidence.heard.len() <= MAX_HEARD, "{}", decision.evidence.heard.len());
@@ -160,7 +164,7 @@ async fn what_was_heard_in_this_wake_decides_without_a_question() {
     let evidence =
         Evidence { heard: vec![said], ..Evidence::about(peer(), Session::ProvesNothing) };
     let decision =
-        decide(&expectation(), evidence, LIMITS, heard, |_| None, pending(), pending()).await;
+        decide(&case(&expectation()), evidence, heard, |_| None, pending(), pending()).await;
     assert_eq!(decision.judgement, Judgement::Pass);
     assert!(decision.took < Duration::from_millis(20), "{:?}", decision.took);
 }
@@ -175,7 +179,7 @@ async fn a_key_of_its_own_opens_the_gate_as_soon_as_the_handshake_is_over() {
             proved
         };
         let ask = after(60, ask);
-        decide(&expectation(), evidence, LIMITS, heard, |_| None, ask, session).await
+        decide(&case(&expectation()), evidence, heard, |_| None, ask, session).await
     };
     let decision = decided(Session::OwnKey, None).await;
     assert_eq!(decision.judgement, Judgement::Pass);
@@ -189,4 +193,32 @@ async fn a_key_of_its_own_opens_the_gate_as_soon_as_the_handshake_is_over() {
     assert!(matches!(decision.judgement, Judgement::Contradicted(_)));
     let decision = decided(Session::OwnKey, Some(says("sleepy", Some(WANTED)))).await;
     assert_eq!(decision.judgement, Judgement::AlreadyRunning);
+}
+
+#[tokio::test]
+async fn the_standing_is_told_as_soon_as_it_is_known() {
+    let (_open, heard) = broadcast::channel(4);
+    let said = Sighting { source: Source::Packet(peer()), ..says("sleepy", Some(ConfigHash(6))) };
+    let evidence =
+        Evidence { heard: vec![said], ..Evidence::about(peer(), Session::ProvesNothing) };
+    let expected = Expectation { least: Standing::Shown, ..expectation() };
+    let case = case(&expected);
+    let mut told = case.standing.subscribe();
+    let answer = after(50, Some(says("sleepy", Some(ConfigHash(6)))));
+    let decision = decide(&case, evidence, heard, |_| None, answer, pending());
+    let start = Instant::now();
+    let watched = async {
+        let mut seen = Vec::new();
+        while let Ok(()) = told.changed().await {
+            seen.push(*told.borrow_and_update());
+            if seen.len() == 2 {
+                break;
+            }
+        }
+        seen
+    };
+    let (decision, seen) = tokio::join!(decision, watched);
+    assert_eq!(seen, [Standing::Claimed, Standing::Shown]);
+    assert_eq!(decision.judgement, Judgement::Pass);
+    assert!(start.elapsed() >= Duration::from_millis(50), "a claim alone was not enough");
 }

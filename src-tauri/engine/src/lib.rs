@@ -11,6 +11,7 @@ pub mod gate;
 pub mod handle;
 pub mod lines;
 pub mod log_limit;
+mod ota_socket;
 mod process;
 mod report;
 pub mod runtime;

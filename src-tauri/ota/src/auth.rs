@@ -60,6 +60,26 @@ impl std::fmt::Debug for Randomness {
     }
 }
 
+/// Which password checks may be answered. The answer to a challenge lets whoever sent it try
+/// passwords at leisure, so it is given only to a peer that is known, and MD5, which makes that
+/// cheap, only to firmware that is known to have nothing better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordCheck {
+    /// SHA-256, as all firmware since ESPHome 2025.10 wants it from a client that knows it.
+    Sha256,
+    /// MD5 too: the firmware is older.
+    AlsoMd5,
+}
+
+impl PasswordCheck {
+    pub(super) fn allows(self, scheme: Scheme) -> bool {
+        match scheme {
+            Scheme::Sha256 => true,
+            Scheme::Md5 => self == Self::AlsoMd5,
+        }
+    }
+}
+
 /// The hash that the device asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scheme {

@@ -67,6 +67,10 @@ pub enum OtaError {
     /// The device asks for a password and none is known.
     #[error("the device asks for a password and none is known")]
     PasswordNeeded,
+    /// What answers asks for the password by MD5, and isn't known to be a device that can do no
+    /// better. Nothing of the password was sent.
+    #[error("the device asks for an MD5 password check")]
+    OutdatedPasswordCheck,
     /// The device speaks a version of the protocol that this client doesn't.
     #[error("protocol version {version} is not supported")]
     UnsupportedVersion {
@@ -133,7 +137,10 @@ impl OtaError {
             Self::Device { error, step } => error.class(*step),
             Self::PasswordNeeded | Self::WrongKey => FailureClass::WrongPassword,
             Self::UnsupportedVersion { .. } | Self::EncryptionNotOffered => FailureClass::Permanent,
-            Self::HandshakeRefused { .. } | Self::Encryption { .. } => FailureClass::NextWake,
+            // By then it may be known what the device runs.
+            Self::HandshakeRefused { .. }
+            | Self::Encryption { .. }
+            | Self::OutdatedPasswordCheck => FailureClass::NextWake,
             Self::Protocol { step: Step::Commit, .. }
             | Self::Closed { step: Step::Commit, .. }
             | Self::Timeout { step: Step::Commit }
@@ -165,7 +172,7 @@ impl OtaError {
             | Self::Closed { step, .. }
             | Self::Timeout { step }
             | Self::Cancelled { step } => *step,
-            Self::PasswordNeeded => Step::Auth,
+            Self::PasswordNeeded | Self::OutdatedPasswordCheck => Step::Auth,
             Self::UnsupportedVersion { .. } => Step::Version,
             Self::EncryptionNotOffered => Step::Features,
             Self::WrongKey | Self::HandshakeRefused { .. } | Self::Encryption { .. } => {
@@ -180,6 +187,7 @@ impl OtaError {
         match self {
             Self::Device { error, .. } => error.code(),
             Self::PasswordNeeded => "ota.password_needed",
+            Self::OutdatedPasswordCheck => "ota.outdated_password_check",
             Self::UnsupportedVersion { .. } => "ota.unsupported_version",
             Self::EncryptionNotOffered => "ota.encryption_not_offered",
             Self::WrongKey => "ota.wrong_key",
@@ -206,6 +214,11 @@ impl OtaError {
             ),
             Self::EncryptionNotOffered => {
                 "The configuration requires encrypted updates, and the firmware on the device offers none."
+                    .to_owned()
+            }
+            Self::OutdatedPasswordCheck => {
+                "The device asks for its password by MD5, which only firmware before ESPHome 2025.10 does, and it \
+                 isn't known to run that."
                     .to_owned()
             }
             Self::WrongKey => "The device has another encryption key.".to_owned(),
@@ -245,6 +258,10 @@ impl OtaError {
                 "Nothing was sent. That firmware is older than ESPHome 2026.9 or was built without a key. Set \
                  `allow_plaintext_upload: true` below `ota: encryption:` for this one update, or flash it once \
                  over USB."
+            }
+            Self::OutdatedPasswordCheck => {
+                "The password was not sent. Let the device be seen by mDNS, so that its version is known, or flash \
+                 it once over USB."
             }
             Self::WrongKey => {
                 "Nothing was sent. Put the key of the firmware that runs on it now into the configuration, or \

@@ -12,11 +12,13 @@
 //! 2. Make a [`Session`] when a connection opens. Write what [`Session::transmit`] shows, report
 //!    how much was taken with [`Session::transmitted`], feed what arrives to
 //!    [`Session::receive`], and look at [`Session::poll_event`] after each.
-//! 3. Call [`Session::open_gate`] when the device is surely the right one. Until then nothing of
+//! 3. Call [`Session::answer_challenge`] when the peer is known, as far as a password goes. Until
+//!    then no answer to its challenge is produced.
+//! 4. Call [`Session::open_gate`] when the device is surely the right one. Until then nothing of
 //!    the update is produced.
-//! 4. On [`SessionEvent::AboutToComplete`] record that the image may soon be complete on the
+//! 5. On [`SessionEvent::AboutToComplete`] record that the image may soon be complete on the
 //!    device, then call [`Session::allow_completion`]. Until then the end of the image is held.
-//! 5. [`SessionEvent::Accepted`] says that the device has confirmed the update. When the
+//! 6. [`SessionEvent::Accepted`] says that the device has confirmed the update. When the
 //!    connection dies first, [`Session::closed`], [`Session::timed_out`] or
 //!    [`Session::cancelled`] say what that means. One of these meanings is
 //!    [`FailureClass::OutcomeUnknown`]: the device may have the whole image, or not.
@@ -83,7 +85,7 @@ mod session;
 mod step;
 mod transfer;
 
-pub use auth::{Password, Randomness};
+pub use auth::{Password, PasswordCheck, Randomness};
 pub use channel::Encryption;
 pub use codec::{ACK_BLOCK, Compression, DEFLATE_WINDOW_BITS, MAGIC};
 pub use device_error::DeviceError;

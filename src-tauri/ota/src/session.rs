@@ -5,7 +5,7 @@ mod answers;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::auth::{Password, Randomness, Scheme};
+use super::auth::{Password, PasswordCheck, Randomness, Scheme};
 use super::channel::{Channel, Encryption};
 use super::codec::{Compression, MAGIC, client};
 use super::error::OtaError;
@@ -50,6 +50,11 @@ enum State {
         scheme: Scheme,
         nonce: Vec<u8>,
     },
+    /// The challenge is complete, and may not be answered yet.
+    Challenged {
+        scheme: Scheme,
+        nonce: Vec<u8>,
+    },
     AuthResult,
     Gate,
     Prepare,
@@ -78,6 +83,8 @@ pub struct Session {
     version: u8,
     extended: bool,
     compression: Compression,
+    /// Which challenge may be answered; `None`: none yet.
+    may_answer: Option<PasswordCheck>,
     gate_open: bool,
     completion_allowed: bool,
     transfer: Option<Transfer>,
@@ -100,6 +107,7 @@ impl Session {
             version: 0,
             extended: false,
             compression: Compression::Raw,
+            may_answer: None,
             gate_open: false,
             completion_allowed: false,
             transfer: None,
@@ -186,6 +194,19 @@ impl Session {
         self.events.pop_front()
     }
 
+    /// Lets the device's challenge be answered, now or when it comes, if it is of a kind that may be.
+    ///
+    /// # Errors
+    /// When it has come and isn't. The session has then ended.
+    pub fn answer_challenge(&mut self, check: PasswordCheck) -> Result<(), OtaError> {
+        self.may_answer = Some(check);
+        let answered = self.answer_if_allowed();
+        if let Err(error) = &answered {
+            self.state = State::Failed(error.clone());
+        }
+        answered
+    }
+
     /// Lets the update begin, now or when the handshake is over.
     pub fn open_gate(&mut self) {
         self.gate_open = true;
@@ -219,6 +240,7 @@ impl Session {
             State::Features | State::FeatureFlags => Step::Features,
             State::KeyExchange => Step::Encryption,
             State::AuthRequest | State::Nonce { .. } => Step::Auth,
+            State::Challenged { .. } => Step::Identity,
             State::AuthResult => Step::AuthResult,
             State::Gate => Step::Gate,
             State::Prepare => Step::Prepare,
@@ -304,6 +326,7 @@ impl Session {
             | State::KeyExchange
             | State::AuthRequest
             | State::Nonce { .. }
+            | State::Challenged { .. }
             | State::AuthResult
             | State::Gate
             | State::Prepare

@@ -13,6 +13,8 @@ pub enum Step {
     Encryption,
     /// Whether the device wants a password, and its nonce.
     Auth,
+    /// The device has asked for the password; the application doesn't know yet who it is.
+    Identity,
     /// Whether the password was right.
     AuthResult,
     /// The device is ready for the update; the application has not yet cleared it.
@@ -36,6 +38,7 @@ impl Step {
             Self::Version | Self::Features => "while agreeing on the protocol",
             Self::Encryption => "while agreeing on the encryption",
             Self::Auth | Self::AuthResult => "during the password check",
+            Self::Identity => "before it was known which device this is",
             Self::Gate => "before the transfer was cleared to begin",
             Self::Prepare => "while the device made room for the firmware",
             Self::Checksum => "when the transfer began",

@@ -1,6 +1,6 @@
 //! The accounting of the image's transfer: how much may be sent, and what was acknowledged.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::codec::ACK_BLOCK;
 use super::error::Violation;
@@ -11,13 +11,23 @@ use super::error::Violation;
 /// the way, so that progress means something. At 100 ms round trip it still allows 1.3 MB/s.
 pub const WINDOW: usize = 16 * ACK_BLOCK;
 
-/// Unsent image bytes at which completion is announced: about two seconds ahead on a slow link,
-/// time enough to commit a record to disk without the transfer coming to a halt.
-pub const COMPLETION_NOTICE: usize = 8 * ACK_BLOCK;
-
-/// Bytes at the end of the image that are held until completion is allowed. A device completes
-/// only with the very last byte; a whole Noise frame keeps the hold independent of framing.
+/// Bytes at the end of the image that are held until completion is allowed, and until the device
+/// can have everything before them. A device completes only with the very last byte; a whole Noise
+/// frame keeps the hold independent of framing.
 pub const HELD_TAIL: usize = 1024;
+
+/// Image bytes that may lack an acknowledgement when the held tail leaves: a quarter of the image,
+/// within these bounds. More than a small device's network has under way, so that it doesn't wait
+/// for the tail; and what was lost with a connection before is known not to be the whole image.
+const LACKING: RangeInclusive<usize> = 2 * ACK_BLOCK..=8 * ACK_BLOCK;
+
+/// How much earlier completion is announced: an eighth of the image, within these bounds, which is
+/// time enough to commit a record to disk without the transfer coming to a halt.
+const NOTICE: RangeInclusive<usize> = ACK_BLOCK..=4 * ACK_BLOCK;
+
+/// Unacknowledged image bytes at which completion is announced at the earliest. A device that
+/// acknowledges no blocks (version 1 of the protocol) is judged by what is unsent.
+pub const COMPLETION_NOTICE: usize = *LACKING.end() + *NOTICE.end();
 
 /// Counts what was sent and acknowledged.
 #[derive(Debug, Clone)]
@@ -55,7 +65,8 @@ impl Transfer {
 
     /// What may be sent now.
     pub(super) fn sendable(&self, completion_allowed: bool) -> Range<usize> {
-        let held = if completion_allowed { 0 } else { HELD_TAIL };
+        let held =
+            if completion_allowed && self.lacking() <= self.may_lack() { 0 } else { HELD_TAIL };
         let mut end = self.total.saturating_sub(held);
         if self.acknowledged_by_block {
             end = end.min(self.acknowledged().saturating_add(WINDOW));
@@ -91,8 +102,20 @@ impl Transfer {
 
     /// True once, when the end of the image has come near.
     pub(super) fn take_notice(&mut self) -> bool {
-        let near = self.total - self.sent <= COMPLETION_NOTICE;
+        let notice = (self.total / 8).clamp(*NOTICE.start(), *NOTICE.end());
+        let near = self.lacking() <= self.may_lack() + notice;
         near && !std::mem::replace(&mut self.noticed, near)
+    }
+
+    /// Bytes of which it isn't known that the device has them. Version 1 of the protocol
+    /// acknowledges nothing: there it is those that have not left.
+    fn lacking(&self) -> usize {
+        self.total - if self.acknowledged_by_block { self.acknowledged() } else { self.sent }
+    }
+
+    /// How many bytes may lack an acknowledgement when the last ones leave.
+    fn may_lack(&self) -> usize {
+        (self.total / 4).clamp(*LACKING.start(), *LACKING.end())
     }
 }
 
@@ -120,24 +143,62 @@ mod tests {
     #[test]
     fn version_one_has_no_blocks_and_no_window() {
         let mut transfer = Transfer::new(10 * WINDOW, false);
-        assert_eq!(transfer.sendable(true), 0..10 * WINDOW);
-        transfer.on_sent(10 * WINDOW);
+        assert_eq!(transfer.sendable(true), 0..10 * WINDOW - HELD_TAIL);
+        transfer.on_sent(10 * WINDOW - HELD_TAIL);
+        assert_eq!(transfer.sendable(true).len(), HELD_TAIL);
+        transfer.on_sent(HELD_TAIL);
         assert_eq!(transfer.on_block(), Err(Violation::TooManyBlocks));
         assert_eq!(transfer.on_received(), Ok(()));
     }
 
     #[test]
-    fn the_tail_is_held_and_announced_in_time() {
-        let mut transfer = Transfer::new(4 * WINDOW, true);
-        assert_eq!(transfer.sendable(false), 0..WINDOW);
+    fn the_tail_is_held_until_little_lacks_an_acknowledgement() {
+        let total = 4 * WINDOW;
+        let mut transfer = Transfer::new(total, true);
+        let acknowledge_until = |transfer: &mut Transfer, lacking: usize| {
+            while transfer.lacking() > lacking {
+                transfer.on_sent(transfer.sendable(false).len());
+                transfer.on_block().unwrap();
+            }
+        };
+        assert_eq!(transfer.sendable(true), 0..WINDOW);
+        acknowledge_until(&mut transfer, COMPLETION_NOTICE + ACK_BLOCK);
+        assert!(!transfer.take_notice());
+        acknowledge_until(&mut transfer, COMPLETION_NOTICE);
+        assert!(transfer.take_notice());
+        assert!(!transfer.take_notice());
+        assert_eq!(transfer.sendable(true).end, total - HELD_TAIL, "the device can't have it");
+        acknowledge_until(&mut transfer, *LACKING.end());
+        assert_eq!(transfer.sendable(false).end, total - HELD_TAIL);
+        assert_eq!(transfer.sendable(true).end, total);
+    }
+
+    #[test]
+    fn of_a_small_image_no_more_than_a_quarter_may_lack() {
+        for blocks in 8..64 {
+            let mut transfer = Transfer::new(blocks * ACK_BLOCK, true);
+            transfer.on_sent(blocks * ACK_BLOCK - HELD_TAIL);
+            for _ in 0..blocks / 2 {
+                assert!(!transfer.take_notice(), "{blocks}");
+                assert!(transfer.sendable(true).is_empty(), "{blocks}");
+                transfer.on_block().unwrap();
+            }
+            for _ in blocks / 2..blocks - 1 {
+                transfer.on_block().unwrap();
+            }
+            assert!(transfer.take_notice());
+            assert_eq!(transfer.sendable(true).len(), HELD_TAIL, "it doesn't wait for itself");
+        }
+    }
+
+    #[test]
+    fn without_acknowledgements_the_tail_is_announced_by_what_is_unsent() {
+        let mut transfer = Transfer::new(4 * WINDOW, false);
         assert!(!transfer.take_notice());
         transfer.on_sent(4 * WINDOW - COMPLETION_NOTICE);
         assert!(transfer.take_notice());
-        assert!(!transfer.take_notice());
-        for _ in 0..4 * WINDOW / ACK_BLOCK - 8 {
-            transfer.on_block().unwrap();
-        }
         assert_eq!(transfer.sendable(false).end, 4 * WINDOW - HELD_TAIL);
+        transfer.on_sent(COMPLETION_NOTICE - HELD_TAIL);
         assert_eq!(transfer.sendable(true).end, 4 * WINDOW);
     }
 

@@ -3,10 +3,11 @@
 
 mod device;
 
-use device::{Device, IMAGE, drain, run, session};
+use device::{Device, IMAGE, drain, run, session, wary_session};
 use proptest::prelude::*;
 use wakeflash_ota::{
-    ACK_BLOCK, Compression, HELD_TAIL, MAGIC, OtaError, Session, SessionEvent, Step, WINDOW,
+    ACK_BLOCK, Compression, Encryption, HELD_TAIL, MAGIC, OtaError, PasswordCheck, Session,
+    SessionEvent, Step, WINDOW,
 };
 
 /// Plays the first words of a device that does everything right, as far as a session with a shut
@@ -139,6 +140,95 @@ fn the_outcome_is_unknown_from_the_last_byte_to_the_confirmation() {
     let error = session.receive(&[0x8B]).unwrap_err();
     assert!(matches!(error, OtaError::Device { step: Step::Commit, .. }));
     assert!(!session.closed("").outcome_unknown(), "what the device has said stays");
+}
+
+/// A session whose peer, of whom nothing is known, asks for the password.
+fn challenged(request: u8, nonce: usize) -> Session {
+    let mut session = wary_session(Encryption::None);
+    let _ = drain(&mut session);
+    session.receive(&[0x00, 0x02, 0x48, 0x08, request]).unwrap();
+    session.receive(&vec![b'0'; nonce]).unwrap();
+    session
+}
+
+#[test]
+fn a_challenge_is_answered_only_when_the_peer_is_known() {
+    for (request, nonce) in [(0x02, 64), (0x01, 32)] {
+        let mut session = challenged(request, nonce);
+        session.open_gate();
+        assert_eq!(session.step(), Step::Identity);
+        assert!(session.transmit().is_empty(), "an open gate is not enough");
+        session.answer_challenge(PasswordCheck::AlsoMd5).unwrap();
+        assert_eq!(session.transmit().len(), 2 * nonce);
+        assert_eq!(session.step(), Step::AuthResult);
+        assert_eq!(session.handshake_round_trips(), 2);
+    }
+    let mut impatient = challenged(0x02, 64);
+    let error = impatient.receive(&[0x41]).unwrap_err();
+    assert!(matches!(error, OtaError::Protocol { step: Step::Identity, .. }), "{error}");
+    assert!(impatient.answer_challenge(PasswordCheck::AlsoMd5).is_ok());
+    assert!(impatient.transmit().is_empty(), "the session is over");
+}
+
+#[test]
+fn md5_is_answered_only_where_there_is_nothing_better() {
+    let mut late = challenged(0x01, 32);
+    let refused = late.answer_challenge(PasswordCheck::Sha256);
+    assert_eq!(refused, Err(OtaError::OutdatedPasswordCheck));
+    assert_eq!(late.failure(), Some(OtaError::OutdatedPasswordCheck));
+    assert!(late.transmit().is_empty());
+
+    let mut early = wary_session(Encryption::None);
+    early.answer_challenge(PasswordCheck::Sha256).unwrap();
+    let _ = drain(&mut early);
+    early.receive(&[0x00, 0x02, 0x48, 0x08, 0x01]).unwrap();
+    assert_eq!(early.receive(&[b'0'; 32]), Err(OtaError::OutdatedPasswordCheck));
+    assert!(early.transmit().is_empty());
+
+    let mut right = challenged(0x02, 64);
+    right.answer_challenge(PasswordCheck::Sha256).unwrap();
+    assert_eq!(right.transmit().len(), 128);
+}
+
+/// A session whose device has asked for the image.
+fn in_transfer() -> Session {
+    let mut session = authenticated();
+    assert_eq!(session.poll_event(), Some(SessionEvent::Authenticated));
+    session.open_gate();
+    let _ = drain(&mut session);
+    session.receive(&[0x42]).unwrap();
+    session.transmitted(32);
+    session.receive(&[0x43]).unwrap();
+    session
+}
+
+#[test]
+fn a_device_that_has_shown_no_more_than_half_of_the_image_cannot_have_all_of_it() {
+    let mut session = in_transfer();
+    let total = IMAGE.wire_size(Compression::Deflate);
+    let blocks = total / ACK_BLOCK;
+    // It would be recorded at once; but there is nothing to record.
+    session.allow_completion();
+    let _ = drain(&mut session);
+    for _ in 0..blocks / 2 {
+        session.receive(&[0x47]).unwrap();
+        let _ = drain(&mut session);
+    }
+    let sent = session.progress().sent as usize;
+    assert_eq!(sent, total - HELD_TAIL, "all that can be sent is sent, and waits in the socket");
+    assert_eq!(session.poll_event(), None);
+    for error in [session.closed(""), session.timed_out(), session.cancelled()] {
+        assert!(!error.outcome_unknown(), "{error}");
+    }
+    // With the last quarter on its way it is time.
+    for _ in blocks / 2..blocks * 3 / 4 {
+        session.receive(&[0x47]).unwrap();
+    }
+    assert_eq!(session.poll_event(), Some(SessionEvent::AboutToComplete));
+    session.receive(&[0x47]).unwrap();
+    let _ = drain(&mut session);
+    assert_eq!(session.progress().sent as usize, total);
+    assert!(session.closed("").outcome_unknown());
 }
 
 proptest! {

@@ -42,6 +42,8 @@ enum Part {
     Expected,
     /// First windows that are caught.
     Windows,
+    /// Updates that are done though packets get lost.
+    Updates,
     /// The cost of waiting.
     Waiting,
     /// Forged announcements; only when it is asked for.
@@ -64,6 +66,9 @@ async fn main() -> Result<()> {
     }
     if wanted(Part::Windows) {
         windows::run(cli.windows).await?;
+    }
+    if wanted(Part::Updates) {
+        windows::updates(cli.windows).await?;
     }
     if wanted(Part::Waiting) {
         waiting::run(cli.seconds).await?;

@@ -156,7 +156,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<'_, S> {
         words.extend_from_slice(&nonce);
         self.answer(Stage::AuthRequest, &words).await?;
         let mut reply = vec![0; 2 * length];
-        self.stream.read_exact(&mut reply).await?;
+        self.stream.read_exact(&mut reply[..1]).await?;
+        self.report.note(|report| report.answered = true);
+        self.stream.read_exact(&mut reply[1..]).await?;
         let (client_nonce, proof) = reply.split_at(length);
         let text = [self.script.password.as_bytes(), &nonce, client_nonce].concat();
         let expected = match self.script.auth {

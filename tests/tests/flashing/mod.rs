@@ -1,6 +1,6 @@
 //! What the tests of the flasher share: an image, a gate that is open, and ways to flash a scripted device.
 
-use std::future::ready;
+use std::future::{Ready, ready};
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use wakeflash_engine::flasher::{
     FlashError, FlashHooks, FlashReport, FlashRequest, GateVerdict, flash, no_progress,
 };
-use wakeflash_ota::{FailureClass, OtaError, Password, PreparedImage, Step};
+use wakeflash_ota::{FailureClass, OtaError, Password, PasswordCheck, PreparedImage, Step};
 use wakeflash_tests::peer::{Fault, LiveReport, Peer, Report, Script, Stage, play};
 
 /// 300 KB of which about half is noise, so that every form has many blocks.
@@ -35,10 +35,12 @@ pub(crate) fn request() -> FlashRequest {
 pub(crate) type Outcome = Result<FlashReport, FlashError>;
 
 pub(crate) fn open_gate() -> FlashHooks<
+    Ready<PasswordCheck>,
     impl Future<Output = GateVerdict>,
-    impl FnOnce() -> std::future::Ready<Result<(), String>>,
+    impl FnOnce() -> Ready<Result<(), String>>,
 > {
     FlashHooks {
+        challenge: ready(PasswordCheck::AlsoMd5),
         gate: ready(GateVerdict::Open),
         before_completion: || ready(Ok(())),
         progress: watch::channel(no_progress()).0,
@@ -61,13 +63,14 @@ pub(crate) async fn over_tcp(script: Script, request: FlashRequest) -> (Outcome,
 }
 
 /// Flashes a scripted device in memory; with a paused clock no wait takes any time.
-pub(crate) async fn in_memory<G, B, F>(
+pub(crate) async fn in_memory<C, G, B, F>(
     script: Script,
     request: FlashRequest,
-    hooks: FlashHooks<G, B>,
+    hooks: FlashHooks<C, G, B>,
     cancel: CancellationToken,
 ) -> (Outcome, Report)
 where
+    C: Future<Output = PasswordCheck>,
     G: Future<Output = GateVerdict>,
     B: FnOnce() -> F,
     F: Future<Output = Result<(), String>>,
@@ -158,6 +161,7 @@ fn class_of_a_loss(step: Step) -> FailureClass {
         | Step::Features
         | Step::Encryption
         | Step::Auth
+        | Step::Identity
         | Step::AuthResult
         | Step::Gate
         | Step::Prepare

@@ -7,7 +7,8 @@ use crate::device::{ConfigHash, InstalledSources, Sighting};
 use crate::error::Problem;
 use crate::time::Timestamp;
 use crate::update::{
-    Acknowledgement, Build, FlashStage, InstalledHow, PasswordChoice, Update, UpdateId, UpdateState,
+    Acknowledgement, Build, FlashStage, InstalledHow, PasswordChoice, StateKind, Update, UpdateId,
+    UpdateState,
 };
 use crate::view::Installation;
 
@@ -100,7 +101,8 @@ impl Dispatch {
         };
         let (delivery, acknowledgement, passed) =
             (delivery.clone(), *acknowledgement, now.since(*since));
-        let settled = passed >= acknowledgement.settle();
+        let settled = passed >= acknowledgement.settle()
+            || (acknowledgement == Acknowledgement::Unknown && self.serving.contains_key(&id));
         match (word(&delivery.build, sighting), acknowledgement) {
             (Word::Wanted, _) if update.telling_hash().is_some() => {
                 self.installed(id, InstalledHow::Confirmed, now);
@@ -134,6 +136,24 @@ impl Dispatch {
         );
         if here {
             self.is_back(id, now);
+        }
+    }
+
+    /// Where the device was flashed, somebody greets a client. It serves one at a time, so the update is over: it has
+    /// started anew, with one firmware or the other.
+    pub(super) fn serves_again(&mut self, id: UpdateId, at: IpAddr) {
+        let awaited = |id: &UpdateId| {
+            self.updates.get(id).is_some_and(|update| update.state.kind() == StateKind::Confirming)
+        };
+        let here = matches!(
+            self.updates.get(&id).map(|update| &update.state),
+            Some(UpdateState::Confirming { peer, .. }) if *peer == at
+        );
+        for over in self.serving.keys_where(|id, ()| !awaited(id)) {
+            self.serving.remove(&over);
+        }
+        if here {
+            self.serving.insert(id, ());
         }
     }
 

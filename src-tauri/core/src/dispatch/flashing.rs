@@ -196,6 +196,7 @@ impl Dispatch {
         if let Some(name) = self.updates.get(&id).map(|update| update.name.clone()) {
             self.note_flashed(&name);
         }
+        self.serving.remove(&id);
         self.go(id, confirming, now, note);
     }
 

@@ -110,6 +110,13 @@ pub enum Input {
         /// Where.
         peer: IpAddr,
     },
+    /// A device whose word is awaited has greeted a client where it was flashed.
+    ServesAgain {
+        /// For which update it was tried.
+        update: UpdateId,
+        /// Where.
+        peer: IpAddr,
+    },
     /// Nobody answers where a device is waited for.
     Unreachable {
         /// For which update it was tried.
@@ -200,6 +207,7 @@ impl Input {
             | Self::Proven { .. }
             | Self::Connected { .. }
             | Self::Returned { .. }
+            | Self::ServesAgain { .. }
             | Self::Unreachable { .. }
             | Self::Silent { .. }
             | Self::Captured { .. }

@@ -128,6 +128,9 @@ pub struct Dispatch {
     first_look_until: Option<Timestamp>,
     /// The devices that are held, and those that images are being sent to.
     slots: Table<UpdateId, slots::Slot>,
+    /// Updates whose outcome isn't known, and whose devices have greeted a client since: they have nothing left to
+    /// commit.
+    serving: Table<UpdateId, ()>,
     /// The names of the devices whose configurations use deep sleep, and what they say about it.
     sleepers: Arc<BTreeSet<String>>,
     plans: Arc<BTreeMap<String, SleepPlan>>,
@@ -183,6 +186,7 @@ impl Dispatch {
             builder: None,
             first_look_until: Some(now + Self::FIRST_LOOK),
             slots: Table::default(),
+            serving: Table::default(),
             sleepers: Arc::default(),
             plans: Arc::default(),
             connected: true,
@@ -223,6 +227,7 @@ impl Dispatch {
             Input::AcceptBoard(device) => self.accept_board(&device, now)?,
             Input::Connected { update, peer } => self.connected(update, peer, now),
             Input::Returned { update, peer } => self.returned(update, peer, now),
+            Input::ServesAgain { update, peer } => self.serves_again(update, peer),
             Input::Unreachable { update } => self.unreachable(update, now),
             Input::Silent { name } => self.silent(&name),
             Input::ImageLost { update, problem } => self.image_lost(update, problem, now),

@@ -8,6 +8,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::ota_socket;
+
 /// How long an attempt is waited for before the next address is tried beside it.
 pub const STAGGER: Duration = Duration::from_millis(250);
 
@@ -61,7 +63,7 @@ async fn race(addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectError> {
     let mut attempts = JoinSet::new();
     let mut last = ConnectError::NoAddress;
     for address in addresses {
-        attempts.spawn(open(address));
+        attempts.spawn(ota_socket::connect(address));
         let next = Instant::now() + STAGGER;
         tokio::select! {
             Some(ended) = attempts.join_next() => match opened(ended) {
@@ -78,12 +80,6 @@ async fn race(addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectError> {
         }
     }
     Err(last)
-}
-
-async fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 fn opened(ended: Result<io::Result<TcpStream>, tokio::task::JoinError>) -> io::Result<TcpStream> {

@@ -50,6 +50,7 @@ impl Deadlines {
             | Step::Features
             | Step::Encryption
             | Step::Auth
+            | Step::Identity
             | Step::AuthResult => (moved + self.step).min(start + self.handshake),
             Step::Gate => moved + self.gate,
             Step::Prepare | Step::Checksum | Step::Transfer | Step::Commit => {

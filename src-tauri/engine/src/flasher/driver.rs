@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use wakeflash_ota::{OtaError, Progress, Session, SessionEvent, Step};
+use wakeflash_ota::{OtaError, PasswordCheck, Progress, Session, SessionEvent, Step};
 
 use super::{Deadlines, FlashError, FlashHooks, FlashReport, GateVerdict};
 
@@ -46,12 +46,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    pub(super) async fn run<G, B, F, E>(
+    pub(super) async fn run<C, G, B, F, E>(
         mut self,
-        hooks: FlashHooks<G, B>,
+        hooks: FlashHooks<C, G, B>,
         cancel: CancellationToken,
     ) -> Result<FlashReport, FlashError>
     where
+        C: Future<Output = PasswordCheck>,
         G: Future<Output = GateVerdict>,
         B: FnOnce() -> F,
         F: Future<Output = Result<(), E>>,
@@ -59,6 +60,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     {
         let (announce, announced) = oneshot::channel();
         let mut announce = Some(announce);
+        let mut challenge = pin!(hooks.challenge);
+        let mut challenge_pending = true;
         let mut gate = pin!(hooks.gate);
         let mut gate_pending = true;
         let mut record = pin!(record_when_told(announced, hooks.before_completion));
@@ -83,6 +86,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Err(self.session.cancelled().into()),
+                check = &mut challenge, if challenge_pending => {
+                    challenge_pending = false;
+                    self.session.answer_challenge(check)?;
+                    self.moved = Instant::now();
+                }
                 verdict = &mut gate, if gate_pending => {
                     gate_pending = false;
                     self.on_verdict(verdict)?;
@@ -184,8 +192,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return self.session.closed(reason.clone()).into();
         }
         let step = self.session.step();
-        // Two waits are for the application itself, and the device is not to blame for them.
-        if step == Step::Gate {
+        // Three waits are for the application itself, and the device is not to blame for them.
+        if matches!(step, Step::Identity | Step::Gate) {
             let reason = "Wakeflash could not make sure in time that this is the right device, so \
                           nothing was sent. It will be tried again.";
             return FlashError::Refused { reason: reason.to_owned() };

@@ -1,6 +1,6 @@
 //! One flash: the gate beside the handshake, the commit before the last bytes, and what came of it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,7 +12,9 @@ use wakeflash_core::credentials::Credentials;
 use wakeflash_core::device::{DeviceId, Sighting, Source};
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
-use wakeflash_core::gate::{self as core_gate, Evidence, Expectation, Judgement, Session};
+use wakeflash_core::gate::{
+    self as core_gate, Evidence, Expectation, Judgement, Session, Standing,
+};
 use wakeflash_core::update::{
     Delivery, OtaMethod, PasswordChoice, SourceChange, SourceTracking, Update, UpdateId,
     UpdateState,
@@ -21,6 +23,7 @@ use wakeflash_core::view::Progress;
 use wakeflash_ota::{FailureClass, PreparedImage, Step};
 
 use super::Runtime;
+use super::challenge::{Challenger, OnClaim};
 use super::flash_web::Uploader;
 use super::images::load_image;
 use super::keys::{KeyElsewhere, proof_of_key};
@@ -28,7 +31,7 @@ use super::restart::{self, RestartWatch};
 use super::work::{Report, build_marker, compare_sources};
 use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
-use crate::gate::{self, Limits};
+use crate::gate::{self, Case, Limits};
 use crate::watch::Hearing;
 
 /// How often the window hears how far a transfer is.
@@ -57,6 +60,9 @@ pub(super) struct Job {
     pub(super) delivery: Delivery,
     credentials: Credentials,
     key_elsewhere: KeyElsewhere,
+    on_claim: OnClaim,
+    /// The ESPHome that it is known to run.
+    running_version: Option<String>,
     pub(super) peer: IpAddr,
     pub(super) expectation: Expectation,
     /// How long the device is usually awake.
@@ -123,6 +129,12 @@ impl Runtime {
             delivery: delivery.clone(),
             key_elsewhere: self.key_elsewhere(update, &credentials, config_dir.clone()),
             credentials,
+            on_claim: self.work.on_claim.clone(),
+            running_version: self
+                .conductor
+                .state()
+                .memory_of(update)
+                .and_then(|memory| memory.version().map(str::to_owned)),
             peer: *peer,
             expectation: self.expectation(update, delivery),
             window: self.conductor.state().window(&update.name),
@@ -159,6 +171,7 @@ impl Runtime {
             link_address: self.conductor.state().own_link_address(update),
             wanted_hash: update.new_hash(),
             wanted_version: delivery.build.esphome_version.clone(),
+            least: self.work.on_claim.least(&update.device),
             unheard: delivery.build.mdns
                 && delivery.build.config_hash.is_some()
                 && update.known_hashes.is_empty()
@@ -204,10 +217,13 @@ impl Job {
         let said = OnceLock::new();
         let (progress, shown) = watch::channel(flasher::no_progress());
         let went = shown.clone();
+        let (standing, known) = watch::channel(Standing::Unknown);
+        let challenger = self.challenger();
         let hooks = FlashHooks {
+            challenge: challenger.known(known, shown.clone(), || self.heard_version()),
             gate: async {
                 let proof = proof_of_key(shown.clone(), &self.key_elsewhere);
-                let word = self.gate(proof).await;
+                let word = self.gate(proof, standing).await;
                 let open = matches!(word, Ok(Pass::Open));
                 let verdict = match &word {
                     Ok(Pass::Open) => GateVerdict::Open,
@@ -226,10 +242,12 @@ impl Job {
         let shown = shown.clone();
         let restarted = cancel.child_token();
         let flash = flasher::flash(stream, request, hooks, restarted.clone());
+        let device = SocketAddr::new(self.peer, self.delivery.build.ota.port);
         let restart = RestartWatch {
             hearing: &self.hearing,
             peer: self.peer,
             expectation: &self.expectation,
+            look: || restart::serves_another(device),
         };
         let flash = restart.until_restart(flash, shown.clone(), &restarted);
         let shown_progress = |now: &wakeflash_ota::Progress| Some(shown_progress(now));
@@ -243,7 +261,9 @@ impl Job {
         tracing::info!("update {} of {}: {error}", self.update, self.device);
         let word = match said.into_inner() {
             // What something at this address says counts for the update only if it is the device.
-            None if is_word_of_the_peer(&error) => self.gate(std::future::pending()).await,
+            None if is_word_of_the_peer(&error) => {
+                self.gate(std::future::pending(), nobody_waits()).await
+            }
             None => Ok(Pass::Open),
             Some(word) => word,
         };
@@ -257,6 +277,21 @@ impl Job {
         }
     }
 
+    fn challenger(&self) -> Challenger<'_> {
+        Challenger {
+            device: &self.device,
+            least: self.expectation.least,
+            on_claim: &self.on_claim,
+            version: self.running_version.as_deref(),
+        }
+    }
+
+    /// What the peer has said lately that it runs.
+    fn heard_version(&self) -> Option<String> {
+        let (lately, _) = self.hearing.listen(self.peer);
+        lately.into_iter().rev().find_map(|heard| heard.version)
+    }
+
     async fn ready_image(&self) -> Result<Arc<PreparedImage>, LoadError> {
         match &self.image {
             Some(image) => Ok(Arc::clone(image)),
@@ -266,23 +301,20 @@ impl Job {
 
     /// Whether this device gets this image: the sources are still those of the build, it is the right
     /// device, and it doesn't run the build already. Otherwise, what comes of the flash.
-    /// `session` is what the connection itself proves, once that is known.
+    /// `session` is what the connection itself proves, once that is known; `standing` is told how sure it is.
     pub(super) async fn gate(
         &self,
         session: impl Future<Output = Session>,
+        standing: watch::Sender<Standing>,
     ) -> Result<Pass, FlashOutcome> {
         let (lately, heard) = self.hearing.listen(self.peer);
         let evidence =
             Evidence { heard: lately, ..Evidence::about(self.peer, Session::ProvesNothing) };
+        let limits = Limits::for_window(self.window);
+        let case = Case { expected: &self.expectation, limits, standing };
         let (changes, decision) = tokio::join!(
             self.source_changes(),
-            gate::decide_on_network(
-                &self.expectation,
-                evidence,
-                Limits::for_window(self.window),
-                heard,
-                session,
-            ),
+            gate::decide_on_network(&case, evidence, heard, session),
         );
         let (judgement, took) = (decision.judgement, decision.took);
         tracing::info!("gate of {}: {judgement:?} after {took:?}", self.device);
@@ -391,6 +423,11 @@ impl Job {
     }
 }
 
+/// For a gate beside which nobody waits for a word about the device's standing.
+pub(super) fn nobody_waits() -> watch::Sender<Standing> {
+    watch::channel(Standing::Unknown).0
+}
+
 /// What comes of a flash whose image can't be had.
 pub(super) fn lost_image(error: LoadError) -> FlashOutcome {
     let class = match &error {
@@ -411,7 +448,7 @@ fn shown_progress(progress: &wakeflash_ota::Progress) -> Progress {
         Step::Greeting | Step::Version | Step::Features => "Connecting",
         Step::Encryption => "Agreeing on the encryption",
         Step::Auth | Step::AuthResult => "Checking the password",
-        Step::Gate => "Checking the device",
+        Step::Identity | Step::Gate => "Checking the device",
         Step::Prepare | Step::Checksum => "Preparing the device",
         Step::Transfer => "Sending",
         Step::Commit => "Finishing",

@@ -12,7 +12,7 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::gate::Session;
 use wakeflash_ota::FailureClass;
 
-use super::flash::{Job, Pass, TOO_MANY, lost_image};
+use super::flash::{Job, Pass, TOO_MANY, lost_image, nobody_waits};
 use crate::flasher::{UPLOAD_LIMITS, UploadEnd, UploadRequest, upload};
 
 /// How long to wait for the turn of an image. Nothing holds the device meanwhile, and what the gate knows
@@ -77,7 +77,7 @@ impl Job {
             .map_err(lost_image)?;
         // A build that is being stopped may still have the folder; what the gate finds out must not grow old.
         let folder = Arc::clone(&self.uploader.folder).lock_owned().await;
-        match self.gate(std::future::ready(Session::ProvesNothing)).await? {
+        match self.gate(std::future::ready(Session::ProvesNothing), nobody_waits()).await? {
             Pass::Open => {}
             Pass::AlreadyRunning => return Err(FlashOutcome::AlreadyRunning),
         }

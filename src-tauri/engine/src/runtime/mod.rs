@@ -2,6 +2,7 @@
 //! that takes time, commits included, runs in tasks that the loop owns and that report back: it waits for nothing.
 
 mod assembly;
+mod challenge;
 pub(crate) mod commit;
 mod flash;
 mod flash_web;
@@ -300,8 +301,8 @@ impl Runtime {
                     self.heard(Input::Connected { update, peer: peer.ip() });
                 }
             }
-            WatchEvent::Returned { update, name, peer } => {
-                self.ask_for_word(update, name, peer.ip());
+            WatchEvent::Returned { update, name, peer, stream } => {
+                self.ask_for_word(update, name, peer.ip(), stream);
             }
             WatchEvent::Unreachable { update, reason, .. } => match reason {
                 Unreachable::NoAnswer => self.heard(Input::Unreachable { update }),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -14,16 +15,18 @@ use wakeflash_core::device::{DeviceId, Sighting};
 use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::identity::Proof;
-use wakeflash_core::update::{Sha256, SourceChange, StateKind, UpdateId};
+use wakeflash_core::update::{OtaMethod, Sha256, SourceChange, StateKind, UpdateId};
 use wakeflash_core::view::{EsphomeStatus, Progress, UpdateRecord};
 use wakeflash_ota::PreparedImage;
 
 use super::Runtime;
+use super::challenge::OnClaim;
 pub(super) use super::sources::compare_sources;
 use crate::artifacts::LoadError;
 use crate::builder::{self, BuildEnd, BuildOutcome, BuildRequest, BuilderEvent};
 use crate::configs::ConfigsEvent;
 use crate::esphome;
+use crate::flasher;
 use crate::handle::ReplyTo;
 use crate::store::History;
 use crate::watch::neighbours::link_address;
@@ -107,6 +110,10 @@ pub(super) enum Report {
         update: UpdateId,
         peer: IpAddr,
     },
+    ServesAgain {
+        update: UpdateId,
+        peer: IpAddr,
+    },
     /// A config directory that was chosen is there.
     DirectoryLookedAt {
         input: Input,
@@ -142,6 +149,8 @@ pub(super) struct Work {
     pub(super) checking: Option<UpdateId>,
     /// Who is being asked which device it is.
     pub(super) asking: BTreeSet<(String, IpAddr)>,
+    /// Whose challenges were answered on a claim.
+    pub(super) on_claim: OnClaim,
     /// Something has ended, so that its image may be of no use any more.
     pub(super) garbage: bool,
     /// What nobody needs is being deleted.
@@ -282,6 +291,9 @@ impl Runtime {
             Report::Returned { update, peer } => {
                 self.heard(Input::Returned { update, peer });
             }
+            Report::ServesAgain { update, peer } => {
+                self.heard(Input::ServesAgain { update, peer });
+            }
         }
     }
 
@@ -309,7 +321,8 @@ impl Runtime {
             | Report::History { .. }
             | Report::DirectoryLookedAt { .. }
             | Report::Collected
-            | Report::Returned { .. } => {}
+            | Report::Returned { .. }
+            | Report::ServesAgain { .. } => {}
         }
     }
 
@@ -422,13 +435,31 @@ impl Runtime {
     }
 
     /// Asks whoever accepts connections again who it is and what it runs. Silence means that the device is
-    /// back, when it is where it was flashed.
-    pub(super) fn ask_for_word(&mut self, update: UpdateId, name: String, peer: IpAddr) {
+    /// back, when it is where it was flashed. What it says counts for more when it has greeted us before.
+    pub(super) fn ask_for_word(
+        &mut self,
+        update: UpdateId,
+        name: String,
+        peer: IpAddr,
+        stream: TcpStream,
+    ) {
         let cancel = self.cancel.child_token();
+        let reports = self.reports.clone();
+        let speaks_ota = self.conductor.state().update(update).is_some_and(|update| {
+            let delivery = update.state.delivery();
+            delivery.is_some_and(|delivery| delivery.build.ota.method == OtaMethod::Native)
+        });
         self.spawn(async move {
+            let greeted = async {
+                if speaks_ota && flasher::serves(stream, WORD_DEADLINE).await {
+                    // The loop outlives its tasks, unless they are cut off at the end.
+                    let _ = reports.send(Report::ServesAgain { update, peer }).await;
+                }
+            };
+            let asked = question::ask(&name, peer, WORD_DEADLINE);
             tokio::select! {
                 () = cancel.cancelled() => None,
-                answer = question::ask(&name, peer, WORD_DEADLINE) => match answer {
+                ((), answer) = async { tokio::join!(greeted, asked) } => match answer {
                     Ok(Some(sighting)) => Some(Report::Answered(sighting)),
                     Ok(None) => Some(Report::Returned { update, peer }),
                     Err(error) => {

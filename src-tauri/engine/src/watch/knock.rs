@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use mdns_sd::{HostnameResolutionEvent, ServiceDaemon};
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -19,6 +19,7 @@ use wakeflash_core::update::UpdateId;
 use super::interfaces::Network;
 use super::neighbours::{Neighbours, link_address};
 use super::{Nudger, Unreachable, WatchEvent};
+use crate::ota_socket;
 
 /// For the whole fleet.
 const PER_SECOND: u32 = 150;
@@ -345,7 +346,7 @@ impl Knocker {
                 self.told.retain(|told, _| told.update != update);
                 let event = match purpose {
                     Purpose::Capture => WatchEvent::Connected { update, name, peer, stream },
-                    Purpose::Confirm => WatchEvent::Returned { update, name, peer },
+                    Purpose::Confirm => WatchEvent::Returned { update, name, peer, stream },
                 };
                 self.send(event).await;
             }
@@ -405,7 +406,7 @@ fn attempts_allowed() -> usize {
 }
 
 async fn connect(peer: SocketAddr, limit: Duration) -> Ended {
-    match timeout(limit, open(peer)).await {
+    match timeout(limit, ota_socket::connect(peer)).await {
         Ok(Ok(stream)) => Ended::Connected(stream, peer),
         Ok(Err(error)) => {
             tracing::trace!(%peer, %error, "nobody opens");
@@ -413,13 +414,6 @@ async fn connect(peer: SocketAddr, limit: Duration) -> Ended {
         }
         Err(_) => Ended::Failed(Unreachable::NoAnswer),
     }
-}
-
-async fn open(peer: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // The OTA handshake is a ping-pong of short messages.
-    socket.set_nodelay(true)?;
-    socket.connect(peer).await
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the standard library's open enum")]

@@ -1,5 +1,5 @@
 use super::*;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use wakeflash_core::knock::HOT;
 use wakeflash_core::network::Prefix;
 

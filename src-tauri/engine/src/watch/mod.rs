@@ -69,7 +69,7 @@ pub enum WatchEvent {
         /// The connection, with `TCP_NODELAY`.
         stream: TcpStream,
     },
-    /// A device that has to confirm accepts connections again. The connection is closed.
+    /// A device that has to confirm accepts connections again.
     Returned {
         /// For which update.
         update: UpdateId,
@@ -77,6 +77,8 @@ pub enum WatchEvent {
         name: String,
         /// Where.
         peer: SocketAddr,
+        /// The connection.
+        stream: TcpStream,
     },
     /// Nobody opened. Sent once when it is news: the first failure, another reason, or after a minute.
     Unreachable {

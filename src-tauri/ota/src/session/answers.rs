@@ -61,13 +61,15 @@ impl Session {
             State::Features => return self.on_features(byte),
             State::FeatureFlags => return self.on_flags(byte),
             State::AuthRequest => return self.on_auth_request(byte),
-            State::Nonce { .. } => self.on_nonce(byte),
+            State::Nonce { .. } => return self.on_nonce(byte),
             State::AuthResult => self.on_auth_result(byte),
             State::Prepare => self.on_prepare(byte),
             State::Checksum => self.on_checksum(byte),
             State::Transfer => self.on_transfer(byte),
             State::Received => self.on_received(byte),
-            State::Gate | State::KeyExchange => Err(Violation::UnexpectedByte(byte)),
+            State::Challenged { .. } | State::Gate | State::KeyExchange => {
+                Err(Violation::UnexpectedByte(byte))
+            }
             // The update is done; nothing that follows can change that.
             State::Accepted | State::Failed(_) => Ok(()),
         };
@@ -159,20 +161,32 @@ impl Session {
         Ok(())
     }
 
-    fn on_nonce(&mut self, byte: u8) -> Result<(), Violation> {
+    fn on_nonce(&mut self, byte: u8) -> Result<(), OtaError> {
+        let broken = |violation| Err(OtaError::Protocol { violation, step: Step::Auth });
         let State::Nonce { scheme, nonce } = &mut self.state else {
-            return Err(Violation::UnexpectedByte(byte));
+            return broken(Violation::UnexpectedByte(byte));
         };
         if !byte.is_ascii_hexdigit() {
-            return Err(Violation::BadNonce(byte));
+            return broken(Violation::BadNonce(byte));
         }
         nonce.push(byte);
         if nonce.len() < scheme.hex_len() {
             return Ok(());
         }
-        let Some(password) = &self.request.password else {
-            return Err(Violation::UnexpectedByte(byte));
+        self.state = State::Challenged { scheme: *scheme, nonce: std::mem::take(nonce) };
+        self.answer_if_allowed()
+    }
+
+    /// Answers the device's challenge, when it is there and may be answered.
+    pub(super) fn answer_if_allowed(&mut self) -> Result<(), OtaError> {
+        let (State::Challenged { scheme, nonce }, Some(allowed)) = (&self.state, self.may_answer)
+        else {
+            return Ok(());
         };
+        if !allowed.allows(*scheme) {
+            return Err(OtaError::OutdatedPasswordCheck);
+        }
+        let password = self.request.password.as_ref().ok_or(OtaError::PasswordNeeded)?;
         let reply = scheme.reply(password, nonce, self.random.nonce());
         self.round_trips += 1;
         self.send(&reply);
@@ -230,7 +244,11 @@ impl Session {
             return Err(Violation::UnexpectedByte(byte));
         };
         match byte {
-            answer::BLOCK_OK => transfer.on_block(),
+            answer::BLOCK_OK => {
+                transfer.on_block()?;
+                self.announce_completion();
+                Ok(())
+            }
             answer::RECEIVED => {
                 transfer.on_received()?;
                 self.state = State::Received;

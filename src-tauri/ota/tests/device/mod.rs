@@ -6,8 +6,8 @@ pub(crate) mod noise;
 use std::sync::{Arc, LazyLock};
 
 use wakeflash_ota::{
-    ACK_BLOCK, Compression, Encryption, EncryptionKey, Password, PreparedImage, Randomness,
-    Session, SessionEvent, SessionRequest,
+    ACK_BLOCK, Compression, Encryption, EncryptionKey, Password, PasswordCheck, PreparedImage,
+    Randomness, Session, SessionEvent, SessionRequest,
 };
 
 /// Noise, so that it has several blocks and more than a window in every form.
@@ -32,7 +32,15 @@ pub(crate) fn key() -> EncryptionKey {
     EncryptionKey::from_base64(KEY).unwrap()
 }
 
+/// A session that answers any challenge.
 pub(crate) fn session_with(encryption: Encryption) -> Session {
+    let mut session = wary_session(encryption);
+    session.answer_challenge(PasswordCheck::AlsoMd5).unwrap();
+    session
+}
+
+/// A session that knows nothing about the peer yet.
+pub(crate) fn wary_session(encryption: Encryption) -> Session {
     let request = SessionRequest {
         image: Arc::clone(&IMAGE),
         password: Some(Password::new("hunter2")),

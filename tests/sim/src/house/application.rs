@@ -8,7 +8,7 @@ use wakeflash_core::credentials;
 use wakeflash_core::device::{DeviceId, MacAddress};
 use wakeflash_core::dispatch::{Dispatch, Effect, FlashOutcome, Input, WriteSet};
 use wakeflash_core::error::Problem;
-use wakeflash_core::gate::Expectation;
+use wakeflash_core::gate::{Expectation, Standing};
 use wakeflash_core::knock::Target;
 use wakeflash_core::network::Prefix;
 use wakeflash_core::time::Timestamp;
@@ -330,6 +330,7 @@ impl House {
                 && update.state.previous_hash().is_none(),
             other_name: (build.name != update.name).then(|| build.name.clone()),
             literal_address: self.state().literal_address(update, build),
+            least: Standing::Claimed,
         };
         let key = credentials.encryption.key();
         let own = key.filter(|key| {

@@ -86,6 +86,27 @@ fn an_unknown_outcome_waits_for_the_word_and_is_flashed_again_only_by_the_old_on
 }
 
 #[test]
+fn a_device_that_serves_another_client_has_nothing_left_to_commit() {
+    let (mut lab, id) = cut();
+    lab.after(1).give(serves_again(id));
+    lab.expect(id, StateKind::Confirming);
+    lab.seen("sleepy", Some(OLD));
+    lab.expect(id, StateKind::Waiting);
+
+    let (mut lab, id) = cut();
+    lab.after(1).give(Input::ServesAgain { update: id, peer: address(9) });
+    lab.seen("sleepy", Some(OLD));
+    lab.expect(id, StateKind::Confirming);
+    // Its own word from before, out of the cache, says nothing even then.
+    lab.give(serves_again(id));
+    let cached = Sighting { source: Source::Browse, ..packet("sleepy", Some(OLD)) };
+    lab.give(Input::Sighted(cached));
+    lab.expect(id, StateKind::Confirming);
+    lab.seen("sleepy", Some(NEW));
+    lab.expect(id, StateKind::Installed);
+}
+
+#[test]
 fn a_device_that_will_say_what_it_runs_is_waited_for_without_end() {
     let (mut lab, id) = cut();
     silence(&mut lab, id);

@@ -214,6 +214,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::BuildEnded { .. }
             | Input::Connected { .. }
             | Input::Returned { .. }
+            | Input::ServesAgain { .. }
             | Input::Unreachable { .. }
             | Input::Silent { .. }
             | Input::ImageLost { .. }

@@ -153,6 +153,11 @@ pub(super) fn returned(update: UpdateId) -> Input {
     Input::Returned { update, peer: address(7) }
 }
 
+/// The device of these stories greets a client.
+pub(super) fn serves_again(update: UpdateId) -> Input {
+    Input::ServesAgain { update, peer: address(7) }
+}
+
 pub(super) fn failed(class: FailureClass) -> FlashOutcome {
     FlashOutcome::Failed { class, problem: problem() }
 }
