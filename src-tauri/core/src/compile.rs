@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::build_failure::{BuildFailure, BuildFailureClass, Lack};
 use crate::device::ConfigHash;
 use crate::error::Problem;
 use crate::view::Progress;
@@ -25,26 +26,95 @@ pub struct CompileOutput {
     details: Vec<String>,
     collecting: bool,
     last_error: Option<String>,
+    /// ESPHome itself is there: it reads the configuration.
+    begun: bool,
+    /// It is downloading or installing something.
+    fetching: bool,
 }
 
-/// What a line says about the reason of a failure. A later variant tells more than an earlier one.
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With this code.
+    Code(i32),
+    /// By a signal.
+    Signal(Option<i32>),
+}
+
+impl Exit {
+    /// Its code; `None`: a signal ended it.
+    #[must_use]
+    pub const fn code(self) -> Option<i32> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Signal(_) => None,
+        }
+    }
+
+    /// Whether the system or somebody else ended it: SIGHUP, SIGINT, SIGKILL or SIGTERM. A shell in between gives the
+    /// signal back as a code.
+    fn is_from_outside(self) -> bool {
+        let signal = match self {
+            Self::Code(code) => code.checked_sub(128),
+            Self::Signal(signal) => signal,
+        };
+        matches!(signal, Some(1 | 2 | 9 | 15))
+    }
+}
+
+/// What a line says about the reason of a failure. A later variant tells more than an earlier one: what a download
+/// lacked doesn't matter when there was something to compile after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Cause {
+    Download,
     Linker,
     Compiler,
-    Download,
     Config,
+    /// The configuration is rejected, because something that it refers to can't be downloaded.
+    Remote,
     Program,
+    Environment,
     TooBig,
     Memory,
     Secret,
     Space,
 }
 
-/// The parts of a line that give its cause away, in lowercase.
-const SIGNS: [(Cause, &[&str]); 9] = [
+impl Cause {
+    /// Whether it may pass by itself.
+    const fn class(self) -> BuildFailureClass {
+        match self {
+            Self::Space => BuildFailureClass::Again(Lack::Disk),
+            Self::Memory => BuildFailureClass::Again(Lack::Memory),
+            // While ESPHome is being updated, parts of it are missing.
+            Self::Environment => BuildFailureClass::Again(Lack::Esphome),
+            Self::Download | Self::Remote => BuildFailureClass::Again(Lack::Network),
+            Self::Linker
+            | Self::Compiler
+            | Self::Config
+            | Self::Program
+            | Self::TooBig
+            | Self::Secret => BuildFailureClass::Final,
+        }
+    }
+}
+
+/// The parts of a line that give its cause away, in lowercase: what ESPHome, PlatformIO, pip, git and the compilers
+/// say.
+const SIGNS: [(Cause, &[&str]); 10] = [
     (Cause::Space, &["no space left on device", "disk quota exceeded"]),
-    (Cause::Memory, &["killed signal terminated program", "memoryerror", "cannot allocate memory"]),
+    (
+        Cause::Memory,
+        &[
+            "killed signal terminated program",
+            "memoryerror",
+            "cannot allocate memory",
+            "out of memory allocating",
+            "virtual memory exhausted",
+            "std::bad_alloc",
+            "terminated with signal 9",
+        ],
+    ),
     (Cause::Secret, &["error reading file secrets.yaml", "secrets.yaml: [errno 2]"]),
     (
         Cause::TooBig,
@@ -55,10 +125,10 @@ const SIGNS: [(Cause, &[&str]); 9] = [
             "app partition is too small",
         ],
     ),
+    (Cause::Environment, &["no module named esphome", "modulenotfounderror: ", "importerror: "]),
     (
         Cause::Program,
         &[
-            "no module named esphome",
             "ninja: not found",
             "no such file or directory: 'ninja'",
             // Its command line is not what we know.
@@ -73,11 +143,28 @@ const SIGNS: [(Cause, &[&str]); 9] = [
             "nameresolutionerror",
             "could not resolve host",
             "max retries exceeded",
+            "failed to establish a new connection",
+            "after connection broken by",
             "temporary failure in name resolution",
             "httpclienterror",
             "could not install package",
             "internet connection",
+            "connected to the internet",
             "connection timed out",
+            "connection refused",
+            "connection reset",
+            "connection aborted",
+            "network is unreachable",
+            "no route to host",
+            "read timed out",
+            "failed to connect to",
+            "could not connect to",
+            "hung up unexpectedly",
+            "early eof",
+            "rpc failed",
+            "gnutls_handshake",
+            "ssl connect error",
+            " server error: ",
         ],
     ),
     (Cause::Compiler, &[": error: ", ": fatal error: "]),
@@ -108,6 +195,7 @@ impl CompileOutput {
             self.config_hash = Some(hash);
         }
         let progress = self.progress(line)?;
+        self.fetching = is_fetching(&progress.step);
         if self.shown.as_ref() == Some(&progress) {
             return None;
         }
@@ -137,6 +225,7 @@ impl CompileOutput {
     }
 
     fn diagnose(&mut self, line: &str) {
+        self.begun |= line.contains("Reading configuration");
         if self.collecting {
             let log_line = line.starts_with("INFO ") || line.starts_with("DEBUG ");
             if self.details.len() >= MAX_LINES || log_line {
@@ -148,8 +237,15 @@ impl CompileOutput {
         if let Some(error) = line.strip_prefix("ERROR ") {
             self.last_error = Some(short(error));
         }
-        let Some(cause) = cause(line) else { return };
         let known = self.cause.as_ref().map(|(known, _)| *known);
+        let cause = match cause(line) {
+            // It stands among the reasons.
+            Some(Cause::Download) if known == Some(Cause::Config) => Cause::Remote,
+            // A component of the user's is at fault.
+            Some(Cause::Environment) if self.begun => return,
+            Some(cause) => cause,
+            None => return,
+        };
         if known.is_none_or(|known| cause > known) {
             if cause == Cause::Config {
                 self.details.clear();
@@ -159,20 +255,33 @@ impl CompileOutput {
         }
     }
 
-    /// Why it failed, in words.
+    /// Why it failed, in words, and whether that may pass.
     #[must_use]
-    pub fn failure(&self, exit_code: Option<i32>) -> Problem {
+    pub fn failure(&self, exit: Exit) -> BuildFailure {
         if let Some((cause, line)) = &self.cause {
-            return self.explain(*cause, line);
+            return BuildFailure { class: cause.class(), problem: self.explain(*cause, line) };
         }
-        let message = match (&self.last_error, exit_code) {
+        if exit.is_from_outside() {
+            let message = "ESPHome was ended by the system, perhaps for want of memory.";
+            let problem =
+                Problem::new("build.killed", message).with_help("The build log says more.");
+            return BuildFailure::again(Lack::Memory, problem);
+        }
+        let message = match (&self.last_error, exit) {
             (Some(error), _) => format!("ESPHome ended with an error: {error}"),
-            (None, Some(code)) => {
+            (None, Exit::Code(code)) => {
                 format!("ESPHome ended with exit code {code} and no error message.")
             }
-            (None, None) => "ESPHome was ended by a signal.".to_owned(),
+            (None, Exit::Signal(Some(signal))) => format!("ESPHome was ended by signal {signal}."),
+            (None, Exit::Signal(None)) => "ESPHome was ended by a signal.".to_owned(),
         };
-        Problem::new("build.failed", message).with_help("The build log says more.")
+        Problem::new("build.failed", message).with_help("The build log says more.").into()
+    }
+
+    /// It was ended, since it took too long. A download that has come to a halt may go on later.
+    #[must_use]
+    pub fn overdue(&self, problem: Problem) -> BuildFailure {
+        if self.fetching { BuildFailure::again(Lack::Network, problem) } else { problem.into() }
     }
 
     fn explain(&self, cause: Cause, line: &str) -> Problem {
@@ -197,7 +306,7 @@ impl CompileOutput {
                 format!("The firmware doesn't fit: {line}"),
                 "Remove components from the configuration, then retry.",
             ),
-            Cause::Program => (
+            Cause::Program | Cause::Environment => (
                 "build.esphome_broken",
                 format!("This ESPHome doesn't work: {line}"),
                 "Choose another ESPHome in the settings, or let Wakeflash install one.",
@@ -213,7 +322,12 @@ impl CompileOutput {
             Cause::Download => (
                 "build.download_failed",
                 "ESPHome couldn't download what it needs for this platform.".to_owned(),
-                "Check the internet connection, then retry. The first build of a platform needs it.",
+                "Check the internet connection. The first build of a platform needs it.",
+            ),
+            Cause::Remote => (
+                "build.download_failed",
+                "ESPHome couldn't download what the configuration refers to.".to_owned(),
+                "Check the internet connection.",
             ),
             Cause::Compiler => (
                 "build.compiler_error",
@@ -235,10 +349,22 @@ fn cause(line: &str) -> Option<Cause> {
     if lower.contains("secret '") && lower.contains("' not defined") {
         return Some(Cause::Secret);
     }
-    SIGNS
-        .iter()
-        .find(|(_, signs)| signs.iter().any(|sign| lower.contains(sign)))
-        .map(|(cause, _)| *cause)
+    let found = SIGNS.iter().find(|(_, signs)| signs.iter().any(|sign| lower.contains(sign)));
+    // What a server doesn't have or give won't be there later.
+    found.map(|(cause, _)| *cause).filter(|cause| *cause != Cause::Download || !is_refusal(&lower))
+}
+
+/// Whether a server has answered with an error of the 400s. 429 is another word for "later".
+fn is_refusal(line: &str) -> bool {
+    let refused = |code: &str| code.starts_with('4') && !code.starts_with("429");
+    let after = line.split_once("returned error: ").map(|(_, code)| code);
+    let before = line.split_once(" client error").map(|(before, _)| before);
+    let before = before.and_then(|before| before.get(before.len().checked_sub(3)?..));
+    after.or(before).is_some_and(refused)
+}
+
+fn is_fetching(step: &str) -> bool {
+    ["Downloading", "Installing", "Cloning"].iter().any(|what| step.starts_with(what))
 }
 
 fn secret_message(line: &str) -> String {
@@ -287,7 +413,7 @@ fn phase(line: &str) -> Option<(Option<u8>, String)> {
     } else if let Some(file) = message.strip_prefix("Compiling ") {
         let file = file.trim().rsplit(['/', '\\']).next().unwrap_or(file);
         Some((None, format!("Compiling {}", short(file.trim_end_matches(".o")))))
-    } else if message.starts_with("Downloading") || message.starts_with("Installing") {
+    } else if is_fetching(message) {
         Some((None, short(message.trim_end_matches([' ', '.']))))
     } else if message.starts_with("Tool Manager:") || message.starts_with("Platform Manager:") {
         let (_, what) = message.split_once(": ")?;

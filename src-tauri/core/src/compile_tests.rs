@@ -88,10 +88,98 @@ fn failures_are_explained() {
         ("", "build.failed", "ESPHome ended with exit code 2 and no error message."),
     ];
     for (output, code, message) in cases {
-        let problem = read(output).0.failure(Some(2));
+        let problem = read(output).0.failure(Exit::Code(2)).problem;
         assert_eq!((problem.code.as_str(), problem.message.as_str()), (code, message));
         assert!(problem.help.is_some());
     }
+}
+
+/// What ESPHome 2026.10, PlatformIO 6.1, pip 25, git 2.47 and GCC 14 wrote when something was missing.
+#[test]
+fn what_may_pass_by_itself_is_told_from_what_stays() {
+    let recorded = [
+        (Lack::Network, "build.download_failed", include_str!("compile_logs/external.txt")),
+        (Lack::Network, "build.download_failed", include_str!("compile_logs/font.txt")),
+        (Lack::Network, "build.download_failed", include_str!("compile_logs/framework.txt")),
+        (Lack::Network, "build.download_failed", include_str!("compile_logs/esp8266.txt")),
+        (Lack::Network, "build.download_failed", include_str!("compile_logs/platformio.txt")),
+        (Lack::Network, "build.download_failed", include_str!("compile_logs/pip.txt")),
+        (Lack::Disk, "build.no_space", include_str!("compile_logs/disk.txt")),
+        (Lack::Disk, "build.no_space", include_str!("compile_logs/disk_early.txt")),
+        (Lack::Memory, "build.out_of_memory", include_str!("compile_logs/killed.txt")),
+        (Lack::Esphome, "build.esphome_broken", "/usr/bin/python3: No module named esphome\n"),
+        (
+            Lack::Esphome,
+            "build.esphome_broken",
+            "ModuleNotFoundError: No module named 'aioesphomeapi'\n",
+        ),
+    ];
+    for (number, (lack, code, output)) in recorded.into_iter().enumerate() {
+        let failure = read(output).0.failure(Exit::Code(1));
+        assert_eq!(failure.class, BuildFailureClass::Again(lack), "{number}: {}", failure.problem);
+        assert_eq!(failure.problem.code, code, "{number}");
+    }
+}
+
+#[test]
+fn a_download_that_failed_is_no_reason_when_there_is_a_better_one() {
+    let network = include_str!("compile_logs/external.txt");
+    let (retried, _) = network.split_once("Failed config").unwrap();
+    let retried = retried.trim_end_matches(|c| c != '\n');
+    let class = |output: &str| read(output).0.failure(Exit::Code(1)).class;
+    assert!(matches!(class(network), BuildFailureClass::Again(_)));
+    for (rest, code) in [
+        (
+            "Failed config\n\nfoo: [source b.yaml:4]\n  Component not found: foo.\n",
+            "build.config_invalid",
+        ),
+        ("d.yaml:5:7: error: ‘foo’ was not declared in this scope\n", "build.compiler_error"),
+        ("x.cpp:(.text+0x7): undefined reference to `connect'\n", "build.linker_error"),
+        (
+            "Failed config\n\n  unable to access 'https://x/y/': The requested URL returned error: 404\n",
+            "build.config_invalid",
+        ),
+        (
+            "Failed config\n\n  Could not download from https://x/y.png: 404 Client Error: Not Found for url: https://x/y.png\n",
+            "build.config_invalid",
+        ),
+    ] {
+        let failure = read(&format!("{retried}{rest}")).0.failure(Exit::Code(1));
+        assert_eq!(failure.class, BuildFailureClass::Final, "{rest}");
+        assert_eq!(failure.problem.code, code);
+    }
+    let component = "INFO Reading configuration d.yaml...\nImportError: cannot import name 'CONF_X' from 'esphome.const'\n";
+    assert_eq!(class(component), BuildFailureClass::Final);
+    let later = "Could not download from https://x/y.png: 429 Client Error: Too Many Requests, Max retries exceeded\n";
+    assert_eq!(class(later), BuildFailureClass::Again(Lack::Network));
+}
+
+#[test]
+fn who_was_ended_by_others_is_built_again_and_who_crashed_is_not() {
+    let class = |exit| CompileOutput::new().failure(exit).class;
+    for from_outside in [1, 2, 9, 15] {
+        let again = BuildFailureClass::Again(Lack::Memory);
+        assert_eq!(class(Exit::Signal(Some(from_outside))), again);
+        assert_eq!(class(Exit::Code(128 + from_outside)), again);
+    }
+    for exit in [Exit::Signal(Some(11)), Exit::Signal(None), Exit::Code(139), Exit::Code(1)] {
+        assert_eq!(class(exit), BuildFailureClass::Final);
+    }
+}
+
+#[test]
+fn a_download_that_stands_still_may_go_on_and_a_compiler_does_not() {
+    let overdue = |output: &str| {
+        let problem =
+            Problem::new("build.timeout", "ESPHome said nothing for 15 min and was ended.");
+        read(output).0.overdue(problem).class
+    };
+    let framework = include_str!("compile_logs/framework.txt");
+    let (begun, _) = framework.split_once("WARNING").unwrap();
+    assert_eq!(overdue(begun), BuildFailureClass::Again(Lack::Network));
+    let tools = "Tool Manager: Installing platformio/tool-scons @ ~4.40801.0\n";
+    assert_eq!(overdue(tools), BuildFailureClass::Again(Lack::Network));
+    assert_eq!(overdue(&format!("{begun}[1/51] CC obj/a.c.o\n")), BuildFailureClass::Final);
 }
 
 #[test]
@@ -104,7 +192,7 @@ fn colours_are_stripped() {
 #[test]
 fn a_long_failure_is_kept_short() {
     let (compile, _) = read(&format!("Failed config\n{}", "x: ö ".repeat(100_000)));
-    assert!(compile.failure(None).message.len() < 1_000);
+    assert!(compile.failure(Exit::Code(1)).problem.message.len() < 1_000);
 }
 
 proptest! {
@@ -114,6 +202,6 @@ proptest! {
         for line in &lines {
             let _ = compile.line(line);
         }
-        let _ = compile.failure(None);
+        let _ = compile.failure(Exit::Signal(None));
     }
 }

@@ -151,6 +151,12 @@ fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
             lang.pick("Open Wakeflash to retry.", "Wakeflash versucht es auf Wunsch erneut."),
             vec![Button::ShowLog, Button::Retry],
         ),
+        NotificationKind::BuildDelayed => (
+            lang.pick("{} can't be built yet", "{} kann noch nicht gebaut werden"),
+            detail,
+            lang.pick("It is tried again by itself.", "Es wird von selbst erneut versucht."),
+            vec![Button::ShowLog, Button::Retry],
+        ),
         NotificationKind::Held => (
             lang.pick("The update of {} is held", "Das Update von {} ist zurückgehalten"),
             lang.pick("Changed since it was built: {}.", "Seit dem Bauen geändert: {}.")
@@ -305,7 +311,8 @@ const fn is_good(kind: NotificationKind) -> bool {
         NotificationKind::Failed
         | NotificationKind::RolledBack
         | NotificationKind::Held
-        | NotificationKind::Overdue => false,
+        | NotificationKind::Overdue
+        | NotificationKind::BuildDelayed => false,
     }
 }
 
@@ -350,7 +357,7 @@ pub(crate) mod tests {
 
     #[test]
     fn each_kind_has_its_words_and_buttons_in_both_languages() {
-        use NotificationKind::{Failed, Held, Installed, Overdue, RolledBack};
+        use NotificationKind::{BuildDelayed, Failed, Held, Installed, Overdue, RolledBack};
         for (kind, english, german, buttons) in [
             (Installed, "{} is updated", "{} ist aktualisiert", vec![Button::Open]),
             (
@@ -363,6 +370,12 @@ pub(crate) mod tests {
                 RolledBack,
                 "{} rolled back",
                 "{} ist zur alten Firmware zurückgekehrt",
+                vec![Button::ShowLog, Button::Retry],
+            ),
+            (
+                BuildDelayed,
+                "{} can't be built yet",
+                "{} kann noch nicht gebaut werden",
                 vec![Button::ShowLog, Button::Retry],
             ),
             (Overdue, "{} is overdue", "{} ist überfällig", vec![Button::Open]),
@@ -383,7 +396,7 @@ pub(crate) mod tests {
                 let says_more = !matches!(kind, Installed | Overdue);
                 assert_eq!(without.body.len() > with.body.len(), says_more, "{kind:?}");
                 assert!(!with.body.is_empty());
-                let says_why = matches!(kind, Failed | RolledBack);
+                let says_why = matches!(kind, Failed | RolledBack | BuildDelayed);
                 let why = lang
                     .pick(DETAIL, "Das Gerät konnte die Firmware nicht in seinen Flash schreiben.");
                 assert_eq!(with.body == why, says_why, "{}", with.body);

@@ -215,6 +215,8 @@ pub enum UpdateStateView {
     Queued {
         /// How many builds come before it.
         ahead: u32,
+        /// Its last build failed, and it is built again by itself.
+        again: Option<BuildAgainView>,
     },
     /// ESPHome is compiling.
     Building {
@@ -281,6 +283,18 @@ pub enum UpdateStateView {
         /// When.
         at: Timestamp,
     },
+}
+
+/// A build that failed and is made again, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildAgainView {
+    /// How many failed in a row.
+    pub failures: u32,
+    /// Why the last one did.
+    pub problem: Problem,
+    /// When it is tried again at the latest; `None`: as soon as it is its turn.
+    pub at: Option<Timestamp>,
 }
 
 /// An update in all detail, for the drawer.

@@ -10,7 +10,7 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::compile::plain;
+use wakeflash_core::compile::{Exit, plain};
 use wakeflash_core::error::Problem;
 use wakeflash_core::pip::PipProgress;
 use wakeflash_core::view::{EsphomeStatus, Progress};
@@ -180,9 +180,11 @@ async fn ask(command: Command, limits: Limits) -> io::Result<Vec<String>> {
     };
     process.end().await;
     match ended {
-        Ended::Exited(Some(0)) => Ok(said),
-        Ended::Exited(Some(code)) => Err(io::Error::other(format!("it ends with code {code}"))),
-        Ended::Exited(None) => Err(io::Error::other("it is ended by a signal")),
+        Ended::Exited(Exit::Code(0)) => Ok(said),
+        Ended::Exited(Exit::Code(code)) => {
+            Err(io::Error::other(format!("it ends with code {code}")))
+        }
+        Ended::Exited(Exit::Signal(_)) => Err(io::Error::other("it is ended by a signal")),
         Ended::Cancelled | Ended::Overdue | Ended::Silent => {
             Err(io::Error::new(io::ErrorKind::TimedOut, "it doesn't answer in time"))
         }
@@ -337,7 +339,7 @@ async fn step(
     };
     process.end().await;
     match ended {
-        Ended::Exited(Some(0)) => Ok(()),
+        Ended::Exited(Exit::Code(0)) => Ok(()),
         Ended::Cancelled => Err(InstallFailure::Cancelled),
         Ended::Exited(_) => Err(install_problem(said.make_contiguous()).into()),
         Ended::Overdue | Ended::Silent => Err(Problem::new(

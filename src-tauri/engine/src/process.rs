@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use wakeflash_core::compile::Exit;
 
 /// A longer line is cut; its end is not kept.
 const MAX_LINE: usize = 8 << 10;
@@ -40,14 +41,24 @@ pub(crate) enum Event {
 /// How it came to an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// By itself; without a code, by a signal.
-    Exited(Option<i32>),
+    /// By itself, or by a signal of somebody else.
+    Exited(Exit),
     /// The caller cancelled it.
     Cancelled,
     /// It took longer than [`Limits::total`].
     Overdue,
     /// It said nothing for [`Limits::silence`].
     Silent,
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    match status.code() {
+        Some(code) => Exit::Code(code),
+        #[cfg(unix)]
+        None => Exit::Signal(std::os::unix::process::ExitStatusExt::signal(&status)),
+        #[cfg(not(unix))]
+        None => Exit::Signal(None),
+    }
 }
 
 /// A running process with everything that it has started. Dropping it kills them all.
@@ -101,7 +112,7 @@ impl Process {
             if self.at_end
                 && let Some((status, _)) = self.exit
             {
-                return Ok(Event::Ended(Ended::Exited(status.code())));
+                return Ok(Event::Ended(Ended::Exited(exit_of(status))));
             }
             let overdue = self.started + self.limits.total;
             let silent = self.heard + self.limits.silence;
@@ -350,7 +361,7 @@ mod tests {
         let mut process = shell("echo a; echo b >&2; echo c; exit 3", LIMITS, &cancel);
         let (said, ended) = all(&mut process).await;
         assert_eq!(said, ["a", "b", "c"]);
-        assert_eq!(ended, Ended::Exited(Some(3)));
+        assert_eq!(ended, Ended::Exited(Exit::Code(3)));
     }
 
     #[tokio::test]
@@ -406,7 +417,10 @@ mod tests {
     async fn a_straggler_does_not_hold_up_the_end() {
         let mut process = shell("sleep 30 & echo done", LIMITS, &CancellationToken::new());
         let start = Instant::now();
-        assert_eq!(all(&mut process).await, (vec!["done".to_owned()], Ended::Exited(Some(0))));
+        assert_eq!(
+            all(&mut process).await,
+            (vec!["done".to_owned()], Ended::Exited(Exit::Code(0)))
+        );
         assert!(start.elapsed() < Duration::from_secs(3));
     }
 }

@@ -2,7 +2,7 @@
 
 use core::cmp::Reverse;
 
-use crate::build_failure::{BuildFailure, BuildFailureClass};
+use crate::build_failure::{BuildFailure, BuildFailureClass, Lack};
 use crate::device::{ConfigFile, DeviceId};
 use crate::error::Problem;
 use crate::notification::installed_words;
@@ -14,7 +14,7 @@ use crate::update::{
 use crate::view::{Installation, Notification, NotificationKind};
 use crate::words::Lang;
 
-use super::build_again::is_due;
+use super::build_again::{Search, is_due};
 use super::{Builder, Dispatch, Effect};
 
 impl Dispatch {
@@ -185,12 +185,19 @@ impl Dispatch {
     }
 
     /// Its version decides for which devices there is an update.
-    pub(super) fn take_builder(&mut self, builder: Builder) {
+    pub(super) fn take_builder(&mut self, builder: Builder, now: Timestamp) {
+        match builder {
+            Builder::Missing => self.search_later(now),
+            Builder::Ready { .. } | Builder::Coming => self.search = Search::default(),
+        }
         // The one that is there builds while another one is installed.
         let there = matches!(self.builder, Some(Builder::Ready { .. }));
         if self.builder.as_ref() != Some(&builder) && !(there && builder == Builder::Coming) {
             self.builder = Some(builder);
             self.decision.touched.extend(self.rows());
+            if matches!(self.builder, Some(Builder::Ready { .. })) {
+                self.is_back_for_builds(Lack::Esphome);
+            }
         }
     }
 
@@ -357,6 +364,9 @@ impl Dispatch {
             NotificationKind::Failed => (format!("The update of {name} failed"), detail.clone()),
             NotificationKind::RolledBack => (format!("{name} rolled back"), detail.clone()),
             NotificationKind::Overdue => (format!("{name} is overdue"), detail.clone()),
+            NotificationKind::BuildDelayed => {
+                (format!("{name} can't be built yet"), detail.clone())
+            }
             NotificationKind::Held => (
                 format!("The update of {name} is held"),
                 format!(

@@ -3,6 +3,7 @@
 
 use core::time::Duration;
 
+use crate::build_failure::Lack;
 use crate::time::Timestamp;
 
 use super::{Dispatch, Input, Liveness};
@@ -41,6 +42,9 @@ impl Dispatch {
         }
         self.connected = connected;
         self.begin_listening(now);
+        if connected {
+            self.is_back_for_builds(Lack::Network);
+        }
         for name in self.heard.keys_where(|_, heard| heard.expired) {
             let heard = self.heard.entry(&name);
             let expired = core::mem::take(&mut heard.expired);

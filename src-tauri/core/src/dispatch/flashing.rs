@@ -249,6 +249,7 @@ impl Dispatch {
         }
         // A pause that is over is none any more.
         self.touch_all_queued();
+        self.search(now);
         self.settle_doubts(now);
         self.look_ahead(now);
         self.tell_overdue(now);
@@ -302,7 +303,8 @@ impl Dispatch {
         let doubts =
             self.heard.values().filter(|_| self.connected).filter_map(Heard::doubt_ends_at);
         let looks = self.look_again_at(now);
-        of_updates.chain(doubts).chain(self.first_look_until).chain(looks).min()
+        let search = self.search_at(now);
+        of_updates.chain(doubts).chain(self.first_look_until).chain(looks).chain(search).min()
     }
 }
 

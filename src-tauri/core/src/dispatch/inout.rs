@@ -76,6 +76,8 @@ pub enum Input {
     },
     /// What ESPHome there is; builds wait until there is one.
     Builder(Builder),
+    /// There is more room on a disk that was full.
+    DiskFreed,
     /// A build ended.
     BuildEnded {
         /// Of which update.
@@ -196,6 +198,7 @@ impl Input {
             | Self::DirectoryGone(_)
             | Self::SourcesChecked { .. }
             | Self::Builder(_)
+            | Self::DiskFreed
             | Self::BuildEnded { .. }
             | Self::ImageReady { .. }
             | Self::ImageLost { .. }
@@ -252,6 +255,8 @@ pub enum Effect {
         /// Of which device.
         device: DeviceId,
     },
+    /// Look for ESPHome: it may have gone, or come.
+    FindEsphome,
     /// End ESPHome.
     StopBuild(UpdateId),
     /// Use the open connection to flash.

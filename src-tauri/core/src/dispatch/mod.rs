@@ -35,6 +35,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::build_failure::Lack;
 use crate::device::{ConfigFile, ConfigHash, DeviceId, DeviceMemory};
 use crate::error::Problem;
 use crate::network::Prefix;
@@ -124,6 +125,7 @@ pub struct Dispatch {
     next_id: u32,
     /// `None`: it is being looked for.
     builder: Option<Builder>,
+    search: build_again::Search,
     /// Until then it is too early to say that a remembered device is gone; `None` after that.
     first_look_until: Option<Timestamp>,
     /// The devices that are held, and those that images are being sent to.
@@ -184,6 +186,7 @@ impl Dispatch {
             heard,
             next_id: next_id.max(after_loaded),
             builder: None,
+            search: build_again::Search::default(),
             first_look_until: Some(now + Self::FIRST_LOOK),
             slots: Table::default(),
             serving: Table::default(),
@@ -219,7 +222,8 @@ impl Dispatch {
             Input::Configs(files) => self.take_configs(files),
             Input::DirectoryGone(problem) => self.directory_gone(problem),
             Input::SourcesChecked { update, changes } => self.sources_checked(update, changes, now),
-            Input::Builder(builder) => self.take_builder(builder),
+            Input::Builder(builder) => self.take_builder(builder, now),
+            Input::DiskFreed => self.is_back_for_builds(Lack::Disk),
             Input::BuildEnded { update, result } => self.build_ended(update, result, now),
             Input::Sighted(sighting) => self.sighted(&sighting, now),
             Input::Proven { update, proof } => self.proven(update, proof, now),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::build_failure::Lack;
 use crate::device::{DeviceId, DeviceMemory};
 use crate::error::Problem;
 use crate::settings::{Settings, SettingsChange};
@@ -131,7 +132,12 @@ impl Dispatch {
     }
 
     pub(super) fn retry(&mut self, device: &DeviceId, now: Timestamp) -> Result<(), Problem> {
-        if self.active(device).is_some() {
+        self.is_free(device)?;
+        if let Some(id) = self.active(device).map(|update| update.id) {
+            if self.end_build_pause(id) {
+                self.decision.started = Some(id);
+                return Ok(());
+            }
             return Err(Problem::new(
                 "update.active",
                 format!("{device} already has an update under way."),
@@ -239,6 +245,10 @@ impl Dispatch {
             ));
         }
         let moved = settings.config_dir != self.settings.config_dir;
+        let old = &self.settings;
+        if (settings.own_esphome, &settings.esphome_path) != (old.own_esphome, &old.esphome_path) {
+            self.is_back_for_builds(Lack::Esphome);
+        }
         if moved {
             // The sources of waiting updates are compared when the new directory has been read.
             self.leave_directory();

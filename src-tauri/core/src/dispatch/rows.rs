@@ -132,6 +132,10 @@ impl Dispatch {
         if primary == Action::Rebuild && update.is_some_and(|update| !self.is_here(update)) {
             (primary, secondary) = (Action::Cancel, vec![Action::FlashAnyway]);
         }
+        let again = update.filter(|update| update.state.kind() == StateKind::Queued);
+        if again.is_some_and(|update| self.is_here(update) && !is_due(update, self.last_input_at)) {
+            (primary, secondary) = (Action::Retry, vec![Action::Cancel]);
+        }
         DeviceView {
             id: id.clone(),
             name: name.to_owned(),
@@ -197,7 +201,8 @@ impl Dispatch {
     pub(super) fn state_view(&self, update: &Update) -> UpdateStateView {
         match &update.state {
             UpdateState::Queued => {
-                UpdateStateView::Queued { ahead: self.builds_ahead_of(update.id) }
+                let again = self.build_again_view(update);
+                UpdateStateView::Queued { ahead: self.builds_ahead_of(update.id), again }
             }
             UpdateState::Building { started_at } => {
                 UpdateStateView::Building { since: *started_at }

@@ -162,7 +162,7 @@ fn nothing_to_do_is_idle_and_has_no_label() {
 #[test]
 fn waiting_devices_are_counted_and_lead_to_their_details() {
     let counts = Counts { waiting: 2, working: 0, attention: 0 };
-    let queued = Some(UpdateStateView::Queued { ahead: 0 });
+    let queued = Some(UpdateStateView::Queued { ahead: 0, again: None });
     let mut snapshot = snapshot(
         counts,
         vec![

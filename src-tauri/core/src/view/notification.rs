@@ -19,6 +19,8 @@ pub enum NotificationKind {
     Held,
     /// A device that an update waits for has not woken for long.
     Overdue,
+    /// An update can't be built for the moment, and is tried again by itself.
+    BuildDelayed,
 }
 
 /// What is known about an update that is installed.
@@ -41,7 +43,7 @@ impl NotificationKind {
     pub const fn is_wanted(self, kinds: NotifyKinds) -> bool {
         match self {
             Self::Installed => kinds.installed,
-            Self::Failed | Self::RolledBack => kinds.failed,
+            Self::Failed | Self::RolledBack | Self::BuildDelayed => kinds.failed,
             Self::Held => kinds.held,
             Self::Overdue => kinds.overdue,
         }

@@ -1,5 +1,6 @@
 //! `esphome compile` as a child process: its output, its end, and what it left.
 
+mod lack;
 mod leftovers;
 mod log;
 mod outcome;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::build_failure::{BuildFailure, Lack};
-use wakeflash_core::compile::CompileOutput;
+use wakeflash_core::compile::{CompileOutput, Exit};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_core::update::{Build, SourceChange, UpdateId};
@@ -139,7 +140,9 @@ async fn directory(request: &BuildRequest) -> Result<Identity, BuildFailure> {
     let look = blocking(request, |request| present(&request.config_dir, &request.device));
     let present = tokio::time::timeout(DIRECTORY_PATIENCE, look).await;
     let silent = |_| Err(configs::silent(&request.config_dir));
-    present.unwrap_or_else(silent).map_err(|problem| BuildFailure::again(Lack::Directory, problem))
+    let problem = |failure: BuildFailure| failure.problem;
+    let present = present.map_or_else(silent, |present| present.map_err(problem));
+    present.map_err(|problem| BuildFailure::again(Lack::Directory, problem))
 }
 
 async fn attempt(
@@ -173,13 +176,14 @@ async fn attempt(
 async fn blocking<T: Send + 'static>(
     request: &BuildRequest,
     work: impl FnOnce(&BuildRequest) -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
+) -> Result<T, BuildFailure> {
     let request = request.clone();
-    spawn_blocking(move || work(&request)).await.unwrap_or_else(|error| {
+    let done = spawn_blocking(move || work(&request)).await.unwrap_or_else(|error| {
         tracing::error!(%error, "work on a build died");
         Err(Problem::new("build.fault", "The build failed because of a fault in Wakeflash.")
             .with_help("Please report it, with the log of the application."))
-    })
+    });
+    done.map_err(lack::failure)
 }
 
 fn command(request: &BuildRequest) -> Command {
@@ -237,19 +241,25 @@ async fn compile(
         Problem::new("build.output", "The output of ESPHome can't be read.")
     })?;
     match ended {
-        Ended::Exited(Some(0)) => Ok(compile),
-        Ended::Exited(code) => Err(compile.failure(code).into()),
+        Ended::Exited(Exit::Code(0)) => Ok(compile),
+        Ended::Exited(exit) => Err(compile.failure(exit).into()),
         Ended::Cancelled => Err(BuildEnd::Cancelled),
-        Ended::Overdue => Err(overdue(request.limits.total, "took longer than").into()),
-        Ended::Silent => Err(overdue(request.limits.silence, "said nothing for").into()),
+        Ended::Overdue => {
+            Err(compile.overdue(overdue(request.limits.total, "took longer than")).into())
+        }
+        Ended::Silent => {
+            Err(compile.overdue(overdue(request.limits.silence, "said nothing for")).into())
+        }
     }
 }
 
-fn not_started(esphome: &Path, error: &std::io::Error) -> Problem {
+fn not_started(esphome: &Path, error: &std::io::Error) -> BuildFailure {
     tracing::warn!(esphome = %esphome.display(), %error, "esphome doesn't start");
-    let shown = esphome.display();
-    Problem::new("build.not_started", format!("ESPHome ({shown}) can't be started: {error}."))
-        .with_help("Choose another ESPHome in the settings, or let Wakeflash install one.")
+    let message = format!("ESPHome ({}) can't be started: {error}.", esphome.display());
+    let problem = Problem::new("build.not_started", message)
+        .with_help("Choose another ESPHome in the settings, or let Wakeflash install one.");
+    // It is being updated, or lies on a drive that isn't there.
+    BuildFailure::again(lack::of_error(error).unwrap_or(Lack::Esphome), problem)
 }
 
 fn overdue(limit: Duration, what: &str) -> Problem {

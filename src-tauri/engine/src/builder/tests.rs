@@ -157,7 +157,8 @@ async fn a_build_knows_that_its_password_is_another_one_than_before() {
 #[tokio::test]
 async fn failures_have_their_words() {
     assert_eq!(Lab::new("exit 3").code().await, "build.failed");
-    assert_eq!(Lab::new("kill -9 $$").code().await, "build.failed");
+    assert_eq!(Lab::new("kill -9 $$").code().await, "build.killed");
+    assert_eq!(Lab::new("kill -SEGV $$").code().await, "build.failed");
     assert_eq!(Lab::new("echo 'Failed config'; exit 2").code().await, "build.config_invalid");
     let lab = Lab::new("");
     fs::remove_file(lab.dir.path().join("esphome")).unwrap();
@@ -189,6 +190,29 @@ async fn without_its_directory_a_build_is_to_be_made_again() {
     // Another one is there by the end.
     let lab = aside("mkdir ../c; cp ../aside/a.yaml ../c; exit 2");
     assert_eq!(lacks(&lab).await, "config_dir.went");
+}
+
+#[tokio::test]
+async fn what_may_pass_is_to_be_tried_again() {
+    let lacks = async |lab: &Lab| match lab.build().await.unwrap_err() {
+        BuildEnd::Failed(failure) => failure.class,
+        end @ BuildEnd::Cancelled => panic!("{end:?}"),
+    };
+    let again = BuildFailureClass::Again;
+    let offline = Lab::new("echo 'ERROR Failed to download from all mirrors:'; exit 1");
+    assert_eq!(lacks(&offline).await, again(Lack::Network));
+    assert_eq!(lacks(&Lab::new("kill $$")).await, again(Lack::Memory));
+    assert_eq!(lacks(&Lab::new("exit 2")).await, BuildFailureClass::Final);
+    // The program is gone, is none, is just being written.
+    let lab = Lab::new("");
+    let program = lab.dir.path().join("esphome");
+    let writes = fs::OpenOptions::new().append(true).open(&program).unwrap();
+    assert_eq!(lacks(&lab).await, again(Lack::Esphome));
+    drop(writes);
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(lacks(&lab).await, again(Lack::Esphome));
+    fs::remove_file(&program).unwrap();
+    assert_eq!(lacks(&lab).await, again(Lack::Esphome));
 }
 
 #[tokio::test]

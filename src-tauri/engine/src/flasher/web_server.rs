@@ -82,7 +82,9 @@ pub async fn upload(
     };
     process.end().await;
     let failed = match ended {
-        Ok(Ended::Exited(code)) => return output.ended(code).map_err(UploadEnd::Failed),
+        Ok(Ended::Exited(exit)) => {
+            return output.ended(exit.code()).map_err(UploadEnd::Failed);
+        }
         Ok(Ended::Cancelled) => return Err(UploadEnd::Cancelled),
         Ok(Ended::Overdue) => output.cut("The upload took too long and was ended"),
         Ok(Ended::Silent) => output.cut("The upload came to a halt and was ended"),

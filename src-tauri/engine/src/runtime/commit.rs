@@ -95,6 +95,7 @@ impl Runtime {
         for effect in outcome.effects {
             self.act(effect);
         }
+        self.watch_disks();
         let settings = self.conductor.state().settings().clone();
         let old = std::mem::replace(&mut self.followed, settings.clone());
         if settings != old {

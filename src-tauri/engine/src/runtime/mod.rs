@@ -4,6 +4,7 @@
 mod assembly;
 mod challenge;
 pub(crate) mod commit;
+mod disks;
 mod flash;
 mod flash_web;
 mod images;
@@ -273,6 +274,7 @@ impl Runtime {
     fn act(&mut self, effect: Effect) {
         match effect {
             Effect::StartBuild { update, device } => self.start_build(update, device),
+            Effect::FindEsphome => self.search_esphome(),
             Effect::StopBuild(update) => self.work.stop_build(update),
             Effect::StartFlash { update, password } => self.start_flash(update, password),
             Effect::GrantTransfer(update) => self.work.grant(update),

@@ -94,6 +94,11 @@ impl Runtime {
     /// Looks for the ESPHome of the settings.
     pub(super) fn find_esphome(&mut self) {
         self.show_esphome(EsphomeStatus::Searching);
+        self.search_esphome();
+    }
+
+    /// The same, while what is known of it stays shown.
+    pub(super) fn search_esphome(&mut self) {
         self.surroundings.search = self.surroundings.search.wrapping_add(1);
         let search = self.surroundings.search;
         let settings = self.conductor.state().settings();

@@ -49,6 +49,7 @@ pub(super) enum Report {
     Located(u32, EsphomeStatus),
     /// The devices that another tool is about to update.
     OtherTools(BTreeSet<DeviceId>),
+    DiskFreed,
     InstallWent(Progress),
     InstallEnded(EsphomeStatus),
     SourcesChecked {
@@ -151,6 +152,8 @@ pub(super) struct Work {
     pub(super) asking: BTreeSet<(String, IpAddr)>,
     /// Whose challenges were answered on a claim.
     pub(super) on_claim: OnClaim,
+    /// Ends the watch for room on the disks.
+    pub(super) disks: Option<CancellationToken>,
     /// Something has ended, so that its image may be of no use any more.
     pub(super) garbage: bool,
     /// What nobody needs is being deleted.
@@ -238,6 +241,7 @@ impl Runtime {
             Report::Configs(generation, event) => self.take_configs_event(generation, event),
             Report::Located(search, status) => self.esphome_located(search, status),
             Report::OtherTools(queued) => self.other_tools_found(queued),
+            Report::DiskFreed => self.disk_freed(),
             Report::InstallWent(went) => self.esphome_install_went(went),
             Report::InstallEnded(status) => self.esphome_installed(status),
             Report::SourcesChecked { update, image, dir, changes } => {
@@ -308,6 +312,7 @@ impl Runtime {
             Report::Configs(..)
             | Report::Located(..)
             | Report::OtherTools(_)
+            | Report::DiskFreed
             | Report::InstallWent(_)
             | Report::SourcesChecked { .. }
             | Report::BuildWent { .. }

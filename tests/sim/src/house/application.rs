@@ -279,6 +279,7 @@ impl House {
                 let dir = self.directory_of(update);
                 self.actions.push(Action::StartBuild { update, device, dir });
             }
+            Effect::FindEsphome => self.actions.push(Action::FindBuilder),
             Effect::StopBuild(update) => {
                 self.builds.remove(&update);
                 self.actions.push(Action::StopBuild(update));

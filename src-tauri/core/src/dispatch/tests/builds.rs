@@ -82,7 +82,7 @@ fn a_row_says_how_many_builds_come_before_it_and_hears_of_every_change() {
     let decision = lab.give(Input::Install(yaml("c")));
     assert!(decision.touched.contains(&yaml("b")), "the newest wish comes before it");
     let ahead = |lab: &Lab, name: &str| match lab.row(name).update.unwrap().state {
-        UpdateStateView::Queued { ahead } => Some(ahead),
+        UpdateStateView::Queued { ahead, .. } => Some(ahead),
         UpdateStateView::Building { .. }
         | UpdateStateView::Waiting { .. }
         | UpdateStateView::Held { .. }

@@ -3,6 +3,7 @@
 mod boards;
 mod breaks;
 mod builds;
+mod builds_again;
 mod bulk;
 mod confirming;
 mod directory;

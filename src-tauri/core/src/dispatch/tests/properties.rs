@@ -82,8 +82,9 @@ fn build() -> impl Strategy<Value = Build> {
 }
 
 fn build_failure() -> impl Strategy<Value = BuildFailure> {
-    let again = BuildFailure::again(Lack::Directory, problem());
-    prop_oneof![Just(problem().into()), Just(again)]
+    let lacks = [Lack::Directory, Lack::Esphome, Lack::Network, Lack::Disk, Lack::Memory].to_vec();
+    let again = prop::sample::select(lacks).prop_map(|lack| BuildFailure::again(lack, problem()));
+    prop_oneof![1 => Just(problem().into()), 3 => again]
 }
 
 fn outcome() -> impl Strategy<Value = FlashOutcome> {
@@ -183,6 +184,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => settings().prop_map(Input::Settings),
         1 => prop::collection::vec(file(), 0..5).prop_map(Input::Configs),
         1 => Just(Input::DirectoryGone(problem())),
+        1 => Just(Input::DiskFreed),
         1 => (id(), changes()).prop_map(|(update, changes)| Input::SourcesChecked { update, changes }),
         1 => prop_oneof![
             4 => Just(ready()),
@@ -214,7 +216,7 @@ fn input() -> impl Strategy<Value = Input> {
 }
 
 fn ending() -> impl Strategy<Value = Ending> {
-    let result = prop_oneof![6 => build().prop_map(Ok), 2 => build_failure().prop_map(Err)];
+    let result = prop_oneof![6 => build().prop_map(Ok), 3 => build_failure().prop_map(Err)];
     (result, changes(), any::<bool>(), any::<bool>(), outcome()).prop_map(
         |(build, changes, captured, announced, outcome)| Ending {
             build,
@@ -332,6 +334,7 @@ impl Engine {
             Effect::StopFlash(update) => {
                 self.happen(Input::FlashEnded { update, outcome: how.outcome });
             }
+            Effect::FindEsphome => self.happen(ready()),
             Effect::DropConnection(_) | Effect::Notify(_) | Effect::Ask { .. } => {}
         }
     }

@@ -122,6 +122,7 @@ impl Storm {
                 }
                 Effect::DropConnection(update) => panic!("{update} was not captured"),
                 Effect::StartBuild { .. }
+                | Effect::FindEsphome
                 | Effect::StopBuild(_)
                 | Effect::StopFlash(_)
                 | Effect::CheckSources(_)

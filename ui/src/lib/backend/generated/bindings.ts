@@ -138,6 +138,16 @@ export type AttemptReport = {
 	problem: Problem,
 };
 
+/**  A build that failed and is made again, as it is shown. */
+export type BuildAgainView = {
+	/**  How many failed in a row. */
+	failures: number,
+	/**  Why the last one did. */
+	problem: Problem,
+	/**  When it is tried again at the latest; `None`: as soon as it is its turn. */
+	at: Timestamp | null,
+};
+
 /**  A build log, or its end when it is long. */
 export type BuildLog = {
 	/**  The number of the first of these lines, counted from 0. */
@@ -682,7 +692,9 @@ export type UpdateStateView =
 /**  Waits for a build slot. */
 { kind: "queued"; 
 /**  How many builds come before it. */
-ahead: number } | 
+ahead: number; 
+/**  Its last build failed, and it is built again by itself. */
+again: BuildAgainView | null } | 
 /**  ESPHome is compiling. */
 { kind: "building"; 
 /**  Since when. */
