@@ -14,7 +14,7 @@ use wakeflash_engine::runtime::{self, Engine, EngineOptions};
 use crate::cli::Cli;
 use crate::notify::Notifier;
 use crate::paths::Paths;
-use crate::state::AppState;
+use crate::state::{AppState, NoEngine};
 use crate::tasks::Tasks;
 use crate::window::{Early, Keeper, Window};
 use crate::{
@@ -117,14 +117,15 @@ fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, ru
     let (window, wishes) = Window::new();
     let early = (!cli.hidden).then(|| Early::start(&paths));
     let started = match problem {
-        Some(problem) => Err(problem),
+        Some(problem) => Err(NoEngine::from(problem)),
         None => start_engine(cli, &paths, notifier.clone()),
     };
     let handle = started.as_ref().map(|engine| engine.handle.clone()).map_err(Clone::clone);
     if let (Ok(engine), Ok(mut slot)) = (started, running.engine.lock()) {
         *slot = Some(engine);
     }
-    app.manage(AppState::new(paths, cli.demo, window.clone(), notifier, handle.clone()));
+    let anew = Arc::clone(&running.anew);
+    app.manage(AppState::new(paths, cli.demo, window.clone(), notifier, handle.clone(), anew));
     // It is ended by its own means, before the other tasks.
     let keeper = Keeper::run(app.clone(), tasks.clone(), wishes, early);
     tauri::async_runtime::spawn(keeper);
@@ -147,16 +148,16 @@ fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, ru
     }
 }
 
-fn start_engine(cli: &Cli, paths: &Paths, notifier: Notifier) -> Result<Engine, Problem> {
+fn start_engine(cli: &Cli, paths: &Paths, notifier: Notifier) -> Result<Engine, NoEngine> {
     let options = EngineOptions {
         state_dir: paths.state_dir().to_owned(),
         config_dir: cli.config.clone(),
         esphome: cli.esphome.clone(),
     };
     tauri::async_runtime::block_on(runtime::start(options, Arc::new(notifier))).map_err(|error| {
-        let problem = error.problem();
+        let none = NoEngine::from(&error);
         tracing::error!("the engine can't start: {:#}", anyhow::Error::from(error));
-        problem
+        none
     })
 }
 

@@ -1,14 +1,38 @@
 //! What the parts of the shell share.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use wakeflash_core::error::Problem;
+use wakeflash_core::view::{StoreChoice, StoreDamage};
 use wakeflash_engine::handle::Handle;
+use wakeflash_engine::runtime::{StartError, mend_store};
 
 use crate::notify::Notifier;
 use crate::paths::Paths;
 use crate::tray::Tray;
 use crate::window::Window;
+
+/// Why there is no engine.
+#[derive(Clone, Debug)]
+pub(crate) struct NoEngine {
+    /// What the user reads.
+    pub(crate) problem: Problem,
+    /// What is wrong with the database, when that is why.
+    pub(crate) damage: Option<StoreDamage>,
+}
+
+impl From<Problem> for NoEngine {
+    fn from(problem: Problem) -> Self {
+        Self { problem, damage: None }
+    }
+}
+
+impl From<&StartError> for NoEngine {
+    fn from(error: &StartError) -> Self {
+        Self { problem: error.problem(), damage: error.damage() }
+    }
+}
 
 /// What Tauri keeps for all of them.
 pub(crate) struct AppState {
@@ -17,7 +41,9 @@ pub(crate) struct AppState {
     /// Nothing is kept when it ends.
     pub(crate) demo: bool,
     /// The engine, or why it didn't start.
-    engine: Result<Handle, Problem>,
+    engine: Result<Handle, NoEngine>,
+    /// Whether it is started anew when it has ended.
+    anew: Arc<AtomicBool>,
     /// The window.
     pub(crate) window: Window,
     /// Desktop notifications.
@@ -33,9 +59,10 @@ impl AppState {
         demo: bool,
         window: Window,
         notifier: Notifier,
-        engine: Result<Handle, Problem>,
+        engine: Result<Handle, NoEngine>,
+        anew: Arc<AtomicBool>,
     ) -> Self {
-        Self { paths, demo, engine, window, notifier, tray: OnceLock::new() }
+        Self { paths, demo, engine, anew, window, notifier, tray: OnceLock::new() }
     }
 
     /// The engine.
@@ -43,7 +70,31 @@ impl AppState {
     /// # Errors
     /// It didn't start.
     pub(crate) fn engine(&self) -> Result<&Handle, Problem> {
-        self.engine.as_ref().map_err(Clone::clone)
+        self.engine.as_ref().map_err(|none| none.problem.clone())
+    }
+
+    /// What is wrong with the database, when that is why there is no engine.
+    #[must_use]
+    pub(crate) fn damage(&self) -> Option<StoreDamage> {
+        self.engine.as_ref().err()?.damage.clone()
+    }
+
+    /// Does what the user has chosen about the damaged database. The application is started anew when it has ended.
+    ///
+    /// # Errors
+    /// There is no such damage, or no backup, or it can't be written.
+    pub(crate) async fn mend_store(&self, choice: StoreChoice) -> Result<(), Problem> {
+        if self.damage().is_none() {
+            return Err(Problem::new("store.sound", "The database of the queue isn't damaged."));
+        }
+        let mended = mend_store(self.paths.state_dir().to_owned(), choice).await;
+        mended.map_err(|error| {
+            let problem = error.problem();
+            tracing::error!("the store can't be mended: {:#}", anyhow::Error::from(error));
+            problem
+        })?;
+        self.anew.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Remembers the tray icon.

@@ -7,7 +7,7 @@ use tokio::io::AsyncBufRead;
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::SettingsChange;
 use wakeflash_core::update::UpdateId;
-use wakeflash_core::view::{Command, Envelope};
+use wakeflash_core::view::{Command, Envelope, StoreChoice, StoreDamage};
 use wakeflash_engine::lines::{Line, read_line};
 
 use crate::events::{OpenDevice, QuitRequested};
@@ -79,6 +79,8 @@ pub(crate) enum Request {
     Quit,
     /// Go on; the next Quit in the tray's menu asks again: null.
     Stay,
+    /// Mend the damaged database and start anew: null.
+    MendStore(StoreChoice),
 }
 
 /// What surrounds the window.
@@ -94,6 +96,8 @@ pub(crate) struct Surroundings {
     pub(crate) demo: bool,
     /// Why the engine didn't start.
     pub(crate) start_problem: Option<Problem>,
+    /// What is wrong with the database, when that is why.
+    pub(crate) damage: Option<StoreDamage>,
 }
 
 /// What to do when the user closes the window.

@@ -168,6 +168,7 @@ export const SCREENS = [
   { name: 'reading', story: 'reading', shows: 'reading' },
   { name: 'unseen', story: 'unseen', steps: [click('update-all')], shows: 'install-dialog' },
   { name: 'start-problem', story: 'start-problem', shows: 'start-problem' },
+  { name: 'damaged', story: 'damaged', shows: 'restore-backup' },
   { name: 'closing', story: 'closing', shows: 'confirm' },
   { name: 'many', story: 'many', shows: 'device-row' },
   {

@@ -161,4 +161,20 @@ describe('trouble', () => {
     );
     await expectAccessible();
   });
+
+  it('offers the last backup for a damaged database, with what it holds and what is lost', async () => {
+    const backend = await show('damaged');
+    const problem = await screen.findByTestId('start-problem');
+    expect(problem).toHaveTextContent(/last good backup is from/);
+    expect(problem).toHaveTextContent('17 devices, and 2 updates are under way');
+    expect(problem).toHaveTextContent('1 device that an update was asked for since');
+    expect(problem).not.toHaveTextContent('Nothing was changed');
+    await expectAccessible();
+    await user.click(screen.getByTestId('start-empty'));
+    await user.click(await screen.findByTestId('confirm-no'));
+    expect(backend.calls).not.toContain('mendStore startEmpty');
+    await user.click(screen.getByTestId('restore-backup'));
+    expect(backend.calls).toContain('mendStore restoreBackup');
+    expect(problem).toHaveTextContent('starts again');
+  });
 });

@@ -9,6 +9,7 @@ mod history;
 mod identity;
 mod notification;
 mod status;
+mod store;
 mod version;
 mod wakes;
 
@@ -26,6 +27,7 @@ pub use history::UpdateRecord;
 pub use identity::{RivalView, Trust};
 pub use notification::{Installation, Notification, NotificationKind};
 pub use status::{ConfigDirStatus, Counts, EsphomeStatus, Status};
+pub use store::{StoreBackup, StoreChoice, StoreDamage};
 pub use version::is_older;
 pub use wakes::{WakeRecord, WakeView};
 

@@ -8,8 +8,7 @@ use wakeflash_core::error::Problem;
 use wakeflash_ota::{DeviceError, OtaError, Step};
 
 use crate::flasher::FlashError;
-use crate::runtime::commit::unwritable;
-use crate::store::OpenError;
+use crate::store::{OpenError, unwritable};
 use crate::store::aside::lost_of;
 use crate::{configs, esphome, watch};
 

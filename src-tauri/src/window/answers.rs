@@ -100,12 +100,18 @@ async fn answer(asker: &Asker, request: Request) -> Answer {
             reopens: tray_host::told_of_other_starts().await,
             demo: state.demo,
             start_problem: state.engine().err(),
+            damage: state.damage(),
         }),
         Request::Close => {
             let unseen = !state.tray_visible() && state.engine().is_ok();
             json(&closing(unseen, asker.page_listens().await))
         }
         Request::Quit => {
+            asker.app.exit(0);
+            json(&())
+        }
+        Request::MendStore(choice) => {
+            state.mend_store(choice).await?;
             asker.app.exit(0);
             json(&())
         }

@@ -8,8 +8,8 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::settings::{Settings, SettingsChange};
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{
-    BuildLog, Command, ConfigDirCandidate, InstallPlan, Refusal, Snapshot, UpdateDetails,
-    UpdateRecord, WakeRecord,
+    BuildLog, Command, ConfigDirCandidate, InstallPlan, Refusal, Snapshot, StoreChoice,
+    StoreDamage, UpdateDetails, UpdateRecord, WakeRecord,
 };
 
 use super::remote::Remote;
@@ -39,6 +39,8 @@ pub(crate) struct AppInfo {
     pub(crate) log_dir: String,
     /// Why the engine didn't start. Every other command answers with the same problem then.
     pub(crate) start_problem: Option<Problem>,
+    /// What is wrong with the database, when that is why. [`mend_store`] is the way out.
+    pub(crate) damage: Option<StoreDamage>,
 }
 
 /// All commands and events, as the window knows them.
@@ -77,6 +79,7 @@ pub(crate) fn api() -> Builder<Wry> {
             close_window,
             quit,
             stay,
+            mend_store,
         ])
         .events(collect_events![EngineEvent, CloseRequested, OpenDevice, QuitRequested])
         .dangerously_cast_bigints_to_number()
@@ -309,6 +312,7 @@ async fn app_info(app: AppHandle) -> Result<AppInfo, Problem> {
         demo: around.demo,
         log_dir: app.state::<Paths>().log_dir().display().to_string(),
         start_problem: around.start_problem,
+        damage: around.damage,
     })
 }
 
@@ -331,6 +335,13 @@ async fn quit(app: State<'_, Remote>) -> Result<(), Problem> {
 #[specta::specta]
 async fn stay(app: State<'_, Remote>) -> Result<(), Problem> {
     app.ask(Request::Stay).await
+}
+
+/// Does what the user has chosen about a damaged database, and starts the application anew.
+#[tauri::command]
+#[specta::specta]
+async fn mend_store(app: State<'_, Remote>, choice: StoreChoice) -> Result<(), Problem> {
+    app.ask(Request::MendStore(choice)).await
 }
 
 #[cfg(test)]

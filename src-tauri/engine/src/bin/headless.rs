@@ -16,12 +16,12 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 use wakeflash_core::error::Problem;
-use wakeflash_core::view::{Command, Envelope, Notification};
+use wakeflash_core::view::{Command, Envelope, Notification, StoreChoice, StoreDamage};
 use wakeflash_engine::command::execute;
 use wakeflash_engine::handle::{Handle, Shell};
 use wakeflash_engine::lines::{Line, read_line};
 use wakeflash_engine::log_limit::Sparing;
-use wakeflash_engine::runtime::{self, EngineOptions};
+use wakeflash_engine::runtime::{self, Engine, EngineOptions, StartError};
 
 /// The longest command line, in bytes.
 const LINE_LIMIT: usize = 64 * 1024;
@@ -45,6 +45,20 @@ struct Arguments {
     /// Go on when standard input ends
     #[arg(long)]
     detached: bool,
+    /// If the database is damaged, go on from its last backup, paused; the damaged one is kept
+    #[arg(long, conflicts_with = "start_empty")]
+    restore_backup: bool,
+    /// If the database is damaged, go on with an empty queue; the damaged one is kept
+    #[arg(long)]
+    start_empty: bool,
+}
+
+impl Arguments {
+    /// What to do about a damaged database.
+    fn choice(&self) -> Option<StoreChoice> {
+        let restore = self.restore_backup.then_some(StoreChoice::RestoreBackup);
+        restore.or(self.start_empty.then_some(StoreChoice::StartEmpty))
+    }
 }
 
 /// A command with the number that its reply repeats.
@@ -61,6 +75,7 @@ struct Request {
 enum Output {
     Reply { id: Option<u64>, ok: Box<RawValue> },
     Refusal { id: Option<u64>, error: Problem },
+    NoStart { id: Option<u64>, error: Problem, damage: Option<StoreDamage> },
     Event(Box<Envelope>),
     Notification { notification: Notification },
 }
@@ -109,6 +124,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let choice = arguments.choice();
     let absolute = |path: PathBuf| std::path::absolute(path);
     let options = EngineOptions {
         state_dir: absolute(arguments.state)?,
@@ -119,10 +135,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut printer = tokio::spawn(print(printed));
-    let engine = match runtime::start(options, Arc::new(Lines(output.clone()))).await {
+    let engine = match start(options, choice, Lines(output.clone())).await {
         Ok(engine) => engine,
         Err(error) => {
-            output.send(Output::Refusal { id: None, error: error.problem() }).await?;
+            let damage = error.damage();
+            output.send(Output::NoStart { id: None, error: error.problem(), damage }).await?;
             drop(output);
             last_words(printer).await?;
             return Err(error.into());
@@ -158,6 +175,18 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             ended
         }
     }
+}
+
+/// Starts the engine, after the database was mended if it is damaged and the user has said how.
+async fn start(
+    options: EngineOptions,
+    choice: Option<StoreChoice>,
+    shell: Lines,
+) -> Result<Engine, StartError> {
+    if let Some(choice) = choice {
+        runtime::mend_store(options.state_dir.clone(), choice).await?;
+    }
+    runtime::start(options, Arc::new(shell)).await
 }
 
 async fn last_words(printer: JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {

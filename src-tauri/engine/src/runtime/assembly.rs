@@ -12,7 +12,7 @@ use wakeflash_core::dispatch::Dispatch;
 use super::overrides::Overrides;
 use super::publish::Publisher;
 use super::work::{Report, Work};
-use super::{EngineOptions, Runtime, now, other_tools, surroundings};
+use super::{EngineOptions, Runtime, backups, now, other_tools, surroundings};
 use crate::artifacts::Artifacts;
 use crate::handle::{Handle, Request, Shell};
 use crate::store::{Loaded, Store};
@@ -65,7 +65,6 @@ pub(super) fn assemble(
             next_id,
             now(),
         )),
-        commits: JoinSet::new(),
         replies: BTreeMap::new(),
         next_ticket: Ticket(0),
         publisher,
@@ -86,6 +85,7 @@ pub(super) fn assemble(
         connections: BTreeMap::new(),
         surroundings: surroundings::Surroundings::default(),
         other_tools: other_tools::OtherTools::default(),
+        backups: backups::Clock::default(),
     };
     let queues = Queues { requests: request_queue, watched, reports: report_queue };
     (runtime, queues, Handle::new(requests, events))

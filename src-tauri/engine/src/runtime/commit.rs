@@ -1,14 +1,13 @@
 //! Carrying out what the conductor says: storing, answering, and everything that follows once something is true.
 
-use anyhow::Context;
-use tokio::task::JoinError;
 use wakeflash_core::conductor::{Action, Event, Outcome, Ticket};
-use wakeflash_core::dispatch::{Answer, Input};
+use wakeflash_core::dispatch::{Answer, Input, WriteSet};
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::time::Timestamp;
 
 use super::{Runtime, now};
+use crate::store::unwritable;
 
 /// Where an answer goes.
 pub(super) type Reply = Box<dyn FnOnce(Result<Answer, Problem>) + Send>;
@@ -54,13 +53,10 @@ impl Runtime {
             Action::Store(mut writes) => {
                 writes.settings =
                     writes.settings.map(|settings| self.overrides.to_store(&settings));
-                let store = self.store.clone();
-                self.commits.spawn(async move { store.commit(writes).await });
+                self.store.begin(writes);
             }
-            Action::TryStore => {
-                let store = self.store.clone();
-                self.commits.spawn(async move { store.check_writable().await });
-            }
+            // A change of nothing.
+            Action::TryStore => self.store.begin(WriteSet::default()),
             Action::Answer(ticket, answer) => {
                 if let Some(reply) = self.replies.remove(&ticket) {
                     reply(answer);
@@ -74,9 +70,8 @@ impl Runtime {
     }
 
     /// A commit, or an attempt to write, has ended.
-    pub(super) fn committed(&mut self, ended: Result<anyhow::Result<()>, JoinError>) {
-        let result = ended.context("the commit ended badly").flatten();
-        let result = result.map_err(|error| {
+    pub(super) fn committed(&mut self, outcome: anyhow::Result<()>) {
+        let result = outcome.map_err(|error| {
             tracing::error!("the state can't be stored: {error:#}");
             unwritable(&error)
         });
@@ -116,9 +111,4 @@ impl Runtime {
             self.esphome_chosen();
         }
     }
-}
-
-pub(crate) fn unwritable(error: &anyhow::Error) -> Problem {
-    Problem::new("store.unwritable", format!("The queue can't be written: {}.", error.root_cause()))
-        .with_help("Nothing was changed. Make room on the disk of the data directory; what is waiting stays in the queue.")
 }

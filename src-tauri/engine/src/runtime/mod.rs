@@ -2,8 +2,9 @@
 //! that takes time, commits included, runs in tasks that the loop owns and that report back: it waits for nothing.
 
 mod assembly;
+mod backups;
 mod challenge;
-pub(crate) mod commit;
+mod commit;
 mod disks;
 mod flash;
 mod flash_web;
@@ -15,6 +16,8 @@ mod publish;
 mod requests;
 mod restart;
 mod sources;
+#[cfg(test)]
+mod store_tests;
 mod surroundings;
 #[cfg(test)]
 mod tests;
@@ -38,6 +41,7 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{UpdateId, UpdateState};
+use wakeflash_core::view::{StoreChoice, StoreDamage};
 
 use crate::artifacts::Artifacts;
 use crate::handle::{Handle, Shell};
@@ -49,6 +53,12 @@ use work::Report;
 
 /// How long the tasks have to end when the engine is ended.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long the store has to end, after that.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long all of it may take.
+const END_LIMIT: Duration = Duration::from_secs(7);
 
 /// The code of the problem that there is no network at all; others leave it usable.
 const NO_NETWORK: &str = "network.none";
@@ -76,6 +86,16 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// The damage of the database, when that is why: the user has a choice then ([`mend_store`]).
+    #[must_use]
+    pub fn damage(&self) -> Option<StoreDamage> {
+        match self {
+            Self::Store(OpenError::Damaged(damage)) => Some(damage.view()),
+            Self::Store(OpenError::InUse(_) | OpenError::Newer { .. } | OpenError::Other(_))
+            | Self::Other(_) => None,
+        }
+    }
+
     /// What the user reads.
     #[must_use]
     pub fn problem(&self) -> Problem {
@@ -103,11 +123,16 @@ pub struct Engine {
 
 impl Engine {
     /// Ends the engine: builds and transfers are stopped, the state is on the disk. It goes on from there
-    /// at the next start.
-    pub async fn shutdown(self) {
+    /// at the next start. A disk that doesn't answer doesn't hold it up: what was being stored then may be lost.
+    pub async fn shutdown(mut self) {
         self.cancel.cancel();
-        if let Err(error) = self.task.await {
-            tracing::error!("the engine's loop ended badly: {error}");
+        match tokio::time::timeout(END_LIMIT, &mut self.task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!("the engine's loop ended badly: {error}"),
+            Err(_) => {
+                tracing::error!("the engine's loop didn't end within {END_LIMIT:?} and is cut off");
+                self.task.abort();
+            }
         }
     }
 }
@@ -120,7 +145,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     let state_dir = options.state_dir.clone();
     let (store, loaded) = tokio::task::spawn_blocking(move || -> Result<_, StartError> {
         let store = Store::open(&state_dir)?;
-        let loaded = store.load().map_err(OpenError::Other)?;
+        let loaded = store.load()?;
         Ok((store, loaded))
     })
     .await
@@ -135,6 +160,15 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     Ok(Engine { handle, log_dir, cancel, task })
 }
 
+/// Does what the user has chosen about a damaged database, before a start. A sound one is left as it is.
+///
+/// # Errors
+/// There is no backup, or it can't be written; the damaged database is still there then.
+pub async fn mend_store(state_dir: PathBuf, choice: StoreChoice) -> Result<(), StartError> {
+    let mend = move || crate::store::mend(&state_dir, choice);
+    Ok(tokio::task::spawn_blocking(mend).await.context("mending the store")??)
+}
+
 /// The wall-clock time.
 fn now() -> Timestamp {
     let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -143,8 +177,6 @@ fn now() -> Timestamp {
 
 struct Runtime {
     conductor: Conductor,
-    /// The commit that is under way.
-    commits: JoinSet<anyhow::Result<()>>,
     /// Where the answers go that are still to be given.
     replies: BTreeMap<Ticket, commit::Reply>,
     next_ticket: Ticket,
@@ -171,6 +203,7 @@ struct Runtime {
     connections: BTreeMap<UpdateId, TcpStream>,
     surroundings: surroundings::Surroundings,
     other_tools: other_tools::OtherTools,
+    backups: backups::Clock,
 }
 
 impl Runtime {
@@ -188,11 +221,14 @@ impl Runtime {
                 // What our own tasks report is little, and flashes under way wait for it.
                 biased;
                 () = self.cancel.cancelled() => break,
-                Some(ended) = self.commits.join_next() => self.committed(ended),
+                outcome = self.store.stored() => self.committed(outcome),
                 Some(report) = reports.recv() => self.take_report(report),
                 Some(request) = requests.recv() => self.take_request(request),
                 () = tokio::time::sleep(deadline) => self.conduct(Event::Due),
-                _ = look.tick() => self.look_for_other_tools(),
+                _ = look.tick() => {
+                    self.look_for_other_tools();
+                    self.back_up();
+                }
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended && error.is_panic() {
                         tracing::error!("a task ended badly: {error}");
@@ -326,7 +362,7 @@ impl Runtime {
         let finish = async {
             loop {
                 tokio::select! {
-                    Some(ended) = self.commits.join_next() => self.committed(ended),
+                    outcome = self.store.stored() => self.committed(outcome),
                     Some(report) = reports.recv() => self.take_last_report(report),
                     ended = self.tasks.join_next() => if ended.is_none() { break },
                 }
@@ -334,13 +370,17 @@ impl Runtime {
             while let Ok(report) = reports.try_recv() {
                 self.take_last_report(report);
             }
-            while let Some(ended) = self.commits.join_next().await {
-                self.committed(ended);
+            while self.store.is_storing() {
+                let outcome = self.store.stored().await;
+                self.committed(outcome);
             }
             self.watch.join().await;
         };
         if tokio::time::timeout(SHUTDOWN_LIMIT, finish).await.is_err() {
             tracing::warn!("some tasks did not end within {SHUTDOWN_LIMIT:?} and were cut off");
+        }
+        if !self.store.shutdown(CLOSE_LIMIT).await {
+            tracing::error!("the disk doesn't answer: the last change may not be stored");
         }
     }
 }

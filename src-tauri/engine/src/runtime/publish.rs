@@ -13,6 +13,8 @@ use wakeflash_core::view::{
     ConfigDirStatus, Counts, DeviceView, Envelope, EsphomeStatus, Event, Progress, Snapshot, Status,
 };
 
+use crate::store;
+
 /// The published state.
 #[derive(Debug)]
 pub(super) struct Publisher {
@@ -100,7 +102,13 @@ impl Publisher {
             let settings = self.settings.clone();
             let paused = settings.paused;
             self.publish(Event::Settings { settings });
-            self.change_status(|status| status.paused = paused);
+            self.change_status(|status| {
+                status.paused = paused;
+                // Whoever resumes has seen it.
+                status
+                    .store_warnings
+                    .retain(|told| paused || !store::SET_BACK.contains(&told.code.as_str()));
+            });
         }
         if !touched.is_empty() {
             let counts = dispatch.counts();

@@ -113,9 +113,9 @@ impl Runtime {
 
     /// Reads the history, which is only in the store; how its states are shown, the loop knows.
     fn history(&mut self, device: DeviceId, reply: ReplyTo<Vec<UpdateRecord>>) {
-        let store = self.store.clone();
+        let reader = self.store.reader();
         self.spawn(async move {
-            let history = store.history(&device).await;
+            let history = reader.history(&device).await;
             Some(Report::History { device, history, reply })
         });
     }
@@ -138,10 +138,10 @@ impl Runtime {
     }
 
     fn build_log(&mut self, update: UpdateId, reply: ReplyTo<BuildLog>) {
-        let store = self.store.clone();
+        let reader = self.store.reader();
         let path = builder::log_path(&self.options.state_dir, update);
         self.spawn(async move {
-            let log = match store.has_update(update).await {
+            let log = match reader.has_update(update).await {
                 Ok(true) => tokio::task::spawn_blocking(move || read_log(&path))
                     .await
                     .map_err(|error| unreadable_store(&error.into())),

@@ -20,7 +20,7 @@ impl Shell for Silent {
     fn notify(&self, _: Notification) {}
 }
 
-fn update(id: u32, name: &str, state: UpdateState) -> Update {
+pub(super) fn update(id: u32, name: &str, state: UpdateState) -> Update {
     // Built from JSON as a stored one is, so that fields that were added later have their defaults.
     let mut update: Update = serde_json::from_value(serde_json::json!({
         "id": id, "device": format!("{name}.yaml"), "name": name, "requested_at": 1,
@@ -49,20 +49,30 @@ fn waiting(name: &str) -> UpdateState {
 
 /// The loop over a store with these updates, before anything has happened.
 async fn runtime(dir: &Path, updates: Vec<Update>) -> (Runtime, Queues) {
-    let store = Store::open(dir).unwrap();
+    let (runtime, queues, _) = runtime_over(Store::open(dir).unwrap(), dir, updates).await;
+    (runtime, queues)
+}
+
+pub(super) async fn runtime_over(
+    mut store: Store,
+    dir: &Path,
+    updates: Vec<Update>,
+) -> (Runtime, Queues, Handle) {
     store.commit(Commit { updates, ..Commit::default() }).await.unwrap();
     let loaded = store.load().unwrap();
     let options = EngineOptions { state_dir: dir.to_owned(), config_dir: None, esphome: None };
-    let (runtime, queues, _) = assemble(options, Arc::new(Silent), store, loaded);
+    let (mut runtime, queues, handle) = assemble(options, Arc::new(Silent), store, loaded);
     // Nothing here needs the network.
     runtime.cancel.cancel();
-    (runtime, queues)
+    runtime.cancel = CancellationToken::new();
+    (runtime, queues, handle)
 }
 
 /// Waits for the commit that is under way, and for those that follow.
 async fn stored(runtime: &mut Runtime) {
-    while let Some(ended) = runtime.commits.join_next().await {
-        runtime.committed(ended);
+    while runtime.store.is_storing() {
+        let outcome = runtime.store.stored().await;
+        runtime.committed(outcome);
     }
 }
 

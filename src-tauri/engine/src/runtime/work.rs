@@ -122,6 +122,8 @@ pub(super) enum Report {
     },
     /// What nobody needs was deleted.
     Collected,
+    /// Whether a backup of the store was made.
+    BackedUp(anyhow::Result<bool>),
 }
 
 /// An image in memory, and its name in the artifact store: an update that is built again gets another one.
@@ -292,6 +294,7 @@ impl Runtime {
             Report::Collected => self.collected(),
             Report::Asked { name, address, answer } => self.asked(name, address, answer),
             Report::Proven { update, proof } => self.happened(Input::Proven { update, proof }),
+            Report::BackedUp(result) => self.backed_up(result),
             Report::Returned { update, peer } => {
                 self.heard(Input::Returned { update, peer });
             }
@@ -326,6 +329,7 @@ impl Runtime {
             | Report::History { .. }
             | Report::DirectoryLookedAt { .. }
             | Report::Collected
+            | Report::BackedUp(_)
             | Report::Returned { .. }
             | Report::ServesAgain { .. } => {}
         }

@@ -2,34 +2,32 @@
 //! their place before somebody has looked, and everything else goes on.
 
 use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use rusqlite::{Connection, params};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{Update, UpdateId, UpdateState};
 
 use super::rows::Table;
-use super::updates;
+use super::{now, updates};
 
 /// So many devices are named in a sentence.
 const NAMED: usize = 5;
 
 /// A row that can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unreadable {
+pub(super) struct Unreadable {
     /// Its table.
-    pub source: &'static str,
+    pub(super) source: &'static str,
     /// Its number there.
-    pub number: i64,
+    pub(super) number: i64,
     /// Whose it is: the file of an update's device, or a device's name.
-    pub device: Option<String>,
+    pub(super) device: Option<String>,
     /// It was an update under way.
-    pub active: bool,
+    pub(super) active: bool,
     /// Why it can't be read, for the log.
-    pub reason: String,
+    pub(super) reason: String,
 }
 
 /// Moves a row of a version to those that can't be read.
@@ -173,9 +171,4 @@ pub(super) fn problems(losses: &[Unreadable]) -> Vec<Problem> {
         );
     }
     problems
-}
-
-fn now() -> Timestamp {
-    let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(passed.as_millis().try_into().unwrap_or(i64::MAX))
 }

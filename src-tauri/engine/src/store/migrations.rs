@@ -4,7 +4,6 @@ use anyhow::Context;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde_json::Value;
 
-use super::OpenError;
 use super::aside::set_aside;
 use super::rows::{self, Fields, Table};
 use super::seal::SealedRow;
@@ -68,7 +67,10 @@ const STEPS: &[Step] = &[
     -- Read by every later version, and by earlier ones to say which version wrote this.
     CREATE TABLE about (
         only INTEGER PRIMARY KEY CHECK (only = 1),
-        written_by TEXT NOT NULL
+        written_by TEXT NOT NULL,
+        schema INTEGER NOT NULL,
+        set_back TEXT,
+        set_back_to INTEGER
     ) STRICT;",
         rows: Some(rows::to_3),
     },
@@ -92,7 +94,7 @@ pub(super) fn version(connection: &Connection) -> anyhow::Result<u32> {
 }
 
 /// Brings the schema and all rows up to date, as a whole or not at all.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+pub(super) fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
     let found = version(connection)?;
     if found < VERSION {
         migrate_to(connection, found, VERSION).context("bringing the schema up to date")?;

@@ -7,6 +7,7 @@ use wakeflash_core::settings::Settings;
 use super::aside::Unreadable;
 use super::rows::Stored;
 use super::seal::{read_rows, seal_settings};
+use super::set_back;
 
 pub(super) fn save(connection: &Connection, settings: &Settings) -> anyhow::Result<()> {
     let body = settings.to_body().context("writing the settings")?;
@@ -18,6 +19,9 @@ pub(super) fn save(connection: &Connection, settings: &Settings) -> anyhow::Resu
         )?
         .execute(params![body, seal])
         .context("storing the settings")?;
+    if !settings.paused {
+        set_back::seen(connection)?;
+    }
     Ok(())
 }
 

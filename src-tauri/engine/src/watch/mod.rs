@@ -217,7 +217,7 @@ impl Watch {
     }
 
     /// Waits for the tasks to end, after the token was cancelled.
-    pub async fn join(mut self) {
+    pub async fn join(&mut self) {
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a task of the network watch ended badly");

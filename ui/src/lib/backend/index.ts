@@ -12,6 +12,7 @@ import type {
   Refusal,
   Settings as LooseSettings,
   Snapshot as LooseSnapshot,
+  StoreChoice,
   UpdateDetails,
   UpdateId,
   UpdateRecord,
@@ -42,6 +43,7 @@ export type {
   SourceChange,
   StateKind,
   Status,
+  StoreDamage,
   Theme,
   TimelineEntry,
   Timestamp,
@@ -129,6 +131,8 @@ export interface Backend {
   quit(): Promise<Answer<null>>;
   /** The user doesn't want to quit after all. */
   stay(): Promise<Answer<null>>;
+  /** Mends a damaged database and starts the application anew. */
+  mendStore(choice: StoreChoice): Promise<Answer<null>>;
 }
 
 /** Fills in what a settings object of an older version doesn't say. */

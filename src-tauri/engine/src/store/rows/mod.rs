@@ -11,11 +11,11 @@ mod mirror;
 mod delivery;
 mod device;
 #[cfg(test)]
-mod samples;
+pub(super) mod samples;
 mod settings;
 mod steps;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod update;
 
 use core::str::FromStr;

@@ -51,7 +51,7 @@ fn this_version_writes_rows_as_it_always_did() {
 }
 
 /// A database of a version with the rows of its fixture, and with some wakes.
-fn database(path: &Path, version: u32) {
+pub(in crate::store) fn database(path: &Path, version: u32) {
     let mut connection = Connection::open(path).unwrap();
     migrate_to(&mut connection, 0, version).unwrap();
     for line in std::fs::read_to_string(fixture(version)).unwrap().lines() {
@@ -132,7 +132,7 @@ async fn rows_of_every_version_are_read_and_stay_readable() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("wakeflash.db");
         database(&path, version);
-        let store = Store::open(dir.path()).unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
         let first = store.load().unwrap();
         assert_eq!(first.problems, [], "version {version}");
         assert!(first.updates.len() >= StateKind::ALL.len(), "version {version}");

@@ -283,6 +283,11 @@ export class FakeBackend implements Backend {
     return ok(null);
   };
 
+  mendStore: Backend['mendStore'] = async (choice) => {
+    this.calls.push(`mendStore ${choice}`);
+    return ok(null);
+  };
+
   stay: Backend['stay'] = async () => {
     this.calls.push('stay');
     return ok(null);

@@ -68,6 +68,7 @@ function base(): Story {
       license: 'MIT',
       notifications: { present: true, actions: true },
       startProblem: null,
+      damage: null,
     },
     candidates: [
       { path: DIR, devices: 17 },
@@ -153,6 +154,27 @@ export const stories: Record<string, () => Story> = {
     info: {
       ...base().info,
       startProblem: problems.storeNewer,
+    },
+  }),
+  damaged: () => ({
+    ...base(),
+    info: {
+      ...base().info,
+      startProblem: {
+        code: 'store.damaged',
+        message:
+          'The database of the queue is damaged: Tree 4 page 17: btreeInitPage() returns error code 11.',
+        help: 'Restore the last backup, or start with an empty queue. The damaged file is kept.',
+      },
+      damage: {
+        reason: 'Tree 4 page 17: btreeInitPage() returns error code 11',
+        backup: {
+          at: Date.now() - 7 * 60 * 60 * 1_000,
+          devices: 17,
+          underWay: ['garden-soil-sensor.yaml', 'attic-window.yaml'],
+        },
+        lost: ['garage-door.yaml'],
+      },
     },
   }),
   /** Nothing is known of these yet. */

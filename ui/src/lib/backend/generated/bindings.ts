@@ -82,6 +82,8 @@ export const commands = {
 	quit: () => typedError<null, Problem>(__TAURI_INVOKE("quit")),
 	/**  Goes on. The answer to [`crate::events::QuitRequested`] that isn't [`quit`]: the next Quit asks again. */
 	stay: () => typedError<null, Problem>(__TAURI_INVOKE("stay")),
+	/**  Does what the user has chosen about a damaged database, and starts the application anew. */
+	mendStore: (choice: StoreChoice) => typedError<null, Problem>(__TAURI_INVOKE("mend_store", { choice })),
 };
 
 /** Events */
@@ -128,6 +130,8 @@ export type AppInfo = {
 	logDir: string,
 	/**  Why the engine didn't start. Every other command answers with the same problem then. */
 	startProblem: Problem | null,
+	/**  What is wrong with the database, when that is why. [`mend_store`] is the way out. */
+	damage: StoreDamage | null,
 };
 
 /**  How the last attempt to flash ended. */
@@ -608,6 +612,33 @@ export type Status = {
 	paused: boolean,
 	/**  How many updates are where. */
 	counts: Counts,
+};
+
+/**  A backup that can take the place of the database. */
+export type StoreBackup = {
+	/**  When it was made. Nothing that came later is in it. */
+	at: Timestamp,
+	/**  How many devices are remembered in it. */
+	devices: number,
+	/**  The devices whose updates are under way in it. */
+	underWay: string[],
+};
+
+/**  What to do about a damaged database. It is kept in any case. */
+export type StoreChoice = 
+/**  Go on from the last backup, paused. */
+"restoreBackup" | 
+/**  Go on with an empty queue and the settings of a new installation. */
+"startEmpty";
+
+/**  What is wrong with the database, and what there is instead. */
+export type StoreDamage = {
+	/**  What is wrong, for people who know SQLite. */
+	reason: string,
+	/**  The last backup that is good. */
+	backup: StoreBackup | null,
+	/**  The devices that an update was asked for since that backup, as far as that can still be read. */
+	lost: string[],
 };
 
 /**  How the window looks. */

@@ -8,6 +8,22 @@ export const window: typeof english = {
     startFailed: 'Wakeflash konnte nicht starten',
     startFailedMeans: 'Nichts wurde verändert. Wartende Updates gehen weiter, sobald es startet.',
     openLogs: 'Log-Ordner öffnen',
+    damage: {
+      backup: (when) => `Die letzte gute Sicherung ist vom ${when}. Was seither geschah, fehlt darin.`,
+      holds: (devices, updates) =>
+        `Sie kennt ${count(devices, 'Gerät', 'Geräte')}, und ${count(updates, 'Update ist', 'Updates sind')} darin unterwegs.`,
+      lost: (n) => `${count(n, 'Gerät', 'Geräte')}, für die seither ein Update verlangt wurde`,
+      restore: 'Diese Sicherung wiederherstellen',
+      restoreMeans:
+        'Wakeflash startet neu und ist angehalten: Brich ab, was seither installiert wurde, und setze es dann fort.',
+      empty: 'Mit leerer Warteschlange anfangen',
+      emptyTitle: 'Mit leerer Warteschlange anfangen?',
+      emptyBody:
+        'Warteschlange, Verlauf, Gelerntes über die Geräte und Einstellungen beginnen neu. Die beschädigte Datenbank bleibt erhalten; deine YAML-Dateien werden nicht angerührt.',
+      emptyYes: 'Leer anfangen',
+      no: 'Zurück',
+      starting: 'Wakeflash startet neu …',
+    },
     noBackend: 'Diese Seite ist das Fenster von Wakeflash. Starte das Programm, um es zu sehen.',
     lost: 'Das Fenster hat die Verbindung zu Wakeflash verloren und versucht es weiter.',
     dismiss: 'Schließen',

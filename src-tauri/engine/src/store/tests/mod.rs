@@ -1,0 +1,228 @@
+//! The store, and what becomes of it when things break.
+
+mod aside;
+mod crash;
+mod damage;
+pub(crate) mod disk;
+mod faults;
+mod opening;
+mod pages;
+mod slow;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use wakeflash_core::device::{DeviceId, DeviceMemory};
+use wakeflash_core::schedule::Wake;
+use wakeflash_core::settings::Settings;
+use wakeflash_core::time::Timestamp;
+use wakeflash_core::update::{StateKind, Update, UpdateId, UpdateState};
+
+use super::*;
+
+/// A directory for a test that opens databases by the thousand: in memory, where that is possible.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+fn update(id: u32, device: &str, state: UpdateState) -> Update {
+    let mut update = Update {
+        id: UpdateId(id),
+        device: DeviceId::of_file(device),
+        directory: Some("/config".to_owned()),
+        name: device.trim_end_matches(".yaml").to_owned(),
+        requested_at: Timestamp::from_millis(1),
+        known_hashes: Vec::new(),
+        mac: None,
+        wire_size: None,
+        ended_delivery: None,
+        build_again: None,
+        state,
+        timeline: Vec::new(),
+    };
+    update.note(Timestamp::from_millis(1), "Install requested.");
+    update
+}
+
+fn cancelled() -> UpdateState {
+    UpdateState::Cancelled { at: Timestamp::from_millis(2), may_have_arrived: false }
+}
+
+/// A store with a device, its updates and settings, all known by what they say.
+async fn store_with_rows(dir: &Path) -> Loaded {
+    let mut store = Store::open(dir).unwrap();
+    let memory = |version: &str| DeviceMemory {
+        version: Some(version.to_owned()),
+        ..DeviceMemory::default()
+    };
+    let commit = Commit {
+        updates: vec![
+            update(1, "a.yaml", cancelled()),
+            update(2, "a.yaml", UpdateState::Queued),
+            update(3, "b.yaml", UpdateState::Queued),
+            update(4, "c.yaml", cancelled()),
+        ],
+        memories: vec![("a".into(), memory("one")), ("b".into(), memory("two"))],
+        settings: Some(Settings { max_builds: 7, ..Settings::default() }),
+        ..Commit::default()
+    };
+    store.commit(commit).await.unwrap();
+    store.load().unwrap()
+}
+
+fn execute(dir: &Path, sql: &str) {
+    let changed = Connection::open(dir.join("wakeflash.db")).unwrap().execute(sql, []).unwrap();
+    assert_eq!(changed, 1, "{sql}");
+}
+
+/// The files of a directory with what is in them, but for SQLite's index of its own log.
+fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_none_or(|ending| ending != "db-shm"));
+    files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let queued = update(1, "a.yaml", UpdateState::Queued);
+    let settings = Settings { config_dir: Some("/somewhere".into()), ..Settings::default() };
+    let memory = DeviceMemory { version: Some("2026.10.0".into()), ..DeviceMemory::default() };
+    let mut store = Store::open(dir.path()).unwrap();
+    let commit = Commit {
+        updates: vec![queued.clone()],
+        forgotten: Vec::new(),
+        memories: vec![("a".into(), memory.clone())],
+        wakes: Vec::new(),
+        settings: Some(settings.clone()),
+    };
+    store.commit(commit).await.unwrap();
+    drop(store);
+    let loaded = Store::open(dir.path()).unwrap().load().unwrap();
+    assert_eq!(loaded.updates, vec![queued]);
+    assert_eq!(loaded.memories.get("a"), Some(&memory));
+    assert_eq!(loaded.settings, settings);
+    assert_eq!(loaded.next_id, 2);
+}
+
+#[tokio::test]
+async fn a_newer_update_takes_the_place_of_the_active_one_in_one_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let first = update(1, "a.yaml", UpdateState::Queued);
+    store.commit(Commit { updates: vec![first], ..Commit::default() }).await.unwrap();
+    let ended = update(1, "a.yaml", cancelled());
+    let second = update(2, "a.yaml", UpdateState::Queued);
+    store
+        .commit(Commit { updates: vec![second.clone(), ended], ..Commit::default() })
+        .await
+        .unwrap();
+    assert_eq!(
+        store.load().unwrap().updates,
+        vec![second],
+        "only the last one of a device is loaded"
+    );
+}
+
+#[tokio::test]
+async fn a_second_active_update_is_refused_and_nothing_of_the_commit_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let commit = Commit {
+        updates: vec![
+            update(1, "a.yaml", UpdateState::Queued),
+            update(2, "a.yaml", UpdateState::Queued),
+        ],
+        ..Commit::default()
+    };
+    store.commit(commit).await.unwrap_err();
+    assert_eq!(store.load().unwrap().updates, Vec::new());
+}
+
+#[test]
+fn the_migrations_are_sound() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    migrations::migrate(&mut connection).unwrap();
+    migrations::migrate(&mut connection).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_forgotten_goes_before_what_is_stored_under_the_same_name() {
+    let wake = |number| Wake { number, at: Timestamp::from_millis(7), awake: None, flashed: false };
+    let memory = || DeviceMemory::default();
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let both = |wakes: [Vec<Wake>; 2]| ["old", "new"].map(String::from).into_iter().zip(wakes);
+    let before = Commit {
+        memories: vec![("old".into(), memory()), ("new".into(), memory())],
+        wakes: both([vec![wake(3), wake(4)], vec![wake(1)]]).collect(),
+        ..Commit::default()
+    };
+    store.commit(before).await.unwrap();
+    let renamed = Commit {
+        forgotten: vec!["old".into(), "new".into()],
+        memories: vec![("new".into(), memory())],
+        wakes: vec![("new".into(), vec![wake(3), wake(4), wake(5)])],
+        ..Commit::default()
+    };
+    store.commit(renamed).await.unwrap();
+    let loaded = store.load().unwrap();
+    assert_eq!(loaded.memories.into_keys().collect::<Vec<_>>(), ["new"]);
+    assert_eq!(
+        loaded.wakes.into_iter().collect::<Vec<_>>(),
+        [("new".to_owned(), vec![wake(3), wake(4), wake(5)])]
+    );
+}
+
+#[tokio::test]
+async fn the_newest_wakes_of_each_device_are_kept() {
+    let wake = |number: u32| Wake {
+        number,
+        at: Timestamp::from_millis(1_000 * i64::from(number)),
+        awake: number.is_multiple_of(2).then_some(Duration::from_millis(1_500)),
+        flashed: number.is_multiple_of(3),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let first: Vec<Wake> = (0..150).map(wake).collect();
+    let wakes = vec![("a".to_owned(), first), ("b".to_owned(), vec![wake(7)])];
+    store.commit(Commit { wakes, ..Commit::default() }).await.unwrap();
+    let mut second: Vec<Wake> = (149..260).map(wake).collect();
+    second[0].awake = Some(Duration::from_secs(9));
+    let wakes = vec![("a".to_owned(), second.clone())];
+    store.commit(Commit { wakes, ..Commit::default() }).await.unwrap();
+    drop(store);
+    let loaded = Store::open(dir.path()).unwrap().load().unwrap().wakes;
+    assert_eq!(loaded["b"], [wake(7)]);
+    assert_eq!(loaded["a"].len(), 200);
+    assert_eq!(loaded["a"][0], wake(60));
+    assert_eq!(loaded["a"][89..], second);
+}
+
+#[tokio::test]
+async fn the_history_is_newest_first_and_bounded_for_each_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let keep = history::KEPT;
+    let other = update(1, "b.yaml", cancelled());
+    store.commit(Commit { updates: vec![other], ..Commit::default() }).await.unwrap();
+    for id in 2..keep + 12 {
+        let update = update(id, "a.yaml", cancelled());
+        store.commit(Commit { updates: vec![update], ..Commit::default() }).await.unwrap();
+    }
+    let ids = async |device: &str| -> Vec<u32> {
+        let updates = store.reader().history(&DeviceId::of_file(device)).await.unwrap();
+        updates.updates.iter().map(|update| update.id.0).collect()
+    };
+    assert_eq!(ids("a.yaml").await, (12..keep + 12).rev().collect::<Vec<_>>());
+    assert_eq!(ids("b.yaml").await, [1]);
+    assert!(ids("c.yaml").await.is_empty());
+    let mut there = Vec::new();
+    for id in [1, 2, 12] {
+        there.push(store.reader().has_update(UpdateId(id)).await.unwrap());
+    }
+    assert_eq!(there, [true, false, true]);
+    assert_eq!(store.load().unwrap().next_id, keep + 12, "numbers are never given twice");
+}
