@@ -1,7 +1,7 @@
 //! Speaks mDNS on behalf of a device, with the timing of a real one.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -12,6 +12,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
+
+use crate::lan::PREFIX;
 
 const PORT: u16 = 5353;
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
@@ -269,11 +271,24 @@ impl Responder {
         Ok(())
     }
 
+    /// Whether a packet comes from another network: ESP32's responder drops it (RFC 6762, section 11), also when it was
+    /// sent to the device alone.
+    fn is_elsewhere(&self, from: SocketAddr) -> bool {
+        let network = |address: Ipv4Addr| address.to_bits() >> (32 - PREFIX);
+        match (from.ip(), self.identity.address) {
+            (IpAddr::V4(from), Some(own)) => network(from) != network(own),
+            (IpAddr::V4(_) | IpAddr::V6(_), _) => false,
+        }
+    }
+
     async fn answer(&self, bytes: &[u8], from: SocketAddr) -> Result<()> {
         let query = Packet::parse(bytes)?;
         // As long as it probes, the name is not the device's yet: the responder of ESP-IDF too
         // answers nothing in the first three quarters of a second of a wake.
         let probing = matches!(self.stage, Stage::Probe(_));
+        if self.is_elsewhere(from) {
+            return Ok(());
+        }
         if query.has_flags(PacketFlag::RESPONSE) || probing || self.voice == Voice::Silent {
             return Ok(());
         }

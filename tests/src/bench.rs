@@ -140,7 +140,8 @@ impl Bench {
         // ESPHome takes the port from the configuration: this one's is the link's.
         yaml.ota_port = port + 1;
         yaml.write_to(directory.path(), "measured.yaml")?;
-        let (mut device, events) = Device::new(&directory.path().join("device"), &image)?;
+        let (mut device, events) =
+            Device::new(&directory.path().join("device"), &image, "02:77:00:00:00:2A")?;
         device.start().await?;
         let bench = Self {
             device,

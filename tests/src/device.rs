@@ -14,7 +14,9 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::yaml::{ASLEEP_MARK, FRIENDLY_NAME_MARK, NAME_MARK, SLEEP_REQUEST, SLEEPER_MARK};
+use crate::yaml::{
+    ASLEEP_MARK, FRIENDLY_NAME_MARK, MAC_VARIABLE, NAME_MARK, SLEEP_REQUEST, SLEEPER_MARK,
+};
 
 /// Something that the device said in its log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -87,6 +89,7 @@ impl DeviceState {
 /// A device, powered or not.
 pub struct Device {
     dir: PathBuf,
+    mac: String,
     child: Option<Child>,
     reader: Option<JoinHandle<()>>,
     state: watch::Sender<DeviceState>,
@@ -94,12 +97,16 @@ pub struct Device {
 }
 
 impl Device {
-    /// A device whose flash holds a copy of `program`, without power. A directory that has been a
+    /// A device with this MAC address whose flash holds a copy of `program`, without power. A directory that has been a
     /// device before keeps the firmware that it has.
     ///
     /// # Errors
     /// When the program can't be copied.
-    pub fn new(dir: &Path, program: &Path) -> Result<(Self, mpsc::UnboundedReceiver<DeviceEvent>)> {
+    pub fn new(
+        dir: &Path,
+        program: &Path,
+        mac: &str,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<DeviceEvent>)> {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let dir = dir.canonicalize()?;
         if !dir.join("program").exists() {
@@ -108,7 +115,8 @@ impl Device {
         }
         let (events, receiver) = mpsc::unbounded_channel();
         let state = watch::Sender::new(DeviceState::default());
-        Ok((Self { dir, child: None, reader: None, state, events }, receiver))
+        let mac = mac.to_owned();
+        Ok((Self { dir, mac, child: None, reader: None, state, events }, receiver))
     }
 
     /// Powers the device on.
@@ -126,6 +134,7 @@ impl Device {
             .arg(self.dir.join("program"))
             .current_dir(&self.dir)
             .env("HOME", &self.dir)
+            .env(MAC_VARIABLE, &self.mac)
             .env_remove("ESPHOME_PREFDIR")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

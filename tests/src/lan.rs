@@ -1,4 +1,5 @@
-//! A LAN on this machine: a bridge, and one network namespace per host.
+//! A LAN on this machine: a bridge, and one network namespace per host; and, for those who want it, another network
+//! behind a router.
 //!
 //! Namespaces are held by processes, not by names: they vanish with the last process in them, and
 //! the holders end with whoever made them, even when that is by SIGKILL.
@@ -27,8 +28,35 @@ pub const INTERFACE: &str = "eth0";
 /// The packet filter's table that counts.
 const COUNTERS: &str = "lab_sent";
 
-/// The length of the LAN's prefix, 10.77.0.0/24.
-const PREFIX: u8 = 24;
+/// The length of the prefix of both networks, 10.77.0.0/24 and 10.78.0.0/24.
+pub(crate) const PREFIX: u8 = 24;
+
+/// One of the two networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Network {
+    Home,
+    /// Behind the router: no multicast and no ARP comes from there.
+    Elsewhere,
+}
+
+impl Network {
+    const fn address(self, number: u8) -> Ipv4Addr {
+        match self {
+            Self::Home => Ipv4Addr::new(10, 77, 0, number),
+            Self::Elsewhere => Ipv4Addr::new(10, 78, 0, number),
+        }
+    }
+
+    const fn bridge(self) -> &'static str {
+        match self {
+            Self::Home => "br0",
+            Self::Elsewhere => "br1",
+        }
+    }
+}
+
+/// The number of the router in both networks.
+const ROUTER: u8 = 254;
 
 /// This machine or this user can't have network namespaces: the reason.
 #[derive(Debug)]
@@ -56,6 +84,7 @@ pub struct Lan {
     power: Power,
     bridge: Arc<Holder>,
     hosts: u8,
+    has_router: bool,
 }
 
 /// One machine on the LAN, with the interface `eth0`.
@@ -93,7 +122,7 @@ impl Lan {
         let script = "ip link set lo up && ip link add br0 type bridge mcast_snooping 0 \
                       && ip link set br0 up";
         run(enter(power, bridge.pid, "sh").args(["-c", script])).await?;
-        Ok(Self { power, bridge: Arc::new(bridge), hosts: 0 })
+        Ok(Self { power, bridge: Arc::new(bridge), hosts: 0, has_router: false })
     }
 
     /// A LAN, or none, with the reason printed, where there can't be one: the test is skipped.
@@ -118,6 +147,31 @@ impl Lan {
     /// # Errors
     /// When its namespace or link can't be made.
     pub async fn host(&mut self, name: &str) -> Result<Host> {
+        self.host_in(Network::Home, name).await
+    }
+
+    /// Adds a host with the next free address of the other network, behind a router that every host knows.
+    ///
+    /// # Errors
+    /// When its namespace, its link or the router can't be made.
+    pub async fn host_elsewhere(&mut self, name: &str) -> Result<Host> {
+        if !self.has_router {
+            let [home, elsewhere] = [Network::Home, Network::Elsewhere].map(|net| {
+                let (address, bridge) = (net.address(ROUTER), net.bridge());
+                format!("ip addr add {address}/{PREFIX} dev {bridge}")
+            });
+            let bridge = Network::Elsewhere.bridge();
+            let script = format!(
+                "ip link add {bridge} type bridge mcast_snooping 0 && ip link set {bridge} up && {home} && \
+                 {elsewhere} && echo 1 > /proc/sys/net/ipv4/ip_forward"
+            );
+            run(self.admin("sh").args(["-c", &script])).await?;
+            self.has_router = true;
+        }
+        self.host_in(Network::Elsewhere, name).await
+    }
+
+    async fn host_in(&mut self, network: Network, name: &str) -> Result<Host> {
         self.hosts = self.hosts.checked_add(1).context("the LAN is full")?;
         let number = self.hosts;
         let mut command = match self.power {
@@ -128,13 +182,13 @@ impl Lan {
         let host = Host {
             name: name.to_owned(),
             mac: format!("02:77:00:00:00:{number:02x}"),
-            address: Ipv4Addr::new(10, 77, 0, number),
+            address: network.address(number),
             power: self.power,
             holder: Arc::new(Holder::start(command).await?),
             bridge: Arc::clone(&self.bridge),
             port: format!("port{number}"),
         };
-        host.connect().await?;
+        host.connect(network).await?;
         Ok(host)
     }
 
@@ -234,12 +288,13 @@ impl Lan {
 }
 
 impl Host {
-    async fn connect(&self) -> Result<()> {
+    async fn connect(&self, network: Network) -> Result<()> {
         let pid = self.holder.pid;
         let port = &self.port;
         let script = format!(
             "ip link add {port} type veth peer name {INTERFACE} netns {pid} \
-             && ip link set {port} master br0 up"
+             && ip link set {port} master {} up",
+            network.bridge()
         );
         run(enter(self.power, self.bridge.pid, "sh").args(["-c", &script])).await?;
         // No duplicate address detection: it would keep IPv6 silent for a second. Like the network stack of
@@ -251,7 +306,7 @@ impl Host {
              && ip link set {INTERFACE} up && {}",
             self.mac,
             self.address,
-            multicast_route(INTERFACE)
+            routes(INTERFACE)
         );
         run(self.admin("sh").args(["-c", &script])).await
     }
@@ -364,7 +419,7 @@ impl Host {
 /// The script that takes an interface up or down. Going down loses the routes, so they come back.
 pub(crate) fn link_script(interface: &str, up: bool) -> String {
     if up {
-        format!("ip link set {interface} up && {}", multicast_route(interface))
+        format!("ip link set {interface} up && {}", routes(interface))
     } else {
         format!("ip link set {interface} down")
     }
@@ -389,7 +444,7 @@ pub(crate) fn address_script(interface: &str, address: Ipv4Addr) -> String {
         "ip -4 addr flush dev {interface} && ip addr add {address}/{PREFIX} dev {interface} \
          && ({} || true)",
         // Refused while the link is down; it comes with the link then.
-        multicast_route(interface)
+        routes(interface)
     )
 }
 
@@ -398,8 +453,16 @@ fn add_address_script(interface: &str, address: Ipv4Addr) -> String {
     format!("ip addr add {address}/{PREFIX} dev {interface}")
 }
 
-fn multicast_route(interface: &str) -> String {
-    format!("ip route replace 224.0.0.0/4 dev {interface} 2>/dev/null")
+/// Multicast goes out here, and what is meant for the other network to the router, whether there is one or not.
+fn routes(interface: &str) -> String {
+    let (home, elsewhere) = (Network::Home.address(0), Network::Elsewhere.address(0));
+    let (near, far) = (Network::Home.address(ROUTER), Network::Elsewhere.address(ROUTER));
+    format!(
+        "case $(ip -4 -o addr show dev {interface}) in \
+         *' 10.78.0.'*) ip route replace {home}/{PREFIX} via {far} ;; \
+         *' 10.77.0.'*) ip route replace {elsewhere}/{PREFIX} via {near} ;; esac 2>/dev/null; \
+         ip route replace 224.0.0.0/4 dev {interface} 2>/dev/null"
+    )
 }
 
 impl Holder {

@@ -154,12 +154,12 @@ impl Supervisor {
     pub async fn new(
         options: DeviceOptions,
     ) -> Result<(Self, tokio::sync::mpsc::UnboundedReceiver<DeviceEvent>)> {
-        let (device, events) = Device::new(&options.dir, &options.program)?;
         radio(&lan::link_script(&options.interface, false)).await?;
         if let Some(mac) = &options.mac {
             radio(&format!("ip link set {} address {mac}", options.interface)).await?;
         }
         let mac = interface_mac(&options.interface).await?;
+        let (device, events) = Device::new(&options.dir, &options.program, &mac)?;
         let supervisor =
             Self { options, device, mac, wake: Wake::default(), announcer: None, awake: false };
         Ok((supervisor, events))

@@ -90,6 +90,35 @@ async def to_code(config):
     pass
 "#;
 
+/// Firmware for the host platform has the MAC address that it was compiled with. This one takes it from the
+/// environment ([`MAC_VARIABLE`]), as firmware takes it from the board that it runs on: boards with the same firmware
+/// have different ones.
+const HARDWARE_COMPONENT: &str = r#""""Lets firmware for the host platform have the MAC address of its board."""
+
+import esphome.codegen as cg
+import esphome.config_validation as cv
+from esphome.core import CORE
+from esphome.coroutine import CoroPriority, coroutine_with_priority
+
+CONFIG_SCHEMA = cv.Schema({})
+ADDRESS = "USE_ESPHOME_HOST_MAC_ADDRESS"
+BYTE = """([] {{
+    unsigned byte = 0;
+    if (const char *mac = getenv("@MAC@")) sscanf(mac + {at}, "%2x", &byte);
+    return (uint8_t) byte;
+  }}())"""
+
+
+@coroutine_with_priority(CoroPriority.FINAL)
+async def to_code(config):
+    CORE.defines.discard(next(define for define in CORE.defines if define.name == ADDRESS))
+    parts = ",".join(BYTE.format(at=3 * part) for part in range(6))
+    cg.add_define(ADDRESS, cg.RawExpression("{" + " ".join(parts.split()) + "}"))
+"#;
+
+/// The variable that has the MAC address of the board that firmware of the lab runs on.
+pub const MAC_VARIABLE: &str = "LAB_MAC";
+
 /// The durations of a `deep_sleep:` block, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeepSleep {
@@ -208,7 +237,7 @@ impl DeviceYaml {
     pub fn render(&self) -> String {
         let mut text = self.head();
         if let Some(port) = self.api_port {
-            let _ = writeln!(text, "api:\n  port: {port}");
+            let _ = writeln!(text, "api:\n  port: {port}\nlab_hardware:");
         }
         if let Some(port) = self.web_server {
             let _ = writeln!(text, "web_server:\n  port: {port}\nota:\n  - platform: web_server");
@@ -222,7 +251,7 @@ impl DeviceYaml {
             }
         }
         text.push_str("logger:\nmdns:\n");
-        if self.deep_sleep.is_some() || self.address.is_some() || self.web_server.is_some() {
+        if self.has_components() {
             let _ = writeln!(
                 text,
                 "external_components:\n  - source: {{type: local, path: {COMPONENTS_DIR}}}"
@@ -240,6 +269,12 @@ impl DeviceYaml {
         }
         text.push_str(&self.extra);
         text
+    }
+
+    /// Whether it uses components of the lab.
+    fn has_components(&self) -> bool {
+        let told = self.deep_sleep.is_some() || self.address.is_some();
+        told || self.web_server.is_some() || self.api_port.is_some()
     }
 
     /// The part that makes the firmware say what it is, and sleep when its main loop gets to it.
@@ -295,6 +330,9 @@ interval:
         };
         if self.deep_sleep.is_some() {
             component("deep_sleep", DEEP_SLEEP_COMPONENT)?;
+        }
+        if self.api_port.is_some() {
+            component("lab_hardware", &HARDWARE_COMPONENT.replace("@MAC@", MAC_VARIABLE))?;
         }
         if self.address.is_some() {
             component("ethernet", ETHERNET_COMPONENT)?;

@@ -26,6 +26,7 @@ use wakeflash_tests::yaml::DeviceYaml;
 
 const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 const OTHER_KEY: &str = "b3RoZXJvdGhlcm90aGVyb3RoZXJvdGhlcm90aGVyb3Q=";
+const MAC: &str = "02:77:00:00:00:2A";
 const SOON: Duration = Duration::from_secs(20);
 
 /// The port of the devices here, which is part of their firmware; the listener beside it says that it is taken.
@@ -85,7 +86,7 @@ impl Running {
         let turn = TURN.lock().await;
         let firmware = firmware().await;
         let dir = tempfile::tempdir().unwrap();
-        let (mut device, _) = Device::new(dir.path(), &firmware.program).unwrap();
+        let (mut device, _) = Device::new(dir.path(), &firmware.program, MAC).unwrap();
         device.start().await.unwrap();
         let deadline = Instant::now() + SOON;
         let question = question(device_address(), None, Wish::Identity);
@@ -163,6 +164,7 @@ async fn a_real_device_says_who_it_is_and_which_build_it_runs() {
     let (answer, _) = answer(asked(&question(device_address(), None, Wish::Identity)).await);
     assert_eq!((answer.name().as_str(), answer.worth()), ("asked", Worth::Claim));
     assert_eq!(answer.friendly_name(), Some("Asked Sensor"));
+    assert_eq!(answer.mac().to_string(), MAC);
     assert_eq!(answer.firmware().esphome_version, running.firmware.esphome_version);
     let build = running.firmware.config_dir.join(".esphome/build/asked/build_info.json");
     let build: Value = serde_json::from_slice(&std::fs::read(build).unwrap()).unwrap();

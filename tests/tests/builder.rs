@@ -133,10 +133,14 @@ async fn a_real_esphome_builds_and_is_believed_only_when_right() {
     let names: Vec<_> = build.sources.iter().map(|source| source.path.as_str()).collect();
     assert_eq!(names, ["common/more.yaml", "secrets.yaml", file]);
 
-    // Nothing to do: the image is older than the build, and right all the same.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Nothing has changed, and yet the device can say which of the two builds it runs.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let again = lab.build(file).await.0.unwrap().build;
-    assert_eq!((again.config_hash, &again.image), (build.config_hash, &build.image));
+    assert_eq!(again.config_hash, build.config_hash);
+    assert_ne!(again.stamp, build.stamp);
+    let stamp = again.stamp.unwrap().0;
+    let image = Artifacts::new(&lab.request(file).state_dir).load(&again.image).unwrap();
+    assert!(image.windows(stamp.len()).any(|part| part == stamp.as_bytes()), "{stamp}");
 
     lab.write("secrets.yaml", "ota: hunter3\n");
     let changes = configs::changed_sources(&lab.config_dir(), &device, &build.sources).unwrap();

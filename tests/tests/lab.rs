@@ -214,10 +214,24 @@ assert reply[:2] == b"\x12\x34" and peer[0] == address
 print(reply.decode("latin-1"))
 "#;
 
-async fn ask(stage: &Stage) -> Result<String> {
-    let address = stage.device_host.address().to_string();
+async fn ask(from: &Host, device: &Host) -> Result<String> {
     let name = "sleepy._esphomelib._tcp.local";
-    let output = stage.home.command("python3").args(["-c", ASK, &address, name]).output().await?;
+    python(from, &["-c", ASK, &device.address().to_string(), name]).await
+}
+
+/// Asks the device over its API who it is.
+const WHO: &str = r#"
+import socket, sys
+s = socket.create_connection((sys.argv[1], 6053), timeout=10)
+s.sendall(bytes([0, 0, 1, 0, 0, 9]))
+said = b""
+while b"2026" not in said or len(said) < 60:
+    said += s.recv(500)
+print(said.decode("latin-1"))
+"#;
+
+async fn python(host: &Host, arguments: &[&str]) -> Result<String> {
+    let output = host.command("python3").args(arguments).output().await?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -230,9 +244,30 @@ async fn a_legacy_unicast_question_is_answered_unless_silent() -> Result<()> {
         stage.device.wake(Wake { mdns, ..Wake::default() }).await?;
         stage.device.event("boot", SOON).await?;
         let hash = format!("config_hash={:08x}", old.config_hash);
-        let answered = ask(&stage).await.is_ok_and(|answer| answer.contains(&hash));
+        let answered =
+            ask(&stage.home, &stage.device_host).await.is_ok_and(|answer| answer.contains(&hash));
         assert_eq!(answered, answers, "{mdns:?}");
         stage.device.sleep(false).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_device_behind_a_router_answers_no_mdns_and_says_its_own_mac_address() -> Result<()> {
+    let (old, _) = two_firmwares().await?;
+    let Some(mut lan) = Lan::or_skip().await? else { return Ok(()) };
+    let dir = tempfile::tempdir()?;
+    let (home, sensor) = (lan.host("home").await?, lan.host_elsewhere("sensor").await?);
+    let neighbour = lan.host_elsewhere("neighbour").await?;
+    let options = DeviceOptions::new("sleepy", &old.program, &dir.path().join("device"));
+    let device = sensor.device(&options).await?;
+    for _ in 0..2 {
+        device.wake_fully().await?;
+        assert!(ask(&neighbour, &sensor).await?.contains("config_hash"), "in its own network");
+        ask(&home, &sensor).await.expect_err("it drops what comes from another network");
+        let said = python(&home, &["-c", WHO, &sensor.address().to_string()]).await?;
+        assert!(said.contains(&sensor.mac().to_uppercase()), "{said:?}");
+        device.sleep(true).await?;
     }
     Ok(())
 }
@@ -440,7 +475,7 @@ async fn a_device_can_be_held_in_the_hand() -> Result<()> {
     (yaml.ota_port, yaml.api_port) = (13_299, Some(16_099));
     let firmware = firmware(&yaml).await?;
     let dir = tempfile::tempdir()?;
-    let (mut device, _events) = Device::new(dir.path(), &firmware.program)?;
+    let (mut device, _events) = Device::new(dir.path(), &firmware.program, "02:77:00:00:00:2A")?;
     device.start().await?;
     let booted = device.wait("booted", SOON, |state| state.version.is_some()).await?;
     assert_eq!(booted.running_hash, Some(firmware.config_hash));

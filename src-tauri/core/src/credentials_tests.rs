@@ -37,6 +37,7 @@ fn build(encryption: Encryption) -> Build {
             password: Some(secret("new")),
             encryption,
         },
+        stamp: None,
         credentials_changed: false,
         address: None,
         deep_sleep: true,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::device::ConfigHash;
 use crate::error::Problem;
 use crate::schedule::SleepPlan;
-use crate::update::{Encryption, OtaMethod, OtaParameters, Secret};
+use crate::update::{BuildStamp, Encryption, OtaMethod, OtaParameters, Secret};
 
 /// `storage/FILE.json`: what the last compile (or `--only-generate`) recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub struct BuildInfo {
     pub esphome_version: Option<String>,
     /// `build_time`, in seconds since 1970.
     pub build_time: Option<i64>,
+    /// `build_time_str`, which is in the firmware.
+    pub stamp: Option<BuildStamp>,
 }
 
 /// Reads `storage/FILE.json`.
@@ -100,6 +102,7 @@ pub fn build_info(bytes: &[u8]) -> Result<BuildInfo, Problem> {
         config_hash: hash.and_then(|hash| u32::try_from(hash).ok()).map(ConfigHash),
         esphome_version: text(root.get("esphome_version")),
         build_time: root.get("build_time").and_then(Value::as_i64),
+        stamp: text(root.get("build_time_str")).map(BuildStamp),
     })
 }
 
@@ -300,6 +303,13 @@ mod tests {
             build_info(br#"{"config_hash":729016268,"esphome_version":"2026.10.0"}"#).unwrap();
         assert_eq!(info.config_hash, Some(ConfigHash(0x2b73_e7cc)));
         assert_eq!(build_info(br#"{"config_hash":-1}"#).unwrap().config_hash, None);
+    }
+
+    #[test]
+    fn the_stamp_is_what_the_device_says() {
+        let info = build_info(br#"{"build_time":1,"build_time_str":"2026-11-30 09:46:06 +0000"}"#);
+        assert_eq!(info.unwrap().stamp, Some(BuildStamp("2026-11-30 09:46:06 +0000".into())));
+        assert_eq!(build_info(b"{}").unwrap().stamp, None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::{ConfigHash, DeviceId, MacAddress};
 use crate::time::Timestamp;
 
-pub use build::{Build, Encryption, OtaMethod, OtaParameters};
+pub use build::{Build, BuildStamp, Encryption, OtaMethod, OtaParameters};
 pub use build_again::BuildAgain;
 pub use delivery::{AttemptReport, AvoidedAddress, Delivery, PasswordChoice, SourceTracking};
 pub use kind::StateKind;

@@ -53,6 +53,12 @@ pub enum Encryption {
     },
 }
 
+/// The time stamp that a compile wrote into its firmware, in ESPHome's own form (`2026-11-30 09:46:06 +0000`). The device
+/// says it over its native API as `compilation_time`. Each build made here has one of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BuildStamp(pub String);
+
 /// A finished build: an immutable image and what is known about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
@@ -64,6 +70,9 @@ pub struct Build {
     pub config_hash: Option<ConfigHash>,
     /// The ESPHome that built it.
     pub esphome_version: Option<String>,
+    /// What the device will say when it runs this very build; `None`: the compile wrote none, or not one of its own.
+    #[serde(default)]
+    pub stamp: Option<BuildStamp>,
     /// When it was finished.
     pub built_at: Timestamp,
     /// `esphome: name:` of the build, the name that the device goes by afterwards.

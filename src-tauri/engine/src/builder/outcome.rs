@@ -11,7 +11,7 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::esphome_files::{self, BuildInfo};
 use wakeflash_core::image;
 use wakeflash_core::time::Timestamp;
-use wakeflash_core::update::{Build, OtaParameters, SourceFile};
+use wakeflash_core::update::{Build, BuildStamp, OtaParameters, SourceFile};
 
 use super::BuildRequest;
 use crate::artifacts::Artifacts;
@@ -29,9 +29,13 @@ pub(super) struct Before {
     image: Option<(PathBuf, Option<SystemTime>)>,
     /// How the firmware of the last compile takes updates.
     ota: Option<OtaParameters>,
+    /// The stamp of the build before.
+    stamp: Option<BuildStamp>,
 }
 
 impl Before {
+    /// Looks, and takes the build information away: without it, ESPHome gives the build a time stamp of its own. It
+    /// would keep the one from before for a changed header, and for a build that changes nothing.
     pub(super) fn look(request: &BuildRequest) -> Self {
         let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
         let id = request.device.as_str();
@@ -48,7 +52,9 @@ impl Before {
             .firmware
             .map(|path| data_dir(&request.config_dir).join(path))
             .map(|path| (path.clone(), time(&path)));
-        Self { validated: time(&validated), image, ota }
+        let stamp = storage.build_path.map(|path| data_dir(&request.config_dir).join(path));
+        let stamp = stamp.and_then(|path| take_stamp(&path.join("build_info.json")));
+        Self { validated: time(&validated), image, ota, stamp }
     }
 
     /// Whether the password or the key is another one than that of the last compile.
@@ -66,6 +72,17 @@ impl Before {
             Some(_) | None => time + COARSE >= validated,
         }
     }
+}
+
+/// Takes the build information of an earlier build away; its stamp.
+fn take_stamp(info: &Path) -> Option<BuildStamp> {
+    let stamp = fs::read(info).ok().and_then(|bytes| esphome_files::build_info(&bytes).ok()?.stamp);
+    if let Err(error) = fs::remove_file(info)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %info.display(), %error, "the build may get the stamp of the one before");
+    }
+    stamp
 }
 
 /// Reads what the compile left and stores its image.
@@ -95,7 +112,8 @@ pub(super) fn collect(
     let info = storage.build_path.as_deref().map(|path| below_data(path).join("build_info.json"));
     let image_time = modified(&firmware)?;
     let is_new = before.image_is_new(&firmware, image_time, validated_at);
-    let config_hash = matching_hash(info.as_deref(), said, image_time, is_new)?;
+    let info = BuildLeft::read(info)?;
+    let config_hash = info.matching_hash(said, image_time, is_new)?;
     let bytes = Artifacts::read_image(&firmware)?;
     image::check(platform, &bytes)?;
     let stored = Artifacts::new(&request.state_dir).put(&bytes)?;
@@ -104,6 +122,7 @@ pub(super) fn collect(
         size: stored.size,
         config_hash,
         esphome_version: validated.esphome_version,
+        stamp: info.said.stamp.filter(|stamp| before.stamp.as_ref() != Some(stamp)),
         built_at: now(),
         name: validated
             .name
@@ -119,35 +138,48 @@ pub(super) fn collect(
     })
 }
 
-/// The hash of the image, when image and hash surely belong together.
-///
-/// `build_info.json` is also written by `--only-generate`, which builds nothing; and when nothing has to be
-/// done, a build leaves an older image as it is. So the image must be of this build, or newer than a build
-/// information that says what the compile said.
-fn matching_hash(
-    info_path: Option<&Path>,
-    said: Option<ConfigHash>,
-    image_time: SystemTime,
-    of_this_build: bool,
-) -> Result<Option<ConfigHash>, Problem> {
-    let info = match info_path {
-        Some(path) if path.exists() => esphome_files::build_info(&read(path)?)?,
-        Some(_) | None => BuildInfo::default(),
-    };
-    if let (Some(said), Some(written)) = (said, info.config_hash)
-        && said != written
-    {
-        tracing::warn!(%said, %written, "two config hashes for one build");
-        return Err(incomplete("Something else built this configuration at the same time."));
+/// The build information that a compile left.
+struct BuildLeft {
+    said: BuildInfo,
+    written: Option<SystemTime>,
+}
+
+impl BuildLeft {
+    fn read(path: Option<PathBuf>) -> Result<Self, Problem> {
+        match path {
+            Some(path) if path.exists() => Ok(Self {
+                said: esphome_files::build_info(&read(&path)?)?,
+                written: Some(modified(&path)?),
+            }),
+            Some(_) | None => Ok(Self { said: BuildInfo::default(), written: None }),
+        }
     }
-    let still_right = match info_path {
-        Some(path) if said.is_some() && info.config_hash == said => image_time >= modified(path)?,
-        Some(_) | None => false,
-    };
-    if of_this_build || still_right {
-        Ok(said.or(info.config_hash))
-    } else {
-        Err(incomplete("The firmware is from an earlier build."))
+
+    /// The hash of the image, when image and hash surely belong together.
+    ///
+    /// `build_info.json` is also written by `--only-generate`, which builds nothing; and when nothing has to be
+    /// done, a build leaves an older image as it is. So the image must be of this build, or newer than a build
+    /// information that says what the compile said.
+    fn matching_hash(
+        &self,
+        said: Option<ConfigHash>,
+        image_time: SystemTime,
+        of_this_build: bool,
+    ) -> Result<Option<ConfigHash>, Problem> {
+        let recorded = self.said.config_hash;
+        if let (Some(said), Some(recorded)) = (said, recorded)
+            && said != recorded
+        {
+            tracing::warn!(%said, %recorded, "two config hashes for one build");
+            return Err(incomplete("Something else built this configuration at the same time."));
+        }
+        let still_right =
+            said.is_some() && recorded == said && self.written.is_some_and(|at| image_time >= at);
+        if of_this_build || still_right {
+            Ok(said.or(recorded))
+        } else {
+            Err(incomplete("The firmware is from an earlier build."))
+        }
     }
 }
 

@@ -99,6 +99,30 @@ async fn what_does_not_belong_together_is_refused() {
 }
 
 #[tokio::test]
+async fn every_build_has_a_stamp_of_its_own() {
+    // As ESPHome does it: a stamp that is there stays, when the configuration hasn't changed.
+    let stamped = r#"
+info=.esphome/build/a/build_info.json
+echo x >> .esphome/count
+[ -e $info ] || echo '{"config_hash":291,"build_time_str":"stamp '$(wc -l < .esphome/count)'"}' > $info
+"#;
+    let stored = COMPILED.lines().filter(|line| !line.contains("build_info.json"));
+    let compiled = stored.collect::<Vec<_>>().join("\n");
+    let lab = Lab::new(&format!("{IMAGE}{compiled}{stamped}"));
+    let mut stamps = Vec::new();
+    for _ in 0..2 {
+        stamps.push(lab.build().await.unwrap().build.stamp.map(|stamp| stamp.0));
+    }
+    assert_eq!(stamps, [Some("stamp 1".to_owned()), Some("stamp 2".to_owned())]);
+
+    // One that is that of another build tells nothing.
+    let same = r#"echo '{"config_hash":291,"build_time_str":"the same"}' > .esphome/build/a/build_info.json"#;
+    let lab = Lab::new(&format!("{IMAGE}{compiled}\n{same}\n"));
+    assert!(lab.build().await.unwrap().build.stamp.is_some());
+    assert_eq!(lab.build().await.unwrap().build.stamp, None);
+}
+
+#[tokio::test]
 async fn the_clock_of_a_share_does_not_matter() {
     let touch = |when: &str| {
         let files = "fw .esphome/storage/a.yaml.validated.json .esphome/build/a/build_info.json";

@@ -194,6 +194,7 @@ impl World<'_> {
                     .and_then(key)
                     .map_or(Encryption::None, |key| Encryption::Offered { key: Secret(key) }),
             },
+            stamp: None,
             credentials_changed: false,
             address: of_device.filter(|it| it.literal_address).map(DevicePlan::literal),
             deep_sleep: rhythm.is_some(),

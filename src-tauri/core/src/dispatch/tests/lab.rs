@@ -94,6 +94,7 @@ pub(super) fn build(name: &str) -> Build {
             encryption: Encryption::None,
         },
         address: None,
+        stamp: None,
         credentials_changed: false,
         deep_sleep: true,
         sleep_plan: None,

@@ -5,8 +5,8 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::schedule::SleepPlan;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    AttemptReport, AvoidedAddress, Build, Delivery, Encryption, OtaMethod, OtaParameters,
-    PasswordChoice, Secret, Sha256, SourceFile, SourceTracking,
+    AttemptReport, AvoidedAddress, Build, BuildStamp, Delivery, Encryption, OtaMethod,
+    OtaParameters, PasswordChoice, Secret, Sha256, SourceFile, SourceTracking,
 };
 
 use super::{Misread, read, read_some};
@@ -157,6 +157,7 @@ struct BuildRow {
     size: u64,
     config_hash: Option<String>,
     esphome_version: Option<String>,
+    stamp: Option<String>,
     built_at: i64,
     name: String,
     sources: Vec<SourceRow>,
@@ -175,6 +176,7 @@ impl From<&Build> for BuildRow {
             size,
             config_hash,
             esphome_version,
+            stamp,
             built_at,
             name,
             sources,
@@ -190,6 +192,7 @@ impl From<&Build> for BuildRow {
             size: *size,
             config_hash: config_hash.map(|hash| hash.to_string()),
             esphome_version: esphome_version.clone(),
+            stamp: stamp.as_ref().map(|stamp| stamp.0.clone()),
             built_at: built_at.as_millis(),
             name: name.clone(),
             sources: sources.iter().map(SourceRow::from).collect(),
@@ -212,6 +215,7 @@ impl TryFrom<BuildRow> for Build {
             size: row.size,
             config_hash: read_some("the config hash", row.config_hash)?,
             esphome_version: row.esphome_version,
+            stamp: row.stamp.map(BuildStamp),
             built_at: Timestamp::from_millis(row.built_at),
             name: row.name,
             sources: row.sources.into_iter().map(SourceFile::from).collect(),

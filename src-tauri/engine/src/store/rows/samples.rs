@@ -13,9 +13,9 @@ use wakeflash_core::schedule::{SleepPlan, Wake};
 use wakeflash_core::settings::{ChangedSources, Language, NotifyKinds, Settings, Theme};
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    Acknowledgement, AttemptReport, AvoidedAddress, Build, BuildAgain, Delivery, Encryption,
-    FlashStage, InstalledHow, OtaMethod, OtaParameters, PasswordChoice, RollbackWatch, Secret,
-    Sha256, Shipped, SourceChange, SourceChangeKind, SourceFile, SourceTracking, StateKind,
+    Acknowledgement, AttemptReport, AvoidedAddress, Build, BuildAgain, BuildStamp, Delivery,
+    Encryption, FlashStage, InstalledHow, OtaMethod, OtaParameters, PasswordChoice, RollbackWatch,
+    Secret, Sha256, Shipped, SourceChange, SourceChangeKind, SourceFile, SourceTracking, StateKind,
     TimelineEntry, Update, UpdateId, UpdateState,
 };
 
@@ -41,6 +41,7 @@ fn delivery(encryption: Encryption, everything: bool) -> Delivery {
             size: 500_000,
             config_hash: everything.then_some(ConfigHash(0xbbbb)),
             esphome_version: some("2026.10.0"),
+            stamp: some("2026-11-30 09:46:06 +0000").map(BuildStamp),
             built_at: at(1_000),
             name: "sleepy".into(),
             sources: vec![

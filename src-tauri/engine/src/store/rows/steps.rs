@@ -47,7 +47,7 @@ fn update_to_3(update: &mut Fields) {
         problem_to_3(attempt, "problem");
     }
     let Some(build) = within(delivery, "build") else { return };
-    fill(build, json!({"credentials_changed": false, "sleep_plan": null}));
+    fill(build, json!({"credentials_changed": false, "sleep_plan": null, "stamp": null}));
     if let Some(ota) = within(build, "ota") {
         fill(ota, json!({"method": "native"}));
     }
