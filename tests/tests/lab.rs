@@ -361,7 +361,7 @@ async fn a_power_cut_and_another_address() -> Result<()> {
     // Before the wake: a device that finds its address gone for a moment announces none.
     stage.device_host.set_address("10.77.0.77".parse()?).await?;
     stage.device.wake_fully().await?;
-    assert!(ask(&stage).await?.contains("config_hash"));
+    assert!(ask(&stage.home, &stage.device_host).await?.contains("config_hash"));
     Ok(())
 }
 

@@ -125,10 +125,9 @@ fn request(firmware: Vec<u8>) -> FlashRequest {
     FlashRequest::new(Arc::new(image), Some(Password::new("hunter2")))
 }
 
-fn hooks(
-    verdict: GateVerdict,
-) -> FlashHooks<Ready<PasswordCheck>, Ready<GateVerdict>, impl FnOnce() -> Ready<Result<(), String>>>
-{
+type Answered<Before> = FlashHooks<Ready<PasswordCheck>, Ready<GateVerdict>, Before>;
+
+fn hooks(verdict: GateVerdict) -> Answered<impl FnOnce() -> Ready<Result<(), String>>> {
     FlashHooks {
         challenge: ready(PasswordCheck::AlsoMd5),
         gate: ready(verdict),

@@ -8,8 +8,8 @@ use wakeflash_core::error::Problem;
 use wakeflash_ota::{DeviceError, OtaError, Step};
 
 use crate::flasher::FlashError;
-use crate::store::{OpenError, unwritable};
 use crate::store::aside::lost_of;
+use crate::store::{OpenError, unwritable};
 use crate::{configs, esphome, watch};
 
 /// Set it to write the file instead of checking it.

@@ -7,12 +7,13 @@ use wakeflash_core::error::Problem;
 
 /// What the system has too little of; `None`: the error is about something else.
 pub(super) fn of_error(error: &io::Error) -> Option<Lack> {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some(Lack::Disk),
-        // What the system can't give to a new process comes as one that would block.
-        ErrorKind::OutOfMemory | ErrorKind::WouldBlock => Some(Lack::Memory),
-        _ => too_many_files(error).then_some(Lack::Memory),
+    let kind = error.kind();
+    if matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+        return Some(Lack::Disk);
     }
+    // What the system can't give to a new process comes as one that would block.
+    let memory = matches!(kind, ErrorKind::OutOfMemory | ErrorKind::WouldBlock);
+    (memory || too_many_files(error)).then_some(Lack::Memory)
 }
 
 #[cfg(unix)]

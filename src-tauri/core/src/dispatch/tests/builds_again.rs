@@ -29,11 +29,16 @@ fn lacking(lack: Lack) -> (Lab, UpdateId) {
     (lab, id)
 }
 
+/// Configurations are those of the lab, whatever the input says.
+fn happens(lab: &mut Lab, input: &Input) {
+    let is_read = matches!(input, Input::Configs(_));
+    lab.give(if is_read { Input::Configs(lab.configs.clone()) } else { input.clone() });
+}
+
 fn shown(lab: &Lab) -> Option<BuildAgainView> {
-    match lab.row("sleepy").update.unwrap().state {
-        UpdateStateView::Queued { again, .. } => again,
-        state => panic!("{state:?}"),
-    }
+    let state = lab.row("sleepy").update.unwrap().state;
+    let UpdateStateView::Queued { again, .. } = state else { panic!("{state:?}") };
+    again
 }
 
 #[test]
@@ -91,21 +96,13 @@ fn what_it_was_missing_is_back_and_it_is_built_at_once() {
         for other in LACKS.into_iter().filter(|other| *other != lack) {
             let (mut lab, id) = lacking(other);
             for input in inputs {
-                let input = match input {
-                    Input::Configs(_) => Input::Configs(lab.configs.clone()),
-                    input => input.clone(),
-                };
-                lab.give(input);
+                happens(&mut lab, input);
             }
             lab.expect(id, StateKind::Queued);
         }
         let (mut lab, id) = lacking(lack);
         for input in inputs {
-            let input = match input {
-                Input::Configs(_) => Input::Configs(lab.configs.clone()),
-                input => input.clone(),
-            };
-            lab.give(input);
+            happens(&mut lab, input);
         }
         lab.expect(id, StateKind::Building);
     }
@@ -181,10 +178,8 @@ fn it_holds_no_other_build_up() {
     lab.expect(b, StateKind::Building);
     lab.built(b);
     lab.expect(a, StateKind::Queued);
-    let ahead = match lab.row("a").update.unwrap().state {
-        UpdateStateView::Queued { ahead, .. } => ahead,
-        state => panic!("{state:?}"),
-    };
+    let state = lab.row("a").update.unwrap().state;
+    let UpdateStateView::Queued { ahead, .. } = state else { panic!("{state:?}") };
     assert_eq!(ahead, 0);
 }
 

@@ -1,17 +1,18 @@
 //! What the window's made-up stories say of failures is what the application says: it is written from here.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::lab::*;
-use crate::compile::CompileOutput;
+use crate::compile::{CompileOutput, Exit};
 use crate::credentials;
 use crate::device::{DeviceId, MacAddress};
 use crate::dispatch::Input;
 use crate::dispatch::confirming::rolled_back;
 use crate::error::Problem;
-use crate::gate::{Expectation, LiteralAddress, unidentified};
+use crate::gate::{Evidence, Expectation, LiteralAddress, Session, Standing, unidentified};
+use crate::identity::Identity;
 use crate::update::Build;
 use crate::{address, config};
 
@@ -38,7 +39,7 @@ fn problems() -> BTreeMap<&'static str, Problem> {
         for line in output.lines() {
             compile.line(line);
         }
-        compile.failure(Some(2))
+        compile.failure(Exit::Code(2)).problem
     };
     BTreeMap::from([
         (
@@ -67,7 +68,7 @@ fn problems() -> BTreeMap<&'static str, Problem> {
         ("unknownDevice", lab.try_give(Input::Install(yaml("sold"))).err().unwrap()),
         ("noUpdate", lab.try_give(Input::Cancel(yaml("sleepy"))).err().unwrap()),
         ("otherTool", device_builder()),
-        ("unidentified", unidentified(&expectation(), IpAddr::V4(Ipv4Addr::new(192, 168, 7, 42)))),
+        ("unidentified", unidentified(&expectation(), &stranger())),
         ("noAddress", address::read("not an address").err().unwrap()),
     ])
 }
@@ -84,15 +85,21 @@ fn device_builder() -> Problem {
     lab.dispatch.other_tools(&queued).remove(0)
 }
 
+fn stranger() -> Evidence {
+    Evidence::about(IpAddr::from([192, 168, 7, 42]), Session::ProvesNothing)
+}
+
 fn expectation() -> Expectation {
     Expectation {
         name: "mailbox".into(),
         other_name: None,
         mac: None::<MacAddress>,
         link_address: None,
+        identity: Identity::default(),
         wanted_hash: Some(NEW),
         wanted_version: None,
         literal_address: LiteralAddress::None,
+        least: Standing::Claimed,
         unheard: false,
     }
 }

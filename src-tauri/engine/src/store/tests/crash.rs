@@ -122,7 +122,8 @@ pub(super) fn changes() -> Vec<Commit> {
     };
     let memory = |version: usize| {
         let version = Some(format!("2026.{version}.0"));
-        ("moved".to_owned(), DeviceMemory { version, ..DeviceMemory::default() })
+        let claims = Claims { version, ..Claims::default() };
+        ("moved".to_owned(), DeviceMemory { claims, ..DeviceMemory::default() })
     };
     let update = |id| Commit { updates: vec![long(100, id)], ..Commit::default() };
     let mut changes = vec![all.clone()];

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use wakeflash_core::device::{DeviceId, DeviceMemory};
+use wakeflash_core::identity::Claims;
 use wakeflash_core::schedule::Wake;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::time::Timestamp;
@@ -54,7 +55,7 @@ fn cancelled() -> UpdateState {
 async fn store_with_rows(dir: &Path) -> Loaded {
     let mut store = Store::open(dir).unwrap();
     let memory = |version: &str| DeviceMemory {
-        version: Some(version.to_owned()),
+        claims: Claims { version: Some(version.to_owned()), ..Claims::default() },
         ..DeviceMemory::default()
     };
     let commit = Commit {
@@ -89,7 +90,8 @@ async fn what_was_committed_is_there_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let queued = update(1, "a.yaml", UpdateState::Queued);
     let settings = Settings { config_dir: Some("/somewhere".into()), ..Settings::default() };
-    let memory = DeviceMemory { version: Some("2026.10.0".into()), ..DeviceMemory::default() };
+    let claims = Claims { version: Some("2026.10.0".into()), ..Claims::default() };
+    let memory = DeviceMemory { claims, ..DeviceMemory::default() };
     let mut store = Store::open(dir.path()).unwrap();
     let commit = Commit {
         updates: vec![queued.clone()],
