@@ -242,7 +242,8 @@ impl Dispatch {
         }
     }
 
-    /// Whoever joins or leaves the queue, or ends a build, changes how many builds come before the others'.
+    /// Whoever joins or leaves the queue, ends a build, or has waited long enough to build again, changes how many builds
+    /// come before the others'.
     pub(super) fn touch_the_queued(&mut self, before: &Self) {
         let counts = |update: Option<&Update>| {
             let kind = update.map(|update| update.state.kind());
@@ -253,7 +254,11 @@ impl Dispatch {
             .updates
             .iter()
             .any(|id| counts(before.updates.get(id)) != counts(self.updates.get(id)));
-        if moved {
+        let due = |state: &Self, id: UpdateId| {
+            state.updates.get(&id).map(|update| is_due(update, state.last_input_at))
+        };
+        let due = self.queued().any(|update| due(before, update.id) != due(self, update.id));
+        if moved || due {
             self.touch_all_queued();
         }
     }
