@@ -65,7 +65,6 @@ async fn another_board_before_install_doesnt_get_the_image_and_the_device_does()
 }
 
 #[tokio::test]
-#[ignore = "open: docs/TESTING.md"]
 async fn a_host_with_the_devices_mac_address_in_its_words_gets_nothing() -> Result<()> {
     is_flashed_in_spite_of(true).await
 }
@@ -185,7 +184,6 @@ async fn an_address_outside_of_our_networks_leads_nowhere_until_it_is_given() ->
 }
 
 #[tokio::test]
-#[ignore = "open: docs/TESTING.md"]
 async fn a_new_device_is_discovered_after_a_flood_of_names() -> Result<()> {
     let Some(mut stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
     stage.let_it_be_seen().await?;

@@ -278,15 +278,22 @@ pub fn unidentified(expected: &Expectation, evidence: &Evidence) -> Problem {
         LiteralAddress::None
         | LiteralAddress::Own(_)
         | LiteralAddress::Shared { .. }
-        | LiteralAddress::Uncertain { .. } => {
-            format!("Something answered at {peer}, but it did not prove that it is “{name}”.")
-        }
+        | LiteralAddress::Uncertain { .. } => return stranger(name, peer),
     };
-    Problem::new("gate.unidentified", message).with_help(
-        "Nothing was sent, because the firmware holds your Wi-Fi credentials. Let the device announce itself \
-         by mDNS, give it an encryption key of its own, or give it a static address in its configuration.",
-    )
+    Problem::new("gate.unidentified", message).with_help(PROOFS)
 }
+
+/// What the user reads when whoever accepts connections at a device's address isn't known to be that device.
+#[must_use]
+pub fn stranger(name: &str, peer: IpAddr) -> Problem {
+    let message =
+        format!("Something answered at {peer}, but it did not prove that it is “{name}”.");
+    Problem::new("gate.unidentified", message).with_help(PROOFS)
+}
+
+const PROOFS: &str = "\
+    Nothing was sent, because the firmware holds your Wi-Fi credentials. Let the device announce itself by mDNS, give \
+    it an encryption key of its own, or give it a static address in its configuration.";
 
 fn contradiction(expected: &Expectation, evidence: &Evidence) -> Option<String> {
     let (peer, name) = (evidence.peer, &expected.name);

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 
 use crate::error::Problem;
+use crate::gate;
 use crate::retry::{AFTER_REFUSED_GATE, AT_ANOTHER_DEVICE, NextStep, next_step, pause_is_over};
 use crate::time::Timestamp;
 use crate::update::{
@@ -305,6 +306,28 @@ impl Dispatch {
         let looks = self.look_again_at(now);
         let search = self.search_at(now);
         of_updates.chain(doubts).chain(self.first_look_until).chain(looks).chain(search).min()
+    }
+}
+
+impl Dispatch {
+    /// The user is told once for each address.
+    pub(super) fn met_stranger(&mut self, name: &str, peer: IpAddr, now: Timestamp) {
+        let problem = gate::stranger(name, peer);
+        for id in self.active_ids() {
+            let Some(update) = self.updates.get(&id).filter(|update| update.name == name) else {
+                continue;
+            };
+            let UpdateState::Waiting { delivery, .. } = &update.state else { continue };
+            if delivery.last_attempt.as_ref().is_some_and(|last| last.problem == problem) {
+                continue;
+            }
+            let delivery = reported(delivery.clone(), problem.clone(), now);
+            if let Some(Update { state: UpdateState::Waiting { delivery: old, .. }, .. }) =
+                self.change(id)
+            {
+                *old = delivery;
+            }
+        }
     }
 }
 

@@ -124,6 +124,14 @@ pub enum Input {
         /// For which update it was tried.
         update: UpdateId,
     },
+    /// Something accepts connections where a device is said to be, and neither its word nor its network hardware is that
+    /// device's: it gets no session.
+    Stranger {
+        /// The device's name.
+        name: String,
+        /// Where.
+        peer: IpAddr,
+    },
     /// A device that is shown as Online answers neither questions nor connections.
     Silent {
         /// Its name.
@@ -212,6 +220,7 @@ impl Input {
             | Self::Returned { .. }
             | Self::ServesAgain { .. }
             | Self::Unreachable { .. }
+            | Self::Stranger { .. }
             | Self::Silent { .. }
             | Self::Captured { .. }
             | Self::HandshakeEnded { .. } => false,

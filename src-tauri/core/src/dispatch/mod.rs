@@ -233,6 +233,7 @@ impl Dispatch {
             Input::Returned { update, peer } => self.returned(update, peer, now),
             Input::ServesAgain { update, peer } => self.serves_again(update, peer),
             Input::Unreachable { update } => self.unreachable(update, now),
+            Input::Stranger { name, peer } => self.met_stranger(&name, peer, now),
             Input::Silent { name } => self.silent(&name),
             Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
             Input::Captured { update } => self.captured(update, now),

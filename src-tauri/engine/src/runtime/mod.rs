@@ -49,7 +49,7 @@ use crate::store::{OpenError, Store};
 use crate::watch::{OnlineDevice, Target, Unreachable, Watch, WatchEvent};
 use overrides::Overrides;
 use publish::Publisher;
-use work::Report;
+use work::{Opens, Report};
 
 /// How long the tasks have to end when the engine is ended.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
@@ -318,7 +318,7 @@ impl Runtime {
             Effect::StopFlash(update) => self.work.stop_flash(update),
             Effect::CheckSources(update) => self.check_sources(update),
             Effect::Nudge(name) => self.watch.nudge(&name),
-            Effect::Ask { name, addresses } => self.ask_who(name, addresses),
+            Effect::Ask { name, addresses } => self.ask_who(name, addresses, Opens::Unknown),
             Effect::Notify(notification) => self.shell.notify(notification),
         }
     }
@@ -328,7 +328,7 @@ impl Runtime {
             WatchEvent::Seen(sighting) => self.heard(Input::Sighted(sighting)),
             WatchEvent::Silent { name } => self.heard(Input::Silent { name }),
             WatchEvent::Links(links) => self.heard(Input::Links(links)),
-            WatchEvent::Stranger { name, address } => self.ask_who(name, vec![address]),
+            WatchEvent::Stranger { name, address } => self.ask_who(name, vec![address], Opens::Yes),
             WatchEvent::Connected { update, peer, stream, .. } => {
                 if self.conductor.is_unwell() {
                     // What isn't stored may change what the connection is for. The device will be there again.

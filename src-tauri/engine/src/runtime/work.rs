@@ -40,6 +40,13 @@ const WORD_DEADLINE: Duration = Duration::from_secs(2);
 const ASKED_AT_ONCE: usize = 64;
 const ASKED_AT_ONCE_WAITED: usize = 96;
 
+/// Whether what is asked has accepted a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opens {
+    Yes,
+    Unknown,
+}
+
 /// What a task has to say.
 #[derive(Debug)]
 pub(super) enum Report {
@@ -95,6 +102,7 @@ pub(super) enum Report {
     Asked {
         name: String,
         address: IpAddr,
+        opens: Opens,
         answer: Option<Sighting>,
     },
     /// The gate has opened.
@@ -292,7 +300,9 @@ impl Runtime {
             }
             Report::DirectoryLookedAt { input, reply } => self.directory_looked_at(input, reply),
             Report::Collected => self.collected(),
-            Report::Asked { name, address, answer } => self.asked(name, address, answer),
+            Report::Asked { name, address, opens, answer } => {
+                self.asked(name, address, opens, answer);
+            }
             Report::Proven { update, proof } => self.happened(Input::Proven { update, proof }),
             Report::BackedUp(result) => self.backed_up(result),
             Report::Returned { update, peer } => {
@@ -403,7 +413,7 @@ impl Runtime {
     }
 
     /// Asks addresses which device they are. Many claims may come at once, and each question takes a socket.
-    pub(super) fn ask_who(&mut self, name: String, addresses: Vec<IpAddr>) {
+    pub(super) fn ask_who(&mut self, name: String, addresses: Vec<IpAddr>, opens: Opens) {
         let limit = if self.conductor.state().is_waited_for(&name) {
             ASKED_AT_ONCE_WAITED
         } else {
@@ -424,13 +434,13 @@ impl Runtime {
                     tracing::debug!("asking {name} at {address}: {error:#}");
                     None
                 });
-                Some(Report::Asked { name, address, answer })
+                Some(Report::Asked { name, address, opens, answer })
             });
         }
     }
 
     /// Where nobody answers, the neighbour table may show the device's own network hardware.
-    fn asked(&mut self, name: String, address: IpAddr, answer: Option<Sighting>) {
+    fn asked(&mut self, name: String, address: IpAddr, opens: Opens, answer: Option<Sighting>) {
         self.work.asking.remove(&(name.clone(), address));
         let shown = || {
             let link = link_address(address)?;
@@ -440,6 +450,8 @@ impl Runtime {
         };
         if let Some(sighting) = answer.or_else(shown) {
             self.heard(Input::Sighted(sighting));
+        } else if opens == Opens::Yes {
+            self.heard(Input::Stranger { name, peer: address });
         }
     }
 

@@ -220,6 +220,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Returned { .. }
             | Input::ServesAgain { .. }
             | Input::Unreachable { .. }
+            | Input::Stranger { .. }
             | Input::Silent { .. }
             | Input::ImageLost { .. }
             | Input::Captured { .. }

@@ -197,6 +197,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => (id(), peer.clone()).prop_map(|(update, peer)| Input::Returned { update, peer }),
         1 => (id(), peer).prop_map(|(update, peer)| Input::ServesAgain { update, peer }),
         1 => id().prop_map(|update| Input::Unreachable { update }),
+        1 => name().prop_map(|name| Input::Stranger { name: name.into(), peer: [192, 0, 2, 9].into() }),
         1 => name().prop_map(|name| Input::Silent { name: name.to_owned() }),
         1 => id().prop_map(|update| Input::ImageLost { update, problem: problem() }),
         1 => id().prop_map(|update| Input::Captured { update }),

@@ -128,3 +128,16 @@ fn what_a_device_announced_in_this_wake_makes_the_new_hash_tell() {
     lab.after(1).seen("unheard", Some(NEW));
     lab.expect(id, StateKind::Installed);
 }
+
+#[test]
+fn whoever_is_met_without_a_session_is_told_once() {
+    let (mut lab, id) = Lab::at(StateKind::Waiting);
+    let met = Input::Stranger { name: "sleepy".into(), peer: address(9) };
+    lab.give(met.clone());
+    let last = lab.row("sleepy").update.unwrap().last_attempt.unwrap();
+    assert_eq!(last.problem.code, "gate.unidentified");
+    assert!(last.problem.message.contains("192.0.2.9"), "{}", last.problem.message);
+    lab.expect(id, StateKind::Waiting);
+    lab.after(60).give(met);
+    assert_eq!(lab.row("sleepy").update.unwrap().last_attempt.unwrap(), last);
+}
