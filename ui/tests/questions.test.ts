@@ -124,7 +124,7 @@ describe('a question about one update', () => {
 
   it.each<[string, UpdateStateView, number?]>([
     ['over', installed],
-    ['another one', { kind: 'queued', ahead: 0 }, 999],
+    ['another one', { kind: 'queued', ahead: 0, again: null }, 999],
   ])('closes when that is %s', async (_, state, id) => {
     const { backend, one } = await asked(flashing, 'primary-action');
     becomes(backend, one, state, id);

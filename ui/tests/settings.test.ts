@@ -116,7 +116,7 @@ describe('trouble', () => {
     await show('trouble');
     // Several are one line, until they are asked for.
     const bar = screen.getByTestId('banner-problems');
-    expect(bar).toHaveTextContent(/5 problems ?Changes can’t be saved · .* · mDNS port is taken/);
+    expect(bar).toHaveTextContent(/6 problems ?Changes can’t be saved · .* · mDNS port is taken/);
     expect(screen.queryByTestId('banner-store')).toBeNull();
     await user.click(screen.getByTestId('banner-unfold'));
     const banners: [string, RegExp][] = [
@@ -124,6 +124,7 @@ describe('trouble', () => {
       ['banner-config-dir', /Updates that wait keep waiting/],
       ['banner-esphome', /ESPHome was not found/],
       ['banner-network', /port 5353/],
+      ['banner-store-warning', /set aside/],
       ['banner-other-tool', /Device Builder has an update/],
     ];
     for (const [id, words] of banners) expect(screen.getByTestId(id)).toHaveTextContent(words);
@@ -156,9 +157,7 @@ describe('trouble', () => {
 
   it('says why the application could not start', async () => {
     await show('start-problem');
-    expect(await screen.findByTestId('start-problem')).toHaveTextContent(
-      'newer version of Wakeflash',
-    );
+    expect(await screen.findByTestId('start-problem')).toHaveTextContent('Start the newer version');
     await expectAccessible();
   });
 

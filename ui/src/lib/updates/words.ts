@@ -85,7 +85,21 @@ function wordsOf(device: DeviceView, now: number, paused: boolean): StateWords {
   }
   const { state } = update;
   switch (state.kind) {
-    case 'queued':
+    case 'queued': {
+      const { again } = state;
+      if (again && !paused) {
+        const { title, message } = say(again.problem);
+        return {
+          tone: 'warn',
+          title: texts.update.notBuilt(title),
+          rest:
+            again.at === null
+              ? texts.update.buildsAtItsTurn
+              : texts.update.buildsAgainBy(timeOfDay(again.at, now)),
+          detail: '',
+          meaning: message,
+        };
+      }
       return {
         tone: 'working',
         title: paused
@@ -96,6 +110,7 @@ function wordsOf(device: DeviceView, now: number, paused: boolean): StateWords {
         detail: '',
         meaning: paused ? texts.meaning.queuedPaused : update.warning ? '' : texts.meaning.queued,
       };
+    }
     case 'building':
       return {
         tone: 'working',

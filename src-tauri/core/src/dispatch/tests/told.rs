@@ -67,6 +67,7 @@ fn problems() -> BTreeMap<&'static str, Problem> {
         ("notConfigured", seen_only(&mut lab)),
         ("unknownDevice", lab.try_give(Input::Install(yaml("sold"))).err().unwrap()),
         ("noUpdate", lab.try_give(Input::Cancel(yaml("sleepy"))).err().unwrap()),
+        ("noRival", lab.try_give(Input::AcceptBoard(yaml("sleepy"))).err().unwrap()),
         ("otherTool", device_builder()),
         ("unidentified", unidentified(&expectation(), &stranger())),
         ("noAddress", address::read("not an address").err().unwrap()),

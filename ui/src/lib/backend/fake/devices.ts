@@ -196,7 +196,7 @@ export function everyState(): DeviceView[] {
     device('Beehive Scale', {
       lastSeen: ago(31 * MINUTE),
       wake: wakes(60, 31, { rhythm: 'configured', jitterSeconds: null }),
-      update: update({ kind: 'queued', ahead: 2 }, fresh),
+      update: update({ kind: 'queued', ahead: 2, again: null }, fresh),
     }),
     device('Rain Gauge', {
       update: update({

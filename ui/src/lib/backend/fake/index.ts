@@ -198,7 +198,7 @@ export class FakeBackend implements Backend {
   acceptBoard: Backend['acceptBoard'] = async (id) => {
     this.calls.push(`acceptBoard ${id}`);
     const device = this.#devices.get(id);
-    if (!device?.rival) return no('device.no_rival', `No other board says that it is ${id}.`);
+    if (!device?.rival) return no(problems.noRival);
     const { mac, address } = device.rival;
     const addresses = address === null ? [] : [address];
     this.emit({ kind: 'device', device: { ...device, mac, addresses, rival: null } });
@@ -386,7 +386,7 @@ export class FakeBackend implements Backend {
     const device = this.#devices.get(id);
     if (!device) return no(problems.unknownDevice);
     const fresh = update(
-      { kind: 'queued', ahead: 0 },
+      { kind: 'queued', ahead: 0, again: null },
       { requestedAt: Date.now(), wantedHash: null, wantedVersion: null },
     );
     this.#past.set(id, { timeline: [], lines: [] });

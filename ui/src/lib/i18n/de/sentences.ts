@@ -42,6 +42,10 @@ const sentences: readonly (readonly [RegExp, string])[] = [
     'Abgebrochen, als das ganze Image das Gerät erreicht haben konnte: Vielleicht läuft es.',
   ],
   [/^A newer update took its place\.$/, 'Ein neueres Update ist an seine Stelle getreten.'],
+  [
+    /^To be tried again, in (\d+) min at the latest\.$/,
+    'Wird wieder versucht, spätestens in $1 min.',
+  ],
   [/^To be built again from the changed sources\.$/, 'Wird aus den geänderten Dateien neu gebaut.'],
   [/^Will be flashed as it was built\.$/, 'Wird so geflasht, wie es gebaut wurde.'],
   [

@@ -24,6 +24,9 @@ export const updates: typeof english = {
       ahead === 0
         ? 'Eingereiht, wird als Nächstes gebaut'
         : `Eingereiht, ${count(ahead, 'Build', 'Builds')} davor`,
+    notBuilt: (why) => `Noch nicht gebaut: ${why}`,
+    buildsAgainBy: (time) => `nächster Versuch bis ${time}`,
+    buildsAtItsTurn: 'baut, sobald es dran ist',
     building: 'Wird gebaut',
     waitingForWake: 'Wartet auf Aufwachen',
     waitingForDevice: 'Wartet auf das Gerät',

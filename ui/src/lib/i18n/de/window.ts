@@ -9,7 +9,8 @@ export const window: typeof english = {
     startFailedMeans: 'Nichts wurde verändert. Wartende Updates gehen weiter, sobald es startet.',
     openLogs: 'Log-Ordner öffnen',
     damage: {
-      backup: (when) => `Die letzte gute Sicherung ist vom ${when}. Was seither geschah, fehlt darin.`,
+      backup: (when) =>
+        `Die letzte gute Sicherung ist vom ${when}. Was seither geschah, fehlt darin.`,
       holds: (devices, updates) =>
         `Sie kennt ${count(devices, 'Gerät', 'Geräte')}, und ${count(updates, 'Update ist', 'Updates sind')} darin unterwegs.`,
       lost: (n) => `${count(n, 'Gerät', 'Geräte')}, für die seither ein Update verlangt wurde`,

@@ -21,6 +21,9 @@ export const updates = {
     queuedWaits: 'Queued, has to wait',
     queued: (ahead: number) =>
       ahead === 0 ? 'Queued, builds next' : `Queued, ${count(ahead, 'build', 'builds')} ahead`,
+    notBuilt: (why: string) => `Not built yet: ${why}`,
+    buildsAgainBy: (time: string) => `tried again by ${time}`,
+    buildsAtItsTurn: 'builds at its turn',
     building: 'Building',
     waitingForWake: 'Waiting for wake',
     waitingForDevice: 'Waiting for the device',

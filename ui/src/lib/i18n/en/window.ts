@@ -8,12 +8,14 @@ export const window = {
     startFailedMeans: 'Nothing was changed. Waiting updates go on once it starts again.',
     openLogs: 'Open the log folder',
     damage: {
-      backup: (when: string) => `The last good backup is from ${when}. What happened since isn’t in it.`,
+      backup: (when: string) =>
+        `The last good backup is from ${when}. What happened since isn’t in it.`,
       holds: (devices: number, updates: number) =>
         `It remembers ${count(devices, 'device', 'devices')}, and ${count(updates, 'update is', 'updates are')} under way in it.`,
       lost: (n: number) => `${count(n, 'device', 'devices')} that an update was asked for since`,
       restore: 'Restore this backup',
-      restoreMeans: 'Wakeflash starts again and is paused: cancel what has been installed since, then resume.',
+      restoreMeans:
+        'Wakeflash starts again and is paused: cancel what has been installed since, then resume.',
       empty: 'Start with an empty queue',
       emptyTitle: 'Start with an empty queue?',
       emptyBody:
