@@ -19,7 +19,7 @@ pub(crate) struct NoEngine {
     /// What the user reads.
     pub(crate) problem: Problem,
     /// What is wrong with the database, when that is why.
-    pub(crate) damage: Option<StoreDamage>,
+    pub(crate) damage: Option<Box<StoreDamage>>,
 }
 
 impl From<Problem> for NoEngine {
@@ -30,7 +30,7 @@ impl From<Problem> for NoEngine {
 
 impl From<&StartError> for NoEngine {
     fn from(error: &StartError) -> Self {
-        Self { problem: error.problem(), damage: error.damage() }
+        Self { problem: error.problem(), damage: error.damage().map(Box::new) }
     }
 }
 
@@ -76,7 +76,7 @@ impl AppState {
     /// What is wrong with the database, when that is why there is no engine.
     #[must_use]
     pub(crate) fn damage(&self) -> Option<StoreDamage> {
-        self.engine.as_ref().err()?.damage.clone()
+        self.engine.as_ref().err()?.damage.as_deref().cloned()
     }
 
     /// Does what the user has chosen about the damaged database. The application is started anew when it has ended.
