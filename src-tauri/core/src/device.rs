@@ -333,6 +333,9 @@ pub struct DeviceMemory {
     pub configured_by: Option<ConfiguredBy>,
     /// What was installed before that build, as long as the device may go back to it.
     pub before_install: Option<BeforeInstall>,
+    /// When the last transfers to it began since something was installed on it; oldest first, and no more than may
+    /// begin in an hour.
+    pub transfers: Vec<Timestamp>,
 }
 
 /// A configuration, wherever the config directory of the settings is meanwhile.

@@ -157,6 +157,12 @@ fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
             lang.pick("It is tried again by itself.", "Es wird von selbst erneut versucht."),
             vec![Button::ShowLog, Button::Retry],
         ),
+        NotificationKind::TransfersCut => (
+            lang.pick("Transfers to {} break off", "Übertragungen an {} brechen ab"),
+            detail,
+            lang.pick("It is tried again by itself.", "Es wird von selbst erneut versucht."),
+            vec![Button::Open],
+        ),
         NotificationKind::Held => (
             lang.pick("The update of {} is held", "Das Update von {} ist zurückgehalten"),
             lang.pick("Changed since it was built: {}.", "Seit dem Bauen geändert: {}.")
@@ -312,7 +318,8 @@ const fn is_good(kind: NotificationKind) -> bool {
         | NotificationKind::RolledBack
         | NotificationKind::Held
         | NotificationKind::Overdue
-        | NotificationKind::BuildDelayed => false,
+        | NotificationKind::BuildDelayed
+        | NotificationKind::TransfersCut => false,
     }
 }
 
@@ -357,7 +364,9 @@ pub(crate) mod tests {
 
     #[test]
     fn each_kind_has_its_words_and_buttons_in_both_languages() {
-        use NotificationKind::{BuildDelayed, Failed, Held, Installed, Overdue, RolledBack};
+        use NotificationKind::{
+            BuildDelayed, Failed, Held, Installed, Overdue, RolledBack, TransfersCut,
+        };
         for (kind, english, german, buttons) in [
             (Installed, "{} is updated", "{} ist aktualisiert", vec![Button::Open]),
             (
@@ -378,6 +387,12 @@ pub(crate) mod tests {
                 "{} kann noch nicht gebaut werden",
                 vec![Button::ShowLog, Button::Retry],
             ),
+            (
+                TransfersCut,
+                "Transfers to {} break off",
+                "Übertragungen an {} brechen ab",
+                vec![Button::Open],
+            ),
             (Overdue, "{} is overdue", "{} ist überfällig", vec![Button::Open]),
             (
                 Held,
@@ -396,7 +411,7 @@ pub(crate) mod tests {
                 let says_more = !matches!(kind, Installed | Overdue);
                 assert_eq!(without.body.len() > with.body.len(), says_more, "{kind:?}");
                 assert!(!with.body.is_empty());
-                let says_why = matches!(kind, Failed | RolledBack | BuildDelayed);
+                let says_why = matches!(kind, Failed | RolledBack | BuildDelayed | TransfersCut);
                 let why = lang
                     .pick(DETAIL, "Das Gerät konnte die Firmware nicht in seinen Flash schreiben.");
                 assert_eq!(with.body == why, says_why, "{}", with.body);

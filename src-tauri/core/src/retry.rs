@@ -23,8 +23,18 @@ pub enum NextStep {
 pub const DEVICE_ERROR_LIMIT: u32 = 3;
 
 /// The pause after a cut connection: long enough for a rebooting device's old sockets to be gone, short
-/// against a window of a few seconds.
+/// against a window of a few seconds. It doubles with each transfer that is cut in the same wake.
 pub const AFTER_CUT: Duration = Duration::from_millis(500);
+
+/// How many transfers to one device may begin within [`TRANSFER_HOUR`]: each erases its flash, and a device that
+/// crashes in them would do so without end.
+pub const TRANSFERS_AN_HOUR: usize = 12;
+
+/// See [`TRANSFERS_AN_HOUR`].
+pub const TRANSFER_HOUR: Duration = Duration::from_secs(3_600);
+
+/// After so many transfers of a build that were cut the user is told. A single one is no news.
+pub const CUTS_TOLD: u32 = 3;
 
 /// The pause when another client has the device's only OTA session.
 pub const WHILE_BUSY: Duration = Duration::from_secs(3);
@@ -47,12 +57,24 @@ pub fn pause_is_over(until: Option<Timestamp>, now: Timestamp) -> bool {
     until.is_none_or(|until| until <= now || until > now + LONGEST_PAUSE)
 }
 
-/// Decides what follows on a failed attempt. `device_errors` counts this one; `has_other_password` says
-/// that the last installed build had another password which hasn't been tried yet.
+/// The pause after so many transfers that were cut in one wake.
 #[must_use]
-pub fn next_step(class: FailureClass, device_errors: u32, has_other_password: bool) -> NextStep {
+pub fn after_cuts(cuts: u32) -> Duration {
+    let doublings = cuts.saturating_sub(1).min(16);
+    AFTER_CUT.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
+}
+
+/// Decides what follows on a failed attempt. `cuts` (those of this wake) and `device_errors` count this one;
+/// `has_other_password` says that the last installed build had another password which hasn't been tried yet.
+#[must_use]
+pub fn next_step(
+    class: FailureClass,
+    cuts: u32,
+    device_errors: u32,
+    has_other_password: bool,
+) -> NextStep {
     match class {
-        FailureClass::RetryNow => NextStep::RetryIn(AFTER_CUT),
+        FailureClass::RetryNow => NextStep::RetryIn(after_cuts(cuts)),
         FailureClass::Busy => NextStep::RetryIn(WHILE_BUSY),
         FailureClass::NextWake if device_errors >= DEVICE_ERROR_LIMIT => NextStep::GiveUp,
         FailureClass::NextWake => NextStep::RetryIn(AFTER_DEVICE_ERROR),
@@ -70,15 +92,25 @@ mod tests {
     fn network_trouble_never_ends_an_update() {
         for errors in 0..1_000 {
             for class in [FailureClass::RetryNow, FailureClass::Busy] {
-                assert!(matches!(next_step(class, errors, false), NextStep::RetryIn(_)));
+                assert!(matches!(next_step(class, errors, errors, false), NextStep::RetryIn(_)));
             }
         }
     }
 
     #[test]
+    fn the_pause_between_cut_transfers_doubles_up_to_a_minute() {
+        let pauses =
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, u32::MAX].map(|cuts| after_cuts(cuts).as_millis());
+        let seconds =
+            [500, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000];
+        assert_eq!(pauses, seconds);
+    }
+
+    #[test]
     fn a_device_that_keeps_failing_is_left_alone() {
-        assert!(matches!(next_step(FailureClass::NextWake, 1, false), NextStep::RetryIn(_)));
-        assert_eq!(next_step(FailureClass::NextWake, DEVICE_ERROR_LIMIT, false), NextStep::GiveUp);
+        let next = |errors| next_step(FailureClass::NextWake, 0, errors, false);
+        assert!(matches!(next(1), NextStep::RetryIn(_)));
+        assert_eq!(next(DEVICE_ERROR_LIMIT), NextStep::GiveUp);
     }
 
     #[test]
@@ -98,7 +130,8 @@ mod tests {
 
     #[test]
     fn the_password_that_the_device_may_still_have_is_tried_once() {
-        assert_eq!(next_step(FailureClass::WrongPassword, 0, true), NextStep::TryLastPassword);
-        assert_eq!(next_step(FailureClass::WrongPassword, 0, false), NextStep::GiveUp);
+        let next = |other| next_step(FailureClass::WrongPassword, 0, 0, other);
+        assert_eq!(next(true), NextStep::TryLastPassword);
+        assert_eq!(next(false), NextStep::GiveUp);
     }
 }

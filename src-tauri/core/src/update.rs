@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 
 pub use build::{Build, BuildStamp, Encryption, OtaMethod, OtaParameters};
 pub use build_again::BuildAgain;
-pub use delivery::{AttemptReport, AvoidedAddress, Delivery, PasswordChoice, SourceTracking};
+pub use delivery::{AttemptReport, AvoidedAddress, Cuts, Delivery, PasswordChoice, SourceTracking};
 pub use kind::StateKind;
 pub use sources::sources_digest;
 pub use state::{Acknowledgement, FlashStage, InstalledHow, RollbackWatch, UpdateState};

@@ -199,7 +199,9 @@ pub struct UpdateView {
     pub attempts: u32,
     /// The last attempt, when it failed.
     pub last_attempt: Option<AttemptReport>,
-    /// Why the device may not take it, known before it has been tried.
+    /// So many transfers began and broke off that the next one begins then at the earliest.
+    pub rests_until: Option<Timestamp>,
+    /// Why the device may not take it, or what keeps the update from it.
     pub warning: Option<Problem>,
     /// Whether the firmware travelled encrypted; `None`: it was not sent yet.
     pub encrypted: Option<bool>,

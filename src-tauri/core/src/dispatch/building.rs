@@ -367,6 +367,9 @@ impl Dispatch {
             NotificationKind::BuildDelayed => {
                 (format!("{name} can't be built yet"), detail.clone())
             }
+            NotificationKind::TransfersCut => {
+                (format!("Transfers to {name} break off"), detail.clone())
+            }
             NotificationKind::Held => (
                 format!("The update of {name} is held"),
                 format!(

@@ -14,6 +14,7 @@ use crate::view::Installation;
 
 use super::Dispatch;
 use super::rollback::{note_installed, rollback_watch};
+use super::transfers::pause_after_unknown;
 
 /// After its final acknowledgement a device reboots about 100 ms later (ESPHome's OTA component); what it
 /// says before this time may still be the old firmware's.
@@ -114,13 +115,12 @@ impl Dispatch {
                 self.roll_back(id, rolled_back(&delivery.build, sighting), now);
             }
             (Word::Other, Acknowledgement::Unknown) if settled => {
-                self.wait(
-                    id,
-                    delivery,
-                    None,
-                    now,
-                    "The device still runs its old firmware: the image had not arrived.",
-                );
+                let mut delivery = delivery;
+                self.cut_again(id, &mut delivery);
+                let pause = pause_after_unknown(delivery.cuts).map(|pause| now + pause);
+                let text = "The device still runs its old firmware: the image had not arrived.";
+                self.wait(id, delivery, pause, now, text);
+                self.tell_cuts(id, now);
             }
             (Word::Silent | Word::Wanted, _) if settled => self.is_back(id, now),
             (Word::Wanted | Word::Other | Word::Silent, _) => {}
@@ -256,6 +256,7 @@ impl Dispatch {
             note_installed(memory, &build, sources, watch);
             (memory.deep_sleep, memory.sleep_plan) = (build.deep_sleep, build.sleep_plan);
             memory.identity.install(build.esphome_version, build.config_hash);
+            memory.transfers.clear();
             if let Some(hash) = build.config_hash {
                 memory.note_hash(hash);
             }

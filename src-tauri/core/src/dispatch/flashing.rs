@@ -23,7 +23,8 @@ impl Dispatch {
             Some(UpdateState::Waiting { delivery, retry_at })
                 if pause_is_over(*retry_at, now) && !delivery.avoids(peer, now) && wanted =>
             {
-                Some(delivery.clone())
+                let rests = update.is_some_and(|update| self.is_resting(update, now));
+                (!rests).then(|| delivery.clone())
             }
             Some(
                 UpdateState::Waiting { .. }
@@ -155,13 +156,21 @@ impl Dispatch {
         if class == FailureClass::NextWake {
             delivery.device_errors = delivery.device_errors.saturating_add(1);
         }
-        let step =
-            next_step(class, delivery.device_errors, self.has_other_credentials(id, &delivery));
+        let cut = class == FailureClass::RetryNow && self.is_sending(id);
+        if cut {
+            self.cut_again(id, &mut delivery);
+        }
+        let cuts = if cut { delivery.cuts.in_wake } else { 0 };
+        let other = self.has_other_credentials(id, &delivery);
+        let step = next_step(class, cuts, delivery.device_errors, other);
         let note = Note::from(&problem);
         match step {
             NextStep::RetryIn(pause) => {
                 let delivery = reported(delivery, problem, now);
                 self.wait(id, delivery, Some(now + pause), now, note);
+                if cut {
+                    self.tell_cuts(id, now);
+                }
             }
             NextStep::TryLastPassword => {
                 let mut delivery = reported(delivery, problem, now);
@@ -248,6 +257,7 @@ impl Dispatch {
         for id in self.active_ids() {
             self.take_return_for_word(id, now);
         }
+        self.end_rests(now);
         // A pause that is over is none any more.
         self.touch_all_queued();
         self.search(now);
@@ -288,7 +298,8 @@ impl Dispatch {
                 let avoided = delivery.avoided.iter().map(|avoided| avoided.until);
                 let pauses = retry_at.iter().copied().chain(avoided);
                 let pauses = pauses.filter(|at| !pause_is_over(Some(*at), now));
-                pauses.chain(self.pace(&update.name, now).1).min()
+                let rest = self.rest_is_due(update, now);
+                pauses.chain(self.pace(&update.name, now).1).chain(rest).min()
             }
             UpdateState::Confirming { .. } if is_from_the_future(update, now) => Some(now),
             UpdateState::Confirming { .. } => self.silence_decides_at(update),

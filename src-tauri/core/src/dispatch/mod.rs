@@ -29,6 +29,7 @@ mod table;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod wakes;
 
 use core::time::Duration;
@@ -43,7 +44,7 @@ use crate::schedule::{Schedule, SleepPlan, Wake};
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::update::{
-    Build, Delivery, Note, PasswordChoice, StateKind, Update, UpdateId, UpdateState,
+    Build, Cuts, Delivery, Note, PasswordChoice, StateKind, Update, UpdateId, UpdateState,
 };
 use crate::view::Notification;
 
@@ -335,6 +336,7 @@ impl Dispatch {
             password: PasswordChoice::OfBuild,
             attempts: 0,
             device_errors: 0,
+            cuts: Cuts::default(),
             repeated_blindly: false,
             last_attempt: None,
             warning: None,

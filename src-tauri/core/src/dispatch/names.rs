@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::device::{ConfigFile, ConfiguredBy, DeviceId, DeviceMemory};
 use crate::error::Problem;
 use crate::mdns::announces_esphome;
+use crate::retry::TRANSFERS_AN_HOUR;
 use crate::schedule::{Schedule, Wake};
 use crate::update::{StateKind, Update, UpdateState};
 
@@ -254,6 +255,9 @@ fn brought_together(old: Option<Heard>, new: Option<Heard>) -> Heard {
         is.installed_password = was.installed_password;
         is.installed_encryption = was.installed_encryption;
     }
+    is.transfers.extend(was.transfers);
+    is.transfers.sort_unstable();
+    is.transfers.drain(..is.transfers.len().saturating_sub(TRANSFERS_AN_HOUR));
     if both.liveness == Liveness::Unheard {
         both.liveness = old.liveness;
         both.doubted_since = old.doubted_since;

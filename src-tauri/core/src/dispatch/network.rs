@@ -110,7 +110,7 @@ impl Dispatch {
 
     /// Ends the pause after a failed attempt when there is a reason to try again before: the device has
     /// slept since, or a packet of its own came (the gate may have lacked just that). A device that has
-    /// failed an attempt itself is left alone until its next wake.
+    /// failed an attempt itself, or whose transfer was cut in this wake, is left alone until its next wake.
     fn end_pause(
         &mut self,
         id: UpdateId,
@@ -123,7 +123,10 @@ impl Dispatch {
         else {
             return;
         };
-        let lacked_it = may_be_the_device && is_fresh(sighting) && delivery.device_errors == 0;
+        let name = self.updates.get(&id).map_or(sighting.name.as_str(), |it| it.name.as_str());
+        let failed_itself =
+            delivery.device_errors > 0 || delivery.cuts.within(self.wake_number(name)) > 0;
+        let lacked_it = may_be_the_device && is_fresh(sighting) && !failed_itself;
         if (woke || lacked_it)
             && let Some(update) = self.change(id)
             && let UpdateState::Waiting { retry_at, .. } = &mut update.state

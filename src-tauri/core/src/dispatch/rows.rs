@@ -186,8 +186,10 @@ impl Dispatch {
             progress: None,
             attempts: delivery.map_or(0, |delivery| delivery.attempts),
             last_attempt: delivery.and_then(|delivery| delivery.last_attempt.clone()),
+            rests_until: self.rest_shown(update),
             warning: self
                 .of_another_directory(update)
+                .or_else(|| self.breaks_off(update))
                 .or_else(|| delivery.filter(|_| !is_final)?.warning.clone())
                 .or_else(|| self.waits_for_directory(update))
                 .or_else(|| self.never_seen(update))

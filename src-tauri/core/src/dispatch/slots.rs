@@ -64,8 +64,14 @@ impl Dispatch {
             if let Some(slot) = self.slots.get_mut(&id) {
                 slot.granted = true;
                 self.decision.effects.push(Effect::GrantTransfer(id));
+                self.note_transfer(id, now);
             }
         }
+    }
+
+    /// Whether the image of this update is being sent.
+    pub(super) fn is_sending(&self, id: UpdateId) -> bool {
+        self.slots.get(&id).is_some_and(|slot| slot.granted)
     }
 
     /// How many images are being sent.

@@ -25,7 +25,9 @@ impl Dispatch {
     fn target(&self, update: &Update, now: Timestamp) -> Option<Target> {
         let (delivery, purpose) = match &update.state {
             UpdateState::Waiting { delivery, retry_at }
-                if pause_is_over(*retry_at, now) && self.may_hold(update) =>
+                if pause_is_over(*retry_at, now)
+                    && self.may_hold(update)
+                    && !self.is_resting(update, now) =>
             {
                 (delivery, Purpose::Capture)
             }

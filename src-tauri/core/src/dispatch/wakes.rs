@@ -183,6 +183,11 @@ impl Dispatch {
         &mut self.heard.entry(name).wakes
     }
 
+    /// The number of the wake that the device of this name is in, or was in last.
+    pub(super) fn wake_number(&self, name: &str) -> Option<u32> {
+        self.heard.get(name)?.wakes.last().map(|wake| wake.number)
+    }
+
     fn learn(&mut self, name: &str) {
         if let Some(heard) = self.heard.get_mut(name) {
             heard.learned = Schedule::learn(&heard.wakes);

@@ -48,6 +48,7 @@ fn device(name: &str, friendly_name: Option<&str>, state: Option<UpdateStateView
         update_available: false,
         user_address: None,
         update: state.map(|state| UpdateView {
+            rests_until: None,
             id: UpdateId(1),
             requested_at: Timestamp::from_millis(0),
             state,

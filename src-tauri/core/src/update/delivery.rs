@@ -39,6 +39,35 @@ pub struct AttemptReport {
     pub problem: Problem,
 }
 
+/// Transfers that were cut before the device had the whole image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cuts {
+    /// Of this build.
+    pub in_all: u32,
+    /// In the wake of the last one.
+    pub in_wake: u32,
+    /// The number of that wake.
+    pub wake: Option<u32>,
+}
+
+impl Cuts {
+    /// How many there were in this wake.
+    #[must_use]
+    pub fn within(self, wake: Option<u32>) -> u32 {
+        if self.wake == wake { self.in_wake } else { 0 }
+    }
+
+    /// With one more, in this wake.
+    #[must_use]
+    pub fn and_another(self, wake: Option<u32>) -> Self {
+        Self {
+            in_all: self.in_all.saturating_add(1),
+            in_wake: self.within(wake).saturating_add(1),
+            wake,
+        }
+    }
+}
+
 /// A build on its way to the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
@@ -52,6 +81,9 @@ pub struct Delivery {
     pub attempts: u32,
     /// Attempts that the device itself refused or failed, of a kind that is worth another try.
     pub device_errors: u32,
+    /// Transfers that were cut.
+    #[serde(default)]
+    pub cuts: Cuts,
     /// Whether an attempt of unknown outcome has already been repeated without the device's own word.
     pub repeated_blindly: bool,
     /// The last attempt, when it failed.

@@ -21,6 +21,8 @@ pub enum NotificationKind {
     Overdue,
     /// An update can't be built for the moment, and is tried again by itself.
     BuildDelayed,
+    /// The transfers of an update break off, one after the other; it is tried again by itself.
+    TransfersCut,
 }
 
 /// What is known about an update that is installed.
@@ -43,7 +45,9 @@ impl NotificationKind {
     pub const fn is_wanted(self, kinds: NotifyKinds) -> bool {
         match self {
             Self::Installed => kinds.installed,
-            Self::Failed | Self::RolledBack | Self::BuildDelayed => kinds.failed,
+            Self::Failed | Self::RolledBack | Self::BuildDelayed | Self::TransfersCut => {
+                kinds.failed
+            }
             Self::Held => kinds.held,
             Self::Overdue => kinds.overdue,
         }

@@ -45,6 +45,7 @@ impl Judge {
     pub(crate) fn built(&mut self, update: UpdateId, now: Ms) -> Step {
         let facts = self.facts.entry(update).or_default();
         facts.finished_builds += 1;
+        (facts.cuts, facts.cuts_untold) = (0, false);
         if facts.finished_builds > BUILDS_IN_VAIN {
             return Err(Violation {
                 promise: "4: what was asked for",
@@ -70,18 +71,31 @@ impl World<'_> {
         self.is_the_right_device(job, device)?;
         self.is_what_was_asked_for(job)?;
         self.is_wanted(job, device)?;
+        self.is_not_worn_out(device)?;
+        self.cuts_are_told(id)
+    }
+
+    /// Who cuts every transfer doesn't get them without end.
+    fn is_not_worn_out(&mut self, device: usize) -> Step {
         let now = self.now;
-        let facts = self.judge.facts.entry(id).or_default();
-        facts.transfers.push(now);
-        let lately = facts.transfers.iter().filter(|at| **at + HOUR > now).count();
-        let (all, warned) = (facts.transfers.len(), facts.warned);
-        if lately > TRANSFERS_AN_HOUR {
-            let what = format!("{lately} transfers of update {id} began within an hour");
+        let transfers = self.judge.transfers.entry(device).or_default();
+        transfers.push(now);
+        let lately = transfers.iter().filter(|at| **at + HOUR > now).count();
+        // Nobody can tell how long an hour is while the clock is set.
+        let fair = self.judge.clock_set.is_none_or(|at| at + HOUR < now);
+        if lately > TRANSFERS_AN_HOUR && fair {
+            let what = format!("{lately} transfers to a device began within an hour");
             return Err(self.violation("5: a device isn't worn out", what));
         }
-        if all > CUTS_UNTOLD && !warned && !self.is_warned(id) {
-            let what =
-                format!("{all} transfers of update {id} began, and the user was told nothing");
+        Ok(())
+    }
+
+    fn cuts_are_told(&self, id: UpdateId) -> Step {
+        let Some(facts) = self.judge.facts.get(&id) else { return Ok(()) };
+        let (cuts, untold) = (facts.cuts, facts.cuts_untold);
+        if untold || (cuts >= CUTS_UNTOLD && !self.is_warned(id)) {
+            let told = if untold { "the user was told nothing" } else { "its row says nothing" };
+            let what = format!("{cuts} transfers of update {id} were cut, and {told}");
             return Err(self.violation("7: say it", what));
         }
         Ok(())

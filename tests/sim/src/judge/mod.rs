@@ -30,10 +30,10 @@ pub(crate) struct Violation {
 }
 
 /// So many transfers to one device may begin in an hour.
-const TRANSFERS_AN_HOUR: usize = 24;
+const TRANSFERS_AN_HOUR: usize = 12;
 
-/// The cuts after which the user must have been told.
-const CUTS_UNTOLD: usize = 6;
+/// The cuts of a build after which the user must have been told.
+const CUTS_UNTOLD: u32 = 3;
 
 /// Builds of one update while nothing that it is built from was changed by anybody else.
 const BUILDS_IN_VAIN: u32 = 3;
@@ -51,8 +51,10 @@ pub(super) struct Facts {
     /// When the device had the whole image.
     pub(super) arrived: Vec<(Ms, Sha256)>,
     pub(super) held_for: Vec<SourceChange>,
-    /// When images began to be sent.
-    pub(super) transfers: Vec<Ms>,
+    /// Transfers of its last build that were cut.
+    pub(super) cuts: u32,
+    /// The user has to be told of them, and wasn't yet.
+    pub(super) cuts_untold: bool,
     /// The image of its last build.
     pub(super) image: Option<Sha256>,
     pub(super) installed: bool,
@@ -69,7 +71,6 @@ pub(super) struct Facts {
     pub(super) others: bool,
     pub(super) new_board: bool,
     pub(super) other_password: bool,
-    pub(super) warned: bool,
 }
 
 /// The judge's books.
@@ -79,6 +80,10 @@ pub(crate) struct Judge {
     /// What the user must be told soon.
     pub(super) owed: Vec<(UpdateId, NotificationKind, Ms)>,
     pub(super) told: Vec<(DeviceId, NotificationKind)>,
+    /// When images began to be sent to a device since something was installed on it.
+    pub(super) transfers: BTreeMap<usize, Vec<Ms>>,
+    /// When the clock was set last.
+    pub(super) clock_set: Option<Ms>,
     /// Commits that ended lately: when, and how long they took.
     commits: Vec<(Ms, Ms)>,
     commit_since: Option<Ms>,
@@ -114,6 +119,9 @@ impl Judge {
         (self.trouble_untold, self.trouble_shown) = (None, false);
         for facts in self.facts.values_mut() {
             facts.dirty_since = None;
+            // It may have been killed before it could say so, and the last cut may be lost with it.
+            facts.cuts_untold = false;
+            facts.cuts = facts.cuts.saturating_sub(1);
         }
     }
 
@@ -129,6 +137,17 @@ impl Judge {
 
     pub(crate) fn may_fail(&mut self, update: UpdateId, why: &'static str) {
         self.facts.entry(update).or_default().may_fail = Some(why);
+    }
+
+    /// A transfer was cut.
+    pub(crate) fn was_cut(&mut self, update: UpdateId) {
+        let facts = self.facts.entry(update).or_default();
+        facts.cuts += 1;
+        facts.cuts_untold |= facts.cuts == CUTS_UNTOLD;
+    }
+
+    pub(crate) fn clock_is_set(&mut self, now: Ms) {
+        self.clock_set = Some(now);
     }
 
     pub(crate) fn device_failed(&mut self, update: UpdateId) {
@@ -226,13 +245,19 @@ impl Judge {
         2 * slowest.unwrap_or(0).max(running) + slept
     }
 
-    pub(crate) fn seen_by_user(&mut self, update: UpdateId) {
-        self.facts.entry(update).or_default().warned = true;
-    }
-
-    /// The user is told something.
-    pub(crate) fn told(&mut self, notification: &Notification, now: Ms) -> Step {
+    /// The user is told something about this device.
+    pub(crate) fn told(
+        &mut self,
+        notification: &Notification,
+        about: Option<usize>,
+        now: Ms,
+    ) -> Step {
         let (device, kind) = (&notification.device, notification.kind);
+        if kind == NotificationKind::TransfersCut
+            && let Some(about) = about
+        {
+            self.of_device(about).for_each(|facts| facts.cuts_untold = false);
+        }
         if notification.title.is_empty() || notification.body.is_empty() {
             return Err(Violation {
                 promise: "7: say it",

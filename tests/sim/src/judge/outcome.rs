@@ -31,6 +31,9 @@ impl World<'_> {
             facts.kind = Some(to);
             facts.last_line = update.timeline.last().cloned();
             facts.installed |= to == StateKind::Installed;
+            if let Some(device) = facts.device.filter(|_| to == StateKind::Installed) {
+                self.judge.transfers.remove(&device);
+            }
         }
         Ok(())
     }

@@ -25,6 +25,9 @@ impl World<'_> {
             return;
         }
         let Some(update) = self.active_update(device) else { return };
+        if self.is_left_alone(update) {
+            return;
+        }
         let delivery = update.state.delivery();
         let hash = delivery.and_then(|delivery| delivery.build.config_hash);
         let tells = it.firmware.hash.is_some()

@@ -120,6 +120,7 @@ impl World<'_> {
                     "the clock is set back"
                 });
                 self.clock += by;
+                self.judge.clock_is_set(self.now);
             }
         }
     }

@@ -461,6 +461,11 @@ impl World<'_> {
             self.wake_is_used(device);
         }
         let update = session.job.update;
+        if session.granted
+            && matches!(outcome, FlashOutcome::Failed { class: FailureClass::RetryNow, .. })
+        {
+            self.judge.was_cut(update);
+        }
         self.say(Event::FlashEnded { update, outcome })
     }
 

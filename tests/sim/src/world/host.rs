@@ -154,7 +154,10 @@ impl World<'_> {
                 Ok(())
             }
             Action::Answer { id, result } => self.answered(id, result),
-            Action::Notify(notification) => self.judge.told(&notification, self.now),
+            Action::Notify(notification) => {
+                let about = self.device_of_file(&notification.device);
+                self.judge.told(&notification, about, self.now)
+            }
             Action::StoreTrouble(problem) => {
                 self.judge.store_trouble(problem.is_some());
                 Ok(())

@@ -187,6 +187,12 @@ impl World<'_> {
         row.is_some_and(|update| update.warning.is_some())
     }
 
+    /// Whether the user sees that too many transfers broke off for another one now.
+    pub(crate) fn is_left_alone(&self, update: &Update) -> bool {
+        let row = self.row(&update.device).and_then(|row| row.update);
+        row.and_then(|update| update.rests_until).is_some_and(|until| until > self.wall())
+    }
+
     pub(crate) fn story_line(&mut self, words: impl FnOnce() -> String) {
         self.tell(words);
     }

@@ -157,8 +157,7 @@ impl World<'_> {
     pub(super) fn looks(&mut self, device: usize) -> Step {
         self.user.looks.remove(&device);
         let key = self.devices[device].plan.key;
-        let Some((kind, id)) = self.last_of(key).map(|update| (update.state.kind(), update.id))
-        else {
+        let Some(kind) = self.last_of(key).map(|update| update.state.kind()) else {
             return Ok(());
         };
         let file = file_of(key);
@@ -181,10 +180,7 @@ impl World<'_> {
                 }
                 self.ask(request)
             }
-            StateKind::Failed if !calm && self.rng.chance(400) => {
-                self.judge.seen_by_user(id);
-                self.ask(Request::Retry(file))
-            }
+            StateKind::Failed if !calm && self.rng.chance(400) => self.ask(Request::Retry(file)),
             StateKind::Failed
             | StateKind::Queued
             | StateKind::Building

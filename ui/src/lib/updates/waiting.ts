@@ -1,7 +1,7 @@
 /** What a waiting update waits for, in words. */
 import type { DeviceView } from '../backend';
 import { texts } from '../i18n/index.svelte';
-import { ago, dayAndTime, wakesIn } from '../shared/time';
+import { ago, dayAndTime, timeOfDay, wakesIn } from '../shared/time';
 import type { Tone } from './words';
 
 export interface Expectation {
@@ -15,6 +15,10 @@ export function expectation(device: DeviceView, now: number): Expectation {
   const t = texts.waiting;
   const { wake, lastSeen } = device;
   const seen = lastSeen === null ? texts.presence.neverSeen : t.lastSeen(ago(lastSeen, now));
+  const rest = device.update?.restsUntil ?? null;
+  if (rest !== null && rest > now) {
+    return { title: texts.update.rests(timeOfDay(rest, now)), detail: seen, tone: 'warn' };
+  }
   if (device.presence === 'online') {
     return { title: t.connecting, detail: t.connectingMeans, tone: 'working' };
   }

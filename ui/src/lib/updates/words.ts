@@ -36,6 +36,7 @@ export function warningTitle({ code }: Problem): string {
   switch (code) {
     case 'build.waits_for_directory':
     case 'update.other_directory':
+    case 'update.transfers_limited':
       return texts.update.hindered;
     case 'update.built_elsewhere':
       return texts.update.aside;
@@ -120,6 +121,12 @@ function wordsOf(device: DeviceView, now: number, paused: boolean): StateWords {
       };
     case 'waiting': {
       const sleeper = device.deepSleep || device.presence === 'asleep';
+      const rest = update.restsUntil;
+      if (rest !== null && rest > now) {
+        const title = texts.update.rests(timeOfDay(rest, now));
+        const detail = attemptsDetail(update);
+        return { tone: 'warn', title, detail, meaning: texts.meaning.rests };
+      }
       const title = paused
         ? texts.update.waitingPaused
         : sleeper

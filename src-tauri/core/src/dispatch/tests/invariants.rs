@@ -6,6 +6,7 @@ use crate::build_failure::LONGEST_PAUSE;
 use crate::device::{DeviceId, Sighting, Source};
 use crate::dispatch::{Dispatch, Effect, FlashOutcome, Input};
 use crate::identity::Proof;
+use crate::retry::CUTS_TOLD;
 use crate::time::Timestamp;
 use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
 use crate::view::{Counts, DeviceView, UpdateStateView};
@@ -168,8 +169,11 @@ fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &De
         from != to && matches!(to, StateKind::Installed | StateKind::Failed | StateKind::Held);
     let failures = |update: &Update| update.build_again.as_ref().map_or(0, |it| it.failures);
     let delayed = failures(new) == 3 && failures(old) == 2;
+    let cuts = |update: &Update| update.state.delivery().map_or(0, |it| it.cuts.in_all);
+    let cut = cuts(new) == CUTS_TOLD && cuts(old) < CUTS_TOLD;
     let told = told.count();
-    assert_eq!(told, usize::from(news || delayed), "{from:?} to {to:?}: one notification each");
+    let news = news || delayed || cut;
+    assert_eq!(told, usize::from(news), "{from:?} to {to:?}: one notification each");
 }
 
 /// An installed update changes by what the device itself says, and nothing is sent for it again.
@@ -415,6 +419,8 @@ pub(super) fn check_ends(dispatch: &mut Dispatch, mut now: Timestamp) {
                 }
                 UpdateState::Waiting { .. } => {
                     let peer = super::lab::address(1);
+                    // Longer than it has to be left alone after many transfers.
+                    drop(give(Input::Tick, dispatch, 3_600));
                     drop(give(Input::Connected { update: id, peer }, dispatch, 30));
                 }
                 UpdateState::Held { .. } => drop(give(Input::FlashAnyway(device), dispatch, 1)),

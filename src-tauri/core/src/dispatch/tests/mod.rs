@@ -6,6 +6,7 @@ mod builds;
 mod builds_again;
 mod bulk;
 mod confirming;
+mod cuts;
 mod directory;
 mod durable;
 mod elsewhere;

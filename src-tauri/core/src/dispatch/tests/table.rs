@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::retry::{
-    AFTER_REFUSED_GATE, AT_ANOTHER_DEVICE, DEVICE_ERROR_LIMIT, NextStep, next_step,
+    AFTER_REFUSED_GATE, AT_ANOTHER_DEVICE, DEVICE_ERROR_LIMIT, NextStep, TRANSFERS_AN_HOUR,
+    after_cuts, next_step,
 };
 use crate::update::StateKind;
 use wakeflash_ota::FailureClass;
@@ -50,7 +51,7 @@ fn the_transitions_in_the_documentation_are_those_of_the_code() {
 
 #[test]
 fn the_retry_rules_in_the_documentation_are_those_of_the_code() {
-    let next = |class, other_password| match next_step(class, 1, other_password) {
+    let next = |class, other_password| match next_step(class, 1, 1, other_password) {
         NextStep::RetryIn(pause) => format!("again after {} s", pause.as_secs_f64()),
         NextStep::TryLastPassword => "again at once with that one".to_owned(),
         NextStep::GiveUp => "Failed".to_owned(),
@@ -60,7 +61,14 @@ fn the_retry_rules_in_the_documentation_are_those_of_the_code() {
         |how, pause: core::time::Duration| format!("{how} left alone for {} s", pause.as_secs());
     use FailureClass as C;
     let rules = [
-        ("RetryNow", next(C::RetryNow, false)),
+        (
+            "RetryNow",
+            format!(
+                "{}; doubled after each transfer that is cut in one wake, {} s at most",
+                next(C::RetryNow, false),
+                after_cuts(u32::MAX).as_secs()
+            ),
+        ),
         ("Busy", next(C::Busy, false)),
         ("NextWake", next(C::NextWake, false)),
         ("WrongPassword", next(C::WrongPassword, true)),
@@ -76,5 +84,6 @@ fn the_retry_rules_in_the_documentation_are_those_of_the_code() {
         assert!(row[0].starts_with(failure), "{row:?}");
         assert_eq!(row[1], then, "{failure}");
     }
+    assert!(rows[0][2].starts_with(&format!("{TRANSFERS_AN_HOUR} begun transfers an hour")));
     assert!(rows[2][2].starts_with(&DEVICE_ERROR_LIMIT.to_string()));
 }

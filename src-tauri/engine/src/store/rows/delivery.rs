@@ -5,7 +5,7 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::schedule::SleepPlan;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    AttemptReport, AvoidedAddress, Build, BuildStamp, Delivery, Encryption, OtaMethod,
+    AttemptReport, AvoidedAddress, Build, BuildStamp, Cuts, Delivery, Encryption, OtaMethod,
     OtaParameters, PasswordChoice, Secret, Sha256, SourceFile, SourceTracking,
 };
 
@@ -41,6 +41,7 @@ pub(super) struct DeliveryRow {
     password: PasswordRow,
     attempts: u32,
     device_errors: u32,
+    cuts: CutsRow,
     repeated_blindly: bool,
     last_attempt: Option<AttemptRow>,
     warning: Option<ProblemRow>,
@@ -56,6 +57,7 @@ impl From<&Delivery> for DeliveryRow {
             password,
             attempts,
             device_errors,
+            cuts,
             repeated_blindly,
             last_attempt,
             warning,
@@ -68,6 +70,7 @@ impl From<&Delivery> for DeliveryRow {
             password: (*password).into(),
             attempts: *attempts,
             device_errors: *device_errors,
+            cuts: (*cuts).into(),
             repeated_blindly: *repeated_blindly,
             last_attempt: last_attempt.as_ref().map(AttemptRow::from),
             warning: warning.as_ref().map(ProblemRow::from),
@@ -87,6 +90,7 @@ impl TryFrom<DeliveryRow> for Delivery {
             password: row.password.into(),
             attempts: row.attempts,
             device_errors: row.device_errors,
+            cuts: row.cuts.into(),
             repeated_blindly: row.repeated_blindly,
             last_attempt: row.last_attempt.map(AttemptReport::from),
             warning: row.warning.map(Problem::from),
@@ -109,6 +113,26 @@ mirror! { PasswordRow of PasswordChoice {
     OfBuild = "of_build",
     LastInstalled = "last_installed",
 } }
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CutsRow {
+    in_all: u32,
+    in_wake: u32,
+    wake: Option<u32>,
+}
+
+impl From<Cuts> for CutsRow {
+    fn from(Cuts { in_all, in_wake, wake }: Cuts) -> Self {
+        Self { in_all, in_wake, wake }
+    }
+}
+
+impl From<CutsRow> for Cuts {
+    fn from(CutsRow { in_all, in_wake, wake }: CutsRow) -> Self {
+        Self { in_all, in_wake, wake }
+    }
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

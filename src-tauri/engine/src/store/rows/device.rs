@@ -38,6 +38,7 @@ pub(super) struct DeviceRow {
     installed_encryption: Option<EncryptionRow>,
     configured_by: Option<ConfiguredByRow>,
     before_install: Option<BeforeInstallRow>,
+    transfers: Vec<i64>,
 }
 
 impl From<&DeviceMemory> for DeviceRow {
@@ -60,6 +61,7 @@ impl From<&DeviceMemory> for DeviceRow {
             installed_encryption,
             configured_by,
             before_install,
+            transfers,
         } = memory;
         let Claims { mac, link_address, addresses, version, config_hash, hashes: claimed } = claims;
         Self {
@@ -85,6 +87,7 @@ impl From<&DeviceMemory> for DeviceRow {
             installed_encryption: installed_encryption.as_ref().map(EncryptionRow::from),
             configured_by: configured_by.as_ref().map(ConfiguredByRow::from),
             before_install: before_install.as_ref().map(BeforeInstallRow::from),
+            transfers: transfers.iter().map(|at| at.as_millis()).collect(),
         }
     }
 }
@@ -118,6 +121,7 @@ impl TryFrom<DeviceRow> for DeviceMemory {
             installed_encryption: row.installed_encryption.map(Encryption::from),
             configured_by: row.configured_by.map(ConfiguredBy::from),
             before_install: row.before_install.map(BeforeInstall::try_from).transpose()?,
+            transfers: row.transfers.into_iter().map(Timestamp::from_millis).collect(),
         })
     }
 }

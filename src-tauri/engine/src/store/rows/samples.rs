@@ -13,7 +13,7 @@ use wakeflash_core::schedule::{SleepPlan, Wake};
 use wakeflash_core::settings::{ChangedSources, Language, NotifyKinds, Settings, Theme};
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    Acknowledgement, AttemptReport, AvoidedAddress, Build, BuildAgain, BuildStamp, Delivery,
+    Acknowledgement, AttemptReport, AvoidedAddress, Build, BuildAgain, BuildStamp, Cuts, Delivery,
     Encryption, FlashStage, InstalledHow, OtaMethod, OtaParameters, PasswordChoice, RollbackWatch,
     Secret, Sha256, Shipped, SourceChange, SourceChangeKind, SourceFile, SourceTracking, StateKind,
     TimelineEntry, Update, UpdateId, UpdateState,
@@ -65,6 +65,11 @@ fn delivery(encryption: Encryption, everything: bool) -> Delivery {
         password: if everything { PasswordChoice::LastInstalled } else { PasswordChoice::OfBuild },
         attempts: 2,
         device_errors: 1,
+        cuts: if everything {
+            Cuts { in_all: 4, in_wake: 2, wake: Some(17) }
+        } else {
+            Cuts::default()
+        },
         repeated_blindly: everything,
         last_attempt: everything.then(|| AttemptReport { at: at(5), problem: problem() }),
         warning: everything.then(problem),
@@ -227,6 +232,7 @@ fn memory() -> DeviceMemory {
             encryption: Some(Encryption::Offered { key: Secret("k".into()) }),
             sources: Some(sources()),
         }),
+        transfers: vec![at(1_000), at(61_000)],
     }
 }
 

@@ -41,7 +41,8 @@ fn update_to_3(update: &mut Fields) {
         _ => {}
     }
     let Some(delivery) = within(state, "delivery") else { return };
-    fill(delivery, json!({"warning": null, "encrypted": null, "avoided": []}));
+    let uncut = json!({"in_all": 0, "in_wake": 0, "wake": null});
+    fill(delivery, json!({"warning": null, "encrypted": null, "avoided": [], "cuts": uncut}));
     problem_to_3(delivery, "warning");
     if let Some(attempt) = within(delivery, "last_attempt") {
         problem_to_3(attempt, "problem");
@@ -66,7 +67,7 @@ fn device_to_3(device: &mut Fields) {
         "platform": null, "deep_sleep": false, "sleep_plan": null, "overdue_told": null,
         "installed_password": null, "installed_sources": null, "user_address": null,
         "installed_encryption": null, "configured_by": null, "before_install": null,
-        "claimed_hashes": [], "rival": null,
+        "claimed_hashes": [], "rival": null, "transfers": [],
     });
     fill(device, unknown);
     let identity = identity_to_3(device);

@@ -113,6 +113,7 @@ export function update(state: UpdateStateView, part: Partial<UpdateView> = {}): 
     wantedHash: '8d1f02ac',
     wantedVersion: '2026.10.0',
     encrypted: null,
+    restsUntil: null,
     warning: null,
     ...part,
   };

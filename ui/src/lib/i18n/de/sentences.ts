@@ -36,6 +36,10 @@ const sentences: readonly (readonly [RegExp, string])[] = [
     /^Installed: the device already runs .*$/,
     'Installiert: Auf dem Gerät läuft dieser Build schon, es wird nichts weiter gesendet.',
   ],
+  [
+    /^(\d+) transfers began within an hour: the next one begins in (\d+) min at the earliest\.$/,
+    'Innerhalb einer Stunde begannen $1 Übertragungen: Die nächste beginnt frühestens in $2 min.',
+  ],
   [/^Cancelled\.$/, 'Abgebrochen.'],
   [
     /^Cancelled, after the whole image .*$/,

@@ -32,6 +32,7 @@ export const updates: typeof english = {
     waitingForDevice: 'Wartet auf das Gerät',
     waitingOnline: 'Wartet auf Verbindung',
     waitingPaused: 'Wartet, angehalten',
+    rests: (time) => `Pause bis ${time}`,
     since: (time) => `seit ${time}`,
     held: (what) => `Zurückgehalten: ${what}`,
     flashing: 'Wird geflasht',
@@ -66,6 +67,7 @@ export const updates: typeof english = {
     queued: 'ESPHome baut es, sobald es an der Reihe ist.',
     queuedPaused: 'Es wird gebaut, wenn du fortsetzt.',
     waitingPaused: 'Die Firmware ist gebaut. Wacht das Gerät jetzt auf, wird das verpasst.',
+    rests: 'Die Firmware ist gebaut. Sie wird gesendet, wenn das Gerät wieder versucht wird.',
     building: 'ESPHome kompiliert die Firmware.',
     waitingForWake: 'Die Firmware ist gebaut. Sie wird installiert, wenn das Gerät aufwacht.',
     waitingForDevice:
