@@ -6,6 +6,7 @@ use core::time::Duration;
 use crate::build_failure::Lack;
 use crate::time::Timestamp;
 
+use super::build_again::due_at;
 use super::{Dispatch, Input, Liveness};
 
 /// The engine looks at the time at least every minute. When more has passed, the computer has slept, or its
@@ -19,6 +20,10 @@ impl Dispatch {
             return;
         }
         let last = core::mem::replace(&mut self.last_input_at, now);
+        // A pause that is over is shown no longer, and others may be built before.
+        if self.queued().any(|update| due_at(update, last) != due_at(update, now)) {
+            self.touch_all_queued();
+        }
         if now < last || now.since(last) > BREAK {
             self.begin_listening(now);
         }
