@@ -165,8 +165,12 @@ fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
         ),
         NotificationKind::Held => (
             lang.pick("The update of {} is held", "Das Update von {} ist zurückgehalten"),
-            lang.pick("Changed since it was built: {}.", "Seit dem Bauen geändert: {}.")
-                .replacen("{}", &detail, 1),
+            match told.code {
+                Some(_) => detail,
+                None => lang
+                    .pick("Changed since it was built: {}.", "Seit dem Bauen geändert: {}.")
+                    .replacen("{}", &detail, 1),
+            },
             lang.pick(
                 "Open Wakeflash to rebuild it, flash it anyway, or cancel it.",
                 "In Wakeflash neu bauen, trotzdem flashen oder abbrechen.",

@@ -127,6 +127,13 @@ pub struct Update {
     /// Its last builds failed, and it is built again; `None` once it is built.
     #[serde(default)]
     pub build_again: Option<BuildAgain>,
+    /// The sources that changed while it was built; bounded by [`Update::CHANGES_KEPT`], and none once a build changed
+    /// nothing.
+    #[serde(default)]
+    pub changed_in_builds: Vec<String>,
+    /// An image of an earlier build may have arrived on the device.
+    #[serde(default)]
+    pub earlier_may_have_arrived: bool,
     /// Where it stands.
     pub state: UpdateState,
     /// What happened so far, oldest first; bounded by [`Update::TIMELINE_LIMIT`].
@@ -166,8 +173,44 @@ impl Update {
     pub fn become_state(&mut self, state: UpdateState) {
         let delivered = self.state.delivery().map(Shipped::of);
         self.ended_delivery = delivered.or(self.ended_delivery.take());
+        if state.kind() == StateKind::Queued && self.state.may_have_arrived() {
+            self.note_earlier();
+        }
         self.state = state;
     }
+
+    /// It is built again, and the image that was built before may run on the device: its hash tells nothing any more.
+    fn note_earlier(&mut self) {
+        self.earlier_may_have_arrived = true;
+        let hash = self.state.delivery().and_then(|delivery| delivery.build.config_hash);
+        // Nothing is known of what it ran before: no hash tells anyway.
+        let known = !self.known_hashes.is_empty();
+        self.known_hashes.extend(hash.filter(|hash| known && !self.known_hashes.contains(hash)));
+    }
+
+    /// Whether the device may have taken an image of this update, whatever is known of it.
+    #[must_use]
+    pub const fn may_have_arrived(&self) -> bool {
+        self.earlier_may_have_arrived || self.state.may_have_arrived()
+    }
+
+    /// Notes which sources changed while it was built. Returns those that had changed while it was built before: it is
+    /// the build that changes them.
+    pub fn note_changes_in_build(&mut self, changes: &[SourceChange]) -> Vec<String> {
+        let known = &mut self.changed_in_builds;
+        if changes.is_empty() {
+            known.clear();
+        }
+        let paths = || changes.iter().map(|change| &change.path);
+        let again = paths().filter(|path| known.contains(path)).cloned().collect();
+        let new: Vec<String> = paths().filter(|path| !known.contains(path)).cloned().collect();
+        known.extend(new);
+        known.drain(..known.len().saturating_sub(Self::CHANGES_KEPT));
+        again
+    }
+
+    /// How many changed sources are remembered.
+    pub const CHANGES_KEPT: usize = 32;
 
     /// What is known about what is, or was, delivered.
     #[must_use]
@@ -229,6 +272,8 @@ mod tests {
             wire_size: None,
             ended_delivery: None,
             build_again: None,
+            changed_in_builds: Vec::new(),
+            earlier_may_have_arrived: false,
             state: UpdateState::Queued,
             timeline: Vec::new(),
         };

@@ -43,6 +43,12 @@ const MARKS: &[Mark] = &[
     mark(&[S::Building], S::Queued, &[], "the build lacked something"),
     mark(&[S::Waiting], S::Failed, &[], "its image is gone"),
     mark(&[S::Waiting], S::Flashing, &[], "connected, no pause"),
+    mark(
+        &[S::Waiting],
+        S::Held,
+        &["build.changes_sources"],
+        "built, and a source changed while it was built",
+    ),
     mark(&[S::Waiting], S::Held, &[], "the sources changed, policy Hold"),
     mark(&[S::Waiting], S::Queued, &[], "the sources changed, policy Rebuild"),
     mark(&[S::Waiting], S::Waiting, &["as the settings say"], "the sources changed, policy Flash"),

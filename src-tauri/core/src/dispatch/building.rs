@@ -145,6 +145,22 @@ impl Dispatch {
         }
     }
 
+    /// The build itself changes what it is built from: built again, it would do so again.
+    fn hold_built_in_vain(
+        &mut self,
+        id: UpdateId,
+        delivery: Delivery,
+        changes: Vec<SourceChange>,
+        again: &[String],
+        now: Timestamp,
+    ) {
+        let problem = changes_its_sources(again);
+        let delivery = Delivery { warning: Some(problem.clone()), ..delivery };
+        if self.go(id, UpdateState::Held { delivery, changes }, now, &problem) {
+            self.notify_about(id, NotificationKind::Held, &problem);
+        }
+    }
+
     /// Puts an update to waiting, or writes a line when it waits already. Nobody looked at its sources
     /// during the transfer, so somebody does now.
     pub(super) fn wait(
@@ -258,8 +274,10 @@ impl Dispatch {
         }
         match result {
             Ok((build, changes)) => {
+                let mut again = Vec::new();
                 if let Some(update) = self.change(id) {
                     update.build_again = None;
+                    again = update.note_changes_in_build(&changes);
                 }
                 let sleep = (build.deep_sleep, build.sleep_plan);
                 let known = self.memory(&build.name);
@@ -276,7 +294,10 @@ impl Dispatch {
                     update.note(now, warning);
                 }
                 self.note_renaming(id, &delivery.build.name, now);
-                if !changes.is_empty() {
+                let matters = self.settings.changed_sources != ChangedSources::Flash;
+                if matters && !again.is_empty() {
+                    self.hold_built_in_vain(id, delivery, changes, &again, now);
+                } else if !changes.is_empty() {
                     self.sources_changed(id, delivery, changes, now);
                 }
             }
@@ -305,13 +326,14 @@ impl Dispatch {
     }
 
     pub(super) fn fail(&mut self, id: UpdateId, problem: Problem, now: Timestamp) {
-        let Some(before) = self.updates.get(&id).map(|update| &update.state) else { return };
+        let Some(before) = self.updates.get(&id) else { return };
         let failed = UpdateState::Failed {
             at: now,
             problem: problem.clone(),
             rolled_back: false,
             taken_back: None,
-            may_have_arrived: before.image_is_unaccounted_for(),
+            may_have_arrived: before.earlier_may_have_arrived
+                || before.state.image_is_unaccounted_for(),
             dismissed: false,
         };
         if self.go(id, failed, now, &problem) {
@@ -370,12 +392,14 @@ impl Dispatch {
             NotificationKind::TransfersCut => {
                 (format!("Transfers to {name} break off"), detail.clone())
             }
-            NotificationKind::Held => (
-                format!("The update of {name} is held"),
-                format!(
-                    "Changed since it was built: {detail}. Rebuild it, flash it anyway, or cancel it."
-                ),
-            ),
+            NotificationKind::Held => {
+                let why = match &code {
+                    Some(_) => detail.clone(),
+                    None => format!("Changed since it was built: {detail}."),
+                };
+                let body = format!("{why} Rebuild it, flash it anyway, or cancel it.");
+                (format!("The update of {name} is held"), body)
+            }
         };
         let device = update.device.clone();
         self.notify(Notification { device, name, kind, installed, detail, code, title, body });
@@ -388,4 +412,15 @@ impl Dispatch {
             .or_else(|| self.memory(&update.name)?.friendly_name.clone())
             .unwrap_or_else(|| update.name.clone())
     }
+}
+
+fn changes_its_sources(paths: &[String]) -> Problem {
+    Problem::new(
+        "build.changes_sources",
+        format!("Changed while it was built, twice: {}. The build itself seems to change it.", paths.join(", ")),
+    )
+    .with_help(
+        "Built again, it would be the same again. Flash it as it was built, or see to it that nothing that runs in the \
+         build writes into your files.",
+    )
 }

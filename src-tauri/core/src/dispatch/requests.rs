@@ -39,6 +39,8 @@ impl Dispatch {
             wire_size: None,
             ended_delivery: None,
             build_again: None,
+            changed_in_builds: Vec::new(),
+            earlier_may_have_arrived: false,
             state: UpdateState::Queued,
             timeline: Vec::new(),
         };
@@ -90,7 +92,7 @@ impl Dispatch {
     pub(super) fn cancel(&mut self, device: &DeviceId, now: Timestamp) -> Result<(), Problem> {
         let Some(update) = self.active(device) else { return Err(self.nothing_active(device)) };
         let id = update.id;
-        let may_have_arrived = update.state.may_have_arrived();
+        let may_have_arrived = update.may_have_arrived();
         self.stop_work(id);
         let text = if may_have_arrived {
             "Cancelled, after the whole image may have reached the device: it may run it."
@@ -187,6 +189,7 @@ impl Dispatch {
             return Err(self.nothing_active(device));
         };
         delivery.tracking = SourceTracking::Waived;
+        delivery.warning = self.credential_warning(id, &delivery.build);
         let waiting = UpdateState::Waiting { delivery, retry_at: None };
         self.go(id, waiting, now, "Will be flashed as it was built.");
         Ok(())

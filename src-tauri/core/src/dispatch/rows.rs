@@ -211,11 +211,11 @@ impl Dispatch {
             }
             UpdateState::Waiting { delivery, .. } => UpdateStateView::Waiting {
                 since: delivery.build.built_at,
-                may_have_arrived: update.state.may_have_arrived(),
+                may_have_arrived: update.may_have_arrived(),
             },
             UpdateState::Held { changes, .. } => UpdateStateView::Held {
                 changes: changes.clone(),
-                may_have_arrived: update.state.may_have_arrived(),
+                may_have_arrived: update.may_have_arrived(),
             },
             UpdateState::Flashing { started_at, peer, .. } => {
                 UpdateStateView::Flashing { since: *started_at, address: peer.to_string() }

@@ -75,6 +75,8 @@ fn stand_in(row: &Unreadable) -> Option<Update> {
         wire_size: None,
         ended_delivery: None,
         build_again: None,
+        changed_in_builds: Vec::new(),
+        earlier_may_have_arrived: false,
         state: UpdateState::Failed {
             at: now(),
             problem: problem.clone(),

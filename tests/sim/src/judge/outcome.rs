@@ -104,6 +104,13 @@ impl World<'_> {
     fn judge_transition(&mut self, update: &Update, from: StateKind, decided: Ms) -> Step {
         let id = update.id;
         let to = update.state.kind();
+        if from == StateKind::Held
+            && matches!(to, StateKind::Queued | StateKind::Building)
+            && let Some(facts) = self.judge.facts.get_mut(&id)
+        {
+            // The user wants it built again.
+            facts.finished_builds = 0;
+        }
         let back = (from, to) == (StateKind::Installed, StateKind::Failed);
         let and_forth = (from, to) == (StateKind::Failed, StateKind::Installed);
         if from.is_final() && !back && !and_forth {
@@ -191,7 +198,15 @@ impl World<'_> {
         };
         let Some(facts) = self.judge.facts.get(&update.id) else { return Ok(()) };
         let Some(device) = facts.device.map(|device| &self.devices[device]) else { return Ok(()) };
+        // An earlier image of this update says the same hash.
+        let earlier = facts.arrived.iter().any(|(_, image)| {
+            *image != build.image
+                && self.images.get(image).is_some_and(|it| it.firmware.hash == build.config_hash)
+        });
         let true_ = match how {
+            InstalledHow::Confirmed | InstalledHow::AlreadyRunning if earlier => {
+                facts.others || device.ran.contains(&build.image)
+            }
             InstalledHow::Confirmed | InstalledHow::AlreadyRunning => self.ran(device, build),
             InstalledHow::Returned => !facts.arrived.is_empty(),
         };

@@ -149,7 +149,11 @@ function wordsOf(device: DeviceView, now: number, paused: boolean): StateWords {
     case 'held':
       return {
         tone: 'warn',
-        title: texts.update.held(changeWords(state.changes)),
+        title: texts.update.held(
+          update.warning?.code === 'build.changes_sources'
+            ? say(update.warning).title
+            : changeWords(state.changes),
+        ),
         detail: '',
         meaning: texts.meaning.held,
       };

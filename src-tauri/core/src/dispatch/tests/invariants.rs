@@ -132,8 +132,11 @@ fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &De
     );
     // A board that the user accepts may run what it ran before.
     let accepted = matches!(input, Input::AcceptBoard(_));
+    // So may one that runs an image which was built before.
+    let earlier = new.earlier_may_have_arrived && !old.earlier_may_have_arrived;
     assert!(new.known_hashes.starts_with(&old.known_hashes));
-    assert!(accepted || new.known_hashes.len() == old.known_hashes.len());
+    assert!(accepted || earlier || new.known_hashes.len() == old.known_hashes.len());
+    assert!(new.earlier_may_have_arrived || !old.earlier_may_have_arrived, "it is forgotten");
     assert!(new.timeline.len() <= Update::TIMELINE_LIMIT);
     assert_eq!(new.timeline.last().map(|entry| entry.state), Some(to), "the story tells the state");
     if from == StateKind::Held && to != StateKind::Held {

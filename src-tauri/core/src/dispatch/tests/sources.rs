@@ -2,7 +2,7 @@
 
 use crate::dispatch::{Effect, FlashOutcome, Input};
 use crate::settings::{ChangedSources, Settings};
-use crate::update::{StateKind, UpdateState};
+use crate::update::{StateKind, UpdateId, UpdateState};
 use crate::view::NotificationKind;
 
 use super::lab::*;
@@ -187,4 +187,98 @@ fn a_directory_that_is_not_read_yet_is_no_change_of_the_sources() {
     let settings = Settings { config_dir: Some("/elsewhere".into()), ..Settings::default() };
     lab.give(Input::Settings(settings));
     assert_eq!(lab.effects, [], "the sources are looked at when it has been read");
+}
+
+/// A build ends, and these have changed while it ran.
+fn built_with(lab: &mut Lab, id: UpdateId, paths: &[&str]) {
+    let changes = paths.iter().flat_map(|path| edited(path)).collect();
+    lab.give(Input::BuildEnded { update: id, result: Ok((build("sleepy"), changes)) });
+}
+
+#[test]
+fn a_build_that_changes_its_own_sources_is_not_made_without_end() {
+    let mut lab = Lab::with_policy(ChangedSources::Rebuild);
+    let id = lab.install("sleepy");
+    built_with(&mut lab, id, &["made.h"]);
+    lab.expect(id, StateKind::Building);
+    // One build changes this, the other that.
+    built_with(&mut lab, id, &["other.h"]);
+    lab.expect(id, StateKind::Building);
+    lab.restart();
+    lab.come_up();
+    built_with(&mut lab, id, &["sleepy.yaml", "made.h"]);
+    lab.expect(id, StateKind::Held);
+    assert_eq!(lab.told_kinds(), [NotificationKind::Held]);
+    let said = &lab.told[0].2;
+    assert!(said.contains("made.h") && said.contains("build itself"), "{said}");
+    assert!(!said.contains("sleepy.yaml"), "{said}");
+    let warning = lab.row("sleepy").update.unwrap().warning.unwrap();
+    assert_eq!(warning.code, "build.changes_sources");
+    // The user has it built once more, and it is the same again.
+    lab.give(Input::Rebuild(yaml("sleepy")));
+    built_with(&mut lab, id, &["made.h"]);
+    lab.expect(id, StateKind::Held);
+    lab.give(Input::FlashAnyway(yaml("sleepy")));
+    lab.expect(id, StateKind::Waiting);
+    assert_eq!(lab.row("sleepy").update.unwrap().warning, None);
+}
+
+#[test]
+fn what_changed_in_a_build_before_a_quiet_one_was_the_user() {
+    let mut lab = Lab::with_policy(ChangedSources::Rebuild);
+    let id = lab.install("sleepy");
+    built_with(&mut lab, id, &["sleepy.yaml"]);
+    built_with(&mut lab, id, &[]);
+    lab.expect(id, StateKind::Waiting);
+    lab.changed(id, "sleepy.yaml");
+    built_with(&mut lab, id, &["sleepy.yaml"]);
+    lab.expect(id, StateKind::Building);
+}
+
+#[test]
+fn a_build_that_changes_its_sources_is_flashed_where_changes_do_not_matter() {
+    let mut lab = Lab::with_policy(ChangedSources::Flash);
+    let id = lab.install("sleepy");
+    built_with(&mut lab, id, &["made.h"]);
+    lab.expect(id, StateKind::Waiting);
+    assert_eq!(lab.told, []);
+}
+
+#[test]
+fn built_again_an_update_remembers_that_its_earlier_image_may_have_arrived() {
+    for rebuilt_by_user in [false, true] {
+        let (mut lab, id) = Lab::at(StateKind::Waiting);
+        // It can't say what it runs.
+        lab.dispatch.heard.get_mut("sleepy").unwrap().memory.announces_hash = false;
+        lab.connected(id);
+        lab.cut_at_the_end(id);
+        lab.after(30).give(returned(id));
+        lab.after(20).give(Input::Tick);
+        lab.expect(id, StateKind::Waiting);
+        if rebuilt_by_user {
+            lab.changed(id, "code.h");
+            lab.give(Input::Rebuild(yaml("sleepy")));
+        } else {
+            let changed_sources = ChangedSources::Rebuild;
+            lab.give(Input::Settings(Settings { changed_sources, ..Settings::default() }));
+            lab.changed(id, "code.h");
+        }
+        lab.expect(id, StateKind::Building);
+        lab.restart();
+        lab.come_up();
+        let (before, now) = (lab.dispatch.clone(), lab.now);
+        lab.give(Input::Cancel(yaml("sleepy")));
+        let UpdateState::Cancelled { may_have_arrived, .. } = lab.state(id) else { panic!() };
+        assert!(*may_have_arrived);
+        // The code changed, and the hash of the configuration is the same: it may be the earlier image that says it.
+        (lab.dispatch, lab.now) = (before, now);
+        lab.built(id);
+        lab.seen("sleepy", Some(NEW));
+        lab.expect(id, StateKind::Waiting);
+        lab.connected(id);
+        assert!(lab.starts_flash());
+        lab.ended(id, failed(wakeflash_ota::FailureClass::Permanent));
+        let UpdateState::Failed { may_have_arrived, .. } = lab.state(id) else { panic!() };
+        assert!(*may_have_arrived);
+    }
 }

@@ -179,6 +179,8 @@ fn update(id: u32, state: UpdateState) -> Update {
             problem: problem(),
             not_before: Some(at(9)),
         }),
+        changed_in_builds: Vec::from_iter(everything.then(|| "made.h".to_owned())),
+        earlier_may_have_arrived: everything,
         state,
         timeline: StateKind::ALL.map(entry).to_vec(),
     }

@@ -21,7 +21,10 @@ fn update_to_3(update: &mut Fields) {
     update.remove("running_at_request");
     fill(
         update,
-        json!({"mac": null, "wire_size": null, "ended_delivery": null, "directory": null, "build_again": null}),
+        json!({
+            "mac": null, "wire_size": null, "ended_delivery": null, "directory": null, "build_again": null,
+            "changed_in_builds": [], "earlier_may_have_arrived": false,
+        }),
     );
     if let Some(shipped) = within(update, "ended_delivery") {
         fill(shipped, json!({"encrypted": null}));

@@ -27,6 +27,8 @@ pub(super) struct UpdateRow {
     wire_size: Option<u32>,
     ended_delivery: Option<ShippedRow>,
     build_again: Option<BuildAgainRow>,
+    changed_in_builds: Vec<String>,
+    earlier_may_have_arrived: bool,
     state: StateRow,
     timeline: Vec<EntryRow>,
 }
@@ -44,6 +46,8 @@ impl From<&Update> for UpdateRow {
             wire_size,
             ended_delivery,
             build_again,
+            changed_in_builds,
+            earlier_may_have_arrived,
             state,
             timeline,
         } = update;
@@ -58,6 +62,8 @@ impl From<&Update> for UpdateRow {
             wire_size: *wire_size,
             ended_delivery: ended_delivery.as_ref().map(ShippedRow::from),
             build_again: build_again.as_ref().map(BuildAgainRow::from),
+            changed_in_builds: changed_in_builds.clone(),
+            earlier_may_have_arrived: *earlier_may_have_arrived,
             state: state.into(),
             timeline: timeline.iter().map(EntryRow::from).collect(),
         }
@@ -79,6 +85,8 @@ impl TryFrom<UpdateRow> for Update {
             wire_size: row.wire_size,
             ended_delivery: row.ended_delivery.map(Shipped::try_from).transpose()?,
             build_again: row.build_again.map(BuildAgain::from),
+            changed_in_builds: row.changed_in_builds,
+            earlier_may_have_arrived: row.earlier_may_have_arrived,
             state: row.state.try_into()?,
             timeline: row.timeline.into_iter().map(TimelineEntry::from).collect(),
         })

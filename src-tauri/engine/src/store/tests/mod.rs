@@ -40,6 +40,8 @@ fn update(id: u32, device: &str, state: UpdateState) -> Update {
         wire_size: None,
         ended_delivery: None,
         build_again: None,
+        changed_in_builds: Vec::new(),
+        earlier_may_have_arrived: false,
         state,
         timeline: Vec::new(),
     };
