@@ -69,11 +69,7 @@ impl Dispatch {
     }
 
     /// Writes down whether the image travels encrypted.
-    pub(super) fn handshake_ended(&mut self, id: UpdateId, encrypted: bool, now: Timestamp) {
-        let flashing = |update: &Update| matches!(update.state, UpdateState::Flashing { .. });
-        if !self.updates.get(&id).is_some_and(flashing) {
-            return;
-        }
+    pub(super) fn note_encryption(&mut self, id: UpdateId, encrypted: bool, now: Timestamp) {
         if let Some(update) = self.change(id)
             && let UpdateState::Flashing { delivery, .. } = &mut update.state
         {

@@ -69,12 +69,14 @@ impl Dispatch {
     pub(super) fn about_to_complete(
         &mut self,
         id: UpdateId,
+        encrypted: bool,
         now: Timestamp,
     ) -> Result<(), Problem> {
         let refused = || Problem::new("flash.stopped", "This update is no longer being flashed.");
         if self.updates.get(&id).is_none_or(|update| update.state.kind() != StateKind::Flashing) {
             return Err(refused());
         }
+        self.note_encryption(id, encrypted, now);
         let update = self.change(id).ok_or_else(refused)?;
         if let UpdateState::Flashing { stage, .. } = &mut update.state {
             *stage = FlashStage::MayBeComplete;

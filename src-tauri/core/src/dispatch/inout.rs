@@ -150,15 +150,13 @@ pub enum Input {
         /// Of which update.
         update: UpdateId,
     },
-    /// The handshake of a flash is over, and the device may have the image.
-    HandshakeEnded {
+    /// The flasher is about to send the last bytes.
+    AboutToComplete {
         /// Of which update.
         update: UpdateId,
         /// Whether the connection is encrypted.
         encrypted: bool,
     },
-    /// The flasher is about to send the last bytes.
-    AboutToComplete(UpdateId),
     /// A flash ended.
     FlashEnded {
         /// Of which update.
@@ -200,7 +198,7 @@ impl Input {
             | Self::AcceptBoard(_)
             | Self::Settings(_)
             | Self::ChangeSettings(_)
-            | Self::AboutToComplete(_) => true,
+            | Self::AboutToComplete { .. } => true,
             Self::Recover
             | Self::Configs(_)
             | Self::DirectoryGone(_)
@@ -222,8 +220,7 @@ impl Input {
             | Self::Unreachable { .. }
             | Self::Stranger { .. }
             | Self::Silent { .. }
-            | Self::Captured { .. }
-            | Self::HandshakeEnded { .. } => false,
+            | Self::Captured { .. } => false,
         }
     }
 }

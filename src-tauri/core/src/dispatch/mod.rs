@@ -238,10 +238,9 @@ impl Dispatch {
             Input::Silent { name } => self.silent(&name),
             Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
             Input::Captured { update } => self.captured(update, now),
-            Input::HandshakeEnded { update, encrypted } => {
-                self.handshake_ended(update, encrypted, now);
+            Input::AboutToComplete { update, encrypted } => {
+                self.about_to_complete(update, encrypted, now)?;
             }
-            Input::AboutToComplete(update) => self.about_to_complete(update, now)?,
             Input::FlashEnded { update, outcome } => self.flash_ended(update, outcome, now),
             Input::Network { connected } => self.network_changed(connected, now),
             Input::Recover => self.recover(now),

@@ -282,10 +282,9 @@ impl Runtime {
                 self.happened(Input::Captured { update });
             }
             Report::AboutToComplete { update, encrypted, reply } => {
-                self.happened(Input::HandshakeEnded { update, encrypted });
                 // A flasher that no longer waits was stopped; the state says so already.
                 let told = |answer: Result<_, _>| drop(reply.send(answer.map(drop)));
-                self.announce(Input::AboutToComplete(update), Box::new(told));
+                self.announce(Input::AboutToComplete { update, encrypted }, Box::new(told));
             }
             Report::FlashEnded { update, outcome } => {
                 self.work.flashes.remove(&update);

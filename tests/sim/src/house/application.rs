@@ -165,9 +165,8 @@ impl House {
             Event::Proven { update, proof } => self.happened(Input::Proven { update, proof }, now),
             Event::Captured { update } => self.happened(Input::Captured { update }, now),
             Event::AboutToComplete { update, encrypted } => {
-                self.happened(Input::HandshakeEnded { update, encrypted }, now);
                 let ticket = Ticket(COMPLETIONS + u64::from(update.0));
-                let input = Input::AboutToComplete(update);
+                let input = Input::AboutToComplete { update, encrypted };
                 self.conduct(conductor::Event::Announced { ticket, input }, now);
             }
             Event::FlashEnded { update, outcome } => {

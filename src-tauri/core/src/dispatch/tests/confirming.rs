@@ -182,7 +182,7 @@ fn what_an_earlier_attempt_may_have_left_is_not_forgotten_at_a_refusal() {
 #[test]
 fn a_failure_that_the_device_itself_reported_left_nothing_on_it() {
     let (mut lab, id) = Lab::at(StateKind::Flashing);
-    lab.give(Input::AboutToComplete(id));
+    lab.give(Input::AboutToComplete { update: id, encrypted: false });
     lab.ended(id, failed(wakeflash_ota::FailureClass::Permanent));
     assert!(matches!(lab.state(id), UpdateState::Failed { may_have_arrived: false, .. }));
 }
@@ -273,7 +273,7 @@ fn what_a_device_says_once_it_is_captured_is_what_it_ran_before() {
             lab.cut_at_the_end(id);
         },
         |lab, id| {
-            lab.give(Input::AboutToComplete(id));
+            lab.give(Input::AboutToComplete { update: id, encrypted: false });
             lab.seen("sleepy", Some(OLD));
             lab.ended(id, failed(wakeflash_ota::FailureClass::OutcomeUnknown));
         },
@@ -308,7 +308,7 @@ fn the_wanted_hash_heard_when_the_image_may_be_complete_is_no_old_one() {
     lab.built(id);
     lab.connected(id);
     lab.seen("sleepy", Some(OLD));
-    lab.give(Input::AboutToComplete(id));
+    lab.give(Input::AboutToComplete { update: id, encrypted: false });
     lab.seen("sleepy", Some(NEW));
     assert_eq!(lab.state(id).previous_hash(), Some(OLD));
 }

@@ -56,7 +56,7 @@ fn what_could_not_be_stored_has_not_happened() {
     let result = Ok((build("sleepy"), Vec::new()));
     fails_to_store(&mut lab, Input::BuildEnded { update: id, result });
     fails_to_store(&mut lab, Input::Connected { update: id, peer: address(7) });
-    fails_to_store(&mut lab, Input::AboutToComplete(id));
+    fails_to_store(&mut lab, Input::AboutToComplete { update: id, encrypted: false });
     fails_to_store(&mut lab, Input::FlashEnded { update: id, outcome: FlashOutcome::Acknowledged });
     lab.after(5);
     fails_to_store(&mut lab, Input::Sighted(packet("sleepy", Some(NEW))));

@@ -232,8 +232,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::ImageLost { .. }
             | Input::Captured { .. }
             | Input::Network { .. }
-            | Input::HandshakeEnded { .. }
-            | Input::AboutToComplete(_)
+            | Input::AboutToComplete { .. }
             | Input::FlashEnded { .. }
             | Input::Recover
             | Input::Tick => false,
@@ -430,7 +429,11 @@ pub(super) fn check_ends(dispatch: &mut Dispatch, mut now: Timestamp) {
                 UpdateState::Flashing { peer, .. } => {
                     let proof = Proof::of_session(*peer, None, core::iter::empty());
                     drop(give(Input::Proven { update: id, proof }, dispatch, 1));
-                    drop(give(Input::AboutToComplete(id), dispatch, 1));
+                    drop(give(
+                        Input::AboutToComplete { update: id, encrypted: false },
+                        dispatch,
+                        1,
+                    ));
                     let outcome = FlashOutcome::Acknowledged;
                     drop(give(Input::FlashEnded { update: id, outcome }, dispatch, 1));
                 }

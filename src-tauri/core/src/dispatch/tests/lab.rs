@@ -345,14 +345,14 @@ impl Lab {
 
     pub(super) fn acknowledged(&mut self, id: UpdateId) {
         self.passed(id);
-        self.give(Input::AboutToComplete(id));
+        self.give(Input::AboutToComplete { update: id, encrypted: false });
         self.ended(id, FlashOutcome::Acknowledged);
     }
 
     /// The connection dies with the last bytes.
     pub(super) fn cut_at_the_end(&mut self, id: UpdateId) {
         self.passed(id);
-        self.give(Input::AboutToComplete(id));
+        self.give(Input::AboutToComplete { update: id, encrypted: false });
         self.ended(id, failed(FailureClass::OutcomeUnknown));
     }
 

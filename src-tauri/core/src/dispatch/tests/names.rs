@@ -214,7 +214,7 @@ fn an_unknown_outcome_is_settled_under_either_name() {
         let id = lab.waits_for_renamed();
         lab.give(says("sleepy", OLD, MAC));
         lab.connected(id);
-        lab.give(Input::AboutToComplete(id));
+        lab.give(Input::AboutToComplete { update: id, encrypted: false });
         lab.ended(id, failed(FailureClass::OutcomeUnknown));
         lab.now = lab.now + Duration::from_secs(15);
         lab.give(says(name, hash, MAC));

@@ -209,7 +209,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => any::<bool>().prop_map(|up| {
             Input::Links(if up { vec![lab::own_network()] } else { Vec::new() })
         }),
-        1 => id().prop_map(Input::AboutToComplete),
+        1 => (id(), any::<bool>()).prop_map(|(update, encrypted)| Input::AboutToComplete { update, encrypted }),
         1 => (id(), outcome()).prop_map(|(update, outcome)| Input::FlashEnded { update, outcome }),
         1 => any::<bool>().prop_map(|connected| Input::Network { connected }),
         5 => Just(Input::Tick),
@@ -321,7 +321,7 @@ impl Engine {
                     self.happen(Input::Captured { update });
                 }
                 if how.announced {
-                    self.happen(Input::AboutToComplete(update));
+                    self.happen(Input::AboutToComplete { update, encrypted: false });
                 }
                 self.happen(Input::FlashEnded { update, outcome: how.outcome });
             }

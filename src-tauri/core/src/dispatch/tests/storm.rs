@@ -156,7 +156,7 @@ impl Storm {
             Next::Sent => {
                 self.sending.remove(&id);
                 *self.sent.entry(id).or_default() += 1;
-                self.give(Input::AboutToComplete(id));
+                self.give(Input::AboutToComplete { update: id, encrypted: false });
                 self.give(Input::FlashEnded {
                     update: id,
                     outcome: crate::dispatch::FlashOutcome::Acknowledged,

@@ -74,7 +74,7 @@ fn something_that_answers_elsewhere_is_not_the_device_that_came_back() {
 fn the_hash_of_an_image_that_may_have_arrived_before_proves_nothing_of_a_newer_one() {
     for steps in [1, 2] {
         let (mut lab, id) = Lab::at(StateKind::Flashing);
-        lab.give(Input::AboutToComplete(id));
+        lab.give(Input::AboutToComplete { update: id, encrypted: false });
         lab.ended(id, failed(FailureClass::OutcomeUnknown));
         lab.give(Input::Cancel(yaml("sleepy")));
         // Only the code of a component is different: the hash is the same.
@@ -108,7 +108,7 @@ fn a_change_that_was_taken_back_is_flashed_and_confirmed_by_what_the_device_says
     lab.expect(id, StateKind::Waiting);
     lab.connected(id);
     lab.seen("sleepy", Some(OLD));
-    lab.give(Input::AboutToComplete(id));
+    lab.give(Input::AboutToComplete { update: id, encrypted: false });
     lab.ended(id, failed(FailureClass::OutcomeUnknown));
     lab.after(1).give(Input::Sighted(browse("sleepy", NEW)));
     lab.expect(id, StateKind::Confirming);
@@ -123,7 +123,7 @@ fn what_a_device_announced_in_this_wake_makes_the_new_hash_tell() {
     lab.built_as(id, build("unheard"));
     lab.seen("unheard", Some(OLD));
     lab.connected(id);
-    lab.give(Input::AboutToComplete(id));
+    lab.give(Input::AboutToComplete { update: id, encrypted: false });
     lab.ended(id, failed(FailureClass::OutcomeUnknown));
     lab.after(1).seen("unheard", Some(NEW));
     lab.expect(id, StateKind::Installed);
