@@ -5,6 +5,9 @@
 //! A compile with Noise needs ESPHome's component registry. So what [`PATCH`] says about keys is written into the
 //! configuration that the compile leaves behind; the firmware stays as it is.
 //!
+//! What the real one read is kept as well, and read again when its build is taken, so that whoever watches it sees the
+//! same. All other questions go to the real one.
+//!
 //! It builds a fleet by compiling once: devices that differ in the number of their name alone
 //! ([`Sibling`]) get copies of the first one's firmware, with their own name in it.
 
@@ -64,14 +67,52 @@ impl Sibling {
     }
 }
 
-/// The program. Everything that a configuration may refer to (its own file, `secrets.yaml`, what lies in
+/// The program: Python, as the real one is.
+const PROGRAM: &str = r#"#!@PYTHON@
+import json, os, subprocess, sys, tempfile
+
+def construct_secret(path):
+    look_into(path)
+
+def look_into(path):
+    try:
+        open(path, "rb").close()
+    except OSError:
+        pass
+
+def read_again(reads, file):
+    number = file.removeprefix("@STEM@-").removesuffix(".yaml")
+    for line in reads:
+        (what, value), = json.loads(line).items()
+        path = value[0] if isinstance(value, list) and value else ""
+        if file == f"@STEM@-{number}.yaml":
+            path = path.replace("@STEM@-@FIRST@", f"@STEM@-{number}")
+        if what == "file":
+            look_into(path)
+        elif what == "secret":
+            construct_secret(path)
+        elif what == "names" and os.path.isdir(path):
+            os.listdir(path)
+
+if "version" in sys.argv[1:2]:
+    print("Version: @VERSION@")
+elif "compile" in sys.argv:
+    with tempfile.NamedTemporaryFile() as reads:
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "compile.sh")
+        ended = subprocess.run([script, *sys.argv[1:]], env={**os.environ, "LAB_READS": reads.name})
+        with open(reads.name) as lines:
+            read_again(lines.readlines(), sys.argv[-1])
+    sys.exit(ended.returncode)
+else:
+    os.execv("@REAL@", ["@REAL@", *sys.argv[1:]])
+"#;
+
+/// What compiles. Everything that a configuration may refer to (its own file, `secrets.yaml`, what lies in
 /// directories beside it) makes the key; other configurations beside it don't.
 const SCRIPT: &str = r#"#!/bin/sh
 set -eu
 real='@REAL@' cache='@CACHE@' version='@VERSION@'
-if [ "$1" = version ]; then echo "Version: $version"; exit 0; fi
-# Nothing to remember.
-if [ "$2" = upload ]; then exec "$real" "$@"; fi
+witness=$(dirname "$0")/witness.py
 file=$3
 # A file is there as a whole or not at all, as with the real one.
 put() { cat >"$1.new"; mv "$1.new" "$1"; }
@@ -130,7 +171,7 @@ if [ ! -e "$entry" ]; then
     rm -rf "$new"
     mkdir "$new"
     # The status of the first part of a pipe is lost, so it is written down.
-    { status=0; "$real" "$@" 2>&1 9>&- || status=$?; echo "$status" >"$new/status"; } | tee "$new/log"
+    { status=0; "@PYTHON@" -c "$(cat "$witness")" record "$new/reads" "$real" "$@" 2>&1 9>&- || status=$?; echo "$status" >"$new/status"; } | tee "$new/log"
     status=$(cat "$new/status")
     if [ "$status" != 0 ]; then exit "$status"; fi
     build=$(sed -n 's/.*"build_path": *"\(.*\)".*/\1/p' ".esphome/storage/$file.json")
@@ -142,8 +183,10 @@ if [ ! -e "$entry" ]; then
     cp ".esphome/build/$name/build_info.json" "$new/build_info.json"
     cp ".esphome/build/$name/.pioenvs/$name/program" "$new/program"
     mv "$new" "$entry"
+    cat "$entry/reads" >"$LAB_READS"
     exit 0
 fi
+cat "$entry/reads" >"$LAB_READS"
 name=$(cat "$entry/name") then=$(cat "$entry/dir") now=$(pwd)
 mkdir -p .esphome/storage ".esphome/build/$name/.pioenvs/$name"
 sed "s|$then|$now|g" "$entry/storage.json" | put ".esphome/storage/$file.json"
@@ -161,17 +204,26 @@ cat "$entry/log"
 /// When there is no real ESPHome, or the program can't be written.
 pub fn program(dir: &Path) -> Result<PathBuf> {
     let real = Esphome::locate()?;
-    let script = SCRIPT
-        .replace("@REAL@", &real.program().to_string_lossy())
-        .replace("@CACHE@", &paths::cache_dir().join("compiles").to_string_lossy())
-        .replace("@VERSION@", &real.version()?)
-        .replace("@COMPONENTS@", COMPONENTS_DIR)
-        .replace("@PATCH@", PATCH)
-        .replace("@STEM@", Sibling::STEM)
-        .replace("@FIRST@", &Sibling::FIRST.to_string());
+    let version = real.version()?;
+    let python = real.python()?;
+    let filled = |text: &str| {
+        text.replace("@REAL@", &real.program().to_string_lossy())
+            .replace("@PYTHON@", &python.to_string_lossy())
+            .replace("@CACHE@", &paths::cache_dir().join("compiles").to_string_lossy())
+            .replace("@VERSION@", &version)
+            .replace("@COMPONENTS@", COMPONENTS_DIR)
+            .replace("@PATCH@", PATCH)
+            .replace("@STEM@", Sibling::STEM)
+            .replace("@FIRST@", &Sibling::FIRST.to_string())
+    };
     fs::create_dir_all(dir)?;
-    let path = dir.join("esphome");
-    fs::write(&path, script).with_context(|| format!("cannot write {}", path.display()))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-    Ok(path)
+    let write = |name: &str, text: &str| -> Result<PathBuf> {
+        let path = dir.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        Ok(path)
+    };
+    write("witness.py", include_str!("../../src-tauri/engine/src/esphome/witness.py"))?;
+    write("compile.sh", &filled(SCRIPT))?;
+    write("esphome", &filled(PROGRAM))
 }

@@ -341,7 +341,10 @@ impl Stage {
             };
             // A process that has just ended is none.
             let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
-            if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
+            // What asks ESPHome about the configurations has the mark as well.
+            let asks = std::fs::read(entry.path().join("cmdline"))
+                .is_ok_and(|line| line.ends_with(b"\0serve\0"));
+            if !asks && environment.split(|byte| *byte == 0).any(|it| it == mark.as_bytes()) {
                 found.push(pid);
             }
         }

@@ -78,9 +78,9 @@ async fn flash_anyway_sends_the_old_image_and_cancel_sends_nothing() -> Result<(
     stage.until_ready().await?;
     stage.until_state("held", SOON).await?;
     wakes_in_vain(&stage).await?;
-    // Nor does it help that the file becomes again what it was: the user was asked.
+    // When the file is again what was built, there is nothing to ask any more.
     stage.write(&new_yaml()).await?;
-    stage.until_state("held", SOON).await?;
+    stage.until_state("waiting", SOON).await?;
 
     stage.command("cancel").await?;
     stage.until_state("cancelled", SOON).await?;

@@ -37,13 +37,13 @@ fn traps(config: &Path) -> Result<Vec<(&'static str, &'static str)>> {
     write("deep.yaml", "[".repeat(100_000).as_bytes())?;
     write("list.yaml", b"- one\n- two\n")?;
     Ok(vec![
-        ("broken.yaml", "config.syntax"),
-        ("latin1.yaml", "config.encoding"),
-        ("empty.yaml", "config.empty"),
+        ("broken.yaml", "config.refused"),
+        ("latin1.yaml", "config.refused"),
+        ("empty.yaml", "config.no_device"),
         ("loop.yaml", "config.link_loop"),
         ("dangling.yaml", "config.missing"),
         ("pipe.yaml", "config.unreadable"),
-        ("list.yaml", "config.no_mapping"),
+        ("list.yaml", "config.no_device"),
     ])
 }
 

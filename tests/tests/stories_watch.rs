@@ -90,7 +90,7 @@ async fn home_side() -> Result<()> {
         link_addresses: if link.is_empty() { Vec::new() } else { vec![link.parse()?] },
         addresses: vec![TargetAddress::Ip(var("AT").parse()?)],
         avoid: Vec::new(),
-        port: PORT,
+        ports: vec![PORT],
         purpose: Purpose::Capture,
         period: Duration::from_millis(var("PERIOD").parse()?),
     };

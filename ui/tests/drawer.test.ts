@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Answer, Envelope, WakeRecord } from '../src/lib/backend';
 import { FakeBackend } from '../src/lib/backend/fake';
 import { device, progress, update } from '../src/lib/backend/fake/devices';
+import { problems } from '../src/lib/backend/fake/problems';
 import { Details } from '../src/lib/builds/details.svelte';
 import { HEIGHT, plotOf } from '../src/lib/devices/wakes';
 import { Store } from '../src/lib/shared/store.svelte';
@@ -31,6 +32,15 @@ async function openTab(tab: 'update' | 'history' | 'device') {
 }
 
 describe('the drawer', () => {
+  it('asks whose device it is when two files give theirs one name', async () => {
+    const devices = [device('One', { problem: problems.sameName }), device('Two')];
+    const backend = await show('quiet', { devices });
+    await user.click(inside(row('one.yaml'), 'open-details'));
+    await user.click(await screen.findByTestId('choose-config'));
+    expect(backend.calls).toContain('chooseConfig one.yaml');
+    await waitFor(() => expect(screen.queryByTestId('choose-config')).toBeNull());
+  });
+
   it.each(['details', 'history', 'wakes'] as const)(
     'asks for %s once, whatever else changes',
     async (what) => {

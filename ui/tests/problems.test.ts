@@ -92,7 +92,7 @@ describe('problems', () => {
 
   it('keep what varies, in the sentence or as details', () => {
     const said = (code: string, message: string) => germanProblem({ code, message, help: 'Help.' });
-    expect(said('config.syntax', 'Line 3, column 7: a tab.').details).toBeNull();
+    expect(said('config.refused', 'Line 3, column 7: a tab.').details).toBeNull();
     expect(said('build.not_started', 'ESPHome can’t be started: no.').details).toBe(
       'ESPHome can’t be started: no. Help.',
     );

@@ -146,7 +146,7 @@ describe('the headline', () => {
 
   it('says what is under way, and which files can’t be read', () => {
     const building = unseen('A', { update: update({ kind: 'building', since: NOW }) });
-    const problem = { code: 'config.syntax', message: 'Line 3, column 7: a tab.', help: null };
+    const problem = { code: 'config.refused', message: 'Line 3, column 7: a tab.', help: null };
     expect(headlineOf([building, unseen('C', { problem })], NOW, false)).toEqual({
       title: '1 update is under way',
       facts: ['A: Building', '1 file can’t be read', '1 device was never seen'],

@@ -26,6 +26,9 @@ pub struct CompileOutput {
     details: Vec<String>,
     collecting: bool,
     last_error: Option<String>,
+    /// How Python says that ESPHome has died: the line that ends a traceback.
+    died: Option<String>,
+    in_traceback: bool,
     /// ESPHome itself is there: it reads the configuration.
     begun: bool,
     /// It is downloading or installing something.
@@ -234,6 +237,12 @@ impl CompileOutput {
                 self.details.push(short(line));
             }
         }
+        if line.starts_with("Traceback (most recent call last)") {
+            self.in_traceback = true;
+        } else if self.in_traceback && !line.starts_with(' ') && !line.is_empty() {
+            self.in_traceback = false;
+            self.died = Some(short(line));
+        }
         if let Some(error) = line.strip_prefix("ERROR ") {
             self.last_error = Some(short(error));
         }
@@ -267,7 +276,7 @@ impl CompileOutput {
                 Problem::new("build.killed", message).with_help("The build log says more.");
             return BuildFailure::again(Lack::Memory, problem);
         }
-        let message = match (&self.last_error, exit) {
+        let message = match (self.died.as_ref().or(self.last_error.as_ref()), exit) {
             (Some(error), _) => format!("ESPHome ended with an error: {error}"),
             (None, Exit::Code(code)) => {
                 format!("ESPHome ended with exit code {code} and no error message.")

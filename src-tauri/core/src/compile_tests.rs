@@ -96,6 +96,21 @@ fn failures_are_explained() {
 
 /// What ESPHome 2026.10, PlatformIO 6.1, pip 25, git 2.47 and GCC 14 wrote when something was missing.
 #[test]
+fn the_last_line_of_a_traceback_is_the_reason() {
+    let output = "INFO Reading configuration a.yaml...\nTraceback (most recent call last):\n  File \"/x/esphome\", \
+                  line 8, in <module>\n    sys.exit(main())\n             ~~~~^^\nOSError: [Errno 30] Read-only file \
+                  system: '/config/.gitignore'\n";
+    let said = |output: &str| read(output).0.failure(Exit::Code(1)).problem.message;
+    let reason = "ESPHome ended with an error: OSError: [Errno 30] Read-only file system: '/config/.gitignore'";
+    assert_eq!(said(output), reason);
+    let chained = format!(
+        "ERROR Something before.\nTraceback (most recent call last):\n  File x\nKeyError: 'a'\n\nDuring handling of the \
+         above exception, another exception occurred:\n\n{output}\n"
+    );
+    assert_eq!(said(&chained), reason);
+}
+
+#[test]
 fn what_may_pass_by_itself_is_told_from_what_stays() {
     let recorded = [
         (Lack::Network, "build.download_failed", include_str!("compile_logs/external.txt")),

@@ -26,6 +26,8 @@ fn config() -> ConfigFile {
         deep_sleep: true,
         sleep_plan: None,
         compiled_name: None,
+        doubt: None,
+        word: None,
         claim: AddressClaim::Names(None),
     });
     ConfigFile { id: sleepy(), content, sources: SourcesState::default() }

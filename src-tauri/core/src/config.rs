@@ -1,33 +1,41 @@
-//! What a YAML configuration says without ESPHome being asked: a summary for the list, and the files it
-//! refers to.
+//! What a YAML configuration seems to say before ESPHome was asked: a summary for the list, and the files it refers to.
+//! It decides nothing and refuses nothing.
 //!
-//! It reads the parser's events and builds no tree: aliases are never expanded and nesting is limited, so
-//! that a hostile file costs no more than its size. What can't be understood is left open; only what is no
-//! YAML is a [`Problem`].
+//! It reads the parser's events and builds no tree: aliases are never expanded, and nesting, keys, values and what is
+//! kept are limited, so that a hostile file costs no more than its size. What can't be understood is left open.
 
-mod claim;
+mod json;
 
 use core::borrow::Borrow;
 use std::collections::BTreeMap;
 
-use saphyr_parser::{Event, Parser, ScanError, StrInput, Tag};
+use saphyr_parser::{Event, Parser, StrInput, Tag};
 
 use crate::device::{AddressClaim, ConfigSummary};
-use crate::error::Problem;
 use crate::esphome_files::Storage;
 use crate::schedule::SleepPlan;
 
-/// Deeper nesting than this is refused; ESPHome's own parser gives up not far above.
+pub use json::to_json;
+
+/// The most of a file that is read, in bytes: what says who a device is stands at its beginning.
+pub const MAX_TEXT: usize = 512 << 10;
+/// Nesting deeper than this isn't read; ESPHome's own parser gives up not far above.
 const MAX_DEPTH: usize = 250;
+/// A longer key isn't one that matters.
+const MAX_KEY: usize = 128;
 /// A name or a path that gets longer than this by substitution is given up.
 const MAX_VALUE: usize = 4096;
-/// The most references that are kept of one file.
-const MAX_REFERENCES: usize = 10_000;
+/// The most references that are kept of one file, and the most variables.
+const MAX_REFERENCES: usize = 500;
+
+/// The most variables of one include.
+const MAX_VARS: usize = 50;
 
 /// The top-level keys that name a platform.
-const PLATFORMS: [&str; 10] = [
+const PLATFORMS: [&str; 11] = [
     "esp32",
     "esp8266",
+    "rp2",
     "rp2040",
     "rp2350",
     "bk72xx",
@@ -66,8 +74,6 @@ pub struct Document {
     values: BTreeMap<&'static str, String>,
     platform: Option<&'static str>,
     deep_sleep: bool,
-    /// Whether what it says about itself is all that there is.
-    claim: claim::Certainty,
     /// `substitutions:`, scalars only.
     pub substitutions: BTreeMap<String, String>,
     /// What it refers to, without repetitions.
@@ -88,45 +94,25 @@ const WANTED: [&str; 10] = [
     "deep_sleep.sleep_duration",
 ];
 
-/// The text of a file's bytes.
-///
-/// # Errors
-/// They aren't UTF-8, which is all that ESPHome reads.
-pub fn decode(bytes: &[u8]) -> Result<&str, Problem> {
-    core::str::from_utf8(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)).map_err(|error| {
-        let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
-        Problem::new("config.encoding", format!("Line {line} contains bytes that aren't UTF-8."))
-            .with_help("Save the file as UTF-8 in your editor.")
-    })
+/// The text at the beginning of a file.
+#[must_use]
+pub fn decode(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    String::from_utf8_lossy(bytes.get(..MAX_TEXT).unwrap_or(bytes))
 }
 
-/// Reads a device's configuration.
-///
-/// # Errors
-/// The text is no YAML, is nested too deeply, or is no mapping.
-pub fn parse(text: &str) -> Result<Document, Problem> {
-    let mut reader = Reader::new(Vec::new());
-    reader.read(text)?;
-    match reader.root {
-        Some(Root::Mapping) => Ok(reader.document),
-        Some(Root::Other) => {
-            Err(Problem::new("config.no_mapping", "The file is no ESPHome configuration.")
-                .with_help("It should begin with a key such as `esphome:`."))
-        }
-        None => Err(Problem::new("config.empty", "The file is empty.")
-            .with_help("It should begin with a key such as `esphome:`.")),
-    }
+/// Reads a device's configuration, as far as it can be understood.
+#[must_use]
+pub fn parse(text: &str) -> Document {
+    parse_included(text, &[])
 }
 
 /// Reads a file that another one includes at `place` ([`Reference::File`]).
-///
-/// # Errors
-/// The text is no YAML or is nested too deeply.
-pub fn parse_included(text: &str, place: &[String]) -> Result<Document, Problem> {
+#[must_use]
+pub fn parse_included(text: &str, place: &[String]) -> Document {
     let mut reader = Reader::new(place.to_vec());
-    reader.read(text)?;
-    Ok(reader.document)
+    reader.read(text);
+    reader.document
 }
 
 /// Puts together what the file itself (the first document) and the files it includes say, and fills the
@@ -156,7 +142,6 @@ pub fn summarize<D: Borrow<Document>>(
         .or_else(|| value("openthread.use_address"))
         .or_else(|| value("wifi.manual_ip.static_ip"))
         .or_else(|| value("ethernet.manual_ip.static_ip"));
-    let first = documents().next();
     ConfigSummary {
         name: value("esphome.name")
             .or_else(|| recorded(|s| &s.name))
@@ -166,7 +151,7 @@ pub fn summarize<D: Borrow<Document>>(
             .find_map(|document| document.platform.map(str::to_owned))
             .or_else(|| value("esphome.platform").map(|name| name.to_lowercase()))
             .or_else(|| recorded(|s| &s.platform)),
-        claim: first.map_or(AddressClaim::Unknown, |first| first.claim.about(address.as_deref())),
+        claim: AddressClaim::Unknown,
         address,
         deep_sleep: documents().any(|document| document.deep_sleep)
             || storage.is_some_and(Storage::deep_sleep),
@@ -175,6 +160,8 @@ pub fn summarize<D: Borrow<Document>>(
             value("deep_sleep.sleep_duration").as_deref(),
         ),
         compiled_name: recorded(|s| &s.name),
+        doubt: None,
+        word: None,
     }
 }
 
@@ -213,13 +200,6 @@ fn substitute_once(text: &str, substitutions: &BTreeMap<String, String>) -> Opti
     Some(result)
 }
 
-/// What the text is as a whole.
-#[derive(Clone, Copy)]
-enum Root {
-    Mapping,
-    Other,
-}
-
 /// A collection that is being read.
 enum Frame {
     Mapping {
@@ -245,8 +225,6 @@ struct Reader {
     include: Option<Include>,
     /// Scalars with an anchor, so that `name: *name` is understood. They are never put into each other.
     anchors: BTreeMap<usize, String>,
-    root: Option<Root>,
-    documents: usize,
     document: Document,
 }
 
@@ -257,61 +235,38 @@ impl Reader {
             frames: Vec::new(),
             include: None,
             anchors: BTreeMap::new(),
-            root: None,
-            documents: 0,
             document: Document::default(),
         }
     }
 
-    fn read(&mut self, text: &str) -> Result<(), Problem> {
+    /// Reads until something isn't understood: an error, a nesting that is too deep.
+    fn read(&mut self, text: &str) {
         let mut parser = Parser::new(StrInput::new(text));
-        while let Some(next) = parser.next_event() {
-            let (event, span) = next.map_err(|error| syntax(&error))?;
+        while let Some(Ok((event, _))) = parser.next_event()
+            && self.frames.len() <= MAX_DEPTH
+        {
             self.event(event);
-            if self.frames.len() > MAX_DEPTH {
-                let line = span.start.line();
-                return Err(Problem::new(
-                    "config.too_deep",
-                    format!("Line {line}: the file is nested deeper than {MAX_DEPTH} levels."),
-                ));
-            }
         }
         self.document.references.sort();
         self.document.references.dedup();
-        Ok(())
     }
 
     fn event(&mut self, event: Event<'_>) {
         match event {
-            Event::DocumentStart(_) => {
-                self.documents += 1;
-                self.document.claim.document(self.documents);
-            }
+            Event::DocumentStart(_) => self.next_document(),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
-            // ESPHome reads one document.
-            Event::Alias(_)
-            | Event::Scalar(..)
-            | Event::SequenceStart(..)
-            | Event::SequenceEnd
-            | Event::MappingStart(..)
-            | Event::MappingEnd
-                if self.documents > 1 => {}
             Event::Alias(anchor) => {
-                self.document.claim.computed(&self.place());
                 let text = self.anchors.get(&anchor).cloned();
                 self.scalar(text.as_deref(), None);
             }
             Event::Scalar(text, _, anchor, tag) => {
-                if anchor > 0 && text.len() <= MAX_VALUE {
+                if anchor > 0 && text.len() <= MAX_VALUE && self.anchors.len() < MAX_REFERENCES {
                     self.anchors.insert(anchor, text.clone().into_owned());
                 }
                 self.scalar(Some(&text), tag.as_deref());
             }
             Event::SequenceStart(..) => self.open(Frame::Sequence),
             Event::MappingStart(_, tag) => {
-                if tag.is_some() {
-                    self.document.claim.computed(&self.place());
-                }
                 let include = tag.as_deref().is_some_and(|tag| custom(tag) == Some("include"));
                 if include && self.include.is_none() {
                     self.include =
@@ -323,13 +278,13 @@ impl Reader {
         }
     }
 
+    /// What stands before another document says something about the file and not about the device.
+    fn next_document(&mut self) {
+        let place = core::mem::take(&mut self.place);
+        *self = Self::new(place);
+    }
+
     fn open(&mut self, frame: Frame) {
-        if self.root.is_none() {
-            self.root = Some(match frame {
-                Frame::Mapping { .. } => Root::Mapping,
-                Frame::Sequence => Root::Other,
-            });
-        }
         self.frames.push(frame);
     }
 
@@ -358,7 +313,8 @@ impl Reader {
             match key {
                 Some(_) => *key = None,
                 None => {
-                    *key = Some(text.to_owned());
+                    let known = text.len() <= MAX_KEY;
+                    *key = Some(if known { text.to_owned() } else { String::new() });
                     self.key_read();
                 }
             }
@@ -367,11 +323,10 @@ impl Reader {
 
     /// A key may say something by being there.
     fn key_read(&mut self) {
-        if let Some(Frame::Mapping { key: Some(key), .. }) = self.frames.last() {
-            self.document.claim.key(self.frames.len(), key);
+        if self.frames.len() > 3 {
+            return;
         }
         let place = self.place();
-        self.document.claim.place(&place);
         if let [key] = place.as_slice() {
             if key == "deep_sleep" {
                 self.document.deep_sleep = true;
@@ -383,16 +338,10 @@ impl Reader {
     }
 
     fn scalar(&mut self, text: Option<&str>, tag: Option<&Tag>) {
-        if self.root.is_none() {
-            self.root = Some(Root::Other);
-        }
         let is_key = matches!(self.frames.last(), Some(Frame::Mapping { key: None, .. }));
-        if !is_key && (tag.is_some() || text.is_none_or(|text| text.contains('$'))) {
-            self.document.claim.computed(&self.place());
-        }
         if !is_key && let Some(text) = text {
             match tag.and_then(custom) {
-                Some("include") => {
+                Some("include") if text.len() <= MAX_VALUE => {
                     let place = self.place();
                     let path = text.to_owned();
                     self.refer(Reference::File { path, place, vars: BTreeMap::new() });
@@ -403,7 +352,9 @@ impl Reader {
                     | "include_dir_merge_list"
                     | "include_dir_named"
                     | "include_dir_merge_named",
-                ) => self.refer(Reference::Directory { path: text.to_owned() }),
+                ) if text.len() <= MAX_VALUE => {
+                    self.refer(Reference::Directory { path: text.to_owned() });
+                }
                 Some(_) => {}
                 None => self.value(text),
             }
@@ -415,15 +366,16 @@ impl Reader {
         if let Some(include) = &mut self.include {
             match self.frames.get(include.depth - 1..) {
                 Some([Frame::Mapping { key: Some(key), .. }]) if key == "file" => {
-                    include.file = Some(text.to_owned());
+                    include.file = Some(text.to_owned()).filter(|file| file.len() <= MAX_VALUE);
                 }
                 Some(
                     [
                         Frame::Mapping { key: Some(outer), .. },
                         Frame::Mapping { key: Some(name), .. },
                     ],
-                ) if outer == "vars" => {
-                    include.vars.insert(name.clone(), text.to_owned());
+                ) if outer == "vars" && include.vars.len() < MAX_VARS => {
+                    let short: String = text.chars().take(MAX_KEY).collect();
+                    include.vars.insert(name.clone(), short);
                 }
                 Some(_) | None => {}
             }
@@ -437,7 +389,9 @@ impl Reader {
             && section == "substitutions"
         {
             let substitutions = &mut self.document.substitutions;
-            substitutions.entry(name.clone()).or_insert_with(|| text.to_owned());
+            if substitutions.len() < MAX_REFERENCES {
+                substitutions.entry(name.clone()).or_insert_with(|| text.to_owned());
+            }
             return;
         }
         let path = place.join(".");
@@ -476,15 +430,6 @@ impl Reader {
 /// The name of one of ESPHome's own tags.
 fn custom(tag: &Tag) -> Option<&str> {
     (tag.handle == "!").then_some(tag.suffix.as_str())
-}
-
-fn syntax(error: &ScanError) -> Problem {
-    let marker = error.marker();
-    Problem::new(
-        "config.syntax",
-        format!("Line {}, column {}: {}.", marker.line(), marker.col() + 1, error.info()),
-    )
-    .with_help("Correct the YAML; the list follows as soon as the file is saved.")
 }
 
 #[cfg(test)]

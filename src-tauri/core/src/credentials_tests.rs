@@ -1,7 +1,7 @@
 use super::*;
 use crate::identity::Claims;
 use crate::time::Timestamp;
-use crate::update::{OtaMethod, Sha256, SourceFile};
+use crate::update::{Before, OtaMethod, Sha256, SourceFile};
 
 const OLD: &str = "b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2w=";
 const NEW: &str = "bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmU=";
@@ -30,6 +30,8 @@ fn build(encryption: Encryption) -> Build {
         esphome_version: Some("2026.10.0".to_owned()),
         built_at: Timestamp::from_millis(0),
         name: "sleepy".to_owned(),
+        mac_suffix: false,
+        before: Before::default(),
         sources: Vec::<SourceFile>::new(),
         ota: OtaParameters {
             method: OtaMethod::Native,

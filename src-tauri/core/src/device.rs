@@ -10,7 +10,8 @@ use crate::error::Problem;
 use crate::identity::{Claims, Identity, Rival};
 use crate::schedule::SleepPlan;
 use crate::time::Timestamp;
-use crate::update::Sha256;
+use crate::update::{Sha256, SourceFile};
+use crate::word::Word;
 
 /// Names a row of the list: the file name of a configuration (`sleepy.yaml`), or `mdns/NAME` for a device
 /// that was only seen on the network. A file name can't contain the slash, so the two can't be confused.
@@ -117,6 +118,15 @@ impl fmt::Display for MacAddress {
     }
 }
 
+impl MacAddress {
+    /// Whether its last three bytes are these hex digits, as ESPHome puts them into a name.
+    #[must_use]
+    pub fn ends_with(self, digits: &str) -> bool {
+        let [.., a, b, c] = self.0;
+        digits.eq_ignore_ascii_case(&format!("{a:02x}{b:02x}{c:02x}"))
+    }
+}
+
 impl fmt::Debug for MacAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
@@ -154,7 +164,7 @@ impl From<MacAddress> for String {
     }
 }
 
-/// What a configuration file says without ESPHome being asked.
+/// What a configuration says: by ESPHome's own word, or, until that is known, as far as the file alone tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigSummary {
     /// `esphome: name:`, with substitutions where they are simple; else what the last compile recorded;
@@ -174,6 +184,10 @@ pub struct ConfigSummary {
     pub sleep_plan: Option<SleepPlan>,
     /// The name that the last compile recorded, whoever made it.
     pub compiled_name: Option<String>,
+    /// Why ESPHome's word isn't known.
+    pub doubt: Option<Problem>,
+    /// What ESPHome says beside; `None`: ESPHome hasn't been asked, and all of this is only what the file seems to say.
+    pub word: Option<Box<Word>>,
 }
 
 /// What is surely known about the address that a configuration names. What isn't known could be any.
@@ -202,8 +216,10 @@ pub struct ConfigFile {
 /// What the sources of a configuration are like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourcesState {
-    /// Of all of them together; `None`: they can't be read.
-    pub digest: Option<Sha256>,
+    /// Whether they are no longer those of the build that was installed last; `None`: none was.
+    pub modified: Option<bool>,
+    /// The same of those among them that no hash of a configuration tells of: all but YAML.
+    pub code_modified: Option<bool>,
     /// When the newest of them was changed.
     pub newest: Option<Timestamp>,
     /// The last build that ESPHome recorded.
@@ -323,14 +339,16 @@ pub struct DeviceMemory {
     pub overdue_told: Option<Timestamp>,
     /// The OTA password of the last build that was installed from here.
     pub installed_password: Option<crate::update::Secret>,
-    /// The sources of the last build that was installed from here.
-    pub installed_sources: Option<InstalledSources>,
+    /// The last build that was installed from here.
+    pub installed_sources: Option<InstalledBuild>,
     /// Where the user says that it is, as [`crate::address::read`] gives it.
     pub user_address: Option<String>,
     /// What that build said about encryption; `None`: nothing was installed from here.
     pub installed_encryption: Option<crate::update::Encryption>,
     /// The configuration whose device goes by this name.
     pub configured_by: Option<ConfiguredBy>,
+    /// Of several configurations that name their device so, the one that the user says it is of.
+    pub chosen: Option<ConfiguredBy>,
     /// What was installed before that build, as long as the device may go back to it.
     pub before_install: Option<BeforeInstall>,
     /// When the last transfers to it began since something was installed on it; oldest first, and no more than may
@@ -356,19 +374,28 @@ pub struct BeforeInstall {
     /// See [`DeviceMemory::installed_encryption`].
     pub encryption: Option<crate::update::Encryption>,
     /// See [`DeviceMemory::installed_sources`].
-    pub sources: Option<InstalledSources>,
+    pub sources: Option<InstalledBuild>,
 }
 
-/// The sources of a build that was installed from here.
+/// What is remembered of a build that was installed from here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstalledSources {
-    /// Of all of them together ([`crate::update::sources_digest`]).
+pub struct InstalledBuild {
+    /// Of all its sources together ([`crate::update::sources_digest`]).
     pub digest: Sha256,
-    /// The build's hash.
+    /// Its sources; empty: they aren't known.
+    #[serde(default)]
+    pub files: Vec<SourceFile>,
+    /// Its hash.
     pub config_hash: Option<ConfigHash>,
     /// The ESPHome that built it.
     #[serde(default)]
     pub version: Option<String>,
+    /// On which port it takes updates.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// The address that its configuration names.
+    #[serde(default)]
+    pub address: Option<String>,
 }
 
 impl DeviceMemory {
@@ -379,6 +406,15 @@ impl DeviceMemory {
     #[must_use]
     pub fn mac(&self) -> Option<MacAddress> {
         if self.identity.is_proven() { self.identity.mac() } else { self.claims.mac }
+    }
+
+    /// The build that was installed from here, unless the device is known to run another one.
+    #[must_use]
+    pub fn installed(&self) -> Option<&InstalledBuild> {
+        let installed = self.installed_sources.as_ref()?;
+        let other =
+            self.config_hash().zip(installed.config_hash).is_some_and(|(runs, is)| runs != is);
+        (!other).then_some(installed)
     }
 
     /// Its link-layer addresses, as far as they are known.

@@ -51,6 +51,8 @@ pub struct Validated {
     pub sleep_plan: Option<SleepPlan>,
     /// It has `mdns:`, and not disabled.
     pub mdns: bool,
+    /// The end of the device's MAC address is part of its name.
+    pub mac_suffix: bool,
     /// The ESPHome that validated it.
     pub esphome_version: Option<String>,
 }
@@ -117,22 +119,40 @@ pub fn validated(bytes: &[u8], platform: Option<&str>) -> Result<Validated, Prob
         .filter(|config| config.is_object())
         .ok_or_else(|| unreadable("validated configuration"))?;
     let at = |pointer: &str| config.pointer(pointer);
-    let address = ["wifi", "ethernet", "openthread"].into_iter().find_map(|network| {
-        text(at(&format!("/{network}/use_address")))
-            .or_else(|| text(at(&format!("/{network}/manual_ip/static_ip"))))
-    });
     Ok(Validated {
         name: text(at("/esphome/name")),
         ota: ota_parameters(config, platform)?,
-        address,
+        address: address_of(config),
         deep_sleep: at("/deep_sleep").is_some(),
-        sleep_plan: SleepPlan::read(
-            text(at("/deep_sleep/run_duration")).as_deref(),
-            text(at("/deep_sleep/sleep_duration")).as_deref(),
-        ),
-        mdns: at("/mdns").is_some() && at("/mdns/disabled") != Some(&Value::Bool(true)),
+        sleep_plan: sleep_plan_of(config),
+        mdns: has_mdns(config),
+        mac_suffix: has_mac_suffix(config),
         esphome_version: text(root.get("esphome")),
     })
+}
+
+/// Where a validated configuration says that its device is.
+pub(crate) fn address_of(config: &Value) -> Option<String> {
+    let at = |network: &str, pointer: &str| text(config.pointer(&format!("/{network}/{pointer}")));
+    ["wifi", "ethernet", "openthread"].into_iter().find_map(|network| {
+        at(network, "use_address").or_else(|| at(network, "manual_ip/static_ip"))
+    })
+}
+
+pub(crate) fn sleep_plan_of(config: &Value) -> Option<SleepPlan> {
+    let at = |pointer: &str| text(config.pointer(pointer));
+    let (run, sleep) = (at("/deep_sleep/run_duration"), at("/deep_sleep/sleep_duration"));
+    SleepPlan::read(run.as_deref(), sleep.as_deref())
+}
+
+pub(crate) fn has_mdns(config: &Value) -> bool {
+    let disabled = config.pointer("/mdns/disabled");
+    config.get("mdns").is_some() && disabled != Some(&Value::Bool(true))
+}
+
+/// Whether the end of its MAC address is part of a device's name.
+pub(crate) fn has_mac_suffix(config: &Value) -> bool {
+    config.pointer("/esphome/name_add_mac_suffix") == Some(&Value::Bool(true))
 }
 
 /// Every encryption key in `storage/FILE.validated.json`.
@@ -158,7 +178,10 @@ fn ota_entries(config: &Value) -> Vec<&Value> {
     }
 }
 
-fn ota_parameters(config: &Value, platform: Option<&str>) -> Result<OtaParameters, Problem> {
+pub(crate) fn ota_parameters(
+    config: &Value,
+    platform: Option<&str>,
+) -> Result<OtaParameters, Problem> {
     let entries = ota_entries(config);
     let is =
         |entry: &&Value, name: &str| entry.get("platform").and_then(Value::as_str) == Some(name);
@@ -257,7 +280,7 @@ fn unreadable(what: &str) -> Problem {
 }
 
 /// A text that says something; numbers count as text.
-fn text(value: Option<&Value>) -> Option<String> {
+pub(crate) fn text(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
         Value::Number(number) => Some(number.to_string()),

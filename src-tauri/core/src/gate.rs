@@ -11,6 +11,7 @@ use core::time::Duration;
 use crate::device::{ConfigHash, MacAddress, Sighting, SightingKind, Source};
 use crate::error::Problem;
 use crate::identity::{Identity, Proof};
+use crate::word::is_suffixed;
 
 /// An address that stands in the device's own configuration as a number (`use_address`, static IP).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub struct Expectation {
     pub name: String,
     /// Another name it may go by: the one that the new firmware gives it.
     pub other_name: Option<String>,
+    /// Its name ends with a part of its MAC address that isn't known yet.
+    pub suffixed: bool,
     /// Its MAC address: the pinned one, or, of a device that was never proven, the first that was claimed.
     pub mac: Option<MacAddress>,
     /// The link-layer address that shows it, and no other device.
@@ -84,7 +87,9 @@ pub struct Expectation {
 impl Expectation {
     fn is_called(&self, name: &str) -> bool {
         let matches = |own: &str| own.eq_ignore_ascii_case(name);
-        matches(&self.name) || self.other_name.as_deref().is_some_and(matches)
+        (self.suffixed && is_suffixed(&self.name, name))
+            || matches(&self.name)
+            || self.other_name.as_deref().is_some_and(matches)
     }
 }
 

@@ -26,6 +26,7 @@ fn expectation() -> Expectation {
         wanted_version: Some("2026.10.0".into()),
         literal_address: LiteralAddress::None,
         least: Standing::Claimed,
+        suffixed: false,
         unheard: false,
     }
 }

@@ -53,8 +53,8 @@ pub struct Target {
     pub recognised: bool,
     /// Where not to knock, also when a name leads there.
     pub avoid: Vec<IpAddr>,
-    /// Its OTA port.
-    pub port: u16,
+    /// Its OTA port, and others on which it may take updates.
+    pub ports: Vec<u16>,
     /// What the connection is for.
     pub purpose: Purpose,
     /// The time between two knocks at one address while there is no evidence of life.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::{ConfigHash, DeviceId, MacAddress};
 use crate::time::Timestamp;
 
-pub use build::{Build, BuildStamp, Encryption, OtaMethod, OtaParameters};
+pub use build::{Before, Build, BuildStamp, Encryption, OtaMethod, OtaParameters};
 pub use build_again::BuildAgain;
 pub use delivery::{AttemptReport, AvoidedAddress, Cuts, Delivery, PasswordChoice, SourceTracking};
 pub use kind::StateKind;
@@ -64,10 +64,62 @@ impl fmt::Display for Sha256 {
 /// A file that went into a build, with what it contained.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SourceFile {
-    /// Its path relative to the config directory, or absolute when it lies outside of it.
+    /// Its path relative to the config directory, or absolute when it lies outside of it. That of a directory ends
+    /// with a slash.
     pub path: String,
     /// Its content; `None`: there was no such file (it is a change when one appears).
     pub sha256: Option<Sha256>,
+    /// What of it counts.
+    #[serde(default, skip_serializing_if = "Counts::is_content")]
+    pub counts: Counts,
+}
+
+impl SourceFile {
+    /// A file all of whose content counts.
+    #[must_use]
+    pub fn file(path: impl Into<String>, sha256: Option<Sha256>) -> Self {
+        Self { path: path.into(), sha256, counts: Counts::Content }
+    }
+
+    /// Whether it is YAML, or a list of what lies somewhere: what that comes to is in the hash of a configuration.
+    #[must_use]
+    pub fn is_yaml(&self) -> bool {
+        match self.counts {
+            Counts::Content | Counts::Names(_) => {
+                self.path.ends_with(".yaml")
+                    || self.path.ends_with(".yml")
+                    || self.path.ends_with('/')
+            }
+            Counts::Secrets { .. } => true,
+            Counts::Commit => self.path.contains("/packages/"),
+        }
+    }
+}
+
+/// What of a source counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counts {
+    /// All its content.
+    #[default]
+    Content,
+    /// The secrets of these names: `values` is a digest of them.
+    Secrets {
+        /// Those that the configuration uses, sorted.
+        names: Vec<String>,
+        /// See [`crate::secrets::digest`].
+        values: Sha256,
+    },
+    /// It is a directory, and the names of what can be a source in it count.
+    Names(Vec<String>),
+    /// It is a repository that ESPHome fetched, and its commit counts.
+    Commit,
+}
+
+impl Counts {
+    const fn is_content(&self) -> bool {
+        matches!(self, Self::Content)
+    }
 }
 
 /// A source that is no longer what it was when the image was built.

@@ -1,6 +1,9 @@
 //! Finding ESPHome, and installing it into an environment of the application's own.
 
+pub(crate) mod ask;
 mod environments;
+pub(crate) mod python;
+mod server;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -23,6 +23,7 @@ fn expectation() -> Expectation {
         wanted_version: None,
         literal_address: LiteralAddress::None,
         least: Standing::Claimed,
+        suffixed: false,
         unheard: false,
     }
 }

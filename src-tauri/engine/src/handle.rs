@@ -28,6 +28,7 @@ pub(crate) enum Request {
     Rebuild(DeviceId, ReplyTo<()>),
     FlashAnyway(DeviceId, ReplyTo<()>),
     Dismiss(DeviceId, ReplyTo<()>),
+    ChooseConfig(DeviceId, ReplyTo<()>),
     InstallMany(Vec<DeviceId>, ReplyTo<Vec<Refusal>>),
     CancelMany(Vec<DeviceId>, ReplyTo<Vec<Refusal>>),
     Plan(Option<Vec<DeviceId>>, ReplyTo<InstallPlan>),
@@ -122,6 +123,14 @@ impl Handle {
     /// Its last update didn't fail, or the store can't be written.
     pub async fn dismiss(&self, device: DeviceId) -> Result<(), Problem> {
         self.ask(|reply| Request::Dismiss(device, reply)).await
+    }
+
+    /// Says that, of several configurations which name their device so, this one is the device's.
+    ///
+    /// # Errors
+    /// There is no such configuration, or it can't be stored.
+    pub async fn choose_config(&self, device: DeviceId) -> Result<(), Problem> {
+        self.ask(|reply| Request::ChooseConfig(device, reply)).await
     }
 
     /// Starts an update of each device that can be built and has none under way; the others are answered

@@ -61,6 +61,7 @@ pub(crate) fn api() -> Builder<Wry> {
             wakes,
             set_address,
             accept_board,
+            choose_config,
             set_paused,
             build_log,
             save_log,
@@ -199,6 +200,13 @@ async fn set_address(
 #[specta::specta]
 async fn accept_board(app: State<'_, Remote>, device: DeviceId) -> Result<(), Problem> {
     app.engine(Command::AcceptBoard { device }).await
+}
+
+/// Says that, of several configurations which name their device so, this one is the device's.
+#[tauri::command]
+#[specta::specta]
+async fn choose_config(app: State<'_, Remote>, device: DeviceId) -> Result<(), Problem> {
+    app.engine(Command::ChooseConfig { device }).await
 }
 
 /// Begins no new build and no new flash, or does so again. What runs goes on.

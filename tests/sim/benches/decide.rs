@@ -35,6 +35,8 @@ fn config(number: u32) -> ConfigFile {
         deep_sleep: true,
         sleep_plan: None,
         compiled_name: None,
+        doubt: None,
+        word: None,
         claim: AddressClaim::Names(None),
     });
     let id = DeviceId::of_file(format!("{}.yaml", name(number)));

@@ -12,6 +12,7 @@ use crate::update::{
     Build, Delivery, Note, SourceChange, SourceTracking, StateKind, Update, UpdateId, UpdateState,
 };
 use crate::view::{Installation, Notification, NotificationKind};
+use crate::word::is_suffixed;
 use crate::words::Lang;
 
 use super::build_again::{Search, is_due};
@@ -50,7 +51,7 @@ impl Dispatch {
         }
     }
 
-    fn is_tracked(&self, id: UpdateId) -> bool {
+    pub(super) fn is_tracked(&self, id: UpdateId) -> bool {
         let delivery = match self.updates.get(&id).map(|update| &update.state) {
             Some(UpdateState::Waiting { delivery, .. } | UpdateState::Held { delivery, .. }) => {
                 delivery
@@ -76,14 +77,20 @@ impl Dispatch {
         changes: Vec<SourceChange>,
         now: Timestamp,
     ) {
-        if changes.is_empty() || !self.is_tracked(id) {
+        if !self.is_tracked(id) {
             return;
         }
         let Some(update) = self.updates.get(&id) else { return };
         match &update.state {
+            UpdateState::Waiting { .. } if changes.is_empty() => {}
             UpdateState::Waiting { delivery, .. } => {
                 let delivery = delivery.clone();
                 self.sources_changed(id, delivery, changes, now);
+            }
+            UpdateState::Held { delivery, .. } if changes.is_empty() => {
+                let delivery = delivery.clone();
+                let text = "The sources are again what was built. Waiting for the device.";
+                self.wait(id, delivery, None, now, text);
             }
             UpdateState::Held { changes: known, .. } if *known == changes => {}
             UpdateState::Held { .. } => {
@@ -273,7 +280,14 @@ impl Dispatch {
             return;
         }
         match result {
-            Ok((build, changes)) => {
+            Ok((mut build, changes)) => {
+                if let Some(name) = self.updates.get(&id).map(|update| &update.name)
+                    && build.mac_suffix
+                    && is_suffixed(&build.name, name)
+                {
+                    // The device is known, and goes by its whole name.
+                    build.name.clone_from(name);
+                }
                 let mut again = Vec::new();
                 if let Some(update) = self.change(id) {
                     update.build_again = None;

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::address;
 use crate::credentials::key_of;
-use crate::device::{ConfigFile, DeviceId, DeviceMemory, InstalledSources, Presence};
+use crate::device::{ConfigFile, DeviceId, DeviceMemory, InstalledBuild, Presence};
 use crate::error::Problem;
 use crate::time::Timestamp;
-use crate::update::{Build, Encryption, Secret, StateKind, Update, UpdateId, sources_digest};
+use crate::update::{
+    Build, Encryption, Secret, SourceFile, StateKind, Update, UpdateId, sources_digest,
+};
 use crate::view::{InstallPlan, Refusal, UpdateRecord};
 
 use super::Dispatch;
@@ -165,26 +167,53 @@ impl Dispatch {
         UpdateRecord::of(update, self.state_view(update))
     }
 
+    /// The sources of what waits for a device and of what was installed on it, as far as their changes matter.
+    #[must_use]
+    pub fn followed_sources(&self, device: &DeviceId) -> [Option<&[SourceFile]>; 2] {
+        let tracked = self.active(device).filter(|update| self.is_tracked(update.id));
+        let delivered = tracked.and_then(|update| update.state.delivery());
+        let file = self.configs.get(device);
+        let memory = file.and_then(|file| self.memory(self.name_of(file)));
+        let installed = memory.and_then(|memory| memory.installed_sources.as_ref());
+        [
+            delivered.map(|delivery| delivery.build.sources.as_slice()),
+            installed.map(|sources| sources.files.as_slice()).filter(|files| !files.is_empty()),
+        ]
+    }
+
     /// What is remembered of a build that is installed now.
-    pub(super) fn installed_sources(build: &Build) -> InstalledSources {
-        InstalledSources {
+    pub(super) fn installed_sources(build: &Build) -> InstalledBuild {
+        InstalledBuild {
             digest: sources_digest(&build.sources),
+            files: build.sources.clone(),
             config_hash: build.config_hash,
             version: build.esphome_version.clone(),
+            port: Some(build.ota.port),
+            address: build.address.clone(),
         }
     }
 
-    /// Whether the sources of a configuration differ from what runs on its device, as far as that is known.
+    /// Whether a build of a configuration would differ from what runs on its device, as far as that is known: by the
+    /// hash that ESPHome says such a build has, where it is the same ESPHome, and by the sources.
     pub(super) fn is_modified(&self, file: &ConfigFile, memory: &DeviceMemory) -> bool {
         let sources = &file.sources;
-        let running = memory.config_hash();
-        if let Some(installed) = &memory.installed_sources
-            // Firmware that came by another way is not what was installed from here.
-            && (running.is_none() || installed.config_hash.is_none() || running == installed.config_hash)
-        {
-            return sources.digest.as_ref().is_some_and(|digest| *digest != installed.digest);
+        let word = file.content.as_ref().ok().and_then(|summary| summary.word.as_ref());
+        let wanted = word.and_then(|word| Some((word.config_hash?, word.version.as_deref()?)));
+        if let Some(installed) = memory.installed() {
+            let built = installed.config_hash.zip(installed.version.as_deref());
+            return match wanted.zip(built) {
+                Some(((hash, version), (built, by))) if version == by => {
+                    hash != built || sources.code_modified == Some(true)
+                }
+                Some(_) | None => sources.modified == Some(true),
+            };
         }
-        match (&sources.last_build, sources.newest, running) {
+        if let (Some((hash, version)), Some(running)) = (wanted, memory.config_hash())
+            && memory.version() == Some(version)
+        {
+            return hash != running;
+        }
+        match (&sources.last_build, sources.newest, memory.config_hash()) {
             (Some(build), Some(newest), Some(running)) => {
                 build.config_hash == running && newest > build.at
             }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::device::{ConfigHash, DeviceMemory, Sighting};
 use crate::identity::{Claims, Identity, Proof, Rival, Worth};
 use crate::time::Timestamp;
-use crate::update::{FlashStage, RollbackWatch, StateKind, UpdateId, UpdateState};
+use crate::update::{FlashStage, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
 
 use super::network::is_fresh;
 use super::{Dispatch, Effect, Liveness};
@@ -147,7 +147,8 @@ impl Dispatch {
     /// Asks a device itself about what others say of it.
     pub(super) fn ask_about(&mut self, sighting: &Sighting, now: Timestamp) {
         let name = sighting.name.as_str();
-        if !self.keeps(name) || !self.is_worth_asking(sighting) {
+        let matters = self.keeps(name) || self.is_candidate(name);
+        if !matters || !self.is_worth_asking(sighting) {
             return;
         }
         let of_itself = sighting.source.sender().filter(|from| sighting.addresses.contains(from));
@@ -201,7 +202,8 @@ impl Dispatch {
 
     /// The state of the update that the device of this name is to get.
     fn waits_for(&self, name: &str) -> Option<StateKind> {
-        let active = self.updates.values().filter(|update| update.is_for(name));
+        let is_for = |update: &&Update| update.is_for(name) || update.is_suffixed_as(name);
+        let active = self.updates.values().filter(is_for);
         active.map(|update| update.state.kind()).find(|kind| match kind {
             StateKind::Waiting | StateKind::Flashing | StateKind::Confirming => true,
             StateKind::Queued

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use crate::device::{ConfigHash, InstalledSources, Sighting};
+use crate::device::{ConfigHash, InstalledBuild, Sighting};
 use crate::error::Problem;
 use crate::time::Timestamp;
 use crate::update::{
@@ -270,8 +270,8 @@ impl Dispatch {
 fn installation(
     how: InstalledHow,
     previous_hash: Option<ConfigHash>,
-    before: Option<&InstalledSources>,
-    now: &InstalledSources,
+    before: Option<&InstalledBuild>,
+    now: &InstalledBuild,
 ) -> Installation {
     match how {
         InstalledHow::Confirmed => Installation::Announced,

@@ -2,45 +2,62 @@
 
 use core::net::IpAddr;
 
-use crate::device::{AddressClaim, DeviceId, MacAddress, Sighting};
+use crate::device::{AddressClaim, DeviceId, DeviceMemory, MacAddress, Sighting};
 use crate::error::Problem;
 use crate::gate::LiteralAddress;
 use crate::identity::{Claims, Rival};
 use crate::time::Timestamp;
 use crate::update::{Build, Update, UpdateId, UpdateState};
 use crate::view::Trust;
+use crate::word::NO_DEVICE;
 
 use super::names::configured_name;
 use super::{Dispatch, Effect};
 
 impl Dispatch {
-    /// What the address that the build of an update names proves. Another configuration of which nobody can tell
-    /// which address it names could name the same.
+    /// What it proves that a device answers at this address: that it is the one of an update, when what runs on it is
+    /// known to name this address, or, where that isn't known, its build does, and no other configuration nor what
+    /// runs on another device names it. One of which nobody can tell could name it.
     #[must_use]
-    pub fn literal_address(&self, update: &Update, build: &Build) -> LiteralAddress {
+    pub fn literal_address(&self, update: &Update, build: &Build, peer: IpAddr) -> LiteralAddress {
         if !self.is_here(update) {
             // Which addresses the other files of its directory name isn't known.
             return LiteralAddress::None;
         }
-        let literal = |address: &str| address.parse::<IpAddr>().ok();
-        let Some(own) = build.address.as_deref().and_then(literal) else {
-            return LiteralAddress::None;
+        let is_peer = |address: &str| address.parse::<IpAddr>() == Ok(peer);
+        let memory = self.memory_of(update);
+        let named = match memory.and_then(DeviceMemory::installed) {
+            Some(installed) => installed.address.as_deref(),
+            None => build.address.as_deref(),
         };
+        if !named.is_some_and(is_peer) {
+            return LiteralAddress::None;
+        }
+        let address = peer;
         let mut unknown = None;
         for other in self.configs.values().filter(|other| other.id != update.device) {
             let claim = other.content.as_ref().map_or(&AddressClaim::Unknown, |said| &said.claim);
+            let no_device = other.content.as_ref().is_err_and(|problem| problem.code == NO_DEVICE);
             let file = || other.id.as_str().to_owned();
             match claim {
-                AddressClaim::Names(Some(address)) if literal(address) == Some(own) => {
-                    return LiteralAddress::Shared { address: own, with: file() };
+                _ if no_device => {}
+                AddressClaim::Names(Some(named)) if is_peer(named) => {
+                    return LiteralAddress::Shared { address, with: file() };
                 }
                 AddressClaim::Names(_) | AddressClaim::NoDevice => {}
                 AddressClaim::Unknown => unknown = unknown.or_else(|| Some(file())),
             }
         }
+        let runs_there = self.heard.iter().find(|(name, heard)| {
+            let installed = heard.memory.installed().and_then(|build| build.address.as_deref());
+            !update.is_for(name) && installed.is_some_and(is_peer)
+        });
+        if let Some((name, _)) = runs_there {
+            return LiteralAddress::Shared { address, with: name.clone() };
+        }
         match unknown {
-            Some(with) => LiteralAddress::Uncertain { address: own, with },
-            None => LiteralAddress::Own(own),
+            Some(with) => LiteralAddress::Uncertain { address, with },
+            None => LiteralAddress::Own(address),
         }
     }
 

@@ -41,6 +41,8 @@ pub enum Input {
     FlashAnyway(DeviceId),
     /// The user has seen that an update failed, and puts it aside.
     Dismiss(DeviceId),
+    /// The user says that, of several configurations which name their device so, this one is the device's.
+    ChooseConfig(DeviceId),
     /// The user wants many devices built and flashed; those with an update under way are left alone.
     InstallMany(Vec<DeviceId>),
     /// The user ends the updates of many devices.
@@ -192,6 +194,7 @@ impl Input {
             | Self::Rebuild(_)
             | Self::FlashAnyway(_)
             | Self::Dismiss(_)
+            | Self::ChooseConfig(_)
             | Self::InstallMany(_)
             | Self::CancelMany(_)
             | Self::SetAddress { .. }

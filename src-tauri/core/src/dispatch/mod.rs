@@ -212,6 +212,7 @@ impl Dispatch {
             Input::Rebuild(device) => self.rebuild(&device, now)?,
             Input::FlashAnyway(device) => self.flash_anyway(&device, now)?,
             Input::Dismiss(device) => self.dismiss(&device)?,
+            Input::ChooseConfig(device) => self.choose_config(&device)?,
             Input::InstallMany(devices) => self.install_many(&devices, now),
             Input::CancelMany(devices) => self.cancel_many(&devices, now),
             Input::SetAddress { device, address } => {

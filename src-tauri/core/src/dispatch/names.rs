@@ -4,14 +4,16 @@
 //! with the new one; so what is remembered of a device says which configuration it is of, and moves to the new
 //! name together with the device.
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::device::{ConfigFile, ConfiguredBy, DeviceId, DeviceMemory};
+use crate::device::{AddressClaim, ConfigFile, ConfiguredBy, DeviceId, DeviceMemory, MacAddress};
 use crate::error::Problem;
 use crate::mdns::announces_esphome;
 use crate::retry::TRANSFERS_AN_HOUR;
 use crate::schedule::{Schedule, Wake};
 use crate::update::{StateKind, Update, UpdateState};
+use crate::word::is_suffixed;
 
 use super::{Dispatch, Heard, Liveness};
 use crate::device::Sighting;
@@ -27,6 +29,60 @@ impl Dispatch {
             (None, Ok(summary)) => &summary.name,
             (None, Err(_)) => self.last(&file.id).map_or_else(stem, |update| &update.name),
         }
+    }
+
+    /// Another configuration of a device of the same name, as ESPHome says it.
+    pub(super) fn namesake(&self, file: &ConfigFile) -> Option<&ConfigFile> {
+        let named = |file: &ConfigFile| {
+            let summary = file.content.as_ref().ok()?;
+            summary.word.is_some().then(|| summary.name.clone())
+        };
+        let own = named(file)?;
+        self.configs
+            .values()
+            .find(|other| other.id != file.id && named(other).as_ref() == Some(&own))
+    }
+
+    /// Says that two configurations are of one device, unless the user has said whose it is: this one.
+    pub(super) fn same_name(&self, file: &ConfigFile) -> Option<Problem> {
+        let other = self.namesake(file)?;
+        let name = configured_name(file)?;
+        let chosen = self.memory(name).and_then(|memory| memory.chosen.as_ref());
+        if chosen.is_some_and(|chosen| *chosen == self.here(&file.id)) {
+            return None;
+        }
+        let message = format!("{} configures a device of the same name, “{name}”.", other.id);
+        let help = "Give one of the devices another name, or say whose device it is; it then doesn't get the firmware of \
+                    the others.";
+        Some(Problem::new("config.same_name", message).with_help(help))
+    }
+
+    /// Says that another configuration names the address of this one's device, so that it proves nothing.
+    pub(super) fn same_address(&self, file: &ConfigFile) -> Option<Problem> {
+        let named = |file: &ConfigFile| match file.content.as_ref().map(|said| &said.claim) {
+            Ok(AddressClaim::Names(Some(address))) => address.parse::<IpAddr>().ok(),
+            Ok(AddressClaim::Names(None) | AddressClaim::NoDevice | AddressClaim::Unknown)
+            | Err(_) => None,
+        };
+        let own = named(file)?;
+        let mut others = self.configs.values().filter(|other| other.id != file.id);
+        let other = others.find(|other| named(other) == Some(own))?;
+        let message = format!("{} configures a device with the same address, {own}.", other.id);
+        let help = "Give one of the devices another address. Until then neither gets an update there, unless it says who \
+                    it is by mDNS, or has an encryption key of its own.";
+        Some(Problem::new("config.same_address", message).with_help(help))
+    }
+
+    /// The user says that the device of a configuration's name is this one's.
+    pub(super) fn choose_config(&mut self, device: &DeviceId) -> Result<(), Problem> {
+        let file = self.configs.get(device).ok_or_else(|| self.no_configuration(device))?;
+        let name = self.name_of(file).to_owned();
+        let here = self.here(device);
+        let memory = self.change_memory(&name);
+        memory.configured_by = Some(here.clone());
+        memory.chosen = Some(here);
+        self.touch(&name);
+        Ok(())
     }
 
     /// The names that the devices of the configurations go by, as far as that is known.
@@ -70,6 +126,7 @@ impl Dispatch {
         for (file, name) in former {
             self.meet(&file, &name);
         }
+        self.adopt_heard();
     }
 
     /// Writes down which configuration the device of each name has.
@@ -114,6 +171,68 @@ impl Dispatch {
             (by.directory == self.settings.config_dir).then(|| (by.file.clone(), name.clone()))
         });
         claims.collect()
+    }
+
+    /// Whether a device of this name can be the one of a configuration that makes the end of the MAC address part of
+    /// it, which doesn't know its device yet.
+    fn is_of_suffix(&self, file: &ConfigFile, name: &str) -> bool {
+        let summary = file.content.as_ref().ok();
+        let suffixed =
+            summary.filter(|summary| summary.word.as_ref().is_some_and(|word| word.mac_suffix));
+        suffixed.is_some_and(|summary| {
+            is_suffixed(&summary.name, name) && self.name_of(file) == summary.name
+        })
+    }
+
+    /// The configurations and updates whose device may turn out to be the one of this name.
+    fn may_be_of(&self, name: &str) -> BTreeSet<DeviceId> {
+        let files = self.configs.values().filter(|file| self.is_of_suffix(file, name));
+        let waiting = self.updates.values().filter(|update| update.is_suffixed_as(name));
+        let waiting = waiting.filter(|update| !update.state.kind().is_final());
+        let files = files.map(|file| file.id.clone());
+        files.chain(waiting.map(|update| update.device.clone())).collect()
+    }
+
+    /// Whether the device of this name may turn out to be one that is configured: then it is asked who it is.
+    pub(super) fn is_candidate(&self, name: &str) -> bool {
+        // Most names have no such end.
+        name.rsplit_once('-').is_some_and(|(base, _)| is_suffixed(base, name))
+            && !self.may_be_of(name).is_empty()
+    }
+
+    /// A device whose name ends with a part of its MAC address has proven who it is: then it is the one of a
+    /// configuration that wants it so, and that has none yet.
+    pub(super) fn adopt(&mut self, name: &str) {
+        let Some((_, digits)) = name.rsplit_once('-') else { return };
+        let fits = |mac: MacAddress| mac.ends_with(digits);
+        let proven = self.memory(name).is_some_and(|memory| {
+            memory.identity.is_proven() && memory.identity.mac().is_none_or(fits)
+        });
+        let mut files = self.may_be_of(name);
+        let (true, Some(file), 0) = (proven, files.pop_first(), files.len()) else { return };
+        let configured = self.configs.get(&file).map(|file| self.name_of(file));
+        let base = configured.or_else(|| Some(self.active(&file)?.name.as_str()));
+        let Some(base) = base.filter(|base| is_suffixed(base, name)).map(str::to_owned) else {
+            return;
+        };
+        // Another one has taken its place, under the base name alone.
+        if self.memory(&base).and_then(DeviceMemory::mac).is_some_and(|mac| !fits(mac)) {
+            return;
+        }
+        self.move_memory(&file, &base, name);
+        if let Some(id) = self.active(&file).map(|update| update.id)
+            && let Some(update) = self.change(id)
+        {
+            update.state.call(name);
+        }
+    }
+
+    /// The same for devices that had proven it before their configuration was known.
+    fn adopt_heard(&mut self) {
+        let heard = self.heard.keys().filter(|name| self.is_candidate(name));
+        for name in heard.cloned().collect::<Vec<_>>() {
+            self.adopt(&name);
+        }
     }
 
     /// A device whose configuration was renamed may prove itself under its new name.
@@ -250,6 +369,7 @@ fn brought_together(old: Option<Heard>, new: Option<Heard>) -> Heard {
     is.sleep_plan = is.sleep_plan.or(was.sleep_plan);
     is.overdue_told = is.overdue_told.max(was.overdue_told);
     is.user_address = is.user_address.take().or(was.user_address);
+    is.chosen = is.chosen.take().or(was.chosen);
     if is.installed_sources.is_none() {
         is.installed_sources = was.installed_sources;
         is.installed_password = was.installed_password;

@@ -6,6 +6,7 @@ use crate::device::{DeviceId, Presence, Sighting, SightingKind, Source};
 use crate::identity::Worth;
 use crate::time::Timestamp;
 use crate::update::{AvoidedAddress, InstalledHow, Update, UpdateId, UpdateState};
+use crate::word::is_suffixed;
 
 use super::confirming::{Word, word};
 use super::identity::is_another_board;
@@ -27,6 +28,9 @@ impl Dispatch {
         let own = worth.is_own() || (worth == Worth::Claim && self.was_flashed_there(sighting));
         let is_proof = matches!(worth, Worth::Proof(_));
         let woke = self.remember(sighting, worth, now);
+        if is_proof {
+            self.adopt(&sighting.name);
+        }
         if own {
             self.watch_rollback(sighting, now);
             self.take_back_rollback(sighting, now);
@@ -268,6 +272,14 @@ impl Update {
     /// Whether both are for the same file of the same directory.
     pub(super) fn is_of_the_file_of(&self, other: &Self) -> bool {
         self.device == other.device && self.directory == other.directory
+    }
+
+    /// Whether a device of this name can be the one that is meant, whose name is to end with a part of its MAC address.
+    pub(super) fn is_suffixed_as(&self, name: &str) -> bool {
+        self.state.delivery().is_some_and(|delivery| {
+            let build = &delivery.build;
+            build.mac_suffix && build.name == self.name && is_suffixed(&build.name, name)
+        })
     }
 
     /// Whether a device of this name is meant: by the name at the request, or by that of the build.

@@ -56,6 +56,9 @@ impl Dispatch {
     pub(super) fn installable(&self, device: &DeviceId) -> Result<String, Problem> {
         let file = self.configs.get(device).ok_or_else(|| self.no_configuration(device))?;
         file.content.as_ref().map_err(Clone::clone)?;
+        if let Some(problem) = self.same_name(file) {
+            return Err(problem);
+        }
         if self.builder == Some(Builder::Missing) {
             return Err(Problem::new(
                 "esphome.missing",

@@ -6,7 +6,7 @@
 
 use core::time::Duration;
 
-use crate::device::{BeforeInstall, DeviceMemory, InstalledSources, Sighting};
+use crate::device::{BeforeInstall, DeviceMemory, InstalledBuild, Sighting};
 use crate::time::Timestamp;
 use crate::update::{Build, Delivery, InstalledHow, RollbackWatch, UpdateId, UpdateState};
 
@@ -34,7 +34,7 @@ pub(super) fn rollback_watch(how: InstalledHow, delivery: &Delivery) -> Rollback
 pub(super) fn note_installed(
     memory: &mut DeviceMemory,
     build: &Build,
-    sources: InstalledSources,
+    sources: InstalledBuild,
     watch: RollbackWatch,
 ) {
     let before = BeforeInstall {

@@ -80,6 +80,10 @@ impl Dispatch {
                     if row.addresses.is_empty() {
                         row.addresses.extend(summary.address.clone());
                     }
+                    row.problem = self
+                        .same_name(file)
+                        .or_else(|| self.same_address(file))
+                        .or_else(|| summary.doubt.clone());
                     row
                 }
                 Err(problem) => {

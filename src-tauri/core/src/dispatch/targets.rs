@@ -4,11 +4,11 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::address;
-use crate::device::DeviceMemory;
+use crate::device::{DeviceMemory, InstalledBuild};
 use crate::knock::{Purpose, Target, TargetAddress};
 use crate::retry::pause_is_over;
 use crate::time::Timestamp;
-use crate::update::{Update, UpdateState};
+use crate::update::{Build, Update, UpdateState};
 
 use super::Dispatch;
 
@@ -56,17 +56,22 @@ impl Dispatch {
             }
         }
         let configured = match build.address.as_deref() {
-            Some(address) => Some(
-                address
-                    .parse()
-                    .map_or_else(|_| TargetAddress::Name(address.to_owned()), TargetAddress::Ip),
-            ),
+            Some(address) => Some(read(address)),
             None => build.mdns.then(|| TargetAddress::Name(format!("{}.local", update.name))),
         };
         addresses.extend(configured.filter(|address| !addresses.contains(address)));
+        // What runs on the device may be found elsewhere than what is to run on it.
+        let installed = memory.and_then(|memory| memory.installed_sources.as_ref());
+        let former =
+            [installed.and_then(|build| build.address.as_ref()), build.before.address.as_ref()];
+        for address in former.into_iter().flatten().map(|written| read(written)) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
         // The address that ESPHome derives from the name is that of the new one.
         let local = TargetAddress::Name(format!("{}.local", update.name));
-        if renamed.is_some() && !addresses.contains(&local) {
+        if (renamed.is_some() || build.mac_suffix) && !addresses.contains(&local) {
             addresses.push(local);
         }
         let avoid: Vec<IpAddr> = delivery
@@ -90,7 +95,7 @@ impl Dispatch {
             recognised: self.is_proven(&update.name),
             addresses,
             avoid,
-            port: build.ota.port,
+            ports: ports(build, installed),
             purpose,
             period: match purpose {
                 Purpose::Capture => self.pace(&update.name, now).0,
@@ -98,4 +103,19 @@ impl Dispatch {
             },
         })
     }
+}
+
+fn read(written: &str) -> TargetAddress {
+    written.parse().map_or_else(|_| TargetAddress::Name(written.to_owned()), TargetAddress::Ip)
+}
+
+/// The ports on which a device may take updates: those of the build, of what was installed, and of the compile before.
+fn ports(build: &Build, installed: Option<&InstalledBuild>) -> Vec<u16> {
+    let mut ports = vec![build.ota.port];
+    for port in [installed.and_then(|build| build.port), build.before.port].into_iter().flatten() {
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+    }
+    ports
 }

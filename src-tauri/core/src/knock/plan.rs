@@ -172,15 +172,23 @@ impl Plan {
         self.ramps.retain(|update, _| wanted.contains(update));
         for target in targets {
             for address in &target.addresses {
-                let id = self.want(now, target, address);
-                gone.remove(&id);
+                for port in &target.ports {
+                    let id = self.want(now, target, address, *port);
+                    gone.remove(&id);
+                }
             }
         }
         gone.into_iter().flat_map(|id| self.remove(id)).collect()
     }
 
-    fn want(&mut self, now: Duration, target: &Target, address: &TargetAddress) -> SlotId {
-        let spot = Spot { update: target.update, address: address.clone(), port: target.port };
+    fn want(
+        &mut self,
+        now: Duration,
+        target: &Target,
+        address: &TargetAddress,
+        port: u16,
+    ) -> SlotId {
+        let spot = Spot { update: target.update, address: address.clone(), port };
         let period = match address {
             TargetAddress::Ip(_) => target.period,
             TargetAddress::Name(_) => target.period.max(LOOKUP_PERIOD),

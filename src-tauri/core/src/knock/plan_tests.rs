@@ -25,7 +25,7 @@ fn target(update: u32, addresses: &[TargetAddress]) -> Target {
         link_addresses: Vec::new(),
         addresses: addresses.to_vec(),
         avoid: Vec::new(),
-        port: 3232,
+        ports: vec![3232],
         purpose: Purpose::Capture,
         period: PERIOD,
     }

@@ -59,6 +59,15 @@ pub enum Encryption {
 #[serde(transparent)]
 pub struct BuildStamp(pub String);
 
+/// Where the device of an earlier compile takes updates, as far as that is another place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// The port.
+    pub port: Option<u16>,
+    /// The address.
+    pub address: Option<String>,
+}
+
 /// A finished build: an immutable image and what is known about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
@@ -77,6 +86,9 @@ pub struct Build {
     pub built_at: Timestamp,
     /// `esphome: name:` of the build, the name that the device goes by afterwards.
     pub name: String,
+    /// The end of the device's MAC address follows on that name, which has it as soon as the device is known.
+    #[serde(default)]
+    pub mac_suffix: bool,
     /// What it was built from.
     pub sources: Vec<SourceFile>,
     /// How to flash it.
@@ -86,6 +98,9 @@ pub struct Build {
     pub credentials_changed: bool,
     /// `wifi`/`ethernet` `use_address` or static IP, of the validated configuration.
     pub address: Option<String>,
+    /// The port and the address of the compile before, whoever made it: the device may run that.
+    #[serde(default)]
+    pub before: Before,
     /// The build has `deep_sleep:`.
     pub deep_sleep: bool,
     /// The durations of `deep_sleep:`.

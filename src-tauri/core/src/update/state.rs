@@ -206,6 +206,22 @@ impl UpdateState {
         }
     }
 
+    /// The device turns out to be called so with what is on its way to it.
+    pub(crate) fn call(&mut self, name: &str) {
+        match self {
+            Self::Waiting { delivery, .. }
+            | Self::Held { delivery, .. }
+            | Self::Flashing { delivery, .. }
+            | Self::Confirming { delivery, .. }
+            | Self::Installed { delivery, .. } => name.clone_into(&mut delivery.build.name),
+            Self::Queued
+            | Self::Building { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. }
+            | Self::Superseded { .. } => {}
+        }
+    }
+
     /// Whether the device may have taken the image, whatever is known of it.
     #[must_use]
     pub const fn may_have_arrived(&self) -> bool {

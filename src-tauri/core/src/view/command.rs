@@ -40,6 +40,11 @@ pub enum Command {
         /// Of which device.
         device: DeviceId,
     },
+    /// Say that, of several configurations which name their device so, this one is the device's.
+    ChooseConfig {
+        /// Which.
+        device: DeviceId,
+    },
     /// Build and flash many devices; those with an update under way are left alone.
     InstallMany {
         /// Which.

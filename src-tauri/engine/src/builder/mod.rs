@@ -4,6 +4,7 @@ mod lack;
 mod leftovers;
 mod log;
 mod outcome;
+mod reads;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,12 +21,14 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::update::{Build, SourceChange, UpdateId};
 use wakeflash_core::view::Progress;
 
-use crate::configs::{self, Identity, changed_sources, config_path, hash_sources, present};
+use crate::configs::{self, Identity, changed_sources, config_path, present};
 use crate::process::{Ended, Event, Process, path_with};
 
 pub use crate::process::Limits;
 pub use leftovers::end_leftovers;
 pub(crate) use log::delete_old as delete_old_logs;
+use reads::Reading;
+pub(crate) use reads::delete_leftovers as delete_left_reads;
 
 /// The environment variable that tells our builds from anybody else's.
 pub const MARKER: &str = "WAKEFLASH_BUILD";
@@ -73,7 +76,7 @@ pub enum BuilderEvent {
 /// A build that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildOutcome {
-    /// What was built; its image is in the artifact store. Its sources are those from before the build.
+    /// What was built; its image is in the artifact store. Its sources are what the build read.
     pub build: Build,
     /// What was changed while it was being built.
     pub changes: Vec<SourceChange>,
@@ -150,19 +153,15 @@ async fn attempt(
     output: mpsc::Sender<BuilderEvent>,
     cancel: CancellationToken,
 ) -> Result<BuildOutcome, BuildEnd> {
-    let sources = blocking(request, |request| hash_sources(&request.config_dir, &request.device));
-    let sources = tokio::select! {
-        sources = sources => sources?,
-        () = cancel.cancelled() => return Err(BuildEnd::Cancelled),
-    };
     if cancel.is_cancelled() {
         return Err(BuildEnd::Cancelled);
     }
+    let reading = Reading::prepare(request, &cancel).await?;
     let before = blocking(request, |request| Ok(outcome::Before::look(request))).await?;
-    let compile = compile(request, output, cancel.clone()).await?;
+    let compile = compile(request, &reading, output, cancel.clone()).await?;
     let hash = compile.config_hash();
     let finish = blocking(request, move |request| {
-        let build = outcome::collect(request, sources, hash, &before)?;
+        let build = outcome::collect(request, reading, hash, &before)?;
         let changes = changed_sources(&request.config_dir, &request.device, &build.sources)?;
         Ok(BuildOutcome { build, changes })
     });
@@ -186,14 +185,18 @@ async fn blocking<T: Send + 'static>(
     done.map_err(lack::failure)
 }
 
-fn command(request: &BuildRequest) -> Command {
-    let name = request.device.as_str();
-    // A name that begins with a dash would be taken for an option.
-    let file = if name.starts_with('-') { format!("./{name}") } else { name.to_owned() };
-    let mut command = Command::new(&request.esphome);
+/// A name that begins with a dash would be taken for an option.
+fn file_argument(device: &DeviceId) -> String {
+    let name = device.as_str();
+    if name.starts_with('-') { format!("./{name}") } else { name.to_owned() }
+}
+
+fn command(request: &BuildRequest, reading: &Reading) -> Command {
+    let mut command = reading.command(&request.esphome);
     // `--dashboard` makes ESPHome colour what goes into a pipe (with `\033` spelled out) and report the
     // progress of downloads.
-    command.args(["--dashboard", "compile"]).arg(file).current_dir(&request.config_dir);
+    command.args(["--dashboard", "compile"]).arg(file_argument(&request.device));
+    command.current_dir(&request.config_dir);
     command.env(MARKER, &request.marker).env("PYTHONUNBUFFERED", "1").env("PYTHONUTF8", "1");
     command.env_remove("NO_COLOR");
     if let Some(path) = path_with(request.esphome.parent()) {
@@ -205,10 +208,11 @@ fn command(request: &BuildRequest) -> Command {
 /// Runs `esphome compile` to its successful end.
 async fn compile(
     request: &BuildRequest,
+    reading: &Reading,
     output: mpsc::Sender<BuilderEvent>,
     cancel: CancellationToken,
 ) -> Result<CompileOutput, BuildEnd> {
-    let mut process = Process::spawn(command(request), request.limits, cancel)
+    let mut process = Process::spawn(command(request, reading), request.limits, cancel)
         .map_err(|error| not_started(&request.esphome, &error))?;
     let mut log = log::Log::create(&log_path(&request.state_dir, request.update)).await;
     let mut compile = CompileOutput::new();

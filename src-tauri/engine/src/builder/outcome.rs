@@ -8,14 +8,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wakeflash_core::credentials;
 use wakeflash_core::device::ConfigHash;
 use wakeflash_core::error::Problem;
-use wakeflash_core::esphome_files::{self, BuildInfo};
+use wakeflash_core::esphome_files::{self, BuildInfo, Validated};
 use wakeflash_core::image;
 use wakeflash_core::time::Timestamp;
-use wakeflash_core::update::{Build, BuildStamp, OtaParameters, SourceFile};
+use wakeflash_core::update::{Build, BuildStamp, OtaParameters};
 
 use super::BuildRequest;
+use super::reads::Reading;
 use crate::artifacts::Artifacts;
-use crate::configs::{data_dir, storage_path};
+use crate::configs::{left_at, storage_path};
 
 /// How coarse the times of a file system may be.
 const COARSE: Duration = Duration::from_secs(2);
@@ -27,10 +28,13 @@ pub(super) struct Before {
     validated: Option<SystemTime>,
     /// Where the image lay, and its time.
     image: Option<(PathBuf, Option<SystemTime>)>,
-    /// How the firmware of the last compile takes updates.
+    /// How the firmware of the last compile takes updates, and where it says that it is.
     ota: Option<OtaParameters>,
     /// The stamp of the build before.
     stamp: Option<BuildStamp>,
+    address: Option<String>,
+    /// When the compile began, by this computer's clock.
+    began: SystemTime,
 }
 
 impl Before {
@@ -46,15 +50,24 @@ impl Before {
         let validated = storage_path(&request.config_dir, id, "validated.json");
         let ota = fs::read(&validated)
             .ok()
-            .and_then(|bytes| esphome_files::validated(&bytes, storage.platform.as_deref()).ok())
-            .map(|validated| validated.ota);
+            .and_then(|bytes| esphome_files::validated(&bytes, storage.platform.as_deref()).ok());
+        let address = ota.as_ref().and_then(|validated| validated.address.clone());
+        let ota = ota.map(|validated| validated.ota);
         let image = storage
             .firmware
-            .map(|path| data_dir(&request.config_dir).join(path))
+            .map(|path| left_at(&request.config_dir, &path))
             .map(|path| (path.clone(), time(&path)));
-        let stamp = storage.build_path.map(|path| data_dir(&request.config_dir).join(path));
+        let stamp = storage.build_path.map(|path| left_at(&request.config_dir, &path));
         let stamp = stamp.and_then(|path| take_stamp(&path.join("build_info.json")));
-        Self { validated: time(&validated), image, ota, stamp }
+        let (validated, began) = (time(&validated), SystemTime::now());
+        Self { validated, image, ota, stamp, address, began }
+    }
+
+    /// Where the device of the last compile is, as far as that is another place.
+    fn elsewhere(&self, now: &Validated) -> wakeflash_core::update::Before {
+        let port = self.ota.as_ref().map(|ota| ota.port).filter(|port| *port != now.ota.port);
+        let address = self.address.clone().filter(|_| self.address != now.address);
+        wakeflash_core::update::Before { port, address }
     }
 
     /// Whether the password or the key is another one than that of the last compile.
@@ -88,7 +101,7 @@ fn take_stamp(info: &Path) -> Option<BuildStamp> {
 /// Reads what the compile left and stores its image.
 pub(super) fn collect(
     request: &BuildRequest,
-    sources: Vec<SourceFile>,
+    reading: Reading,
     said: Option<ConfigHash>,
     before: &Before,
 ) -> Result<Build, Problem> {
@@ -105,11 +118,13 @@ pub(super) fn collect(
     let validated = esphome_files::validated(&read(&validated_path)?, platform)?;
     // Better said now than at the one wake that everybody waits for.
     credentials::encryption(&validated.ota.encryption, validated.esphome_version.as_deref())?;
-    let below_data = |path: &str| data_dir(&request.config_dir).join(path);
-    let Some(firmware) = storage.firmware.as_deref().map(below_data) else {
+    let left_at = |path: &str| left_at(&request.config_dir, path);
+    let Some(firmware) = storage.firmware.as_deref().map(left_at) else {
         return Err(incomplete("ESPHome doesn't say where the firmware is."));
     };
-    let info = storage.build_path.as_deref().map(|path| below_data(path).join("build_info.json"));
+    let build_path = storage.build_path.as_deref().map(left_at);
+    let sources = reading.sources(request, build_path.as_deref(), before.began)?;
+    let info = build_path.map(|path| path.join("build_info.json"));
     let image_time = modified(&firmware)?;
     let is_new = before.image_is_new(&firmware, image_time, validated_at);
     let info = BuildLeft::read(info)?;
@@ -117,6 +132,7 @@ pub(super) fn collect(
     let bytes = Artifacts::read_image(&firmware)?;
     image::check(platform, &bytes)?;
     let stored = Artifacts::new(&request.state_dir).put(&bytes)?;
+    let elsewhere = before.elsewhere(&validated);
     Ok(Build {
         image: stored.sha256,
         size: stored.size,
@@ -128,6 +144,8 @@ pub(super) fn collect(
             .name
             .or(storage.name)
             .ok_or_else(|| incomplete("ESPHome doesn't say the device's name."))?,
+        mac_suffix: validated.mac_suffix,
+        before: elsewhere,
         sources,
         credentials_changed: before.credentials_differ(&validated.ota),
         ota: validated.ota,

@@ -27,7 +27,7 @@ impl Lab {
         fs::create_dir(dir.path().join("c")).unwrap();
         fs::write(dir.path().join("c/a.yaml"), "esphome:\n  name: a\n").unwrap();
         let program = dir.path().join("esphome");
-        fs::write(&program, format!("#!/bin/sh\n{script}")).unwrap();
+        fs::write(&program, format!("#!/bin/sh\n[ $1 = bundle ] && exit 2\n{script}")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         Self { dir }
     }
@@ -71,6 +71,34 @@ async fn a_build_is_put_together() {
     let log = fs::read_to_string(log_path(&lab.request().state_dir, UpdateId(7))).unwrap();
     assert!(log.contains(&format!("{MARKER}={}", lab.request().marker)));
     assert!(log.contains("\x1b[32mdone"), "{log}");
+}
+
+#[tokio::test]
+async fn what_was_built_in_a_container_is_found_below_the_data_directory() {
+    let left = r#"
+mkdir -p .esphome/storage .esphome/build/a/.pioenvs/a
+printf '\177ELFimage' > .esphome/build/a/.pioenvs/a/program
+build=/in-the-container/.esphome/build/a
+echo '{"name":"a","core_platform":"host","firmware_bin_path":"'$build'/.pioenvs/a/program","build_path":"'$build'"}' > .esphome/storage/a.yaml.json
+echo '{"esphome":"2026.10.0","config":{"esphome":{"name":"a"},"ota":[{"platform":"esphome","port":1}]}}' > .esphome/storage/a.yaml.validated.json
+echo '{"config_hash":291}' > .esphome/build/a/build_info.json
+echo 'INFO Build Info: config_hash=0x00000123 x'
+"#;
+    let lab = Lab::new(left);
+    for build in ["/in-the-container/.esphome/build/a", "/data/build/a", "/config/other/out/a"] {
+        let moved = left.replace("/in-the-container/.esphome/build/a", build);
+        let moved =
+            if build.contains("out") { moved.replace(".esphome/build/a", "out/a") } else { moved };
+        let program = lab.dir.path().join("esphome");
+        fs::write(&program, format!("#!/bin/sh\n[ $1 = bundle ] && exit 2\n{moved}")).unwrap();
+        for _ in 0..2 {
+            let outcome = lab.build().await.unwrap();
+            assert_eq!(
+                (outcome.build.size, outcome.build.config_hash.map(|h| h.0)),
+                (9, Some(0x123))
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -132,7 +160,11 @@ async fn the_clock_of_a_share_does_not_matter() {
     assert!(lab.build().await.is_ok());
     let script = |rest: &str| {
         let program = lab.dir.path().join("esphome");
-        fs::write(program, format!("#!/bin/sh\n{IMAGE}{COMPILED}{rest}")).unwrap();
+        fs::write(
+            program,
+            format!("#!/bin/sh\n[ $1 = bundle ] && exit 2\n{IMAGE}{COMPILED}{rest}"),
+        )
+        .unwrap();
     };
     script(&touch("2 hours ago"));
     assert!(lab.build().await.is_ok(), "written again by a clock that is behind");
@@ -169,7 +201,8 @@ async fn a_build_knows_that_its_password_is_another_one_than_before() {
     let lab = Lab::new(&script("first"));
     let changed = async |password: &str| {
         let program = lab.dir.path().join("esphome");
-        fs::write(program, format!("#!/bin/sh\n{}", script(password))).unwrap();
+        fs::write(program, format!("#!/bin/sh\n[ $1 = bundle ] && exit 2\n{}", script(password)))
+            .unwrap();
         lab.build().await.unwrap().build.credentials_changed
     };
     assert!(!changed("first").await, "there is nothing to compare with");
@@ -187,10 +220,28 @@ async fn failures_have_their_words() {
     let lab = Lab::new("");
     fs::remove_file(lab.dir.path().join("esphome")).unwrap();
     assert_eq!(lab.code().await, "build.not_started");
-    fs::write(lab.dir.path().join("c/a.yaml"), "esphome: [").unwrap();
-    assert_eq!(lab.code().await, "config.syntax");
-    fs::rename(lab.dir.path().join("c/a.yaml"), lab.dir.path().join("c/b.yaml")).unwrap();
-    assert_eq!(lab.code().await, "config.missing");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_configuration_is_for_esphome_to_say() {
+    let lab = Lab::new(&format!("{IMAGE}{COMPILED}"));
+    for text in ["esphome: [", "", "- a list\n---\nesphome:\n"] {
+        fs::write(lab.dir.path().join("c/a.yaml"), text).unwrap();
+        assert_eq!(lab.build().await.unwrap().changes, []);
+    }
+}
+
+#[tokio::test]
+async fn what_esphome_lists_is_a_source() {
+    let lab = Lab::new(&format!("{IMAGE}{COMPILED}"));
+    let program = lab.dir.path().join("esphome");
+    let list = "[ $1 = bundle ] && { echo INFO x; echo '  a.yaml'; echo '  b/c.h'; exit 0; }";
+    fs::write(program, format!("#!/bin/sh\n{list}\n{IMAGE}{COMPILED}")).unwrap();
+    fs::create_dir(lab.dir.path().join("c/b")).unwrap();
+    fs::write(lab.dir.path().join("c/b/c.h"), "1").unwrap();
+    let build = lab.build().await.unwrap().build;
+    let paths: Vec<_> = build.sources.iter().map(|source| source.path.as_str()).collect();
+    assert_eq!(paths, ["a.yaml", "b/c.h"]);
 }
 
 #[tokio::test]

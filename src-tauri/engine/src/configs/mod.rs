@@ -3,10 +3,14 @@
 //! Nothing here starts ESPHome. Everything but [`watch`] blocks: call it through `spawn_blocking`.
 
 mod candidates;
+mod followed;
+mod look;
 mod paths;
 mod presence;
+mod recorded;
 mod sources;
 mod watcher;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,12 +24,16 @@ use wakeflash_core::esphome_files::{self, Storage};
 use wakeflash_core::time::Timestamp;
 
 pub use candidates::candidates;
+pub use followed::{Followed, FollowedSources};
 pub use paths::config_path;
-pub use sources::{changed_sources, hash_sources};
-pub use watcher::{ConfigsEvent, Timing, Watch, watch};
+pub use recorded::changed_sources;
+pub use watcher::{ConfigsEvent, Feed, Timing, Watch, watch};
+pub use words::{Esphome, KeptWord, ask};
 
 pub(crate) use paths::SECRETS;
 pub(crate) use presence::{Identity, present};
+pub(crate) use recorded::sources_of;
+pub(crate) use sources::listed_reads;
 use sources::{SourceTree, Stamp};
 
 /// A scan and the files that it read.
@@ -103,7 +111,7 @@ fn read_config(
 
 /// What ESPHome recorded about its last build; `None` when it recorded nothing that can be read.
 fn last_build(config_dir: &Path, storage: &Storage) -> Option<RecordedBuild> {
-    let path = data_dir(config_dir).join(storage.build_path.as_ref()?).join("build_info.json");
+    let path = left_at(config_dir, storage.build_path.as_ref()?).join("build_info.json");
     let info = esphome_files::build_info(&fs::read(path).ok()?).ok()?;
     let at = Timestamp::from_millis(info.build_time?.checked_mul(1_000)?);
     Some(RecordedBuild { config_hash: info.config_hash?, at })
@@ -136,6 +144,25 @@ pub(crate) fn data_dir(config_dir: &Path) -> PathBuf {
         Some(dir) => config_dir.join(dir),
         None => config_dir.join(".esphome"),
     }
+}
+
+/// Where something lies that ESPHome says it has left at this path. In a container it sees other paths: then it is what
+/// lies below the data directory, or the config directory, under as much of the path as there is.
+pub(crate) fn left_at(config_dir: &Path, said: &str) -> PathBuf {
+    /// A name alone could be anything's.
+    const NAMES: usize = 2;
+    let data_dir = data_dir(config_dir);
+    let path = data_dir.join(said);
+    if path.exists() {
+        return path;
+    }
+    let names: Vec<_> = said.split(['/', '\\']).filter(|name| !name.is_empty()).collect();
+    let ends = (0..names.len().saturating_sub(NAMES - 1)).filter_map(|from| names.get(from..));
+    let mut elsewhere = ends.flat_map(|end| {
+        let end: PathBuf = end.iter().collect();
+        [data_dir.join(&end), config_dir.join(&end)]
+    });
+    elsewhere.find(|path| path.exists()).unwrap_or(path)
 }
 
 /// `storage/FILE.EXTENSION` below the data directory.

@@ -1,4 +1,4 @@
-//! What a configuration consists of: the YAML, everything it includes, its secrets.
+//! What a configuration seems to consist of: the YAML, what it includes, its secrets.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File, Metadata};
@@ -10,16 +10,19 @@ use std::time::SystemTime;
 use wakeflash_core::config::{self, Document, Reference};
 use wakeflash_core::device::{DeviceId, SourcesState};
 use wakeflash_core::error::Problem;
+use wakeflash_core::secrets;
 use wakeflash_core::time::Timestamp;
-use wakeflash_core::update::{Sha256, SourceChange, SourceChangeKind, SourceFile, sources_digest};
+use wakeflash_core::update::Sha256;
+use wakeflash_core::witness::{Reads, UNREADABLE};
 
+use super::recorded::{digest_of, names_in};
 use super::{SECRETS, config_path, present};
-use crate::artifacts::digest;
 
-/// A larger YAML file isn't read.
-pub(crate) const MAX_YAML: u64 = 8 << 20;
-/// A configuration of more files than this isn't followed to its end.
-const MAX_FILES: usize = 2_000;
+/// A larger file of secrets, or of YAML that may use some, isn't read.
+const MAX_YAML: u64 = 8 << 20;
+/// A configuration of more files than this isn't followed to its end, nor one of more bytes.
+const MAX_FILES: usize = 1_000;
+const MAX_BYTES: usize = 4 << 20;
 /// Below a directory that is included, this deep.
 const MAX_DEPTH: usize = 8;
 
@@ -53,17 +56,10 @@ impl Stamp {
 
 /// What was found at a path.
 enum Content {
+    /// Its beginning.
     Read(Vec<u8>),
     Missing,
     Unreadable(Problem),
-}
-
-/// What is known about a source without its content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
-    Is(Sha256),
-    Missing,
-    Unreadable,
 }
 
 /// Where a file is included: what it is asked for depends on it.
@@ -73,8 +69,9 @@ type Place = (PathBuf, Vec<String>);
 pub(crate) struct SourceTree {
     config_dir: PathBuf,
     read: BTreeMap<Place, Result<Arc<Document>, Problem>>,
-    states: BTreeMap<PathBuf, State>,
     stamps: BTreeMap<PathBuf, Option<Stamp>>,
+    /// How much was read for the configuration that is followed.
+    bytes: usize,
 }
 
 impl SourceTree {
@@ -82,8 +79,8 @@ impl SourceTree {
         Self {
             config_dir: config_dir.to_owned(),
             read: BTreeMap::new(),
-            states: BTreeMap::new(),
             stamps: BTreeMap::new(),
+            bytes: 0,
         }
     }
 
@@ -103,6 +100,7 @@ impl SourceTree {
         file: &Path,
     ) -> Result<(Vec<Arc<Document>>, BTreeSet<PathBuf>), Problem> {
         let root = self.config_dir.join(file);
+        self.bytes = 0;
         let first = self.document(&root, None)?;
         let mut substitutions = first.substitutions.clone();
         let mut seen = BTreeSet::from([(root.clone(), Vec::new())]);
@@ -110,7 +108,8 @@ impl SourceTree {
         self.references(&root, &first, &substitutions, &mut open);
         let mut documents = vec![first];
         while let Some((path, place)) = open.pop_front() {
-            if seen.len() >= MAX_FILES || !seen.insert((path.clone(), place.clone())) {
+            let enough = seen.len() >= MAX_FILES || self.bytes >= MAX_BYTES;
+            if enough || !seen.insert((path.clone(), place.clone())) {
                 continue;
             }
             match self.document(&path, Some(&place)) {
@@ -128,30 +127,22 @@ impl SourceTree {
             }
         }
         let paths = seen.into_iter().map(|(path, _)| path);
-        let paths = paths.filter(|path| self.states.contains_key(path)).collect();
+        let paths = paths.filter(|path| self.stamps.contains_key(path)).collect();
         Ok((documents, paths))
     }
 
     /// What these sources, which were read, are like together.
     pub(crate) fn state_of(&self, paths: &BTreeSet<PathBuf>) -> SourcesState {
-        let sources: Vec<SourceFile> = paths.iter().filter_map(|path| self.source(path)).collect();
         let times = paths.iter().filter_map(|path| self.stamps.get(path)?.as_ref()?.modified);
         SourcesState {
-            digest: Some(sources_digest(&sources)),
+            modified: None,
+            code_modified: None,
             newest: times.max().and_then(|newest| {
                 let since = newest.duration_since(SystemTime::UNIX_EPOCH).ok()?;
                 Some(Timestamp::from_millis(since.as_millis().try_into().ok()?))
             }),
             last_build: None,
         }
-    }
-
-    fn source(&self, path: &Path) -> Option<SourceFile> {
-        let sha256 = match self.states.get(path)? {
-            State::Is(sha256) => Some(sha256.clone()),
-            State::Missing | State::Unreadable => None,
-        };
-        Some(SourceFile { path: self.source_name(path), sha256 })
     }
 
     /// Reads a file; with a place, as one that is included there.
@@ -166,14 +157,11 @@ impl SourceTree {
         {
             return known.clone();
         }
-        let document = self.content(path).and_then(|bytes| {
-            let text = config::decode(&bytes)?;
-            match place {
-                None => config::parse(text),
-                Some(place) => config::parse_included(text, place),
-            }
+        let document = self.content(path).map(|bytes| {
+            self.bytes += bytes.len();
+            let text = config::decode(&bytes);
+            Arc::new(config::parse_included(&text, place.unwrap_or_default()))
         });
-        let document = document.map(Arc::new);
         self.read.insert(key, document.clone());
         document
     }
@@ -181,13 +169,11 @@ impl SourceTree {
     fn content(&mut self, path: &Path) -> Result<Vec<u8>, Problem> {
         // The stamp is taken before the content, so that a change in between is found by the next look.
         self.stamps.insert(path.to_owned(), Stamp::of(path));
-        let (state, content) = match read(path) {
-            Content::Read(bytes) => (State::Is(digest(&bytes)), Ok(bytes)),
-            Content::Missing => (State::Missing, Err(missing())),
-            Content::Unreadable(problem) => (State::Unreadable, Err(problem)),
-        };
-        self.states.insert(path.to_owned(), state);
-        content
+        match read(path) {
+            Content::Read(bytes) => Ok(bytes),
+            Content::Missing => Err(missing()),
+            Content::Unreadable(problem) => Err(problem),
+        }
     }
 
     fn references(
@@ -201,10 +187,17 @@ impl SourceTree {
         for reference in &document.references {
             match reference {
                 Reference::File { path, place, vars } => {
-                    let mut known = substitutions.clone();
-                    known.extend(vars.clone());
+                    let known = || {
+                        let mut known = substitutions.clone();
+                        known.extend(vars.clone());
+                        known
+                    };
                     // A path that only ESPHome can work out can't be followed.
-                    if let Some(path) = config::substitute(path, &known) {
+                    let path = match path.contains('$') {
+                        true => config::substitute(path, &known()),
+                        false => Some(path.clone()),
+                    };
+                    if let Some(path) = path.filter(|_| open.len() < MAX_FILES) {
                         open.push_back((normal(&dir.join(path)), place.clone()));
                     }
                 }
@@ -261,64 +254,49 @@ fn elsewhere() -> Vec<String> {
     vec!["-".to_owned(), "-".to_owned()]
 }
 
-/// The files that a configuration consists of with what they contain, sorted by path.
-///
-/// # Errors
-/// The identifier is no file name, or the configuration itself can't be read or understood.
-pub fn hash_sources(config_dir: &Path, device: &DeviceId) -> Result<Vec<SourceFile>, Problem> {
-    config_path(config_dir, device)?;
-    let mut tree = SourceTree::new(config_dir);
-    tree.documents(Path::new(device.as_str()))?;
-    let mut sources: Vec<_> = tree.states.keys().filter_map(|path| tree.source(path)).collect();
-    sources.sort();
-    Ok(sources)
-}
-
-/// What is no longer as it was when `sources` were taken.
-///
-/// # Errors
-/// The identifier is no file name, or the config directory can't be read or is an empty mount point: then
-/// nothing is known, rather than everything removed.
-pub fn changed_sources(
+/// The files that a configuration seems to consist of with what they contain; and those that ESPHome lists, which
+/// tells of it where nobody can see what it reads.
+pub(crate) fn listed_reads(
     config_dir: &Path,
     device: &DeviceId,
-    sources: &[SourceFile],
-) -> Result<Vec<SourceChange>, Problem> {
+    listed: &[String],
+) -> Result<Reads, Problem> {
     config_path(config_dir, device)?;
     present(config_dir, device)?;
     let mut tree = SourceTree::new(config_dir);
     if let Err(problem) = tree.documents(Path::new(device.as_str())) {
-        // Its own change is found below.
         tracing::debug!(%device, %problem, "the configuration can't be followed to what it includes");
     }
-    let mut changes = Vec::new();
-    let mut known = BTreeSet::new();
-    for source in sources {
-        let path = config_dir.join(&source.path);
-        if !tree.states.contains_key(&path)
-            && let Err(problem) = tree.content(&path)
-        {
-            tracing::debug!(path = %path.display(), %problem, "a source is not as it was");
+    let mut paths: BTreeSet<PathBuf> = tree.stamps.keys().cloned().collect();
+    paths.extend(listed.iter().map(|path| config_dir.join(path)));
+    let mut reads = Reads::default();
+    let mut secrets_are_included = false;
+    for path in paths {
+        if path.is_dir() {
+            reads.directories.insert(tree.source_name(&path), names_in(&path));
+            continue;
         }
-        let kind = match (&source.sha256, tree.states.get(&path)) {
-            (Some(then), Some(State::Is(now))) if then == now => None,
-            (Some(_), Some(State::Is(_))) => Some(SourceChangeKind::Edited),
-            (None, Some(State::Is(_))) => Some(SourceChangeKind::Added),
-            (Some(_), Some(State::Unreadable)) => Some(SourceChangeKind::Unreadable),
-            (Some(_), Some(State::Missing) | None) => Some(SourceChangeKind::Removed),
-            (None, Some(State::Missing | State::Unreadable) | None) => None,
-        };
-        changes.extend(kind.map(|kind| SourceChange { path: source.path.clone(), kind }));
-        known.insert(path);
-    }
-    for (path, state) in &tree.states {
-        if !known.contains(path) && matches!(state, State::Is(_)) {
-            let path = tree.source_name(path);
-            changes.push(SourceChange { path, kind: SourceChangeKind::Added });
+        let is_secrets = path.file_name().is_some_and(|name| name == SECRETS);
+        if !is_secrets && may_be_yaml(&path) {
+            let text = read_whole(&path);
+            // One that isn't read may use any, in any way.
+            secrets_are_included |= text.as_ref().is_none_or(|text| text.contains(SECRETS));
+            reads.secret_names.extend(secrets::used_names(&text.unwrap_or_default()));
         }
+        let content = digest_of(&path);
+        let content = content.unwrap_or_else(|_| Some(Sha256(UNREADABLE.to_owned())));
+        let files = if is_secrets { &mut reads.secrets } else { &mut reads.files };
+        files.insert(tree.source_name(&path), content);
     }
-    changes.sort();
-    Ok(changes)
+    if secrets_are_included {
+        // All of it may be of use.
+        reads.files.append(&mut reads.secrets);
+    }
+    Ok(reads)
+}
+
+fn may_be_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
 /// A path without `.` and `..`, so that files that include each other in circles are recognized.
@@ -338,6 +316,16 @@ fn normal(path: &Path) -> PathBuf {
     result
 }
 
+/// The text of a file that isn't too large, or `None`.
+pub(super) fn read_whole(path: &Path) -> Option<String> {
+    let metadata = fs::metadata(path).ok()?;
+    if !metadata.is_file() || metadata.len() > MAX_YAML {
+        return None;
+    }
+    String::from_utf8(fs::read(path).ok()?).ok()
+}
+
+/// The beginning of a file.
 fn read(path: &Path) -> Content {
     // Opening a pipe or a device would block.
     let regular = fs::metadata(path).and_then(|metadata| {
@@ -346,17 +334,10 @@ fn read(path: &Path) -> Content {
     });
     let bytes = regular.and_then(|()| {
         let mut bytes = Vec::new();
-        File::open(path)?.take(MAX_YAML + 1).read_to_end(&mut bytes)?;
+        File::open(path)?.take(config::MAX_TEXT as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
     });
     match bytes {
-        Ok(bytes) if bytes.len() as u64 > MAX_YAML => {
-            let limit = MAX_YAML >> 20;
-            Content::Unreadable(
-                Problem::new("config.too_large", format!("The file is larger than {limit} MB."))
-                    .with_help("Split it with `packages:` and `!include`."),
-            )
-        }
         Ok(bytes) => Content::Read(bytes),
         Err(error)
             if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>

@@ -15,6 +15,11 @@ fn write(dir: &Path, name: &str, text: impl AsRef<[u8]>) {
     fs::write(path, text).unwrap();
 }
 
+/// What is recorded of a configuration where nobody sees what ESPHome reads.
+fn built(dir: &Path, id: &str) -> Vec<wakeflash_core::update::SourceFile> {
+    sources_of(dir, listed_reads(dir, &DeviceId::of_file(id), &[]).unwrap())
+}
+
 fn code(configs: &[ConfigFile], id: &str) -> String {
     let config = configs.iter().find(|config| config.id.as_str() == id);
     match &config.unwrap_or_else(|| panic!("{id} is not listed")).content {
@@ -30,7 +35,7 @@ fn every_configuration_is_listed_and_nothing_else() {
     write(dir, "a.yaml", "esphome:\n  name: alpha\n");
     write(dir, "Küche oben.yml", "esphome:\n  name: kueche\n");
     write(dir, "broken.yaml", "esphome: [\n");
-    write(dir, "latin1.yaml", b"esphome:\n  name: k\xFCche\n");
+    write(dir, "latin1.yaml", b"esphome:\n  name: kche\n  friendly_name: k\xFCche\n");
     write(dir, "empty.yaml", "");
     write(dir, "secrets.yaml", "a: b\n");
     write(dir, ".hidden.yaml", "a: b\n");
@@ -47,10 +52,10 @@ fn every_configuration_is_listed_and_nothing_else() {
         ("Küche oben.yml", "kueche"),
         ("a.yaml", "alpha"),
         ("big.yaml", "big"),
-        ("broken.yaml", "config.syntax"),
-        ("empty.yaml", "config.empty"),
-        ("huge.yaml", "config.too_large"),
-        ("latin1.yaml", "config.encoding"),
+        ("broken.yaml", "broken"),
+        ("empty.yaml", "empty"),
+        ("huge.yaml", "big"),
+        ("latin1.yaml", "kche"),
     ];
     #[cfg(unix)]
     {
@@ -133,7 +138,7 @@ fn every_change_of_a_source_is_found() {
     write(dir, "sensors/one.yaml", "a: 1\n");
     write(dir, "secrets.yaml", "ssid: x\n");
     let device = DeviceId::of_file("a.yaml");
-    let sources = hash_sources(dir, &device).unwrap();
+    let sources = built(dir, "a.yaml");
     let names: Vec<_> = sources.iter().map(|s| (s.path.as_str(), s.sha256.is_some())).collect();
     let shared_name = shared.to_str().unwrap();
     assert_eq!(
@@ -145,6 +150,7 @@ fn every_change_of_a_source_is_found() {
             ("common/wifi.yaml", true),
             ("gone.yaml", false),
             ("secrets.yaml", true),
+            ("sensors/", true),
             ("sensors/one.yaml", true),
         ]
     );
@@ -178,7 +184,7 @@ fn an_empty_mount_point_says_nothing_about_the_sources() {
     write(dir, "a.yaml", "esphome:\n  name: a\n");
     write(dir, "b.yaml", "esphome:\n  name: b\n");
     let device = DeviceId::of_file("a.yaml");
-    let sources = hash_sources(dir, &device).unwrap();
+    let sources = built(dir, "a.yaml");
     fs::remove_file(dir.join("a.yaml")).unwrap();
     let removed = SourceChange { path: "a.yaml".to_owned(), kind: SourceChangeKind::Removed };
     assert_eq!(changed_sources(dir, &device, &sources), Ok(vec![removed]), "the others are there");
@@ -204,6 +210,15 @@ fn a_thousand_configurations_are_read_quickly() {
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
+/// What a watch is told that nobody feeds.
+fn alone() -> Feed {
+    Feed {
+        followed: tokio::sync::watch::channel(Followed::new()).1,
+        esphome: tokio::sync::watch::channel(None).1,
+        kept: Vec::new(),
+    }
+}
+
 async fn next(watch: &mut Watch) -> ConfigsEvent {
     let event = tokio::time::timeout(Duration::from_secs(10), watch.events.recv()).await;
     event.expect("an event").expect("a living watch")
@@ -227,12 +242,12 @@ async fn until(watch: &mut Watch, wanted: &[&str]) {
 async fn follow(timing: Timing) {
     let parent = dir();
     let dir = parent.path().join("c");
-    let mut watch = watch(dir.clone(), timing);
+    let mut watch = watch(dir.clone(), alone(), timing);
     assert!(matches!(next(&mut watch).await, ConfigsEvent::Unreadable(_)));
     write(&dir, "a.yaml", "esphome:\n  name: a\nx: !include below/x.yaml\n");
     until(&mut watch, &["a"]).await;
     write(&dir, "b.yaml", "esphome: [");
-    until(&mut watch, &["a", "problem"]).await;
+    until(&mut watch, &["a", "b"]).await;
     write(&dir, "b.yaml", "esphome:\n  name: bb\n");
     until(&mut watch, &["a", "bb"]).await;
     write(&dir, "below/x.yaml", "y: 1\n");
@@ -275,7 +290,7 @@ async fn events_are_enough_for_a_directory_that_stays() {
     write(dir, "a.yaml", "esphome: !include below/x.yaml\n");
     write(dir, "below/x.yaml", "name: one\n");
     let timing = Timing { poll: Duration::from_secs(600), ..Timing::default() };
-    let mut watch = watch(dir.to_owned(), timing);
+    let mut watch = watch(dir.to_owned(), alone(), timing);
     until(&mut watch, &["one"]).await;
     let start = Instant::now();
     write(dir, "below/x.yaml", "name: two!\n");
@@ -289,17 +304,12 @@ async fn events_are_enough_for_a_directory_that_stays() {
 }
 
 #[test]
-fn what_a_scan_says_of_the_sources_is_what_a_build_would_record() {
+fn the_last_build_of_a_configuration_is_read() {
     let dir = dir();
     let dir = dir.path();
-    write(
-        dir,
-        "a.yaml",
-        "esphome:\n  name: a\npackages:\n  base: !include base.yaml\nx: !secret y\n",
-    );
+    write(dir, "a.yaml", "esphome:\n  name: a\n");
     write(dir, "b.yaml", "esphome:\n  name: b\npackages:\n  base: !include base.yaml\n");
     write(dir, "base.yaml", "esp32:\n  board: x\n");
-    write(dir, "secrets.yaml", "y: z\n");
     write(dir, ".esphome/storage/a.yaml.json", r#"{"build_path":"build/a"}"#);
     let info = r#"{"config_hash":255,"build_time":1700000000,"esphome_version":"2026.10.0"}"#;
     write(dir, ".esphome/build/a/build_info.json", info);
@@ -307,17 +317,117 @@ fn what_a_scan_says_of_the_sources_is_what_a_build_would_record() {
         configs.iter().find(|config| config.id.as_str() == id).unwrap().sources.clone()
     };
     let before = scan(dir).unwrap();
-    for id in ["a.yaml", "b.yaml"] {
-        let built = hash_sources(dir, &DeviceId::of_file(id)).unwrap();
-        let digest = wakeflash_core::update::sources_digest(&built);
-        assert_eq!(of(&before, id).digest, Some(digest), "{id}");
-    }
     let build = of(&before, "a.yaml").last_build.unwrap();
     assert_eq!((build.config_hash.0, build.at.as_millis()), (255, 1_700_000_000_000));
     assert_eq!(of(&before, "b.yaml").last_build, None);
-    write(dir, "secrets.yaml", "y: w\n");
+    write(dir, "base.yaml", "esp32:\n  board: y\n");
     let after = scan(dir).unwrap();
-    assert_ne!(of(&before, "a.yaml").digest, of(&after, "a.yaml").digest);
-    assert!(of(&after, "a.yaml").newest >= of(&before, "a.yaml").newest);
-    assert_eq!(of(&before, "b.yaml"), of(&after, "b.yaml"), "it has no secrets");
+    assert!(of(&after, "b.yaml").newest >= of(&before, "b.yaml").newest);
+    assert_eq!(of(&before, "a.yaml"), of(&after, "a.yaml"), "it includes nothing");
+}
+
+/// What `witness.py` would write down.
+fn reads(dir: &Path, files: &[&str], secrets: &[&str]) -> wakeflash_core::witness::Reads {
+    let of = |names: &[&str]| {
+        let content = |name: &str| {
+            fs::read(dir.join(name)).ok().map(|bytes| crate::artifacts::digest(&bytes))
+        };
+        names.iter().map(|name| ((*name).to_owned(), content(name))).collect()
+    };
+    wakeflash_core::witness::Reads {
+        files: of(files),
+        secrets: of(secrets),
+        secret_names: ["wifi".to_owned()].into(),
+        ..wakeflash_core::witness::Reads::default()
+    }
+}
+
+#[test]
+fn of_a_file_of_secrets_only_those_count_that_are_used() {
+    let dir = dir();
+    let dir = dir.path();
+    write(dir, "a.yaml", "x: !secret wifi\n");
+    write(dir, "secrets.yaml", "wifi: one\nother: two\n");
+    let device = DeviceId::of_file("a.yaml");
+    let sources = sources_of(dir, reads(dir, &["a.yaml"], &["secrets.yaml", "below/secrets.yaml"]));
+    let included = sources_of(dir, reads(dir, &["a.yaml", "secrets.yaml"], &["secrets.yaml"]));
+    let changed = |sources| {
+        let changes = changed_sources(dir, &device, sources).unwrap();
+        changes.into_iter().map(|change| (change.path, change.kind)).collect::<Vec<_>>()
+    };
+    let edited = |path: &str| (path.to_owned(), SourceChangeKind::Edited);
+    assert_eq!(changed(&sources), []);
+    write(dir, "secrets.yaml", "# for the neighbours\nother: three\nwifi: one # ours\n");
+    assert_eq!(changed(&sources), []);
+    assert_eq!(changed(&included), [edited("secrets.yaml")], "it is included as a whole");
+    for text in ["wifi: two\nother: two\n", "other: two\n", "- list\n", "wifi: [\n"] {
+        write(dir, "secrets.yaml", text);
+        assert_eq!(changed(&sources), [edited("secrets.yaml")], "{text}");
+    }
+    write(dir, "secrets.yaml", "wifi: one\n");
+    assert_eq!(changed(&sources), [], "it is again what was built");
+    fs::remove_file(dir.join("secrets.yaml")).unwrap();
+    assert_eq!(changed(&sources)[0].1, SourceChangeKind::Removed);
+    write(dir, "below/secrets.yaml", "wifi: one\n");
+    assert_eq!(changed(&sources)[0], ("below/secrets.yaml".to_owned(), SourceChangeKind::Added));
+}
+
+#[test]
+fn what_comes_into_a_directory_and_what_is_fetched_are_changes() {
+    let dir = dir();
+    let dir = dir.path();
+    write(dir, "a.yaml", "");
+    write(dir, "parts/x/__init__.py", "");
+    write(dir, ".esphome/packages/12/.git/HEAD", "ref: refs/heads/main\n");
+    write(dir, ".esphome/packages/12/.git/packed-refs", "# pack-refs\nabc refs/heads/main\n");
+    let sources = sources_of(
+        dir,
+        wakeflash_core::witness::Reads {
+            directories: [("parts".to_owned(), vec!["x".to_owned()])].into(),
+            commits: [(".esphome/packages/12".to_owned(), Some("abc".to_owned()))].into(),
+            ..reads(dir, &["a.yaml"], &[])
+        },
+    );
+    let device = DeviceId::of_file("a.yaml");
+    let changed = || {
+        let changes = changed_sources(dir, &device, &sources).unwrap();
+        changes.into_iter().map(|change| change.path).collect::<Vec<_>>()
+    };
+    write(dir, "parts/.x.swp", "");
+    write(dir, "parts/notes.md", "");
+    write(dir, "parts/__pycache__/x.pyc", "");
+    assert_eq!(changed(), Vec::<String>::new());
+    write(dir, "parts/y/__init__.py", "");
+    assert_eq!(changed(), ["parts/y"]);
+    write(dir, ".esphome/packages/12/.git/refs/heads/main", "def\n");
+    assert_eq!(changed(), [".esphome/packages/12", "parts/y"]);
+    write(dir, ".esphome/packages/12/.git/refs/heads/main", "abc\n");
+    fs::remove_dir_all(dir.join("parts/y")).unwrap();
+    assert_eq!(changed(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_was_installed_is_compared_with_what_is_there() {
+    let dir = dir();
+    let dir = dir.path();
+    write(dir, "a.yaml", "esphome:\n  name: a\n");
+    write(dir, "lib/dial.h", "1");
+    let sources = sources_of(dir, reads(dir, &["a.yaml", "lib/dial.h"], &[]));
+    let (follow, followed) = tokio::sync::watch::channel(Followed::new());
+    let timing = Timing { poll: Duration::from_secs(600), ..Timing::default() };
+    let mut watch = watch(dir.to_owned(), Feed { followed, ..alone() }, timing);
+    let modified = async |watch: &mut Watch| {
+        let ConfigsEvent::Scanned(configs) = next(watch).await else { panic!("it is there") };
+        configs[0].sources.modified
+    };
+    assert_eq!(modified(&mut watch).await, None);
+    let installed = Some(std::sync::Arc::new(sources));
+    let device = DeviceId::of_file("a.yaml");
+    let one = FollowedSources { delivered: None, installed };
+    follow.send_modify(|all| drop(all.insert(device, one)));
+    assert_eq!(modified(&mut watch).await, Some(false));
+    write(dir, "lib/dial.h", "2");
+    assert_eq!(modified(&mut watch).await, Some(true));
+    write(dir, "lib/dial.h", "1");
+    assert_eq!(modified(&mut watch).await, Some(false));
 }

@@ -3,17 +3,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wakeflash_core::device::ConfigFile;
 use wakeflash_core::error::Problem;
 
+use super::followed::Followed;
+use super::look::{Found, Known, Looked, Looking};
+use super::recorded::{Contents, NAMES};
 use super::sources::Stamp;
-use super::{Scan, scan_with_files, silent, watched_dirs};
+use super::words::{self, Answered, Esphome, KeptWord, Words};
+use super::{silent, watched_dirs};
+
+/// With more open questions than this, answers are told together.
+const MANY: usize = 20;
 
 /// What the config directory is like now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +31,19 @@ pub enum ConfigsEvent {
     Scanned(Vec<ConfigFile>),
     /// It can't be read. What was known stays true as far as anybody knows.
     Unreadable(Problem),
+    /// ESPHome's word about these is to be kept over restarts.
+    Answered(Vec<KeptWord>),
+}
+
+/// What a watch is told from outside.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// The sources of builds that are followed as well.
+    pub followed: watch::Receiver<Followed>,
+    /// The ESPHome that is asked what the configurations are.
+    pub esphome: watch::Receiver<Option<Esphome>>,
+    /// What it, or another one, has said before.
+    pub kept: Vec<KeptWord>,
 }
 
 /// How closely to follow.
@@ -34,6 +55,8 @@ pub struct Timing {
     pub poll: Duration,
     /// When a file system that doesn't answer counts as unreadable.
     pub patience: Duration,
+    /// How long answers are gathered before they are told, when there are many.
+    pub gather: Duration,
 }
 
 impl Default for Timing {
@@ -42,6 +65,7 @@ impl Default for Timing {
             debounce: Duration::from_millis(200),
             poll: Duration::from_secs(4),
             patience: Duration::from_secs(30),
+            gather: Duration::from_secs(1),
         }
     }
 }
@@ -60,24 +84,29 @@ impl Drop for Watch {
     }
 }
 
-/// Starts to follow a config directory, whether it is there or not.
+/// Starts to follow a config directory, whether it is there or not, and the sources of builds.
 #[must_use]
-pub fn watch(config_dir: PathBuf, timing: Timing) -> Watch {
+pub fn watch(config_dir: PathBuf, feed: Feed, timing: Timing) -> Watch {
     let (sender, events) = mpsc::channel(1);
     let (hints, hinted) = mpsc::channel(1);
     let follower = Follower {
+        words: Words::new(&config_dir, &feed.kept),
         config_dir,
         timing,
         sender,
         hints,
         hinted,
+        followed: feed.followed,
+        esphome: feed.esphome,
+        answered: Vec::new(),
+        tell_at: None,
+        otherwise: false,
         known: None,
+        contents: Contents::default(),
         observed: Observed::default(),
     };
     Watch { events, task: tokio::spawn(follower.run()) }
 }
-
-type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
 
 struct Follower {
     config_dir: PathBuf,
@@ -85,8 +114,16 @@ struct Follower {
     sender: mpsc::Sender<ConfigsEvent>,
     hints: mpsc::Sender<()>,
     hinted: mpsc::Receiver<()>,
-    /// What was reported last.
-    known: Option<Result<Stamps, Problem>>,
+    followed: watch::Receiver<Followed>,
+    esphome: watch::Receiver<Option<Esphome>>,
+    words: Words,
+    /// Answers that are not told yet, and when they are.
+    answered: Vec<KeptWord>,
+    tell_at: Option<Instant>,
+    /// Something else than a file has changed.
+    otherwise: bool,
+    known: Option<Result<Known, Problem>>,
+    contents: Contents,
     observed: Observed,
 }
 
@@ -95,6 +132,8 @@ struct Follower {
 struct Observed {
     /// With the stamps' inodes: a directory that was replaced has to be observed anew.
     dirs: BTreeMap<PathBuf, Option<u64>>,
+    /// The files in them that matter.
+    files: Arc<RwLock<BTreeSet<PathBuf>>>,
     _watcher: Option<RecommendedWatcher>,
 }
 
@@ -102,39 +141,112 @@ impl Follower {
     async fn run(mut self) {
         // Ends when the receiver is gone.
         while self.look().await.is_some() {
+            if self.until_next_look().await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for a reason to look, and takes ESPHome's answers meanwhile. `None`: nobody listens any more.
+    async fn until_next_look(&mut self) -> Option<()> {
+        let poll = Instant::now() + self.timing.poll;
+        loop {
+            let tell_at = self.tell_at;
             tokio::select! {
-                () = sleep(self.timing.poll) => {}
+                () = sleep_until(poll) => return Some(()),
                 hint = self.hinted.recv() => {
-                    if hint.is_none() {
-                        return;
-                    }
+                    hint?;
                     sleep(self.timing.debounce).await;
                     while self.hinted.try_recv().is_ok() {}
+                    return Some(());
+                }
+                Ok(()) = self.followed.changed() => {
+                    self.otherwise = true;
+                    sleep(self.timing.debounce).await;
+                    return Some(());
+                }
+                Ok(()) = self.esphome.changed() => {
+                    self.otherwise = true;
+                    return Some(());
+                }
+                answered = self.words.next() => self.take_answer(answered),
+                () = sleep_until(tell_at.unwrap_or(poll)), if tell_at.is_some() => {
+                    self.tell_answers().await?;
                 }
             }
         }
     }
 
+    /// Puts an answer in the place of what the file seems to say.
+    fn take_answer(&mut self, answered: Answered) {
+        let Answered { file, kept, stamps, current } = answered;
+        if !current {
+            // It was changed while it was asked about. Full: somebody looks anyway.
+            self.otherwise = true;
+            let _ = self.hints.try_send(());
+        }
+        let Some(Ok(known)) = &mut self.known else { return };
+        let configs = Arc::make_mut(&mut known.configs);
+        let Some(at) = known.placeholders.iter().position(|config| config.id.as_str() == file)
+        else {
+            return;
+        };
+        let mut said = known.placeholders.get(at).cloned();
+        if let (Some(said), Some(config)) = (&mut said, configs.get_mut(at)) {
+            words::say(said, &kept, current);
+            config.content = said.content.clone();
+        }
+        Arc::make_mut(&mut known.followed).extend(stamps);
+        self.answered.extend(Words::to_store(&file, &kept));
+        let many = self.words.due.len() > MANY;
+        let gather = if many { self.timing.gather } else { self.timing.debounce / 2 };
+        self.tell_at.get_or_insert_with(|| Instant::now() + gather);
+    }
+
+    async fn tell_answers(&mut self) -> Option<()> {
+        self.tell_at = None;
+        let Some(Ok(known)) = &self.known else { return Some(()) };
+        let known = known.clone();
+        self.observe(known.paths()).await;
+        let answered = std::mem::take(&mut self.answered);
+        if !answered.is_empty() {
+            self.sender.send(ConfigsEvent::Answered(answered)).await.ok()?;
+        }
+        self.sender.send(ConfigsEvent::Scanned(Vec::clone(&known.configs))).await.ok()
+    }
+
     /// Looks whether something is different, and reports it. `None`: nobody listens any more.
     async fn look(&mut self) -> Option<()> {
-        let stamps = match &self.known {
-            Some(Ok(stamps)) => Some(stamps.clone()),
-            Some(Err(_)) | None => None,
+        // Those who send have ended: nothing changes any more.
+        self.otherwise |= self.followed.has_changed().unwrap_or(false);
+        self.otherwise |= self.esphome.has_changed().unwrap_or(false);
+        self.words.choose(self.esphome.borrow_and_update().clone());
+        let looking = Looking {
+            dir: self.config_dir.clone(),
+            known: match &self.known {
+                Some(Ok(known)) => Some(known.clone()),
+                Some(Err(_)) | None => None,
+            },
+            followed: self.followed.borrow_and_update().clone(),
+            kept: self.words.kept.clone(),
+            esphome: self.words.key(),
+            otherwise: std::mem::take(&mut self.otherwise) || self.words.is_late(),
         };
-        let dir = self.config_dir.clone();
-        let work = spawn_blocking(move || {
-            if stamps.is_some_and(|stamps| unchanged(&stamps)) {
-                return None;
-            }
-            Some(scan_with_files(&dir))
-        });
-        let scanned = self.patiently(work).await?;
-        let Some(scanned) = scanned else { return Some(()) };
-        match scanned {
-            Ok(Scan { configs, stamps }) => {
-                self.observe(&stamps).await;
-                self.known = Some(Ok(stamps));
-                self.sender.send(ConfigsEvent::Scanned(configs)).await.ok()
+        let mut contents = std::mem::take(&mut self.contents);
+        let work = spawn_blocking(move || (looking.look(&mut contents), contents));
+        let (looked, contents) = self.patiently(work).await?;
+        self.contents = contents;
+        match looked {
+            Ok(None) => Some(()),
+            Ok(Some(Found { known, due, tell })) => {
+                self.words.ask_about(due);
+                self.observe(known.paths()).await;
+                let configs = Vec::clone(&known.configs);
+                self.known = Some(Ok(known));
+                match tell {
+                    true => self.sender.send(ConfigsEvent::Scanned(configs)).await.ok(),
+                    false => Some(()),
+                }
             }
             Err(problem) => self.unreadable(problem).await,
         }
@@ -144,8 +256,8 @@ impl Follower {
     /// is started before the first one has ended.
     async fn patiently(
         &mut self,
-        mut work: JoinHandle<Option<Result<Scan, Problem>>>,
-    ) -> Option<Option<Result<Scan, Problem>>> {
+        mut work: JoinHandle<(Looked, Contents)>,
+    ) -> Option<(Looked, Contents)> {
         let ended = match timeout(self.timing.patience, &mut work).await {
             Ok(ended) => ended,
             Err(_) => {
@@ -158,11 +270,12 @@ impl Follower {
         };
         Some(ended.unwrap_or_else(|error| {
             tracing::error!(%error, "the scan of the config directory died");
-            Some(Err(Problem::new(
+            let problem = Problem::new(
                 "config_dir.scan",
                 "Reading the config directory failed because of a fault in Wakeflash.",
-            )
-            .with_help("Please report it, with the log of the application.")))
+            );
+            let help = "Please report it, with the log of the application.";
+            (Err(problem.with_help(help)), Contents::default())
         }))
     }
 
@@ -178,30 +291,32 @@ impl Follower {
     }
 
     /// Has the system report changes beside every file that matters.
-    async fn observe(&mut self, stamps: &Stamps) {
+    async fn observe(&mut self, files: BTreeSet<PathBuf>) {
         let themselves = watched_dirs(&self.config_dir);
         // Not the parent of the config directory: that may be a busy home.
-        let mut paths: BTreeSet<PathBuf> = stamps
-            .keys()
+        let mut paths: BTreeSet<PathBuf> = files
+            .iter()
             .filter(|path| !themselves.contains(path))
             .filter_map(|path| path.parent().map(Path::to_owned))
             .collect();
         paths.extend(themselves);
         let known = std::mem::take(&mut self.observed);
-        let hints = self.hints.clone();
+        let (hints, config_dir) = (self.hints.clone(), self.config_dir.clone());
         let observed = spawn_blocking(move || {
             let dirs = paths.into_iter().map(|dir| {
                 let inode = Stamp::of(&dir).map(|stamp| stamp.inode());
                 (dir, inode)
             });
             let dirs: BTreeMap<_, _> = dirs.filter(|(_, inode)| inode.is_some()).collect();
+            *known.files.write().unwrap_or_else(PoisonError::into_inner) = files;
             if dirs == known.dirs {
                 return known;
             }
-            let watcher = observe_dirs(dirs.keys(), hints.clone());
+            let files = known.files;
+            let watcher = observe_dirs(dirs.keys(), hints.clone(), config_dir, Arc::clone(&files));
             // What changed since the scan raised no event: look once more. Full: that will happen anyway.
             let _ = hints.try_send(());
-            Observed { dirs, _watcher: watcher }
+            Observed { dirs, files, _watcher: watcher }
         });
         match observed.await {
             Ok(observed) => self.observed = observed,
@@ -210,24 +325,25 @@ impl Follower {
     }
 }
 
-fn unchanged(stamps: &Stamps) -> bool {
-    stamps.iter().all(|(path, stamp)| Stamp::of(path) == *stamp)
-}
-
 /// Whether one of these can be a source, so that a busy log beside the configurations wakes nobody. An
-/// included file with an unusual name is found by the look every few seconds.
-fn may_matter(paths: &[PathBuf]) -> bool {
+/// included file with an unusual name is found by the look every few seconds, until it is known.
+fn may_matter(paths: &[PathBuf], config_dir: &Path, files: &BTreeSet<PathBuf>) -> bool {
     let usual = |path: &PathBuf| {
         let extension = path.extension().and_then(|extension| extension.to_str());
-        matches!(extension, None | Some("yaml" | "yml" | "json"))
+        path.starts_with(config_dir) && matches!(extension, None | Some("yaml" | "yml" | "json"))
     };
-    paths.is_empty() || paths.iter().any(usual)
+    let known = |path: &PathBuf| {
+        files.contains(path) || path.parent().is_some_and(|dir| files.contains(&dir.join(NAMES)))
+    };
+    paths.is_empty() || paths.iter().any(|path| usual(path) || known(path))
 }
 
 /// Without events there is still the look every few seconds, so failures are only logged.
 fn observe_dirs<'a>(
     dirs: impl Iterator<Item = &'a PathBuf>,
     hints: mpsc::Sender<()>,
+    config_dir: PathBuf,
+    files: Arc<RwLock<BTreeSet<PathBuf>>>,
 ) -> Option<RecommendedWatcher> {
     let on_event = move |event: notify::Result<notify::Event>| {
         let matters = match event {
@@ -238,7 +354,10 @@ fn observe_dirs<'a>(
                 | EventKind::Create(_)
                 | EventKind::Modify(_)
                 | EventKind::Remove(_)
-                | EventKind::Other => may_matter(&event.paths),
+                | EventKind::Other => {
+                    let files = files.read().unwrap_or_else(PoisonError::into_inner);
+                    may_matter(&event.paths, &config_dir, &files)
+                }
             },
             Err(error) => {
                 tracing::warn!(%error, "the system's file events have a problem");

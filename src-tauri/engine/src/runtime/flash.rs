@@ -136,7 +136,7 @@ impl Runtime {
                 .memory_of(update)
                 .and_then(|memory| memory.version().map(str::to_owned)),
             peer: *peer,
-            expectation: self.expectation(update, delivery),
+            expectation: self.expectation(update, delivery, *peer),
             window: self.conductor.state().window(&update.name),
             config_dir,
             image: self
@@ -162,7 +162,7 @@ impl Runtime {
         })
     }
 
-    fn expectation(&self, update: &Update, delivery: &Delivery) -> Expectation {
+    fn expectation(&self, update: &Update, delivery: &Delivery, peer: IpAddr) -> Expectation {
         let memory = self.conductor.state().memory_of(update);
         Expectation {
             name: update.name.clone(),
@@ -177,7 +177,8 @@ impl Runtime {
                 && update.known_hashes.is_empty()
                 && update.state.previous_hash().is_none(),
             other_name: (delivery.build.name != update.name).then(|| delivery.build.name.clone()),
-            literal_address: self.conductor.state().literal_address(update, &delivery.build),
+            literal_address: self.conductor.state().literal_address(update, &delivery.build, peer),
+            suffixed: delivery.build.mac_suffix && delivery.build.name == update.name,
         }
     }
 }
@@ -239,10 +240,12 @@ impl Job {
             before_completion: || self.record_completion(went.borrow().encrypted),
             progress,
         };
+        // What runs on the device may listen on another port than what is sent.
+        let configured = SocketAddr::new(self.peer, self.delivery.build.ota.port);
+        let device = stream.peer_addr().unwrap_or(configured);
         let shown = shown.clone();
         let restarted = cancel.child_token();
         let flash = flasher::flash(stream, request, hooks, restarted.clone());
-        let device = SocketAddr::new(self.peer, self.delivery.build.ota.port);
         let restart = RestartWatch {
             hearing: &self.hearing,
             peer: self.peer,

@@ -246,8 +246,9 @@ impl Runtime {
     fn recover(&mut self) {
         self.happened(Input::Recover);
         // What waits is shown and can be cancelled, though the config directory may not be there.
-        let rows = self.conductor.state().rows().into_iter().collect();
+        let rows: BTreeSet<DeviceId> = self.conductor.state().rows().into_iter().collect();
         self.publisher.refresh(self.conductor.state(), &rows, now());
+        rows.iter().for_each(|device| self.follow_sources(device));
         let updates = self.conductor.state().updates().map(|update| update.id);
         for update in updates.collect::<Vec<_>>() {
             self.prepare_image(update);
@@ -291,6 +292,7 @@ impl Runtime {
             }
         }
         self.publisher.refresh(self.conductor.state(), touched, now);
+        touched.iter().for_each(|device| self.follow_sources(device));
         self.show_other_tools();
         tell(&self.targets, self.conductor.state().targets(now));
         if !touched.is_empty() {

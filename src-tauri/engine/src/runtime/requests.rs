@@ -32,6 +32,9 @@ impl Runtime {
             Request::FlashAnyway(device, reply) => self.do_it(Input::FlashAnyway(device), reply),
             Request::Dismiss(device, reply) => self.do_it(Input::Dismiss(device), reply),
             Request::AcceptBoard(device, reply) => self.do_it(Input::AcceptBoard(device), reply),
+            Request::ChooseConfig(device, reply) => {
+                self.do_it(Input::ChooseConfig(device), reply);
+            }
             Request::InstallMany(devices, reply) => {
                 self.for_many(Input::InstallMany(devices), reply);
             }

@@ -61,6 +61,7 @@ async fn watched(events: &[(u64, Event)]) -> (bool, u32) {
         wanted_version: None,
         literal_address: LiteralAddress::None,
         least: Standing::Claimed,
+        suffixed: false,
         unheard: false,
     };
     let (progress, shown) = watch::channel(crate::flasher::no_progress());

@@ -2,6 +2,7 @@
 //! reads them may hang, and neither the loop nor a device that is awake may wait for it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -13,7 +14,7 @@ use wakeflash_core::update::{Sha256, SourceChange, SourceFile, UpdateId};
 
 use super::Runtime;
 use super::work::Report;
-use crate::configs;
+use crate::configs::{self, FollowedSources};
 
 /// How long a device that is awake may be kept waiting for the comparison.
 const COMPARE_DEADLINE: Duration = Duration::from_secs(2);
@@ -22,6 +23,29 @@ const COMPARE_DEADLINE: Duration = Duration::from_secs(2);
 static COMPARISONS: Semaphore = Semaphore::const_new(8);
 
 impl Runtime {
+    /// Has the sources followed of what waits for a device, and of what runs on it.
+    pub(super) fn follow_sources(&self, device: &DeviceId) {
+        let [delivered, installed] = self.conductor.state().followed_sources(device);
+        let same = |followed: &Option<Arc<Vec<SourceFile>>>, now: Option<&[SourceFile]>| {
+            followed.as_deref().map(Vec::as_slice) == now
+        };
+        self.surroundings.followed.send_if_modified(|all| {
+            let before = all.get(device).cloned().unwrap_or_default();
+            if same(&before.delivered, delivered) && same(&before.installed, installed) {
+                return false;
+            }
+            let kept = |before: Option<Arc<Vec<SourceFile>>>, now: Option<&[SourceFile]>| {
+                before
+                    .filter(|then| Some(then.as_slice()) == now)
+                    .or_else(|| now.map(|now| Arc::new(now.to_vec())))
+            };
+            let delivered = kept(before.delivered, delivered);
+            let installed = kept(before.installed, installed);
+            all.insert(device.clone(), FollowedSources { delivered, installed });
+            true
+        });
+    }
+
     /// Has an update's sources compared with what it was built from, after those that asked before.
     pub(super) fn check_sources(&mut self, update: UpdateId) {
         self.work.to_check.insert(update);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::dispatch::{Builder, Input};
 use wakeflash_core::error::Problem;
@@ -13,7 +13,7 @@ use super::Runtime;
 use super::work::Report;
 use super::work::build_marker;
 use crate::builder::MARKER;
-use crate::configs::{self, ConfigsEvent};
+use crate::configs::{self, ConfigsEvent, Esphome, Feed, Followed};
 use crate::esphome::{self, Choice, InstallFailure, Installation};
 
 /// What is known about them.
@@ -23,8 +23,12 @@ pub(super) struct Surroundings {
     configs: Option<CancellationToken>,
     /// Counts the config directories that were followed: a late word about an older one isn't about this.
     generation: u32,
+    /// The sources of builds that are followed beside it.
+    pub(super) followed: watch::Sender<Followed>,
     /// The ESPHome that builds.
     pub(super) esphome: Option<PathBuf>,
+    /// The same, for those who ask it about the configurations.
+    asked: watch::Sender<Option<Esphome>>,
     /// Counts the searches for ESPHome: only the newest one counts.
     search: u32,
     installing: bool,
@@ -54,8 +58,17 @@ impl Runtime {
         self.surroundings.configs = Some(token.clone());
         let generation = self.surroundings.generation;
         let reports = self.reports.clone();
+        let followed = self.surroundings.followed.subscribe();
+        let esphome = self.surroundings.asked.subscribe();
+        let reader = self.store.reader();
         self.tasks.spawn(async move {
-            let mut watch = configs::watch(dir, configs::Timing::default());
+            // Without what was kept everything is asked about anew.
+            let kept = reader.answers(dir.clone()).await.unwrap_or_else(|error| {
+                tracing::warn!("what ESPHome said before isn't known: {error:#}");
+                Vec::new()
+            });
+            let feed = Feed { followed, esphome, kept };
+            let mut watch = configs::watch(dir, feed, configs::Timing::default());
             loop {
                 tokio::select! {
                     () = token.cancelled() => break,
@@ -80,6 +93,15 @@ impl Runtime {
                 self.publisher
                     .change_status(|status| status.config_dir = ConfigDirStatus::Ready { path });
                 self.happened(Input::Configs(files));
+            }
+            ConfigsEvent::Answered(words) => {
+                let (answers, dir) = (self.store.answers(), PathBuf::from(path));
+                self.spawn(async move {
+                    if let Err(error) = answers.keep(dir, words).await {
+                        tracing::warn!("ESPHome's answers are not kept: {error:#}");
+                    }
+                    None
+                });
             }
             ConfigsEvent::Unreadable(problem) => {
                 let told = problem.clone();
@@ -184,6 +206,13 @@ impl Runtime {
                     tracing::warn!("{path} is used: {problem}");
                 }
                 self.surroundings.esphome = Some(PathBuf::from(path));
+                let mark = (MARKER, build_marker(&self.options.state_dir));
+                let program = PathBuf::from(path);
+                self.surroundings.asked.send_replace(Some(Esphome {
+                    program,
+                    version: version.clone(),
+                    mark,
+                }));
                 // An older one of our own may be of no use any more.
                 self.work.garbage = true;
                 Some(Builder::Ready { version: version.clone() })

@@ -512,6 +512,7 @@ impl Runtime {
         let state_dir = self.options.state_dir.clone();
         let clean = move || {
             builder::delete_old_logs(&state_dir);
+            builder::delete_left_reads(&state_dir);
             artifacts.retain(&needed)
         };
         self.spawn_guarded(Report::Collected, async move {

@@ -64,6 +64,13 @@ const STEPS: &[Step] = &[
         reason TEXT NOT NULL,
         body ANY NOT NULL
     ) STRICT;
+    -- What ESPHome said about configurations; it can be asked again.
+    CREATE TABLE answers (
+        directory TEXT NOT NULL,
+        file TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (directory, file)
+    ) STRICT, WITHOUT ROWID;
     -- Read by every later version, and by earlier ones to say which version wrote this.
     CREATE TABLE about (
         only INTEGER PRIMARY KEY CHECK (only = 1),

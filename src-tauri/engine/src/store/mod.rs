@@ -3,6 +3,7 @@
 //! Every commit is on the disk when it is said to be (WAL with `synchronous=FULL`). One copy of the application
 //! at a time has the store open; the lock ends with the process, however it ends.
 
+mod answers;
 pub(crate) mod aside;
 mod backup;
 mod check;
@@ -33,6 +34,7 @@ use rusqlite::Connection;
 pub use wakeflash_core::dispatch::WriteSet as Commit;
 use wakeflash_core::time::Timestamp;
 
+pub use answers::Answers;
 pub use backup::{Backups, no_backup};
 pub use damage::Damage;
 pub use error::{OpenError, unwritable};
@@ -59,6 +61,7 @@ const VFS: &str = "unix";
 pub struct Store {
     state_dir: PathBuf,
     reader: Reader,
+    answers: Answers,
     writer: Writer,
 }
 
@@ -75,7 +78,9 @@ impl Store {
     pub(crate) fn open_on(state_dir: &Path, vfs: &str) -> Result<Self, OpenError> {
         let open::Opened { writes, reads, lock } = open::open(state_dir, vfs)?;
         let writer = Writer::start(writes, Tail::new(state_dir), lock)?;
-        Ok(Self { state_dir: state_dir.to_owned(), reader: Reader::new(reads), writer })
+        let answers = Answers::new(writer.beside());
+        let state_dir = state_dir.to_owned();
+        Ok(Self { state_dir, reader: Reader::new(reads), answers, writer })
     }
 
     /// Reads what was stored. Rows that can't be read are set aside.
@@ -121,6 +126,12 @@ impl Store {
     #[must_use]
     pub fn reader(&self) -> Reader {
         self.reader.clone()
+    }
+
+    /// What keeps ESPHome's answers in it.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        self.answers.clone()
     }
 
     /// What makes backups of it.

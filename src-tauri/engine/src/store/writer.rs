@@ -1,7 +1,7 @@
 //! A thread of its own for commits, one at a time. Whoever hands one in needn't wait for it: a disk can take long.
 
 use std::fs::File;
-use std::sync::mpsc;
+use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
@@ -13,12 +13,15 @@ use super::{Commit, Tail, write};
 /// How long the end of a commit is waited for when the store is dropped.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
+/// One commit, and what is written beside it.
+const QUEUE: usize = 2;
+
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// The only one who writes into the database.
 #[derive(Debug)]
 pub(super) struct Writer {
-    jobs: Option<mpsc::SyncSender<Job>>,
+    jobs: Option<Arc<mpsc::SyncSender<Job>>>,
     under_way: Option<UnderWay>,
     /// Nothing is ever sent: the thread drops its end when the database is closed and the lock given up.
     ended: oneshot::Receiver<()>,
@@ -38,7 +41,7 @@ impl Writer {
         tail: Tail,
         lock: File,
     ) -> anyhow::Result<Self> {
-        let (jobs, queue) = mpsc::sync_channel::<Job>(1);
+        let (jobs, queue) = mpsc::sync_channel::<Job>(QUEUE);
         let (ends, ended) = oneshot::channel::<()>();
         let work = move || {
             while let Ok(job) = queue.recv() {
@@ -59,16 +62,16 @@ impl Writer {
             .name("store".to_owned())
             .spawn(work)
             .context("starting the thread of the store")?;
-        Ok(Self { jobs: Some(jobs), under_way: None, ended })
+        Ok(Self { jobs: Some(Arc::new(jobs)), under_way: None, ended })
     }
 
     fn give(&self, job: Job) -> anyhow::Result<()> {
-        let jobs = self.jobs.as_ref().context("the store is closed")?;
-        match jobs.try_send(job) {
-            Ok(()) => Ok(()),
-            Err(mpsc::TrySendError::Full(_)) => bail!("the disk doesn't answer"),
-            Err(mpsc::TrySendError::Disconnected(_)) => bail!("the thread of the store has ended"),
-        }
+        give(self.jobs.as_deref(), job)
+    }
+
+    /// Who else writes.
+    pub(super) fn beside(&self) -> Beside {
+        Beside(self.jobs.as_ref().map(Arc::downgrade).unwrap_or_default())
     }
 
     /// Hands in a commit; [`Self::stored`] says how it ended.
@@ -120,6 +123,34 @@ impl Writer {
     pub(super) async fn shutdown(&mut self, limit: Duration) -> bool {
         drop(self.jobs.take());
         tokio::time::timeout(limit, &mut self.ended).await.is_ok()
+    }
+}
+
+fn give(jobs: Option<&mpsc::SyncSender<Job>>, job: Job) -> anyhow::Result<()> {
+    match jobs.context("the store is closed")?.try_send(job) {
+        Ok(()) => Ok(()),
+        Err(mpsc::TrySendError::Full(_)) => bail!("the disk doesn't answer"),
+        Err(mpsc::TrySendError::Disconnected(_)) => bail!("the thread of the store has ended"),
+    }
+}
+
+/// Writes beside the commits, and keeps nobody from closing the database.
+#[derive(Clone, Debug)]
+pub(super) struct Beside(Weak<mpsc::SyncSender<Job>>);
+
+impl Beside {
+    /// Does something with the connection that writes. Whoever calls this has it end before the next.
+    pub(super) async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let (done, outcome) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // Whoever asked may be gone; it is written all the same.
+            let _ = done.send(work(connection));
+        });
+        give(self.0.upgrade().as_deref(), job)?;
+        outcome.await.context("the thread of the store has ended")
     }
 }
 

@@ -60,7 +60,7 @@ fn target(at: SocketAddr, purpose: Purpose, period: Duration) -> Target {
         link_addresses: Vec::new(),
         addresses: vec![TargetAddress::Ip(at.ip())],
         avoid: Vec::new(),
-        port: at.port(),
+        ports: vec![at.port()],
         purpose,
         period,
     }
@@ -166,7 +166,7 @@ async fn a_fleet_that_does_not_answer_stays_bounded() {
         addresses: vec![TargetAddress::Ip(at.ip())],
         // One address and port would be knocked by one update at a time.
         avoid: Vec::new(),
-        port: if n == 0 { at.port() } else { u16::try_from(20_000 + n).unwrap() },
+        ports: vec![if n == 0 { at.port() } else { u16::try_from(20_000 + n).unwrap() }],
         ..target(at, Purpose::Capture, SECOND)
     });
     knocker.set_targets(targets.collect());

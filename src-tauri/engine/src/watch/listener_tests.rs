@@ -30,7 +30,7 @@ fn bench() -> Bench {
         link_addresses: Vec::new(),
         addresses: vec![TargetAddress::Ip(AT.into())],
         avoid: Vec::new(),
-        port: 3232,
+        ports: vec![3232],
         purpose: Purpose::Capture,
         period: Duration::from_secs(2),
     };

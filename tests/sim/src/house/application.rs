@@ -329,8 +329,9 @@ impl House {
                 && update.known_hashes.is_empty()
                 && update.state.previous_hash().is_none(),
             other_name: (build.name != update.name).then(|| build.name.clone()),
-            literal_address: self.state().literal_address(update, build),
+            literal_address: self.state().literal_address(update, build, *peer),
             least: Standing::Claimed,
+            suffixed: build.mac_suffix && build.name == update.name,
         };
         let key = credentials.encryption.key();
         let own = key.filter(|key| {

@@ -9,7 +9,7 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::schedule::SleepPlan;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    Build, Encryption, OtaMethod, OtaParameters, Secret, Sha256, SourceChange, UpdateId,
+    Before, Build, Encryption, OtaMethod, OtaParameters, Secret, Sha256, SourceChange, UpdateId,
 };
 
 use super::files::{NEW, OLD};
@@ -185,6 +185,8 @@ impl World<'_> {
             esphome_version: Some(firmware.version.clone()),
             built_at: Timestamp::from_millis(self.wall().as_millis()),
             name: firmware.name.clone(),
+            mac_suffix: false,
+            before: Before::default(),
             sources: image.sources.clone(),
             ota: OtaParameters {
                 method: OtaMethod::Native,

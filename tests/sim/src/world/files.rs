@@ -249,7 +249,7 @@ impl Dir {
     fn file(&self, path: &str, config: &Config) -> ConfigFile {
         let id = DeviceId::of_file(path);
         if config.broken {
-            let content = Err(Problem::new("config.syntax", "Line 3 is broken."));
+            let content = Err(Problem::new("config.refused", "Line 3 is broken."));
             return ConfigFile { id, content, sources: SourcesState::default() };
         }
         let rhythm = config.device.rhythm;
@@ -264,15 +264,13 @@ impl Dir {
                 sleep_ms: Some(rhythm.period - rhythm.window),
             }),
             compiled_name: None,
+            doubt: None,
+            word: None,
             claim: AddressClaim::Names(
                 config.device.literal_address.then(|| config.device.literal()),
             ),
         });
-        let sources = SourcesState {
-            digest: Some(sources_digest(&self.sources(path, config))),
-            newest: None,
-            last_build: None,
-        };
+        let sources = SourcesState::default();
         ConfigFile { id, content, sources }
     }
 }
@@ -285,7 +283,7 @@ impl DevicePlan {
 }
 
 fn source(path: &str, content: Option<u64>) -> SourceFile {
-    SourceFile { path: path.to_owned(), sha256: content.map(digest_of) }
+    SourceFile::file(path, content.map(digest_of))
 }
 
 fn digest_of(content: u64) -> Sha256 {

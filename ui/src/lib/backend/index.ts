@@ -101,6 +101,8 @@ export interface Backend {
 
   /** The board that claims the device's name is the device. */
   acceptBoard(device: DeviceId): Promise<Answer<null>>;
+  /** Of several configurations which name their device so, this one is the device's. */
+  chooseConfig(device: DeviceId): Promise<Answer<null>>;
 
   /** Newest first. */
   history(device: DeviceId): Promise<Answer<UpdateRecord[]>>;

@@ -192,7 +192,7 @@ fn ip(last: u8) -> TargetAddress {
 fn targets_say_where_to_go() {
     let (mut lab, id) = Lab::at(StateKind::Waiting);
     let target = &lab.dispatch.targets(lab.now)[0];
-    assert_eq!((target.update, target.port), (id, 3232));
+    assert_eq!((target.update, target.ports.as_slice()), (id, &[3232][..]));
     assert_eq!(target.addresses, [ip(7), TargetAddress::Name("sleepy.local".into())]);
     assert_eq!(target.purpose, Purpose::Capture);
     lab.connected(id);

@@ -193,7 +193,8 @@ fn check_watch(input: &Input, old: &Update, new: &Update) {
     }
 }
 
-/// A held update moves by the user's answer, or because the device runs it already.
+/// A held update moves by the user's answer, because its sources are again what was built, or because the device runs it
+/// already.
 fn check_answer(input: &Input, old: &Update, to: StateKind) {
     let by_user = |device: &DeviceId| *device == old.device;
     assert!(
@@ -204,6 +205,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             Input::Cancel(device) => by_user(device) && to == StateKind::Cancelled,
             Input::Install(device) => by_user(device) && to == StateKind::Superseded,
             Input::Sighted(_) => to == StateKind::Installed,
+            Input::SourcesChecked { changes, .. } => changes.is_empty() && to == StateKind::Waiting,
             Input::CancelMany(devices) => {
                 devices.contains(&old.device) && to == StateKind::Cancelled
             }
@@ -220,7 +222,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Configs(_)
             | Input::DirectoryGone(_)
             | Input::DiskFreed
-            | Input::SourcesChecked { .. }
+            | Input::ChooseConfig(_)
             | Input::Builder(_)
             | Input::BuildEnded { .. }
             | Input::Connected { .. }

@@ -285,7 +285,7 @@ fn the_same_build_once_more_is_told_as_the_same() {
     assert_eq!(again(&mut lab, build("sleepy")), same);
     assert_eq!(again(&mut lab, build("sleepy")), same);
     // The hash is that of the configuration alone.
-    let source = crate::update::SourceFile { path: "components/sensor.h".to_owned(), sha256: None };
+    let source = crate::update::SourceFile::file("components/sensor.h", None);
     let changed = crate::update::Build { sources: vec![source], ..build("sleepy") };
     let other = Some("The update of sleepy is installed".to_owned());
     assert_eq!(again(&mut lab, changed.clone()), other);

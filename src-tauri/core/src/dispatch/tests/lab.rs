@@ -17,10 +17,11 @@ use crate::network::Prefix;
 use crate::settings::{ChangedSources, Settings};
 use crate::time::Timestamp;
 use crate::update::{
-    Build, Encryption, OtaMethod, OtaParameters, Secret, Sha256, SourceChange, SourceChangeKind,
-    StateKind, Update, UpdateId, UpdateState,
+    Before, Build, Encryption, OtaMethod, OtaParameters, Secret, Sha256, SourceChange,
+    SourceChangeKind, StateKind, Update, UpdateId, UpdateState,
 };
 use crate::view::{DeviceView, NotificationKind, Refusal};
+use crate::word::Word;
 use wakeflash_ota::FailureClass;
 
 /// What the devices run at first, and what is built.
@@ -61,6 +62,8 @@ pub(super) fn config(name: &str) -> ConfigFile {
         deep_sleep: true,
         sleep_plan: None,
         compiled_name: None,
+        doubt: None,
+        word: None,
     });
     ConfigFile { id: yaml(name), content, sources: SourcesState::default() }
 }
@@ -71,6 +74,31 @@ pub(super) fn mains_powered(name: &str) -> ConfigFile {
         summary.deep_sleep = false;
     }
     file
+}
+
+/// A configuration of which ESPHome has said what it is.
+pub(super) fn said(file: &str, name: &str) -> ConfigFile {
+    let mut said = config(file);
+    if let Ok(summary) = &mut said.content {
+        name.clone_into(&mut summary.name);
+        summary.word = Some(Box::new(Word {
+            version: Some(VERSION.into()),
+            config_hash: None,
+            mac_suffix: false,
+            area: None,
+            ota: Ok(build(name).ota),
+        }));
+    }
+    said
+}
+
+/// The same of one that makes the end of the MAC address a part of the name.
+pub(super) fn suffixed(name: &str) -> ConfigFile {
+    let mut said = said(name, name);
+    if let Some(word) = said.content.as_mut().ok().and_then(|summary| summary.word.as_mut()) {
+        word.mac_suffix = true;
+    }
+    said
 }
 
 pub(super) fn broken(name: &str) -> ConfigFile {
@@ -86,6 +114,7 @@ pub(super) fn build(name: &str) -> Build {
         esphome_version: Some(VERSION.into()),
         built_at: Timestamp::from_millis(0),
         name: name.into(),
+        mac_suffix: false,
         sources: Vec::new(),
         ota: OtaParameters {
             method: OtaMethod::Native,
@@ -95,6 +124,7 @@ pub(super) fn build(name: &str) -> Build {
         },
         address: None,
         stamp: None,
+        before: Before::default(),
         credentials_changed: false,
         deep_sleep: true,
         sleep_plan: None,

@@ -29,3 +29,4 @@ mod table;
 mod told;
 mod user;
 mod wakes;
+mod words;

@@ -206,6 +206,7 @@ fn input() -> impl Strategy<Value = Input> {
             proof: Proof::of_session(peer, None, core::iter::empty()),
         }),
         1 => device().prop_map(Input::AcceptBoard),
+        1 => device().prop_map(Input::ChooseConfig),
         1 => any::<bool>().prop_map(|up| {
             Input::Links(if up { vec![lab::own_network()] } else { Vec::new() })
         }),

@@ -120,7 +120,9 @@ fn an_address_is_a_device_s_own_when_no_other_configuration_can_have_it() {
         let id = lab.install("a");
         let build = Build { address: Some("192.0.2.1".into()), ..build("a") };
         lab.built_as(id, build.clone());
-        lab.dispatch.literal_address(lab.update(id), &build)
+        let elsewhere = lab.dispatch.literal_address(lab.update(id), &build, address(3));
+        assert_eq!(elsewhere, LiteralAddress::None);
+        lab.dispatch.literal_address(lab.update(id), &build, address(1))
     };
     let own = LiteralAddress::Own(address(1));
     assert_eq!(of_a(vec![]), own);

@@ -32,8 +32,22 @@ fn a_held_update_is_never_flashed_by_itself() {
     assert_eq!(lab.effects, [Effect::DropConnection(id)]);
     lab.restart();
     lab.come_up();
-    lab.give(Input::SourcesChecked { update: id, changes: Vec::new() });
+    assert_eq!(lab.effects, [], "what isn't compared yet is as it was");
     lab.expect(id, StateKind::Held);
+}
+
+#[test]
+fn a_held_update_waits_again_when_its_sources_are_what_was_built() {
+    let (mut lab, id) = Lab::at(StateKind::Held);
+    lab.give(Input::Configs(lab.configs.clone()));
+    assert_eq!(lab.effects, [Effect::CheckSources(id)]);
+    let told = lab.told.len();
+    lab.give(Input::SourcesChecked { update: id, changes: Vec::new() });
+    lab.expect(id, StateKind::Waiting);
+    assert_eq!(lab.told.len(), told, "nothing needs attention any more");
+    lab.give(Input::SourcesChecked { update: id, changes: Vec::new() });
+    lab.connected(id);
+    assert!(lab.starts_flash());
 }
 
 #[test]

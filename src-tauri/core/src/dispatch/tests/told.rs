@@ -4,6 +4,8 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use serde_json::json;
+
 use super::lab::*;
 use crate::compile::{CompileOutput, Exit};
 use crate::credentials;
@@ -14,7 +16,7 @@ use crate::error::Problem;
 use crate::gate::{Evidence, Expectation, LiteralAddress, Session, Standing, unidentified};
 use crate::identity::Identity;
 use crate::update::Build;
-use crate::{address, config};
+use crate::{address, word};
 
 /// Set it to write the file instead of checking it.
 const UPDATE: &str = "WAKEFLASH_UPDATE_BINDINGS";
@@ -63,7 +65,11 @@ fn problems() -> BTreeMap<&'static str, Problem> {
             "compilerError",
             compiled("src/main.cpp:14:3: error: 'foo' was not declared in this scope\n"),
         ),
-        ("yamlSyntax", config::parse("esphome:\n  name: a\n   platform: b: c\n").err().unwrap()),
+        ("yamlSyntax", refused()),
+        (
+            "sameName",
+            Lab::with(vec![said("one", "one"), said("two", "one")]).row("one").problem.unwrap(),
+        ),
         ("notConfigured", seen_only(&mut lab)),
         ("unknownDevice", lab.try_give(Input::Install(yaml("sold"))).err().unwrap()),
         ("noUpdate", lab.try_give(Input::Cancel(yaml("sleepy"))).err().unwrap()),
@@ -72,6 +78,15 @@ fn problems() -> BTreeMap<&'static str, Problem> {
         ("unidentified", unidentified(&expectation(), &stranger())),
         ("noAddress", address::read("not an address").err().unwrap()),
     ])
+}
+
+fn refused() -> Problem {
+    let says = "mapping values are not allowed here";
+    let problem = json!({"says": says, "file": "old-pump.yaml", "line": 14, "column": 9});
+    match word::answer("old-pump.yaml", &json!({"problems": [problem]})).unwrap() {
+        word::Answer::Refused(problem) => problem,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn seen_only(lab: &mut Lab) -> Problem {
@@ -101,6 +116,7 @@ fn expectation() -> Expectation {
         wanted_version: None,
         literal_address: LiteralAddress::None,
         least: Standing::Claimed,
+        suffixed: false,
         unheard: false,
     }
 }

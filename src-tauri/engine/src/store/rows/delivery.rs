@@ -5,8 +5,8 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::schedule::SleepPlan;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    AttemptReport, AvoidedAddress, Build, BuildStamp, Cuts, Delivery, Encryption, OtaMethod,
-    OtaParameters, PasswordChoice, Secret, Sha256, SourceFile, SourceTracking,
+    AttemptReport, AvoidedAddress, Before, Build, BuildStamp, Counts, Cuts, Delivery, Encryption,
+    OtaMethod, OtaParameters, PasswordChoice, Secret, Sha256, SourceFile, SourceTracking,
 };
 
 use super::{Misread, read, read_some};
@@ -184,13 +184,23 @@ struct BuildRow {
     stamp: Option<String>,
     built_at: i64,
     name: String,
+    mac_suffix: bool,
     sources: Vec<SourceRow>,
     ota: OtaRow,
     credentials_changed: bool,
     address: Option<String>,
+    before: BeforeRow,
     deep_sleep: bool,
     sleep_plan: Option<SleepPlanRow>,
     mdns: bool,
+}
+
+/// Where an earlier compile's device takes updates.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BeforeRow {
+    port: Option<u16>,
+    address: Option<String>,
 }
 
 impl From<&Build> for BuildRow {
@@ -203,10 +213,12 @@ impl From<&Build> for BuildRow {
             stamp,
             built_at,
             name,
+            mac_suffix,
             sources,
             ota,
             credentials_changed,
             address,
+            before: Before { port, address: address_before },
             deep_sleep,
             sleep_plan,
             mdns,
@@ -219,10 +231,12 @@ impl From<&Build> for BuildRow {
             stamp: stamp.as_ref().map(|stamp| stamp.0.clone()),
             built_at: built_at.as_millis(),
             name: name.clone(),
+            mac_suffix: *mac_suffix,
             sources: sources.iter().map(SourceRow::from).collect(),
             ota: ota.into(),
             credentials_changed: *credentials_changed,
             address: address.clone(),
+            before: BeforeRow { port: *port, address: address_before.clone() },
             deep_sleep: *deep_sleep,
             sleep_plan: sleep_plan.map(SleepPlanRow::from),
             mdns: *mdns,
@@ -242,10 +256,12 @@ impl TryFrom<BuildRow> for Build {
             stamp: row.stamp.map(BuildStamp),
             built_at: Timestamp::from_millis(row.built_at),
             name: row.name,
+            mac_suffix: row.mac_suffix,
             sources: row.sources.into_iter().map(SourceFile::from).collect(),
             ota: row.ota.into(),
             credentials_changed: row.credentials_changed,
             address: row.address,
+            before: Before { port: row.before.port, address: row.before.address },
             deep_sleep: row.deep_sleep,
             sleep_plan: row.sleep_plan.map(SleepPlan::from),
             mdns: row.mdns,
@@ -255,20 +271,55 @@ impl TryFrom<BuildRow> for Build {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SourceRow {
+pub(super) struct SourceRow {
     path: String,
     sha256: Option<String>,
+    counts: CountsRow,
 }
 
 impl From<&SourceFile> for SourceRow {
-    fn from(SourceFile { path, sha256 }: &SourceFile) -> Self {
-        Self { path: path.clone(), sha256: sha256.as_ref().map(|sha256| sha256.0.clone()) }
+    fn from(SourceFile { path, sha256, counts }: &SourceFile) -> Self {
+        let sha256 = sha256.as_ref().map(|sha256| sha256.0.clone());
+        Self { path: path.clone(), sha256, counts: counts.into() }
     }
 }
 
 impl From<SourceRow> for SourceFile {
-    fn from(SourceRow { path, sha256 }: SourceRow) -> Self {
-        Self { path, sha256: sha256.map(Sha256) }
+    fn from(SourceRow { path, sha256, counts }: SourceRow) -> Self {
+        Self { path, sha256: sha256.map(Sha256), counts: counts.into() }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum CountsRow {
+    Content,
+    Secrets { names: Vec<String>, values: String },
+    Names(Vec<String>),
+    Commit,
+}
+
+impl From<&Counts> for CountsRow {
+    fn from(counts: &Counts) -> Self {
+        match counts {
+            Counts::Content => Self::Content,
+            Counts::Secrets { names, values } => {
+                Self::Secrets { names: names.clone(), values: values.0.clone() }
+            }
+            Counts::Names(names) => Self::Names(names.clone()),
+            Counts::Commit => Self::Commit,
+        }
+    }
+}
+
+impl From<CountsRow> for Counts {
+    fn from(row: CountsRow) -> Self {
+        match row {
+            CountsRow::Content => Self::Content,
+            CountsRow::Secrets { names, values } => Self::Secrets { names, values: Sha256(values) },
+            CountsRow::Names(names) => Self::Names(names),
+            CountsRow::Commit => Self::Commit,
+        }
     }
 }
 

@@ -1,15 +1,13 @@
 //! The row of what is remembered of a device.
 
 use serde::{Deserialize, Serialize};
-use wakeflash_core::device::{
-    BeforeInstall, ConfiguredBy, DeviceId, DeviceMemory, InstalledSources,
-};
+use wakeflash_core::device::{BeforeInstall, ConfiguredBy, DeviceId, DeviceMemory, InstalledBuild};
 use wakeflash_core::identity::{Claims, Identity, Rival, RunningBuild};
 use wakeflash_core::schedule::SleepPlan;
 use wakeflash_core::time::Timestamp;
-use wakeflash_core::update::{Encryption, Secret, Sha256};
+use wakeflash_core::update::{Encryption, Secret, Sha256, SourceFile};
 
-use super::delivery::{EncryptionRow, SleepPlanRow};
+use super::delivery::{EncryptionRow, SleepPlanRow, SourceRow};
 use super::{Misread, read_all, read_some};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,10 +31,11 @@ pub(super) struct DeviceRow {
     sleep_plan: Option<SleepPlanRow>,
     overdue_told: Option<i64>,
     installed_password: Option<String>,
-    installed_sources: Option<InstalledSourcesRow>,
+    installed_sources: Option<InstalledBuildRow>,
     user_address: Option<String>,
     installed_encryption: Option<EncryptionRow>,
     configured_by: Option<ConfiguredByRow>,
+    chosen: Option<ConfiguredByRow>,
     before_install: Option<BeforeInstallRow>,
     transfers: Vec<i64>,
 }
@@ -60,6 +59,7 @@ impl From<&DeviceMemory> for DeviceRow {
             user_address,
             installed_encryption,
             configured_by,
+            chosen,
             before_install,
             transfers,
         } = memory;
@@ -82,10 +82,11 @@ impl From<&DeviceMemory> for DeviceRow {
             sleep_plan: sleep_plan.map(SleepPlanRow::from),
             overdue_told: overdue_told.map(Timestamp::as_millis),
             installed_password: installed_password.as_ref().map(|secret| secret.0.clone()),
-            installed_sources: installed_sources.as_ref().map(InstalledSourcesRow::from),
+            installed_sources: installed_sources.as_ref().map(InstalledBuildRow::from),
             user_address: user_address.clone(),
             installed_encryption: installed_encryption.as_ref().map(EncryptionRow::from),
             configured_by: configured_by.as_ref().map(ConfiguredByRow::from),
+            chosen: chosen.as_ref().map(ConfiguredByRow::from),
             before_install: before_install.as_ref().map(BeforeInstallRow::from),
             transfers: transfers.iter().map(|at| at.as_millis()).collect(),
         }
@@ -116,10 +117,11 @@ impl TryFrom<DeviceRow> for DeviceMemory {
             sleep_plan: row.sleep_plan.map(SleepPlan::from),
             overdue_told: row.overdue_told.map(Timestamp::from_millis),
             installed_password: row.installed_password.map(Secret),
-            installed_sources: row.installed_sources.map(InstalledSources::try_from).transpose()?,
+            installed_sources: row.installed_sources.map(InstalledBuild::try_from).transpose()?,
             user_address: row.user_address,
             installed_encryption: row.installed_encryption.map(Encryption::from),
             configured_by: row.configured_by.map(ConfiguredBy::from),
+            chosen: row.chosen.map(ConfiguredBy::from),
             before_install: row.before_install.map(BeforeInstall::try_from).transpose()?,
             transfers: row.transfers.into_iter().map(Timestamp::from_millis).collect(),
         })
@@ -221,29 +223,37 @@ impl TryFrom<RivalRow> for Rival {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct InstalledSourcesRow {
+struct InstalledBuildRow {
     digest: String,
+    files: Vec<SourceRow>,
     config_hash: Option<String>,
     version: Option<String>,
+    port: Option<u16>,
+    address: Option<String>,
 }
 
-impl From<&InstalledSources> for InstalledSourcesRow {
-    fn from(InstalledSources { digest, config_hash, version }: &InstalledSources) -> Self {
+impl From<&InstalledBuild> for InstalledBuildRow {
+    fn from(build: &InstalledBuild) -> Self {
+        let InstalledBuild { digest, files, config_hash, version, port, address } = build;
         Self {
             digest: digest.0.clone(),
+            files: files.iter().map(SourceRow::from).collect(),
             config_hash: config_hash.map(|hash| hash.to_string()),
             version: version.clone(),
+            port: *port,
+            address: address.clone(),
         }
     }
 }
 
-impl TryFrom<InstalledSourcesRow> for InstalledSources {
+impl TryFrom<InstalledBuildRow> for InstalledBuild {
     type Error = Misread;
 
-    fn try_from(row: InstalledSourcesRow) -> Result<Self, Misread> {
-        let InstalledSourcesRow { digest, config_hash, version } = row;
+    fn try_from(row: InstalledBuildRow) -> Result<Self, Misread> {
+        let InstalledBuildRow { digest, files, config_hash, version, port, address } = row;
         let config_hash = read_some("the config hash", config_hash)?;
-        Ok(Self { digest: Sha256(digest), config_hash, version })
+        let files = files.into_iter().map(SourceFile::from).collect();
+        Ok(Self { digest: Sha256(digest), files, config_hash, version, port, address })
     }
 }
 
@@ -271,7 +281,7 @@ impl From<ConfiguredByRow> for ConfiguredBy {
 struct BeforeInstallRow {
     password: Option<String>,
     encryption: Option<EncryptionRow>,
-    sources: Option<InstalledSourcesRow>,
+    sources: Option<InstalledBuildRow>,
 }
 
 impl From<&BeforeInstall> for BeforeInstallRow {
@@ -279,7 +289,7 @@ impl From<&BeforeInstall> for BeforeInstallRow {
         Self {
             password: password.as_ref().map(|secret| secret.0.clone()),
             encryption: encryption.as_ref().map(EncryptionRow::from),
-            sources: sources.as_ref().map(InstalledSourcesRow::from),
+            sources: sources.as_ref().map(InstalledBuildRow::from),
         }
     }
 }
@@ -291,7 +301,7 @@ impl TryFrom<BeforeInstallRow> for BeforeInstall {
         Ok(Self {
             password: row.password.map(Secret),
             encryption: row.encryption.map(Encryption::from),
-            sources: row.sources.map(InstalledSources::try_from).transpose()?,
+            sources: row.sources.map(InstalledBuild::try_from).transpose()?,
         })
     }
 }

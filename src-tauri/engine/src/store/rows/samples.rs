@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wakeflash_core::build_failure::Lack;
 use wakeflash_core::device::{
-    BeforeInstall, ConfigHash, ConfiguredBy, DeviceId, DeviceMemory, InstalledSources, MacAddress,
+    BeforeInstall, ConfigHash, ConfiguredBy, DeviceId, DeviceMemory, InstalledBuild, MacAddress,
 };
 use wakeflash_core::error::Problem;
 use wakeflash_core::identity::{Claims, Identity, Rival, RunningBuild};
@@ -13,10 +13,10 @@ use wakeflash_core::schedule::{SleepPlan, Wake};
 use wakeflash_core::settings::{ChangedSources, Language, NotifyKinds, Settings, Theme};
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    Acknowledgement, AttemptReport, AvoidedAddress, Build, BuildAgain, BuildStamp, Cuts, Delivery,
-    Encryption, FlashStage, InstalledHow, OtaMethod, OtaParameters, PasswordChoice, RollbackWatch,
-    Secret, Sha256, Shipped, SourceChange, SourceChangeKind, SourceFile, SourceTracking, StateKind,
-    TimelineEntry, Update, UpdateId, UpdateState,
+    Acknowledgement, AttemptReport, AvoidedAddress, Before, Build, BuildAgain, BuildStamp, Counts,
+    Cuts, Delivery, Encryption, FlashStage, InstalledHow, OtaMethod, OtaParameters, PasswordChoice,
+    RollbackWatch, Secret, Sha256, Shipped, SourceChange, SourceChangeKind, SourceFile,
+    SourceTracking, StateKind, TimelineEntry, Update, UpdateId, UpdateState,
 };
 
 use crate::store::Commit;
@@ -33,6 +33,10 @@ fn problem() -> Problem {
     Problem::new("ota.closed", "The connection broke.").with_help("Wait.")
 }
 
+fn source(path: &str, counts: Counts) -> SourceFile {
+    SourceFile { counts, ..SourceFile::file(path, Some(Sha256("34".repeat(32)))) }
+}
+
 fn delivery(encryption: Encryption, everything: bool) -> Delivery {
     let some = |text: &str| everything.then(|| text.to_owned());
     Delivery {
@@ -44,9 +48,16 @@ fn delivery(encryption: Encryption, everything: bool) -> Delivery {
             stamp: some("2026-11-30 09:46:06 +0000").map(BuildStamp),
             built_at: at(1_000),
             name: "sleepy".into(),
+            mac_suffix: everything,
             sources: vec![
-                SourceFile { path: "a.yaml".into(), sha256: Some(Sha256("cd".repeat(32))) },
-                SourceFile { path: "secrets.yaml".into(), sha256: None },
+                SourceFile::file("a.yaml", Some(Sha256("cd".repeat(32)))),
+                SourceFile::file("secrets.yaml", None),
+                source(
+                    "parts/secrets.yaml",
+                    Counts::Secrets { names: vec!["ota".into()], values: Sha256("12".repeat(32)) },
+                ),
+                source("parts/", Counts::Names(vec!["x.h".into()])),
+                source(".esphome/packages/12", Counts::Commit),
             ],
             ota: OtaParameters {
                 method: if everything { OtaMethod::Native } else { OtaMethod::WebServer },
@@ -56,6 +67,7 @@ fn delivery(encryption: Encryption, everything: bool) -> Delivery {
             },
             credentials_changed: everything,
             address: some("sleepy.local"),
+            before: Before { port: everything.then_some(8266), address: some("192.0.2.8") },
             deep_sleep: everything,
             sleep_plan: everything
                 .then_some(SleepPlan { run_ms: Some(15_000), sleep_ms: Some(3_600_000) }),
@@ -187,10 +199,13 @@ fn update(id: u32, state: UpdateState) -> Update {
 }
 
 fn memory() -> DeviceMemory {
-    let sources = || InstalledSources {
+    let sources = || InstalledBuild {
         digest: Sha256("ef".repeat(32)),
+        files: vec![SourceFile::file("a.yaml", Some(Sha256("cd".repeat(32))))],
         config_hash: Some(ConfigHash(0xaaaa)),
         version: Some("2026.9.0".into()),
+        port: Some(3232),
+        address: Some("192.0.2.7".into()),
     };
     let addresses: Vec<IpAddr> = vec![peer(), "fd00::7".parse().unwrap()];
     let (mac, link) = (MacAddress([2, 0, 0, 0, 0, 7]), MacAddress([2, 0, 0, 0, 0, 8]));
@@ -229,6 +244,7 @@ fn memory() -> DeviceMemory {
             directory: Some("/config".into()),
             file: DeviceId::of_file("sleepy.yaml"),
         }),
+        chosen: Some(ConfiguredBy { directory: None, file: DeviceId::of_file("b.yaml") }),
         before_install: Some(BeforeInstall {
             password: Some(Secret("older".into())),
             encryption: Some(Encryption::Offered { key: Secret("k".into()) }),

@@ -51,7 +51,14 @@ fn update_to_3(update: &mut Fields) {
         problem_to_3(attempt, "problem");
     }
     let Some(build) = within(delivery, "build") else { return };
+    let no_other = json!({"port": null, "address": null});
     fill(build, json!({"credentials_changed": false, "sleep_plan": null, "stamp": null}));
+    fill(build, json!({"mac_suffix": false, "before": no_other}));
+    if let Some(Value::Array(sources)) = build.get_mut("sources") {
+        for source in sources.iter_mut().filter_map(Value::as_object_mut) {
+            fill(source, json!({"counts": "content"}));
+        }
+    }
     if let Some(ota) = within(build, "ota") {
         fill(ota, json!({"method": "native"}));
     }
@@ -69,19 +76,19 @@ fn device_to_3(device: &mut Fields) {
         "config_hash": null, "hashes": [], "announces_hash": false, "friendly_name": null,
         "platform": null, "deep_sleep": false, "sleep_plan": null, "overdue_told": null,
         "installed_password": null, "installed_sources": null, "user_address": null,
-        "installed_encryption": null, "configured_by": null, "before_install": null,
+        "installed_encryption": null, "configured_by": null, "chosen": null, "before_install": null,
         "claimed_hashes": [], "rival": null, "transfers": [],
     });
     fill(device, unknown);
     let identity = identity_to_3(device);
     fill(device, json!({"identity": identity}));
     if let Some(sources) = within(device, "installed_sources") {
-        fill(sources, json!({"version": null}));
+        installed_to_3(sources);
     }
     if let Some(before) = within(device, "before_install") {
         fill(before, json!({"password": null, "encryption": null, "sources": null}));
         if let Some(sources) = within(before, "sources") {
-            fill(sources, json!({"version": null}));
+            installed_to_3(sources);
         }
     }
 }
@@ -106,6 +113,10 @@ fn identity_to_3(device: &Fields) -> Value {
         "build": version.map(|version| json!({"version": version, "config_hash": of("config_hash")})),
         "proven_at": of("last_seen").as_i64().unwrap_or_default(),
     })
+}
+
+fn installed_to_3(build: &mut Fields) {
+    fill(build, json!({"files": [], "version": null, "port": null, "address": null}));
 }
 
 fn settings_to_3(settings: &mut Fields) {

@@ -177,6 +177,37 @@ fn is_failed(update: &Update) -> bool {
     matches!(update.state, UpdateState::Failed { .. })
 }
 
+/// The second version knew less of sources, and of what is installed.
+fn forget_newer<T: super::Stored>(row: &mut T) {
+    fn forget(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                if fields.contains_key("digest") {
+                    fields.insert("files".into(), json!([]));
+                    fields.insert("port".into(), Value::Null);
+                    fields.insert("address".into(), Value::Null);
+                }
+                if fields.contains_key("chosen") {
+                    fields.insert("chosen".into(), Value::Null);
+                }
+                if fields.contains_key("mac_suffix") {
+                    fields.insert("mac_suffix".into(), json!(false));
+                    fields.insert("before".into(), json!({"port": null, "address": null}));
+                }
+                fields.values_mut().for_each(forget);
+            }
+            Value::Array(items) => {
+                items.retain(|item| item.get("counts").is_none_or(|counts| counts == "content"));
+                items.iter_mut().for_each(forget);
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut body = serde_json::from_str(&row.to_body().unwrap()).unwrap();
+    forget(&mut body);
+    *row = T::of_body(&body.to_string()).unwrap();
+}
+
 #[test]
 fn the_second_version_wrote_the_same_with_other_words() {
     let dir = tempfile::tempdir().unwrap();
@@ -201,6 +232,8 @@ fn the_second_version_wrote_the_same_with_other_words() {
         .retain(|update| !matches!(update.state, UpdateState::Failed { taken_back: Some(_), .. }));
     expected.next_id -= 1;
     expected.wakes = BTreeMap::from([("sleepy".into(), expected.wakes["sleepy"][..1].to_vec())]);
+    expected.updates.iter_mut().for_each(forget_newer);
+    expected.memories.values_mut().for_each(forget_newer);
     assert_eq!(loaded(dir.path()), expected);
 }
 

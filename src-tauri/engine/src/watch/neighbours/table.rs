@@ -261,7 +261,7 @@ mod tests {
             link_addresses: vec![LINK],
             addresses: vec![TargetAddress::Name("sleepy.local".into())],
             avoid: Vec::new(),
-            port: 3232,
+            ports: vec![3232],
             purpose: Purpose::Capture,
             period: Duration::from_secs(2),
         };

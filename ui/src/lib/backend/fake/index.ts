@@ -195,6 +195,14 @@ export class FakeBackend implements Backend {
     return ok(null);
   };
 
+  chooseConfig: Backend['chooseConfig'] = async (id) => {
+    this.calls.push(`chooseConfig ${id}`);
+    const device = this.#devices.get(id);
+    if (!device) return no(problems.unknownDevice);
+    this.emit({ kind: 'device', device: { ...device, problem: null } });
+    return ok(null);
+  };
+
   acceptBoard: Backend['acceptBoard'] = async (id) => {
     this.calls.push(`acceptBoard ${id}`);
     const device = this.#devices.get(id);

@@ -37,6 +37,8 @@ export const commands = {
 	setAddress: (device: DeviceId, address: string | null) => typedError<null, Problem>(__TAURI_INVOKE("set_address", { device, address })),
 	/**  Takes the board that claims a device's name for the device. */
 	acceptBoard: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("accept_board", { device })),
+	/**  Says that, of several configurations which name their device so, this one is the device's. */
+	chooseConfig: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("choose_config", { device })),
 	/**  Begins no new build and no new flash, or does so again. What runs goes on. */
 	setPaused: (paused: boolean) => typedError<null, Problem>(__TAURI_INVOKE("set_paused", { paused })),
 	/**  The log of an update's build, also of one in the history. Empty when it is gone or there was none. */

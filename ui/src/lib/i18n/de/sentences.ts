@@ -56,6 +56,10 @@ const sentences: readonly (readonly [RegExp, string])[] = [
     /^The changed sources don't matter to this update\.$/,
     'Die geänderten Dateien sind für dieses Update ohne Belang.',
   ],
+  [
+    /^The sources are again what was built\. Waiting for the device\.$/,
+    'Die Dateien sind wieder, was gebaut wurde. Wartet auf das Gerät.',
+  ],
   [/^Held: (.+) changed since the build\.$/, 'Zurückgehalten: $1 seit dem Build geändert.'],
   [
     /^The device has another OTA password or key: .*$/,

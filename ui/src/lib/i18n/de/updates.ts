@@ -18,6 +18,7 @@ export const updates: typeof english = {
     upToDate: 'Aktuell',
     available: 'Update verfügbar',
     modified: 'Dateien geändert',
+    choose: (file) => `Das Gerät gehört zu ${file}`,
     queuedPaused: 'Eingereiht, angehalten',
     queuedWaits: 'Eingereiht, muss warten',
     queued: (ahead) =>

@@ -17,6 +17,7 @@ export const updates = {
     upToDate: 'Up to date',
     available: 'Update available',
     modified: 'Files changed',
+    choose: (file: string) => `The device is ${file}’s`,
     queuedPaused: 'Queued, paused',
     queuedWaits: 'Queued, has to wait',
     queued: (ahead: number) =>

@@ -1,0 +1,277 @@
+//! ESPHome's own word about a configuration, as the program says it that asks ESPHome for us (`witness.py`).
+
+use serde_json::Value;
+
+use crate::device::ConfigHash;
+use crate::device::{AddressClaim, ConfigSummary};
+use crate::error::Problem;
+use crate::esphome_files as files;
+use crate::update::OtaParameters;
+
+/// The code of what is said about a file that is no device of its own.
+pub const NO_DEVICE: &str = "config.no_device";
+
+/// The most characters of ESPHome's that are shown.
+const MAX_SAYS: usize = 300;
+
+/// What ESPHome says beside what a file seems to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// The ESPHome that says so.
+    pub version: Option<String>,
+    /// The hash that a build would have.
+    pub config_hash: Option<ConfigHash>,
+    /// The end of the device's MAC address is part of its name.
+    pub mac_suffix: bool,
+    /// `esphome: area:`.
+    pub area: Option<String>,
+    /// How it takes updates.
+    pub ota: Result<OtaParameters, Problem>,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is a device.
+    Device(Box<ConfigSummary>),
+    /// ESPHome refuses it, or it is no device of its own.
+    Refused(Problem),
+    /// Nothing is known: what it depends on can't be had now, or the question failed.
+    Unanswered(Problem),
+}
+
+/// Reads an answer about a file.
+///
+/// # Errors
+/// This ESPHome can't be asked like this; the error is for the log.
+pub fn answer(file: &str, said: &Value) -> Result<Answer, String> {
+    if let Some(problems) = said.get("problems").and_then(Value::as_array) {
+        let problem = problems.iter().find_map(|problem| refusal(file, problem));
+        return Ok(problem.unwrap_or_else(|| Answer::Refused(plain_refusal())));
+    }
+    if let Some(config) = said.get("config").filter(|config| config.is_object()) {
+        return Ok(Answer::Device(Box::new(summary(file, said, config))));
+    }
+    if said.get("timeout").is_some() {
+        return Ok(Answer::Unanswered(unanswered("it doesn't answer in time")));
+    }
+    if said.get("died").is_some() {
+        return Ok(Answer::Unanswered(unanswered("it ends without an answer")));
+    }
+    let fault = said.get("fault").and_then(Value::as_str);
+    Err(fault.unwrap_or("the answer isn't understood").to_owned())
+}
+
+fn summary(file: &str, said: &Value, config: &Value) -> ConfigSummary {
+    let at = |pointer: &str| files::text(config.pointer(pointer));
+    let platform = files::text(said.get("platform"));
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    let address = files::address_of(config);
+    let hash = said.get("hash").and_then(Value::as_str);
+    ConfigSummary {
+        name: at("/esphome/name").unwrap_or_else(|| stem.to_owned()),
+        friendly_name: at("/esphome/friendly_name"),
+        claim: AddressClaim::Names(address.clone()),
+        address,
+        deep_sleep: config.get("deep_sleep").is_some(),
+        sleep_plan: files::sleep_plan_of(config),
+        compiled_name: None,
+        doubt: None,
+        word: Some(Box::new(Word {
+            version: files::text(said.get("esphome")),
+            config_hash: hash.and_then(|hash| hash.parse().ok()),
+            mac_suffix: files::has_mac_suffix(config),
+            area: at("/esphome/area/name").or_else(|| at("/esphome/area")),
+            ota: files::ota_parameters(config, platform.as_deref()),
+        })),
+        platform,
+    }
+}
+
+/// What ESPHome says about one of the things that are wrong.
+fn refusal(file: &str, problem: &Value) -> Option<Answer> {
+    let says = short(problem.get("says")?.as_str()?);
+    let number = |key: &str| problem.get(key).and_then(Value::as_u64);
+    let place = number("line").zip(number("column"));
+    if ["'esphome' section missing", "Platform missing"].iter().any(|sign| says.starts_with(sign)) {
+        let message = "The file is no device of its own: it has no `esphome:` with a platform.";
+        let help =
+            "If it is to be one, add `esphome:` with a name, and a platform such as `esp32:`.";
+        return Some(Answer::Refused(Problem::new("config.no_device", message).with_help(help)));
+    }
+    let Some((line, column)) = place else {
+        // It may lie in what was to be fetched, and be another one the next time.
+        return Some(if depends_on_network(&says) {
+            Answer::Unanswered(unanswered(&says))
+        } else {
+            let message = format!("ESPHome refuses the configuration: {says}");
+            Answer::Refused(Problem::new("config.refused", message).with_help(CORRECT))
+        });
+    };
+    let of = problem.get("file").and_then(Value::as_str).unwrap_or(file);
+    let message = if of == file {
+        format!("Line {line}, column {column}: {says}")
+    } else {
+        format!("{of}, line {line}, column {column}: {says}")
+    };
+    Some(match depends_on_network(&says) {
+        true => Answer::Unanswered(unanswered(&says)),
+        false => Answer::Refused(Problem::new("config.refused", message).with_help(CORRECT)),
+    })
+}
+
+const CORRECT: &str = "Correct the YAML; the list follows as soon as the file is saved.";
+
+fn plain_refusal() -> Problem {
+    Problem::new("config.refused", "ESPHome refuses the configuration: it doesn't say why.")
+        .with_help(CORRECT)
+}
+
+/// What the user reads while ESPHome's word isn't known.
+#[must_use]
+pub fn unanswered(why: &str) -> Problem {
+    Problem::new(
+        "config.unanswered",
+        format!("ESPHome can't say yet what this is: {}", sentence(why)),
+    )
+    .with_help("What the list shows was read without ESPHome. Install asks it again.")
+}
+
+fn depends_on_network(says: &str) -> bool {
+    let says = says.to_lowercase();
+    [
+        "://",
+        "git ",
+        "github",
+        "clone",
+        "fetch",
+        "download",
+        "could not resolve",
+        "timed out",
+        "connection",
+    ]
+    .iter()
+    .any(|sign| says.contains(sign))
+}
+
+fn short(says: &str) -> String {
+    let words: Vec<&str> = says.split_whitespace().collect();
+    let says = words.join(" ");
+    let said = says.trim_start_matches("Invalid YAML syntax: ");
+    let said = match said.char_indices().nth(MAX_SAYS) {
+        Some((end, _)) => format!("{}…", said.split_at(end).0),
+        None => said.to_owned(),
+    };
+    sentence(&said)
+}
+
+fn sentence(said: &str) -> String {
+    let ends = said.ends_with(['.', '!', '?', '…']);
+    format!("{}{}", said.trim_end_matches(':'), if ends { "" } else { "." })
+}
+
+/// Whether a device of this name is of a configuration that gives its devices this base name and the end of their MAC
+/// addresses: six hex digits.
+#[must_use]
+pub fn is_suffixed(base: &str, name: &str) -> bool {
+    let suffix = name.strip_prefix(base).and_then(|rest| rest.strip_prefix('-'));
+    suffix.is_some_and(|suffix| suffix.len() == 6 && suffix.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schedule::SleepPlan;
+    use crate::update::Secret;
+
+    fn device(said: &Value) -> ConfigSummary {
+        match answer("a.yaml", said).unwrap() {
+            Answer::Device(summary) => *summary,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused(problem: Value) -> Problem {
+        match answer("a.yaml", &json!({"problems": [problem]})).unwrap() {
+            Answer::Refused(problem) => problem,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_device_is_what_esphome_says() {
+        let summary = device(&json!({
+            "esphome": "2026.10.0", "platform": "esp32", "hash": "cda6d273", "reads": [], "external": false,
+            "config": {
+                "esphome": {"name": "x", "friendly_name": "X", "name_add_mac_suffix": true, "area": {"name": "Hall"}},
+                "wifi": {"use_address": "192.0.2.1"},
+                "ota": [{"platform": "esphome", "port": 3232, "password": "p"}],
+                "deep_sleep": {"run_duration": "10s", "sleep_duration": "1h"},
+            },
+        }));
+        assert_eq!((summary.name.as_str(), summary.platform.as_deref()), ("x", Some("esp32")));
+        assert_eq!(summary.claim, AddressClaim::Names(Some("192.0.2.1".into())));
+        assert_eq!(summary.sleep_plan, SleepPlan::read(Some("10s"), Some("1h")));
+        let word = summary.word.unwrap();
+        assert_eq!(word.config_hash, Some(ConfigHash(0xcda6_d273)));
+        assert!(word.mac_suffix && word.area.as_deref() == Some("Hall"));
+        assert_eq!(word.ota.unwrap().password, Some(Secret("p".into())));
+    }
+
+    #[test]
+    fn a_device_without_updates_over_the_air_is_one_all_the_same() {
+        let summary = device(
+            &json!({"platform": "host", "config": {"esphome": {"name": "x", "friendly_name": ""}}}),
+        );
+        assert_eq!((summary.friendly_name, summary.deep_sleep), (None, false));
+        assert_eq!(summary.claim, AddressClaim::Names(None));
+        assert_eq!(summary.word.unwrap().ota.unwrap_err().code, "ota.missing");
+    }
+
+    #[test]
+    fn what_is_refused_is_told_with_its_place() {
+        let at = |file: &str| json!({"says": "Duplicate key \"name\"", "file": file, "line": 3, "column": 5});
+        assert_eq!(refused(at("a.yaml")).message, "Line 3, column 5: Duplicate key \"name\".");
+        assert_eq!(
+            refused(at("b.yaml")).message,
+            "b.yaml, line 3, column 5: Duplicate key \"name\"."
+        );
+        let long =
+            refused(json!({"says": format!("Invalid YAML syntax:\n\n{}", "ä\n".repeat(1_000))}));
+        assert!(
+            long.message.chars().count() < MAX_SAYS + 50 && !long.message.contains('\n'),
+            "{long}"
+        );
+        let none =
+            json!({"says": "'esphome' section missing from configuration. Please make sure"});
+        assert_eq!(refused(none).code, NO_DEVICE);
+        assert_eq!(refused(json!({})).code, "config.refused");
+    }
+
+    #[test]
+    fn what_could_be_different_the_next_time_is_no_refusal() {
+        for said in [
+            json!({"problems": [{"says": "Error: could not clone https://x", "line": 1, "column": 1}]}),
+            json!({"problems": [{"says": "fatal: unable to access 'https://x'"}]}),
+            json!({"timeout": 60}),
+            json!({"died": -9}),
+        ] {
+            let answer = answer("a.yaml", &said).unwrap();
+            assert!(matches!(answer, Answer::Unanswered(_)), "{said}");
+        }
+        assert!(answer("a.yaml", &json!({"fault": "AttributeError: x"})).is_err());
+        assert!(answer("a.yaml", &json!([])).is_err());
+    }
+
+    #[test]
+    fn a_suffix_is_six_hex_digits() {
+        assert!(is_suffixed("cellar", "cellar-abCd09"));
+        for other in
+            ["cellar", "cellar-", "cellar-abcde", "cellar-abcdefa", "cellar-ghijkl", "attic-abcdef"]
+        {
+            assert!(!is_suffixed("cellar", other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Configurations whose kind has failed, asked about with the installed ESPHome: what Wakeflash takes them for is what
+//! ESPHome says.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use wakeflash_core::device::ConfigSummary;
+use wakeflash_core::update::SourceFile;
+use wakeflash_core::word::{Answer, NO_DEVICE};
+use wakeflash_engine::configs::{self, Esphome};
+use wakeflash_tests::esphome;
+
+fn cases() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("cases")
+}
+
+fn installed() -> Esphome {
+    let esphome = esphome::Esphome::locate().unwrap();
+    Esphome {
+        program: esphome.program().to_path_buf(),
+        version: esphome.version().unwrap(),
+        mark: ("WAKEFLASH_TEST", "cases".to_owned()),
+    }
+}
+
+/// A copy of all cases: what ESPHome leaves beside them is nobody's business.
+fn copied() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let copied = Command::new("cp").arg("-r").arg(cases().join(".")).arg(dir.path()).status();
+    assert!(copied.unwrap().success());
+    let upstream = dir.path().join("14-remote-package/upstream");
+    let repository = dir.path().join("repository");
+    std::fs::rename(upstream, &repository).unwrap();
+    let commit = "git init -q -b main && git add -A && \
+                  git -c user.name=a -c user.email=a@example.org commit -qm first";
+    let made = Command::new("sh").args(["-c", commit]).current_dir(&repository).status();
+    assert!(made.unwrap().success());
+    let brook = dir.path().join("14-remote-package/brook.yaml");
+    let text = std::fs::read_to_string(&brook).unwrap();
+    let url = format!("file://{}", repository.display());
+    let text = text.replace("file://REPLACE_WITH_A_GIT_REPOSITORY_MADE_FROM_upstream", &url);
+    std::fs::write(brook, text).unwrap();
+    dir
+}
+
+/// A summary as `truth.json` has it.
+fn said(summary: &ConfigSummary) -> Value {
+    let word = summary.word.as_ref().unwrap();
+    json!({
+        "name": summary.name,
+        "friendly": summary.friendly_name,
+        "platform": summary.platform,
+        "address": summary.address,
+        "deep_sleep": summary.deep_sleep,
+        "mac_suffix": word.mac_suffix,
+        "port": word.ota.as_ref().ok().map(|ota| ota.port),
+    })
+}
+
+fn expected(truth: &Value) -> Value {
+    let mut expected = json!({"port": truth["ota"][0][1]});
+    for key in ["name", "friendly", "platform", "address", "deep_sleep", "mac_suffix"] {
+        expected[key] = truth[key].clone();
+    }
+    expected
+}
+
+/// The files that ESPHome's loader opened are among those that were read; nothing else is but what ESPHome lists, and
+/// what it looked for in vain.
+fn compare_reads(case: &Path, truth: &Value, reads: &[SourceFile]) -> Result<(), String> {
+    let paths = |key: &str| -> BTreeSet<String> {
+        let all = truth[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+        // What it fetched counts by its commit.
+        all.filter(|path| !path.contains(".truthdata")).map(str::to_owned).collect()
+    };
+    let read: BTreeSet<String> = reads.iter().map(|source| shown(case, &source.path)).collect();
+    let missing: Vec<_> = paths("loaded").difference(&read).cloned().collect();
+    let there =
+        reads.iter().filter(|source| source.sha256.is_some() && !source.path.ends_with('/'));
+    let there: BTreeSet<String> = there.map(|source| shown(case, &source.path)).collect();
+    let known: BTreeSet<String> = paths("files").union(&paths("loaded")).cloned().collect();
+    let unknown = there.difference(&known).filter(|path| !path.contains("stubs"));
+    let unknown: Vec<_> = unknown.filter(|path| !path.starts_with(".esphome/packages/")).collect();
+    if missing.is_empty() && unknown.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("not read: {missing:?}; read and not known: {unknown:?}"))
+    }
+}
+
+/// A path relative to the config directory, also where it leads out of it.
+fn shown(case: &Path, path: &str) -> String {
+    let above = case.parent().unwrap();
+    match Path::new(path).strip_prefix(above) {
+        Ok(outside) => format!("../{}", outside.display()),
+        Err(_) => path.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn every_configuration_is_what_esphome_says() {
+    let dir = copied();
+    let root = dir.path().canonicalize().unwrap();
+    let truth: BTreeMap<String, BTreeMap<String, Value>> =
+        serde_json::from_str(&std::fs::read_to_string(cases().join("truth.json")).unwrap())
+            .unwrap();
+    let esphome = installed();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (case, files) in truth {
+        let mut dirs: BTreeMap<PathBuf, Vec<(String, Value)>> = BTreeMap::new();
+        for (file, truth) in files {
+            let path = root.join(&case).join(&file);
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            dirs.entry(path.parent().unwrap().to_owned()).or_default().push((name, truth));
+        }
+        for (dir, files) in dirs {
+            let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+            let answers = configs::ask(&esphome, &dir, &names).await;
+            for ((name, truth), (answer, reads)) in files.iter().zip(answers) {
+                seen += 1;
+                let verdict = judge(&dir, truth, &answer, &reads);
+                println!("{case}/{name}: {verdict:?}");
+                wrong.extend(verdict.err().map(|why| format!("{case}/{name}: {why}")));
+            }
+        }
+    }
+    assert!(seen > 50, "{seen}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn judge(dir: &Path, truth: &Value, answer: &Answer, reads: &[SourceFile]) -> Result<(), String> {
+    match (truth["error"].as_str(), answer) {
+        (None, Answer::Device(summary)) => {
+            let (said, expected) = (said(summary), expected(truth));
+            if said != expected {
+                return Err(format!("{said} and not {expected}"));
+            }
+            if summary.word.as_ref().is_none_or(|word| word.config_hash.is_none()) {
+                return Err("no hash".to_owned());
+            }
+            compare_reads(dir, truth, reads)
+        }
+        (Some(error), Answer::Refused(problem)) => {
+            let none =
+                error.contains("'esphome' section missing") || error.contains("Platform missing");
+            let placed = problem.message.contains("ine ") && problem.message.contains("column ");
+            match (none, problem.code == NO_DEVICE) {
+                (true, true) => Ok(()),
+                (false, false) if placed => Ok(()),
+                (true, false) | (false, _) => Err(format!("{problem:?} and not {error}")),
+            }
+        }
+        (truth, answer) => Err(format!("{answer:?} and not {truth:?}")),
+    }
+}
