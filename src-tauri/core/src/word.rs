@@ -187,17 +187,15 @@ mod tests {
     use crate::update::Secret;
 
     fn device(said: &Value) -> ConfigSummary {
-        match answer("a.yaml", said).unwrap() {
-            Answer::Device(summary) => *summary,
-            other => panic!("{other:?}"),
-        }
+        let answer = answer("a.yaml", said).unwrap();
+        let Answer::Device(summary) = answer else { panic!("{answer:?}") };
+        *summary
     }
 
     fn refused(problem: Value) -> Problem {
-        match answer("a.yaml", &json!({"problems": [problem]})).unwrap() {
-            Answer::Refused(problem) => problem,
-            other => panic!("{other:?}"),
-        }
+        let answer = answer("a.yaml", &json!({"problems": [problem]})).unwrap();
+        let Answer::Refused(problem) = answer else { panic!("{answer:?}") };
+        problem
     }
 
     #[test]

@@ -79,8 +79,10 @@ pub(super) struct Words {
     /// The files that are to be asked about.
     pub(super) due: Vec<String>,
     asker: Option<Asker>,
-    asking: Option<(String, JoinHandle<(Asker, Asked, Looked)>)>,
+    asking: Option<(String, Asking)>,
 }
+
+type Asking = JoinHandle<(Asker, Asked, Looked)>;
 
 /// What was read for an answer, and what it is like by now.
 #[derive(Default)]

@@ -83,10 +83,9 @@ fn problems() -> BTreeMap<&'static str, Problem> {
 fn refused() -> Problem {
     let says = "mapping values are not allowed here";
     let problem = json!({"says": says, "file": "old-pump.yaml", "line": 14, "column": 9});
-    match word::answer("old-pump.yaml", &json!({"problems": [problem]})).unwrap() {
-        word::Answer::Refused(problem) => problem,
-        other => panic!("{other:?}"),
-    }
+    let answer = word::answer("old-pump.yaml", &json!({"problems": [problem]})).unwrap();
+    let word::Answer::Refused(problem) = answer else { panic!("{answer:?}") };
+    problem
 }
 
 fn seen_only(lab: &mut Lab) -> Problem {
