@@ -177,7 +177,7 @@ fn is_failed(update: &Update) -> bool {
     matches!(update.state, UpdateState::Failed { .. })
 }
 
-/// The second version knew less of sources, and of what is installed.
+/// The second version knew less of sources, of what is installed, and of transfers.
 fn forget_newer<T: super::Stored>(row: &mut T) {
     fn forget(value: &mut Value) {
         match value {
@@ -193,6 +193,17 @@ fn forget_newer<T: super::Stored>(row: &mut T) {
                 if fields.contains_key("mac_suffix") {
                     fields.insert("mac_suffix".into(), json!(false));
                     fields.insert("before".into(), json!({"port": null, "address": null}));
+                }
+                let newer = [
+                    ("transfers", json!([])),
+                    ("cuts", json!({"in_all": 0, "in_wake": 0, "wake": null})),
+                    ("changed_in_builds", json!([])),
+                    ("earlier_may_have_arrived", json!(false)),
+                ];
+                for (name, value) in newer {
+                    if let Some(field) = fields.get_mut(name) {
+                        *field = value;
+                    }
                 }
                 fields.values_mut().for_each(forget);
             }

@@ -799,7 +799,9 @@ export type UpdateView = {
 	attempts: number,
 	/**  The last attempt, when it failed. */
 	lastAttempt: AttemptReport | null,
-	/**  Why the device may not take it, known before it has been tried. */
+	/**  So many transfers began and broke off that the next one begins then at the earliest. */
+	restsUntil: Timestamp | null,
+	/**  Why the device may not take it, or what keeps the update from it. */
 	warning: Problem | null,
 	/**  Whether the firmware travelled encrypted; `None`: it was not sent yet. */
 	encrypted: boolean | null,
