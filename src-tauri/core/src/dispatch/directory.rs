@@ -35,11 +35,16 @@ impl Dispatch {
     }
 
     pub(super) fn directory_read(&mut self, files: Vec<ConfigFile>) {
-        if !self.directory.is_there() {
+        let comes = !self.directory.is_there();
+        if comes {
             self.decision.touched.extend(self.rows());
         }
         self.directory = Directory::There;
         self.replace_configs(files);
+        if comes {
+            // What was remembered meanwhile may be a discovered device now.
+            self.decision.touched.extend(self.rows());
+        }
         if self.has_sources() {
             self.is_back_for_builds(Lack::Directory);
         }
