@@ -54,6 +54,8 @@ async fn such_a_device_is_found_in_its_first_wake_and_at_its_address_alone() -> 
         } else {
             stage.wake().await?;
         }
+        // What says nothing is waited for.
+        stage.until_state("installed", BUILD).await?;
         stage.ensure_flashed_once().await?;
         if !silent {
             ensure_suffixed(&stage).await?;
@@ -67,6 +69,7 @@ async fn installed_over_another(first: DeviceYaml, second: DeviceYaml, wake: Wak
     let Some(stage) = Stage::play(scene(old_yaml(), first)).await? else { return Ok(()) };
     stage.until_built().await?;
     stage.device.wake(wake).await?;
+    stage.until_state("installed", BUILD).await?;
     stage.ensure_flashed_once().await?;
     stage.device.sleep(false).await?;
     stage.write(&second).await?;

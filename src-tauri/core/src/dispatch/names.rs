@@ -15,8 +15,11 @@ use crate::schedule::{Schedule, Wake};
 use crate::update::{StateKind, Update, UpdateState};
 use crate::word::is_suffixed;
 
-use super::{Dispatch, Heard, Liveness};
+use super::{Dispatch, Effect, Heard, Liveness};
 use crate::device::Sighting;
+
+/// How many devices are asked at once who they are, when the configurations were read: names are easily made up.
+const ASKED_AT_ONCE: usize = 8;
 
 impl Dispatch {
     /// The name that the device of a configuration goes by. A broken one doesn't say: then it is that of
@@ -230,8 +233,18 @@ impl Dispatch {
     /// The same for devices that had proven it before their configuration was known.
     fn adopt_heard(&mut self) {
         let heard = self.heard.keys().filter(|name| self.is_candidate(name));
+        let mut asked = 0;
         for name in heard.cloned().collect::<Vec<_>>() {
             self.adopt(&name);
+            let claims = self.memory(&name).filter(|memory| !memory.identity.is_proven());
+            let mut addresses: Vec<IpAddr> =
+                claims.map(|memory| memory.claims.addresses.clone()).unwrap_or_default();
+            addresses.retain(|address| self.may_reach(&name, *address));
+            if !addresses.is_empty() && asked < ASKED_AT_ONCE {
+                // While nobody knew what it is, nobody asked.
+                asked += 1;
+                self.decision.effects.push(Effect::Ask { name, addresses });
+            }
         }
     }
 

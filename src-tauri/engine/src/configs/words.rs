@@ -1,7 +1,7 @@
 //! ESPHome's own word about the configurations: asked for one after the other, and kept for as long as nothing
 //! changes that it was said about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,12 @@ use crate::esphome::ask::{Asked, Asker};
 
 /// When a question is asked again that had no answer.
 const AGAIN: Duration = Duration::from_secs(10 * 60);
+
+/// How long an answer may take as long as others are waited for.
+const QUICK: Duration = Duration::from_secs(5);
+
+/// How long it may take otherwise: a package that is fetched takes its time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The ESPHome that is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +84,8 @@ pub(super) struct Words {
     pub(super) kept: BTreeMap<String, Arc<Kept>>,
     /// The files that are to be asked about.
     pub(super) due: Vec<String>,
+    /// Those that took long: they hold nobody up, and get more time after the others.
+    slow: BTreeSet<String>,
     asker: Option<Asker>,
     asking: Option<(String, Asking)>,
 }
@@ -111,6 +119,7 @@ impl Words {
             esphome: None,
             kept: kept.iter().filter_map(read).collect(),
             due: Vec::new(),
+            slow: BTreeSet::new(),
             asker: None,
             asking: None,
         }
@@ -156,7 +165,6 @@ impl Words {
             let file = file.clone();
             let ended = asking.await;
             self.asking = None;
-            self.due.retain(|due| *due != file);
             let (asked, looked) = match ended {
                 Ok((asker, asked, looked)) => {
                     self.asker = Some(asker);
@@ -170,6 +178,13 @@ impl Words {
                     (Asked::default(), Looked::default())
                 }
             };
+            if asked.is_timeout() && self.slow.insert(file.clone()) {
+                continue;
+            }
+            self.due.retain(|due| *due != file);
+            if !asked.is_timeout() {
+                self.slow.remove(&file);
+            }
             let Looked { reads, stamps, current } = looked;
             let kept = self.keep(&file, asked, reads);
             self.kept.insert(file.clone(), Arc::clone(&kept));
@@ -180,14 +195,16 @@ impl Words {
     /// Begins to ask about the next file; `false`: there is none, or nobody to ask.
     fn ask_next(&mut self) -> bool {
         let Some(esphome) = &self.esphome else { return false };
-        let Some(file) = self.due.first().cloned() else { return false };
+        let quick = self.due.iter().find(|file| !self.slow.contains(*file));
+        let Some(file) = quick.or(self.due.first()).cloned() else { return false };
+        let patience = if quick.is_some() { QUICK } else { PATIENCE };
         let mut asker = self
             .asker
             .take()
             .unwrap_or_else(|| Asker::new(&esphome.program, &self.dir, esphome.mark.clone()));
         let (dir, about) = (self.dir.clone(), file.clone());
         let task = tokio::spawn(async move {
-            let asked = asker.ask(&about).await;
+            let asked = asker.ask(&about, patience).await;
             let read = tokio::task::spawn_blocking({
                 let (reads, dir) = (asked.reads.clone(), dir.clone());
                 move || Looked::at(&dir, &about, &reads)

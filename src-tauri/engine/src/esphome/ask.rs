@@ -30,6 +30,13 @@ pub(crate) struct Asked {
     pub(crate) reads: Vec<String>,
 }
 
+impl Asked {
+    /// Whether the answer has taken too long.
+    pub(crate) fn is_timeout(&self) -> bool {
+        self.said.as_ref().is_some_and(|said| said.get("timeout").is_some())
+    }
+}
+
 /// Who asks.
 #[derive(Debug)]
 pub(crate) struct Asker {
@@ -46,8 +53,8 @@ impl Asker {
         Self { program: program.to_owned(), dir: dir.to_owned(), mark, start, server: None }
     }
 
-    pub(crate) async fn ask(&mut self, file: &str) -> Asked {
-        match self.ask_server(file).await {
+    pub(crate) async fn ask(&mut self, file: &str, patience: Duration) -> Asked {
+        match self.ask_server(file, patience).await {
             Some(Ok(asked)) => asked,
             Some(Err(error)) => {
                 tracing::warn!(file, %error, "what asks ESPHome has failed; its command line is asked");
@@ -59,7 +66,7 @@ impl Asker {
     }
 
     /// `None`: this ESPHome can't be asked so.
-    async fn ask_server(&mut self, file: &str) -> Option<io::Result<Asked>> {
+    async fn ask_server(&mut self, file: &str, patience: Duration) -> Option<io::Result<Asked>> {
         let start = self.start.as_ref()?;
         if self.server.is_none() {
             match Server::start(start).await {
@@ -72,7 +79,7 @@ impl Asker {
                 }
             }
         }
-        let said = self.server.as_mut()?.ask(file).await;
+        let said = self.server.as_mut()?.ask(file, patience).await;
         Some(said.map(|mut said| {
             let reads = said.as_object_mut().and_then(|said| said.remove("reads"));
             let lines = reads.as_ref().and_then(Value::as_array).into_iter().flatten();

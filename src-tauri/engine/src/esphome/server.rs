@@ -17,9 +17,6 @@ use crate::process::path_with;
 /// How long ESPHome may take to be loaded.
 const START: Duration = Duration::from_secs(120);
 
-/// How long it may take with one configuration: a package that is fetched takes its time.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// How much memory it may take with one; a hundred megabytes are usual.
 const MEMORY: u64 = 2 << 30;
 
@@ -74,12 +71,12 @@ impl Server {
     }
 
     /// What ESPHome says about a configuration. After an error it is of no use any more.
-    pub(crate) async fn ask(&mut self, file: &str) -> io::Result<Value> {
-        let question = json!({"file": file, "seconds": PATIENCE.as_secs(), "bytes": MEMORY});
+    pub(crate) async fn ask(&mut self, file: &str, patience: Duration) -> io::Result<Value> {
+        let question = json!({"file": file, "seconds": patience.as_secs(), "bytes": MEMORY});
         self.questions.write_all(format!("{question}\n").as_bytes()).await?;
         self.questions.flush().await?;
         // It may have to ask twice.
-        self.answer(2 * PATIENCE + START).await
+        self.answer(2 * patience + START).await
     }
 
     async fn answer(&mut self, patience: Duration) -> io::Result<Value> {

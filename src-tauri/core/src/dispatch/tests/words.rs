@@ -66,6 +66,17 @@ fn a_device_that_was_heard_before_its_configuration_was_known_is_the_one_of_it()
 }
 
 #[test]
+fn a_device_of_which_others_spoke_before_is_asked_when_its_configuration_is_known() {
+    let mut lab = Lab::with(vec![config("other")]);
+    lab.give(Input::Sighted(claim()));
+    assert!(!is_asked(&lab, CALLED), "it is a stranger");
+    lab.give(Input::Configs(vec![suffixed("cellar")]));
+    assert!(is_asked(&lab, CALLED));
+    lab.give(answers(OLD));
+    assert_eq!(lab.row("cellar").name, CALLED);
+}
+
+#[test]
 fn a_device_that_shows_itself_while_its_update_waits_gets_it_and_confirms_it() {
     let mut lab = Lab::with(vec![suffixed("cellar")]);
     let id = waiting(&mut lab);
