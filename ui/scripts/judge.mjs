@@ -11,8 +11,10 @@ export const HEAD = `
     constructor(...given) { super(...(given.length > 0 ? given : [now])); }
     static now() { return now; }
   };
-  // Every screen begins where a new user does.
+  // Every screen begins where a new user does, or on the page that is asked for.
   localStorage.clear();
+  const page = new URLSearchParams(location.search).get('page');
+  if (page) localStorage.setItem('wakeflash.view', JSON.stringify({ page }));
   window.faults = [];
   addEventListener('error', ({ message }) => faults.push(message));
   addEventListener('unhandledrejection', ({ reason }) => faults.push(String(reason)));

@@ -11,6 +11,7 @@ const RUNS = 7;
 
 /** Runs before the page's own scripts. */
 const WATCH = `
+  localStorage.setItem('wakeflash.view', JSON.stringify({ page: 'devices' }));
   window.tasks = 0;
   let last = performance.now();
   // The next timer comes 4 ms later at the earliest.

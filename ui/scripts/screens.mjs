@@ -15,7 +15,38 @@ const isInSight = (device) => `((row, list) => row.top >= list.top && row.bottom
   document.querySelector('[data-device="${device}"]').getBoundingClientRect(),
   document.querySelector('${named('device-scroll')}').getBoundingClientRect())`;
 
+/** Everything that counts the same says the same number. */
+const COUNTS_AGREE = `(() => {
+  const seen = new Map();
+  for (const one of document.querySelectorAll('[data-count]')) {
+    const n = one.textContent.match(/\\d+/)[0];
+    if ((seen.get(one.dataset.count) ?? n) !== n) return false;
+    seen.set(one.dataset.count, n);
+  }
+  return true;
+})()`;
+
 export const SCREENS = [
+  { name: 'home', page: 'home', story: 'demo', shows: 'next-line' },
+  {
+    name: 'home-drawer',
+    page: 'home',
+    story: 'demo',
+    steps: [row('garden-soil-sensor.yaml', 'line-open')],
+    shows: 'build-log',
+  },
+  { name: 'home-paused', page: 'home', story: 'paused', shows: 'next-line' },
+  { name: 'home-many', page: 'home', story: 'many', shows: 'show-waiting' },
+  { name: 'batch', page: 'home', story: 'batch', shows: 'batch' },
+  { name: 'home-german', page: 'home', story: 'german', shows: 'next-line' },
+  { name: 'nothing-waiting', page: 'home', story: 'first-home', shows: 'nothing-waiting' },
+  {
+    name: 'activity',
+    page: 'home',
+    story: 'demo',
+    steps: [click('show-activity')],
+    shows: 'activity-export',
+  },
   { name: 'window', story: 'demo', shows: 'device-row' },
   {
     name: 'drawer',
@@ -88,13 +119,6 @@ export const SCREENS = [
     shows: 'wake-plot',
   },
   { name: 'failed', story: 'demo', steps: [open('pond-level.yaml')], shows: 'help' },
-  { name: 'waiting', story: 'demo', steps: [click('open-waiting')], shows: 'waiting-row' },
-  {
-    name: 'nothing-waiting',
-    story: 'quiet',
-    steps: [click('open-waiting')],
-    shows: 'nothing-waiting',
-  },
   { name: 'update-all', story: 'demo', steps: [click('update-all')], shows: 'install-go' },
   {
     name: 'update-all-bare',
@@ -183,4 +207,11 @@ export const SCREENS = [
     steps: [click('open-settings')],
     shows: 'settings',
   },
-].map((screen) => ({ steps: [], keys: [], holds: [], ...screen, shows: named(screen.shows) }));
+].map((screen) => ({
+  page: 'devices',
+  steps: [],
+  keys: [],
+  ...screen,
+  holds: [['what is counted twice is the same', COUNTS_AGREE], ...(screen.holds ?? [])],
+  shows: named(screen.shows),
+}));

@@ -62,7 +62,7 @@ async function inScheme(scheme) {
 async function inSizes(browser, screen, scheme) {
   const own = screen.size ? [screen.size] : sizes;
   await browser.resize(SIZES[own[0]]);
-  await show(browser, stories(screen.story), screen);
+  await show(browser, `${stories(screen.story)}&page=${screen.page}`, screen);
   for (const size of own) {
     await change(browser, screen, SIZES[size]);
     const name = `${screen.name}${size === 'wide' ? '' : `-${size}`}-${scheme}`;

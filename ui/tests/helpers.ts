@@ -6,6 +6,9 @@ import { FakeBackend, stories } from '../src/lib/backend/fake';
 import type { Story } from '../src/lib/backend/fake/stories';
 import Root from '../src/Root.svelte';
 
+/** Where the window keeps where the user was. */
+const VIEW = 'wakeflash.view';
+
 export function story(name: string, change: Partial<Story> = {}): Story {
   const make = stories[name];
   if (!make) throw new Error(`there is no story ${name}`);
@@ -20,8 +23,13 @@ export function only(name: string, id: string): Partial<Story> {
   return { devices: story(name).devices.filter((device) => device.id === id) };
 }
 
-/** Shows the whole window on a story. */
-export async function show(name: string, change: Partial<Story> = {}): Promise<FakeBackend> {
+/** Shows the whole window on a story, on one of its pages. */
+export async function show(
+  name: string,
+  change: Partial<Story> = {},
+  page: 'home' | 'devices' = 'devices',
+): Promise<FakeBackend> {
+  if (localStorage.getItem(VIEW) === null) localStorage.setItem(VIEW, JSON.stringify({ page }));
   const backend = new FakeBackend(story(name, change));
   render(Root, { backend });
   await expect.poll(() => screen.queryByText('Starting…')).toBeNull();

@@ -65,7 +65,6 @@ describe('a device that goes', () => {
         ),
       GONE,
     );
-    await user.click(screen.getByTestId('open-waiting'));
     await user.keyboard('{Escape}');
     expect(screen.getByTestId('device-scroll')).toBeInTheDocument();
   });
@@ -155,25 +154,6 @@ describe('keys', () => {
     await fireEvent.keyDown(document.body, { key: '/' });
     await waitFor(() => expect(screen.getByTestId('search')).toHaveFocus());
   });
-
-  it('move between what waits; Tab leads past it', async () => {
-    await show('demo');
-    await user.click(screen.getByTestId('open-waiting'));
-    const rows = () => screen.getAllByTestId('waiting-row');
-    const at = (n: number) => inside(rows().at(n) as HTMLElement, 'waiting-open');
-    expect(rows().filter((one) => one.querySelector('[tabindex="0"]'))).toHaveLength(1);
-    await user.keyboard('{ArrowDown}');
-    expect(at(0)).toHaveFocus();
-    await user.keyboard('{ArrowDown}{ArrowDown}{ArrowUp}');
-    expect(at(1)).toHaveFocus();
-    await user.keyboard('{End}');
-    expect(at(-1)).toHaveFocus();
-    await user.keyboard('{Home}{Enter}');
-    expect(await screen.findByTestId('drawer')).toHaveAttribute(
-      'data-device',
-      rows()[0]?.dataset.device,
-    );
-  });
 });
 
 describe('a row', () => {
@@ -213,17 +193,16 @@ describe('the order', () => {
     await user.click(screen.getByTestId('sort-update'));
     await user.click(screen.getByTestId('summary-attention'));
     const before = shown();
-    await user.click(screen.getByTestId('open-waiting'));
     await user.click(screen.getByTestId('open-settings'));
     cleanup();
     await show('demo');
     expect(screen.getByTestId('open-devices')).toHaveAttribute('aria-current', 'page');
     expect(screen.getByTestId('summary-attention')).toHaveAttribute('aria-pressed', 'true');
     expect(shown()).toEqual(before);
-    await user.click(screen.getByTestId('open-waiting'));
+    await user.click(screen.getByTestId('open-home'));
     cleanup();
     await show('demo');
-    expect(screen.getByTestId('waiting')).toBeInTheDocument();
+    expect(screen.getByTestId('home')).toBeInTheDocument();
   });
 
   it('is that of the first window when what was kept is broken', async () => {

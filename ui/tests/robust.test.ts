@@ -43,12 +43,11 @@ describe('the keyboard', () => {
   });
 
   it('is on the page when the row that had it is done', async () => {
-    await show('demo');
-    await user.click(screen.getByTestId('open-waiting'));
-    const cancel = screen.getAllByTestId('primary-action')[0];
+    await show('demo', {}, 'home');
+    const cancel = screen.getAllByTestId('line-cancel').at(-1);
     cancel?.focus();
     await user.keyboard('{Enter}');
-    await waitFor(() => expect(screen.getByTestId('waiting')).toHaveFocus());
+    await waitFor(() => expect(screen.getByTestId('home')).toHaveFocus());
   });
 });
 
@@ -208,7 +207,7 @@ describe('the window', () => {
 
   it('keeps the menu of a browser away, but for what can be edited', async () => {
     await show('quiet');
-    expect(await fireEvent.contextMenu(screen.getByTestId('headline'))).toBe(false);
+    expect(await fireEvent.contextMenu(screen.getByTestId('summary'))).toBe(false);
     expect(await fireEvent.contextMenu(screen.getByTestId('search'))).toBe(true);
   });
 });

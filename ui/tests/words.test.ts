@@ -4,7 +4,6 @@ import type { WakeView } from '../src/lib/backend';
 import { device, update } from '../src/lib/backend/fake/devices';
 import { pieces, plain } from '../src/lib/builds/ansi';
 import { itemsOf } from '../src/lib/devices/filter';
-import { headlineOf } from '../src/lib/devices/headline';
 import { presenceLine, presenceWords, wakeWords } from '../src/lib/devices/presence';
 import { speak } from '../src/lib/i18n/index.svelte';
 import { ago, span, wakesIn } from '../src/lib/shared/time';
@@ -81,76 +80,6 @@ describe('states', () => {
     };
     expect(held(['a.yaml'])).toBe('Held: a.yaml changed');
     expect(held(['a.yaml', 'b.yaml'])).toBe('Held: 2 files changed');
-  });
-});
-
-describe('the headline', () => {
-  const unseen = (name: string, part: Parameters<typeof device>[1] = {}) =>
-    device(name, {
-      presence: 'unknown',
-      lastSeen: null,
-      deployedVersion: null,
-      updateAvailable: false,
-      ...part,
-    });
-  const current = device('B', { deployedVersion: '2026.10.0', updateAvailable: false });
-
-  it('claims nothing about devices that nobody has seen', () => {
-    expect(headlineOf([unseen('A'), current], NOW, false)).toEqual({
-      title: 'Nothing is waiting',
-      facts: ['1 device was never seen'],
-    });
-    const online = unseen('C', { presence: 'online', lastSeen: NOW });
-    expect(headlineOf([online, current], NOW, false).facts).toEqual([
-      '1 device hasn’t reported its version',
-    ]);
-    expect(headlineOf([current], NOW, false).facts).toEqual(['Everything is up to date']);
-  });
-
-  it('names what was cancelled for a while, until something else ends', () => {
-    const cancelled = (name: string, minutes: number, mayHaveArrived = false) =>
-      device(name, {
-        deployedVersion: '2026.10.0',
-        updateAvailable: false,
-        update: update({ kind: 'cancelled', at: NOW - minutes * MINUTE, mayHaveArrived }),
-      });
-    const facts = (...devices: Parameters<typeof headlineOf>[0][number][]) =>
-      headlineOf([current, ...devices], NOW, false).facts;
-    const keeps = 'The update of A was cancelled, the device keeps its firmware';
-    expect(facts(cancelled('A', 1))).toEqual([keeps]);
-    expect(facts(cancelled('A', 1, true))).toEqual([
-      'The update of A was cancelled, but may have arrived',
-    ]);
-    expect(facts(cancelled('A', 1), cancelled('B', 2))).toEqual(['2 updates were cancelled']);
-    for (const many of [
-      [cancelled('A', 1), cancelled('B', 2, true)],
-      [cancelled('A', 1, true), cancelled('B', 2)],
-    ]) {
-      expect(facts(...many)).toEqual(['2 updates were cancelled, 1 of them may have arrived']);
-    }
-    expect(facts(cancelled('A', 1), cancelled('B', 20))).toEqual([keeps]);
-    expect(facts(cancelled('A', 11))).toEqual(['Everything is up to date']);
-    const installed = (minutes: number) =>
-      device('C', {
-        update: update({
-          kind: 'installed',
-          at: NOW - minutes * MINUTE,
-          how: 'confirmed',
-          watched: false,
-        }),
-        updateAvailable: false,
-      });
-    expect(facts(cancelled('A', 3), installed(2))).toEqual(['C was updated 2\u00a0min ago']);
-    expect(facts(cancelled('A', 3), installed(4))).toEqual([keeps]);
-  });
-
-  it('says what is under way, and which files can’t be read', () => {
-    const building = unseen('A', { update: update({ kind: 'building', since: NOW }) });
-    const problem = { code: 'config.refused', message: 'Line 3, column 7: a tab.', help: null };
-    expect(headlineOf([building, unseen('C', { problem })], NOW, false)).toEqual({
-      title: '1 update is under way',
-      facts: ['A: Building', '1 file can’t be read', '1 device was never seen'],
-    });
   });
 });
 

@@ -1,5 +1,7 @@
 /** What the window needs from the application behind it. Components know this interface only. */
 import type {
+  ActivityCursor,
+  ActivityPage,
   AppInfo,
   BuildLog,
   ConfigDirCandidate,
@@ -21,8 +23,12 @@ import type {
 
 export type {
   Action,
+  ActivityCursor,
+  ActivityPage,
+  ActivityRecord,
   AppInfo,
   AttemptReport,
+  BuildAgainView,
   BuildLog,
   ChangedSources,
   ConfigDirCandidate,
@@ -85,7 +91,11 @@ export interface Backend {
 
   install(device: DeviceId): Promise<Answer<UpdateId>>;
   cancel(device: DeviceId): Promise<Answer<null>>;
+  /** Takes back cancels of a moment ago: the updates go on where they were. */
+  undoCancel(devices: DeviceId[]): Promise<Answer<Refusal[]>>;
   retry(device: DeviceId): Promise<Answer<UpdateId>>;
+  /** With the OTA password that is on the device now: it is tried when the configured one is refused. */
+  retryWithPassword(device: DeviceId, password: string): Promise<Answer<UpdateId>>;
   rebuild(device: DeviceId): Promise<Answer<null>>;
   flashAnyway(device: DeviceId): Promise<Answer<null>>;
   /** Puts a failed update aside. */
@@ -106,6 +116,10 @@ export interface Backend {
 
   /** Newest first. */
   history(device: DeviceId): Promise<Answer<UpdateRecord[]>>;
+  /** What has ended, the last ended first; `before`: where a page begins. */
+  activity(before: ActivityCursor | null, limit: number): Promise<Answer<ActivityPage>>;
+  /** A native dialog; `null`: the user changed their mind. */
+  saveCsv(text: string): Promise<Answer<string | null>>;
   /** Newest last. */
   wakes(device: DeviceId): Promise<Answer<WakeRecord[]>>;
   buildLog(update: UpdateId): Promise<Answer<BuildLog>>;

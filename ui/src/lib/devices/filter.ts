@@ -1,7 +1,8 @@
 /** Which devices the list shows, and in which order. */
 import type { DeviceView, Presence, StateKind } from '../backend';
 import { assertNever } from '../shared/assert';
-import { displayName, groupOf } from '../updates/words';
+import { groupOf, isAvailable } from '../updates/groups';
+import { displayName } from '../updates/words';
 
 export const FILTERS = [
   'waiting',
@@ -20,12 +21,11 @@ export type Sort = (typeof SORTS)[number];
 export function passes(device: DeviceView, filter: Filter): boolean {
   switch (filter) {
     case 'attention':
-      return groupOf(device) === filter || device.problem !== null;
     case 'waiting':
     case 'working':
       return groupOf(device) === filter;
     case 'available':
-      return device.updateAvailable;
+      return isAvailable(device);
     case 'asleep':
     case 'offline':
       return device.file !== null && device.presence === filter;

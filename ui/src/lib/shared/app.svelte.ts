@@ -12,7 +12,7 @@ import { keep, readKept } from './kept';
 import { statusProblems } from './status';
 import { Store } from './store.svelte';
 
-export type Page = 'devices' | 'waiting' | 'settings';
+export type Page = 'home' | 'activity' | 'devices' | 'settings';
 export type DrawerTab = 'update' | 'history' | 'device';
 export type SettingsField = 'title' | 'configDir' | 'esphome' | 'language' | 'about';
 
@@ -29,6 +29,15 @@ interface ShownProblem {
   refused: readonly RefusedDevice[];
 }
 
+/** What was done a moment ago, and how it is taken back. */
+interface Undoable {
+  text: string;
+  run: () => void;
+}
+
+/** For so long a way back is offered; the application keeps it a little longer. */
+const UNDO_MS = 10_000;
+
 export class App {
   readonly backend: Backend;
   readonly store: Store;
@@ -36,8 +45,12 @@ export class App {
   readonly dialogs = new Dialogs();
   readonly selection = new Selection();
   info: AppInfo | null = $state.raw(null);
-  page: Page = $state('devices');
+  page: Page = $state('home');
+  /** Where the user was before the settings. */
+  before: Exclude<Page, 'settings'> = 'home';
   selected: DeviceId | null = $state(null);
+  /** The devices of the page in its order. */
+  order: () => readonly DeviceId[] = () => [];
   /** Which part of the drawer is open; `null`: the one that fits. */
   tab: DrawerTab | null = $state(null);
   query = $state('');
@@ -50,6 +63,8 @@ export class App {
   unfolded = $state(false);
   /** What was done, said in passing. */
   notice = $state('');
+  /** What can be taken back. */
+  undo: Undoable | null = $state.raw(null);
   /** Which setting is to get the focus. */
   settingsFocus: SettingsField | null = $state(null);
   /** What the drawer shows. A file that is saved by way of another one is gone for a moment: it stays for that. */
@@ -61,6 +76,7 @@ export class App {
   #shown: DeviceView | undefined;
   #nextKey = 0;
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
+  #undoTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(backend: Backend) {
     this.backend = backend;
@@ -69,10 +85,10 @@ export class App {
     Object.assign(this, { page, filter, sort, descending });
   }
 
-  /** Keeps where the user is for the next window. The settings are no place to stay. */
+  /** Keeps where the user is for the next window. The settings and what has ended are no places to stay. */
   keep(): void {
     const { page, filter, sort, descending } = this;
-    keep({ page: page === 'waiting' ? page : 'devices', filter, sort, descending });
+    keep({ page: page === 'devices' ? page : 'home', filter, sort, descending });
   }
 
   /** Asks what surrounds the window: a tray can come later, and go. */
@@ -119,8 +135,23 @@ export class App {
   /** Says that something was done; it goes away by itself. */
   tell(notice: string): void {
     clearTimeout(this.#noticeTimer);
+    this.undo = null;
     this.notice = notice;
     this.#noticeTimer = setTimeout(() => (this.notice = ''), 5_000);
+  }
+
+  /** Says that something was done that can be taken back for a while. */
+  offerUndo(text: string, run: () => void): void {
+    clearTimeout(this.#undoTimer);
+    this.undo = { text, run };
+    this.#undoTimer = setTimeout(() => (this.undo = null), UNDO_MS);
+  }
+
+  takeBack(): void {
+    const undo = this.undo;
+    clearTimeout(this.#undoTimer);
+    this.undo = null;
+    undo?.run();
   }
 
   /** Puts a text into the clipboard and says so. One that the application has to give is promised in the click. */
@@ -146,13 +177,22 @@ export class App {
   openSettings(focus: SettingsField = 'title'): void {
     void this.look();
     this.settingsFocus = focus;
+    if (this.page !== 'settings') this.before = this.page;
     this.page = 'settings';
   }
 
   openDevice(id: DeviceId, tab: DrawerTab | null = null): void {
-    if (this.page === 'settings') this.page = 'devices';
+    if (this.page === 'settings') this.page = this.before;
     this.tab = tab;
     this.selected = id;
+  }
+
+  /** Opens the details of the next device of the page, or of the one before. */
+  step(by: 1 | -1): void {
+    const ids = this.order();
+    const here = ids.indexOf(this.selected ?? '');
+    const next = ids[here + by];
+    if (here >= 0 && next !== undefined) this.selected = next;
   }
 
   /** Whether somebody is chosen who isn't listed, as far as that can be said by now. */

@@ -6,7 +6,8 @@ import Folder from '@lucide/svelte/icons/folder-open';
 import Info from '@lucide/svelte/icons/info';
 import Keyboard from '@lucide/svelte/icons/keyboard';
 import Logs from '@lucide/svelte/icons/logs';
-import Hourglass from '@lucide/svelte/icons/hourglass';
+import History from '@lucide/svelte/icons/history';
+import House from '@lucide/svelte/icons/house';
 import Pause from '@lucide/svelte/icons/circle-pause';
 import Play from '@lucide/svelte/icons/circle-play';
 import Power from '@lucide/svelte/icons/power';
@@ -91,8 +92,14 @@ export function allCommands(app: App): Entry[] {
   const themes: Theme[] = ['system', 'light', 'dark'];
   return [
     { key: 'update-all', label: texts.plan.updateAll, Icon: Download, run: () => updateAll(app) },
-    { key: 'waiting', label: t.waiting, Icon: Hourglass, run: () => app.go('waiting') },
+    { key: 'home', label: t.home, Icon: House, run: () => app.go('home') },
     { key: 'devices', label: t.devices, Icon: Rows, run: () => app.go('devices') },
+    {
+      key: 'activity',
+      label: texts.activity.title,
+      Icon: History,
+      run: () => app.go('activity'),
+    },
     {
       key: 'pause',
       label: paused ? t.resume : t.pause,

@@ -3,14 +3,14 @@ import type { Theme } from '../backend';
 import { FILTERS, SORTS, type Filter, type Sort } from '../devices/filter';
 
 export interface Kept {
-  page: 'devices' | 'waiting';
+  page: 'home' | 'devices';
   filter: Filter | null;
   sort: Sort;
   descending: boolean;
 }
 
 const KEY = 'wakeflash.view';
-const PAGES = ['devices', 'waiting'] as const;
+const PAGES = ['home', 'devices'] as const;
 
 const THEME = 'wakeflash.theme';
 
@@ -41,7 +41,7 @@ export function readKept(): Kept {
     // There is no storage, or somebody else wrote it.
   }
   return {
-    page: PAGES.find((page) => page === kept.page) ?? 'devices',
+    page: PAGES.find((page) => page === kept.page) ?? 'home',
     filter: FILTERS.find((filter) => filter === kept.filter) ?? null,
     sort: SORTS.find((sort) => sort === kept.sort) ?? 'name',
     descending: kept.descending === true,

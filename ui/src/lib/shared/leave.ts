@@ -2,14 +2,18 @@
 import { texts } from '../i18n/index.svelte';
 import type { StateKind } from '../backend';
 import type { App } from './app.svelte';
+import { groupOf, tally } from '../updates/groups';
+import { isActive } from '../updates/words';
 import { assertNever } from './assert';
 
-/** How many updates are in which part of their way; those that wait for the user too. */
+/** How many updates are in which part of their way. */
 interface Underway {
   flashing: number;
   confirming: number;
   building: number;
   waiting: number;
+  /** Those that can go on once the user has decided. */
+  attention: number;
 }
 
 function underway(app: App): Underway {
@@ -18,13 +22,17 @@ function underway(app: App): Underway {
   return {
     flashing: of('flashing'),
     confirming: of('confirming'),
-    building: of('building'),
-    waiting: of('queued', 'waiting', 'held'),
+    building: of('queued', 'building'),
+    waiting: tally(app.store.devices).waiting,
+    attention: app.store.devices.filter(
+      (device) =>
+        groupOf(device) === 'attention' && device.update && isActive(device.update.state.kind),
+    ).length,
   };
 }
 
-function count({ flashing, confirming, building, waiting }: Underway): number {
-  return flashing + confirming + building + waiting;
+function count({ flashing, confirming, building, waiting, attention }: Underway): number {
+  return flashing + confirming + building + waiting + attention;
 }
 
 /** What quitting means for each of them, and for all. */
@@ -36,6 +44,7 @@ function consequences(app: App, now: Underway): string[] {
     now.confirming > 0 ? t.confirming(now.confirming) : '',
     now.building > 0 ? t.building(now.building) : '',
     now.waiting > 0 ? t.waiting(now.waiting) : '',
+    now.attention > 0 ? t.attention(now.attention) : '',
     app.info?.demo ? t.demo : kept,
   ].filter(Boolean);
 }
@@ -125,8 +134,15 @@ export function onKey(app: App, event: KeyboardEvent): void {
   else if (command && key === ',') {
     event.preventDefault();
     app.openSettings();
-  } else if (!command && key === '?' && !isTyping(event.target)) {
+  } else if (isTyping(event.target)) return;
+  else if (!command && key === '?') {
     event.preventDefault();
     app.dialogs.show({ kind: 'keys' });
+  } else if (command && key === 'z' && app.undo) {
+    event.preventDefault();
+    app.takeBack();
+  } else if (!command && app.drawer && (key === 'j' || key === 'k')) {
+    event.preventDefault();
+    app.step(key === 'j' ? 1 : -1);
   }
 }

@@ -71,6 +71,11 @@ export class Store {
     });
   }
 
+  /** One of the devices, as it is known now. */
+  device(id: DeviceId): DeviceView | undefined {
+    return this.#byId.get(id);
+  }
+
   start(): Promise<void> {
     return this.#projection.start();
   }

@@ -50,6 +50,17 @@ export function wakesIn(next: number, wake: WakeView, now: number): string {
   return texts.time.inAbout(roundedSpan(left));
 }
 
+/** A wake that is nearer than this is counted down by the second. */
+export const SOON_MS = 2 * MINUTE;
+
+/** The same where it lives: "in 43 s", then "in 12 min". */
+export function countdown(next: number, wake: WakeView, now: number): string {
+  const left = next - now;
+  if (left <= (wake.jitterSeconds ?? 0) * SECOND) return texts.home.anyMoment;
+  const span = left < SOON_MS ? texts.time.seconds(Math.ceil(left / SECOND)) : roundedSpan(left);
+  return texts.home.in(span);
+}
+
 /** To the nearest unit, where `longSpan` says how many have passed. */
 function roundedSpan(left: number): string {
   const minutes = Math.max(1, Math.round(left / MINUTE));

@@ -1,6 +1,6 @@
 /** What a click on an action does: asks where it is unsafe, sends the command, and says what went wrong. */
 import type { Action, Answer, DeviceId, DeviceView, Refusal } from '../backend';
-import type { App, RefusedDevice } from '../shared/app.svelte';
+import { failure, type App, type RefusedDevice } from '../shared/app.svelte';
 import type { Question } from '../shared/dialogs.svelte';
 import { assertNever } from '../shared/assert';
 import { texts } from '../i18n/index.svelte';
@@ -18,8 +18,7 @@ export async function perform(app: App, { id }: DeviceView, action: Action): Pro
     case 'rebuild':
       return app.report(app.backend.rebuild(device.id));
     case 'cancel':
-      if (await mayCancel(app, device)) await app.report(app.backend.cancel(device.id));
-      return;
+      return cancel(app, device);
     case 'flashAnyway':
       if (await mayFlashAnyway(app, device)) await app.report(app.backend.flashAnyway(device.id));
       return;
@@ -32,13 +31,44 @@ export async function perform(app: App, { id }: DeviceView, action: Action): Pro
   }
 }
 
+async function cancel(app: App, device: DeviceView): Promise<void> {
+  if (!(await mayCancel(app, device))) return;
+  const undoable = canComeBack(app, [device]);
+  const problem = await failure(app.backend.cancel(device.id));
+  if (problem) app.show(problem);
+  else offerUndo(app, undoable);
+}
+
+/** Those whose update goes on where it was when its Cancel is taken back: nothing of it was sent. */
+function canComeBack(app: App, devices: readonly DeviceView[]): DeviceView[] {
+  return notOver(app, devices).filter(({ update }) => {
+    const kind = update?.state.kind;
+    return kind !== 'flashing' && kind !== 'confirming';
+  });
+}
+
+function offerUndo(app: App, cancelled: readonly DeviceView[]): void {
+  const [first] = cancelled;
+  if (!first) return;
+  const t = texts.app;
+  const text =
+    cancelled.length > 1 ? t.cancelledMany(cancelled.length) : t.cancelled(displayName(first));
+  const ids = cancelled.map(({ id }) => id);
+  app.offerUndo(text, () => void reportRefusals(app, app.backend.undoCancel(ids)));
+}
+
 /** Ends some updates: asks once, for all of them that aren't over when it is answered. */
 export async function cancelMany(app: App, devices: readonly DeviceView[]): Promise<void> {
   if (devices.length === 0) return;
   const left = () => notOver(app, devices);
   const question = () => cancelManyQuestion(left());
   if (!(await agreed(app, question, texts.confirm.cancelMany.over))) return;
-  await reportRefusals(app, app.backend.cancelMany(left().map(({ id }) => id)));
+  const undoable = canComeBack(app, left());
+  const refused = await reportRefusals(app, app.backend.cancelMany(left().map(({ id }) => id)));
+  offerUndo(
+    app,
+    undoable.filter(({ id }) => !refused.has(id)),
+  );
 }
 
 function cancelManyQuestion(devices: readonly DeviceView[]): Question | null {
@@ -61,11 +91,14 @@ export async function installMany(app: App, ids: DeviceId[]): Promise<void> {
 }
 
 /** Says what was refused: each cause once, with all of its devices. */
-async function reportRefusals(app: App, pending: Promise<Answer<Refusal[]>>): Promise<void> {
+async function reportRefusals(
+  app: App,
+  pending: Promise<Answer<Refusal[]>>,
+): Promise<ReadonlySet<DeviceId>> {
   const answer = await pending;
   if (answer.status === 'error') {
     app.show(answer.error);
-    return;
+    return new Set(app.store.devices.map(({ id }) => id));
   }
   const names = new Map(app.store.devices.map((device) => [device.id, displayName(device)]));
   const causes = new Map<string, RefusedDevice[]>();
@@ -77,6 +110,7 @@ async function reportRefusals(app: App, pending: Promise<Answer<Refusal[]>>): Pr
   for (const refused of causes.values()) {
     if (refused[0]) app.show(refused[0].problem, refused);
   }
+  return new Set(answer.data.map(({ device }) => device));
 }
 
 /** Those of the devices whose update is the one that they were asked about, and isn't over; as they are now. */

@@ -235,6 +235,17 @@ export function rowWords(device: DeviceView, now: number, paused: boolean): Stat
   return words.rest ? { ...words, detail, rest: '' } : words;
 }
 
+/** "2026.9.2 → 2026.10.0": what runs, and what is to be installed; `builds`: what builds it when it isn't built yet. */
+export function versionChange(
+  { deployedVersion, update }: DeviceView,
+  builds: string | null,
+): string {
+  const wanted = update?.wantedVersion ?? builds;
+  if (wanted === null) return deployedVersion ?? '';
+  if (deployedVersion === null) return texts.home.to(wanted);
+  return deployedVersion === wanted ? wanted : texts.home.fromTo(deployedVersion, wanted);
+}
+
 /** How a state is drawn in the timeline. */
 export function toneOf(kind: StateKind): Tone {
   switch (kind) {
@@ -297,31 +308,5 @@ export function barOf(update: UpdateView): { percent: number | null } | null {
       return null;
     default:
       return assertNever(update.state);
-  }
-}
-
-/** The groups that the summary counts, by the same rules as the application's own counts. */
-export type Group = 'waiting' | 'working' | 'attention';
-
-export function groupOf(device: DeviceView): Group | null {
-  const kind = device.update?.state.kind;
-  switch (kind) {
-    case 'waiting':
-      return 'waiting';
-    case 'queued':
-    case 'building':
-    case 'flashing':
-    case 'confirming':
-      return 'working';
-    case 'held':
-    case 'failed':
-      return 'attention';
-    case 'installed':
-    case 'cancelled':
-    case 'superseded':
-    case undefined:
-      return null;
-    default:
-      return assertNever(kind);
   }
 }

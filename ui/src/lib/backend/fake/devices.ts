@@ -318,3 +318,51 @@ export function manyDevices(count: number): DeviceView[] {
       : own;
   });
 }
+
+/** 60 devices that were asked to be updated at the same moment: 34 are done, 22 wait, 2 are under way, 2 need somebody. */
+export function batchDevices(): DeviceView[] {
+  const requestedAt = ago(26 * HOUR);
+  const stateOf = (n: number): UpdateStateView => {
+    if (n < 34)
+      return {
+        kind: 'installed',
+        at: ago((n + 1) * 40 * MINUTE),
+        how: 'confirmed',
+        watched: false,
+      };
+    if (n < 56) return { kind: 'waiting', since: ago(25 * HOUR), mayHaveArrived: false };
+    if (n === 56) return { kind: 'flashing', since: ago(4_000), address: '192.168.7.90' };
+    if (n === 57) return { kind: 'confirming', since: ago(9_000), acknowledged: true };
+    if (n === 58) {
+      return {
+        kind: 'failed',
+        at: ago(3 * HOUR),
+        problem: problems.wrongPassword,
+        rolledBack: false,
+        mayHaveArrived: false,
+      };
+    }
+    return {
+      kind: 'held',
+      changes: [{ path: 'common/wifi.yaml', kind: 'edited' }],
+      mayHaveArrived: false,
+    };
+  };
+  return manyDevices(60).map((one, n) => {
+    const state = stateOf(n);
+    const done = state.kind === 'installed';
+    return withActions({
+      ...one,
+      presence: 'asleep',
+      deepSleep: true,
+      wake: wakes(60 * (1 + (n % 5)), 5 + n),
+      deployedVersion: done ? '2026.10.0' : '2026.9.2',
+      updateAvailable: !done,
+      problem: null,
+      update: update(state, {
+        requestedAt,
+        progress: state.kind === 'flashing' ? progress(48, 'Sending the image') : null,
+      }),
+    });
+  });
+}

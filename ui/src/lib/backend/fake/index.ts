@@ -6,7 +6,6 @@ import type {
   DeviceView,
   Envelope,
   Event,
-  InstallPlan,
   OpenDevice,
   Problem,
   Refusal,
@@ -14,10 +13,10 @@ import type {
   UpdateStateView,
   UpdateView,
 } from '..';
-import { isActive } from '../../updates/words';
 import { progress, update, withActions } from './devices';
 import { buildOutput } from './output';
-import { earlierOf, pastOf, recordOf, wakesOf, type Past } from './past';
+import { earlierOf, endedOf, pageOf, pastOf, recordOf, wakesOf, type Past } from './past';
+import { planOf } from './plan';
 import { problems } from './problems';
 import { countsOf, stories, type Story } from './stories';
 
@@ -50,13 +49,15 @@ export class FakeBackend implements Backend {
   #opening = new Set<(request: OpenDevice) => void>();
   #earlier = new Map<DeviceId, UpdateRecord[]>();
   #lives = new Map<DeviceId, number>();
+  /** What was cancelled, as it was before. */
+  #undo = new Map<DeviceId, UpdateStateView | null>();
 
   constructor(story: Story) {
     this.#story = story;
     this.#devices = new Map(story.devices.map((device) => [device.id, device]));
-    for (const device of story.devices) {
+    for (const [nth, device] of story.devices.entries()) {
       this.#past.set(device.id, pastOf(device));
-      this.#earlier.set(device.id, earlierOf(device));
+      this.#earlier.set(device.id, earlierOf(device, nth));
     }
   }
 
@@ -128,6 +129,9 @@ export class FakeBackend implements Backend {
   install = (id: DeviceId): Promise<Answer<number>> => this.#begin('install', id);
   retry = (id: DeviceId): Promise<Answer<number>> => this.#begin('retry', id);
 
+  retryWithPassword = (id: DeviceId): Promise<Answer<number>> =>
+    this.#begin('retryWithPassword', id);
+
   rebuild = async (id: DeviceId): Promise<Answer<null>> => {
     const answer = await this.#begin('rebuild', id);
     return answer.status === 'ok' ? ok(null) : answer;
@@ -151,29 +155,33 @@ export class FakeBackend implements Backend {
     const refusal = this.#refusal<null>();
     if (refusal) return refusal;
     this.#newLife(id);
+    this.#undo.set(id, this.#devices.get(id)?.update?.state ?? null);
     const mayHaveArrived = this.#devices.get(id)?.update?.state.kind === 'confirming';
     this.#move(id, { kind: 'cancelled', at: Date.now(), mayHaveArrived }, 'Cancelled.');
     return ok(null);
   };
 
-  installMany: Backend['installMany'] = (ids) => this.#each(ids, (id) => this.install(id));
+  undoCancel: Backend['undoCancel'] = (ids) =>
+    this.#each(ids, async (id) => {
+      this.calls.push(`undoCancel ${id}`);
+      const before = this.#undo.get(id);
+      if (!before) return no(problems.noUpdate);
+      this.#undo.delete(id);
+      this.#move(id, before, 'The cancel was undone: it goes on where it was.');
+      return ok(null);
+    });
+
+  /** All at the same moment, as the application does. */
+  installMany: Backend['installMany'] = (ids) => {
+    const at = Date.now();
+    return this.#each(ids, (id) => this.#begin('install', id, at));
+  };
   cancelMany: Backend['cancelMany'] = (ids) => this.#each(ids, (id) => this.cancel(id));
 
   plan: Backend['plan'] = async (ids) => {
-    const plan: InstallPlan = { now: [], atWake: [], held: [], active: [], refused: [] };
-    const all = [...this.#devices.values()].filter((device) => device.updateAvailable);
-    const wanted = ids?.flatMap((id) => this.#devices.get(id) ?? []) ?? all;
-    for (const device of wanted) {
-      const kind = device.update?.state.kind;
-      if (device.file === null || device.problem) {
-        const problem = device.problem ?? problems.notConfigured;
-        plan.refused.push({ device: device.id, problem });
-      } else if (kind === 'held') plan.held.push(device.id);
-      else if (kind && isActive(kind)) plan.active.push(device.id);
-      else if (device.presence === 'online') plan.now.push(device.id);
-      else plan.atWake.push(device.id);
-    }
-    return ok(plan);
+    const all = [...this.#devices.values()];
+    const wanted = ids?.flatMap((id) => this.#devices.get(id) ?? []);
+    return ok(planOf(wanted ?? all.filter((device) => device.updateAvailable)));
   };
 
   setPaused: Backend['setPaused'] = async (paused) => {
@@ -219,6 +227,18 @@ export class FakeBackend implements Backend {
     return ok([...earlier, ...(update ? [recordOf(update)] : [])].reverse());
   };
 
+  activity: Backend['activity'] = async (before, limit) => {
+    const all = [...this.#devices.values()].flatMap((device) =>
+      endedOf(device, this.#earlier.get(device.id) ?? []),
+    );
+    return ok(pageOf(all, before, limit));
+  };
+
+  saveCsv: Backend['saveCsv'] = async (text) => {
+    this.calls.push(`saveCsv ${text}`);
+    return ok('/home/sam/activity.csv');
+  };
+
   wakes: Backend['wakes'] = async (id) => {
     const device = this.#devices.get(id);
     return ok(device ? wakesOf(device) : []);
@@ -253,10 +273,7 @@ export class FakeBackend implements Backend {
 
   configDirCandidates: Backend['configDirCandidates'] = async () => ok(this.#story.candidates);
 
-  findEsphome: Backend['findEsphome'] = async () => {
-    this.calls.push('findEsphome');
-    return ok(null);
-  };
+  findEsphome: Backend['findEsphome'] = () => this.#done('findEsphome');
 
   installEsphome: Backend['installEsphome'] = async () => {
     this.calls.push('installEsphome');
@@ -286,25 +303,18 @@ export class FakeBackend implements Backend {
     return ok(`Wakeflash ${this.#story.info.version}\nESPHome 2026.10.0\n`);
   };
 
-  closeWindow: Backend['closeWindow'] = async () => {
-    this.calls.push('closeWindow');
-    return ok(null);
-  };
+  closeWindow: Backend['closeWindow'] = () => this.#done('closeWindow');
 
-  mendStore: Backend['mendStore'] = async (choice) => {
-    this.calls.push(`mendStore ${choice}`);
-    return ok(null);
-  };
+  mendStore: Backend['mendStore'] = (choice) => this.#done(`mendStore ${choice}`);
 
-  stay: Backend['stay'] = async () => {
-    this.calls.push('stay');
-    return ok(null);
-  };
+  stay: Backend['stay'] = () => this.#done('stay');
 
-  quit: Backend['quit'] = async () => {
-    this.calls.push('quit');
+  quit: Backend['quit'] = () => this.#done('quit');
+
+  async #done(call: string): Promise<Answer<null>> {
+    this.calls.push(call);
     return ok(null);
-  };
+  }
 
   async #each(
     ids: DeviceId[],
@@ -387,7 +397,7 @@ export class FakeBackend implements Backend {
     this.emit({ kind: 'progress', device: id, update: device.update.id, progress: now });
   }
 
-  async #begin(command: string, id: DeviceId): Promise<Answer<number>> {
+  async #begin(command: string, id: DeviceId, requestedAt = Date.now()): Promise<Answer<number>> {
     this.calls.push(`${command} ${id}`);
     const refusal = this.#refusal<number>();
     if (refusal) return refusal;
@@ -395,7 +405,7 @@ export class FakeBackend implements Backend {
     if (!device) return no(problems.unknownDevice);
     const fresh = update(
       { kind: 'queued', ahead: 0, again: null },
-      { requestedAt: Date.now(), wantedHash: null, wantedVersion: null },
+      { requestedAt, wantedHash: null, wantedVersion: null },
     );
     this.#past.set(id, { timeline: [], lines: [] });
     if (device.update) this.#earlier.get(id)?.push(recordOf(device.update));

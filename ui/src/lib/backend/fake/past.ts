@@ -1,5 +1,8 @@
 /** What happened to a device of a story before it began: its timeline, its log, its wakes, its updates. */
 import type {
+  ActivityCursor,
+  ActivityPage,
+  ActivityRecord,
   DeviceView,
   StateKind,
   TimelineEntry,
@@ -115,8 +118,8 @@ export function wakesOf(device: DeviceView): WakeRecord[] {
 
 const sizes = { imageSize: 878_592, wireSize: 603_120 };
 
-/** Earlier updates, oldest first: the update in the device's view is not among them. */
-export function earlierOf(device: DeviceView): UpdateRecord[] {
+/** Earlier updates, oldest first: the update in the device's view is not among them. `nth`: which device it is. */
+export function earlierOf(device: DeviceView, nth: number): UpdateRecord[] {
   if (device.file === null || device.deployedVersion === null) return [];
   const past = (
     id: number,
@@ -124,13 +127,14 @@ export function earlierOf(device: DeviceView): UpdateRecord[] {
     state: UpdateStateView,
     part: Partial<UpdateRecord> = {},
   ): UpdateRecord => ({
-    id,
+    id: id - 10 * nth,
     requestedAt: ago(at),
     endedAt: ago(at - 47 * MINUTE),
     state,
     attempts: 1,
     ...sizes,
     encrypted: true,
+    buildSeconds: 47,
     flashSeconds: 11,
     wantedVersion: '2026.9.2',
     wantedHash: '06b5fb73',
@@ -141,6 +145,7 @@ export function earlierOf(device: DeviceView): UpdateRecord[] {
     imageSize: null,
     wireSize: null,
     encrypted: null,
+    buildSeconds: null,
     flashSeconds: null,
   };
   const installed = (at: number) =>
@@ -178,8 +183,46 @@ export function recordOf(update: UpdateView): UpdateRecord {
     imageSize: built ? sizes.imageSize : null,
     wireSize: update.attempts > 0 ? sizes.wireSize : null,
     encrypted: update.encrypted,
+    buildSeconds: built ? 51 : null,
     flashSeconds: state.kind === 'installed' ? 9 : null,
     wantedVersion: update.wantedVersion,
     wantedHash: update.wantedHash,
   };
+}
+
+function endOf({ update }: ActivityRecord): number {
+  return update.endedAt ?? 0;
+}
+
+/** A page of what has ended, as the application cuts it. */
+export function pageOf(
+  all: readonly ActivityRecord[],
+  before: ActivityCursor | null,
+  limit: number,
+): ActivityPage {
+  const sorted = all.toSorted((a, b) => endOf(b) - endOf(a) || b.update.id - a.update.id);
+  const rest = sorted.filter((one) => {
+    const at = endOf(one);
+    return !before || at < before.at || (at === before.at && one.update.id < before.id);
+  });
+  const records = rest.slice(0, limit);
+  const last = rest.length > limit ? records.at(-1) : undefined;
+  return { records, next: last ? { at: endOf(last), id: last.update.id } : null };
+}
+
+/** What has ended for a device: its earlier updates, and that of its view when it is over. */
+export function endedOf(device: DeviceView, earlier: readonly UpdateRecord[]): ActivityRecord[] {
+  const { update } = device;
+  const last = update && 'at' in update.state ? [recordOf(update)] : [];
+  let fromVersion: string | null = null;
+  return [...earlier, ...last].map((record) => {
+    const ended = {
+      device: device.id,
+      name: device.name,
+      fromVersion,
+      update: record,
+    };
+    if (record.state.kind === 'installed') fromVersion = record.wantedVersion;
+    return ended;
+  });
 }

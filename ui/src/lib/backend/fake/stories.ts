@@ -1,7 +1,7 @@
 /** What the fake backend starts with: one story for each thing that the window must be able to show. */
 import type { AppInfo, ConfigDirCandidate, Counts, DeviceView, Settings, Status } from '..';
-import { groupOf } from '../../updates/words';
-import { device, everyState, manyDevices } from './devices';
+import { tally } from '../../updates/groups';
+import { batchDevices, device, everyState, manyDevices } from './devices';
 import { problems } from './problems';
 
 export interface Story {
@@ -19,12 +19,8 @@ export interface Story {
 }
 
 export function countsOf(devices: Iterable<DeviceView>): Counts {
-  const counts = { waiting: 0, working: 0, attention: 0 };
-  for (const device of devices) {
-    const group = groupOf(device);
-    if (group) counts[group] += 1;
-  }
-  return counts;
+  const { waiting, working, attention } = tally([...devices]);
+  return { waiting, working, attention };
 }
 
 const DIR = '/home/sam/esphome';
@@ -140,6 +136,15 @@ export const stories: Record<string, () => Story> = {
       network: problems.mdnsPort,
     },
   }),
+  /** Nothing was ever installed from here. */
+  'first-home': () => ({
+    ...base(),
+    devices: ['Mailbox', 'Porch Light'].map((name) =>
+      device(name, { deployedVersion: null, updateAvailable: false, lastSeen: null }),
+    ),
+  }),
+  /** All were updated at once, a while ago. */
+  batch: () => ({ ...base(), devices: batchDevices() }),
   /** Nothing that is asked for can be saved. */
   refuses: () => ({ ...base(), refuses: true }),
   'no-network': () => ({

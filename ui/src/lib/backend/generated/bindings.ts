@@ -14,6 +14,8 @@ export const commands = {
 	cancel: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("cancel", { device })),
 	/**  Starts the last update of a device once more. */
 	retry: (device: DeviceId) => typedError<UpdateId, Problem>(__TAURI_INVOKE("retry", { device })),
+	/**  Starts the last update of a device once more, with the OTA password that is on the device now. */
+	retryWithPassword: (device: DeviceId, password: string) => typedError<UpdateId, Problem>(__TAURI_INVOKE("retry_with_password", { device, password })),
 	/**  Builds the held update of a device again. */
 	rebuild: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("rebuild", { device })),
 	/**  Flashes the held update of a device as it was built. */
@@ -29,8 +31,14 @@ export const commands = {
 	cancelMany: (devices: DeviceId[]) => typedError<Refusal[], Problem>(__TAURI_INVOKE("cancel_many", { devices })),
 	/**  What [`install_many`] would do; null: with all that there is an update for. */
 	plan: (devices: DeviceId[] | null) => typedError<InstallPlan, Problem>(__TAURI_INVOKE("plan", { devices })),
+	/**  Takes back cancels of a moment ago; those for which that is too late are answered with the reason. */
+	undoCancel: (devices: DeviceId[]) => typedError<Refusal[], Problem>(__TAURI_INVOKE("undo_cancel", { devices })),
 	/**  The updates of a device, newest first; at most 50. */
 	history: (device: DeviceId) => typedError<UpdateRecord[], Problem>(__TAURI_INVOKE("history", { device })),
+	/**  The updates that have ended, over all devices, the last ended first: a page of them. */
+	activity: (before: ActivityCursor | null, limit: number) => typedError<ActivityPage, Problem>(__TAURI_INVOKE("activity", { before, limit })),
+	/**  Lets the user save a table; the path, or null: they changed their mind. */
+	saveCsv: (text: string) => typedError<string | null, Problem>(__TAURI_INVOKE("save_csv", { text })),
 	/**  The wakes of a device that were seen, newest last; at most 200. */
 	wakes: (device: DeviceId) => typedError<WakeRecord[], Problem>(__TAURI_INVOKE("wakes", { device })),
 	/**  Where the user says that a device is; null: nothing is said any more. */
@@ -113,6 +121,34 @@ export type Action =
 "dismiss" | 
 /**  Nothing can be done: it has no configuration. */
 "none";
+
+/**  Where a page of what has ended begins: after this one. */
+export type ActivityCursor = {
+	/**  When it ended. */
+	at: Timestamp,
+	/**  Which it was. */
+	id: UpdateId,
+};
+
+/**  Some of what has ended. */
+export type ActivityPage = {
+	/**  The last ended first. */
+	records: ActivityRecord[],
+	/**  Where the next page begins; null: there is none. */
+	next: ActivityCursor | null,
+};
+
+/**  An update that has ended, among those of all devices. */
+export type ActivityRecord = {
+	/**  Of which device. */
+	device: DeviceId,
+	/**  What a person calls the device. */
+	name: string,
+	/**  The ESPHome of the firmware that ran before; null: it wasn't known. */
+	fromVersion: string | null,
+	/**  The update. */
+	update: UpdateRecord,
+};
 
 /**  What the window wants to know about the application around it. */
 export type AppInfo = {
@@ -712,6 +748,8 @@ export type UpdateRecord = {
 	wireSize: number | null,
 	/**  Whether the last attempt was encrypted. */
 	encrypted: boolean | null,
+	/**  How long the last build took, in whole seconds. */
+	buildSeconds: number | null,
 	/**  How long the last transfer took, in whole seconds. */
 	flashSeconds: number | null,
 	/**  The ESPHome that built it. */

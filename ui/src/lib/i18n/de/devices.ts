@@ -1,35 +1,13 @@
-import { count } from '../plural';
 import type { devices as english } from '../en/devices';
 
 export const devices: typeof english = {
   headline: {
-    waiting: (n) => (n === 1 ? '1 Update wartet' : `${n} Updates warten`),
-    working: (n) => (n === 1 ? '1 Update ist unterwegs' : `${n} Updates sind unterwegs`),
-    attention: (n) => (n === 1 ? '1 braucht dich' : `${n} brauchen dich`),
-    quiet: 'Nichts wartet',
-    next: (name, when) => `Nächstes Aufwachen: ${name}, ${when}`,
-    overdue: (name) => `${name} ist überfällig`,
-    doing: (name, what) => `${name}: ${what}`,
-    last: (name, when) => `${name} wurde ${when} aktualisiert`,
-    installed: (name, when) => `${name} wurde ${when} aktualisiert`,
-    already: (name) => `Auf ${name} läuft der Build schon`,
-    cancelled: (name) =>
-      `Das Update von ${name} wurde abgebrochen, das Gerät behält seine Firmware`,
-    cancelledLate: (name) =>
-      `Das Update von ${name} wurde abgebrochen, ist aber vielleicht angekommen`,
-    cancelledMany: (n, late) =>
-      late === 0
-        ? `${n} Updates wurden abgebrochen`
-        : `${n} Updates wurden abgebrochen, ${late} davon ${late === 1 ? 'ist' : 'sind'} vielleicht angekommen`,
-    available: (n) => count(n, 'Update verfügbar', 'Updates verfügbar'),
     unseen: (n) =>
       n === 1 ? '1 Gerät wurde noch nie gesehen' : `${n} Geräte wurden noch nie gesehen`,
     untold: (n) =>
       n === 1
         ? '1 Gerät hat seine Version noch nicht gemeldet'
         : `${n} Geräte haben ihre Version noch nicht gemeldet`,
-    broken: (n) =>
-      n === 1 ? '1 Datei kann nicht gelesen werden' : `${n} Dateien können nicht gelesen werden`,
     current: 'Alles ist aktuell',
   },
   filter: {

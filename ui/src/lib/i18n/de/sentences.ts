@@ -116,6 +116,10 @@ const sentences: readonly (readonly [RegExp, string])[] = [
     '$1 seit dem Build geändert; wird geflasht, wie es gebaut wurde, so wollen es die Einstellungen.',
   ],
   [/^(.+) changed since the build\.$/, '$1 seit dem Build geändert.'],
+  [
+    /^The cancel was undone: it goes on where it was\.$/,
+    'Abbrechen rückgängig gemacht: Es geht weiter, wo es war.',
+  ],
   [/^Waiting for its turn$/, 'Wartet, bis es an der Reihe ist'],
   [/^Connecting$/, 'Verbindet'],
   [/^Sending$/, 'Sendet'],

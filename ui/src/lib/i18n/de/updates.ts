@@ -54,7 +54,6 @@ export const updates: typeof english = {
     },
     filesChanged: (n) => `${n} Dateien wurden geändert`,
     attempts: (n) => count(n, 'Versuch', 'Versuche'),
-    noAttempt: 'noch kein Versuch',
     mayHaveArrived: 'Vielleicht läuft schon die neue Firmware',
     watched: 'Wird beim nächsten Aufwachen noch einmal geprüft',
     warning: 'Das geht vielleicht nicht',
@@ -104,6 +103,15 @@ export const updates: typeof english = {
     cancelled: 'Abgebrochen',
     superseded: 'Ersetzt',
   },
+  password: {
+    title: 'Passwort, das jetzt auf dem Gerät ist',
+    body: (name) =>
+      `${name} hat noch ein anderes OTA-Passwort als seine Konfiguration. Dieses wird versucht, wenn das konfigurierte abgelehnt wird; danach bringt die neue Firmware das konfigurierte mit.`,
+    label: 'OTA-Passwort',
+    show: 'Anzeigen',
+    cancel: 'Jetzt nicht',
+    go: 'Damit installieren',
+  },
   plan: {
     updateAll: 'Alle aktualisieren …',
     titleAll: 'Alle Geräte aktualisieren',
@@ -142,31 +150,6 @@ export const updates: typeof english = {
     devices: (n) => count(n, 'Gerät', 'Geräte'),
     whichDevices: 'Welche Geräte',
     refusedSome: (n) => `Bei ${n} Geräten nicht geschehen`,
-  },
-  waiting: {
-    title: 'Wartend',
-    intro: (n) =>
-      n === 0
-        ? 'Nichts wartet'
-        : `${count(n, 'Update wartet auf sein Gerät', 'Updates warten auf ihre Geräte')}`,
-    empty: 'Nichts wartet',
-    emptyMeans:
-      'Installiere auf einem schlafenden Gerät, dann wartet das Update hier auf das Aufwachen.',
-    cancelAll: 'Alle abbrechen …',
-    since: (span) => `Wartet seit ${span.replace(/Tage$/, 'Tagen')}`,
-    nextWake: (when) => `Wacht ${when} auf`,
-    expectedAt: (time) => `erwartet: ${time}`,
-    lastSeen: (ago) => `zuletzt gesehen ${ago}`,
-    overdue: 'Überfällig',
-    overdueSince: (time) => `war erwartet: ${time}`,
-    irregular: 'Beim nächsten Aufwachen',
-    irregularMeans: 'es wacht unregelmäßig auf',
-    unknown: 'Wenn es aufwacht',
-    unknownMeans: 'sein Rhythmus ist noch nicht bekannt',
-    device: 'Wenn es wieder da ist',
-    connecting: 'Verbindet',
-    connectingMeans: 'es ist online',
-    held: 'Zurückgehalten, bis du entscheidest',
   },
   history: {
     empty: 'Noch keine Updates.',

@@ -1,32 +1,12 @@
 import { count } from '../plural';
 
 export const devices = {
-  /** What is said first: what waits, when it happens, whether it worked. */
   headline: {
-    waiting: (n: number) => (n === 1 ? '1 update is waiting' : `${n} updates are waiting`),
-    working: (n: number) => (n === 1 ? '1 update is under way' : `${n} updates are under way`),
-    attention: (n: number) => (n === 1 ? '1 needs you' : `${n} need you`),
-    quiet: 'Nothing is waiting',
-    next: (name: string, when: string) => `Next wake: ${name}, ${when}`,
-    overdue: (name: string) => `${name} is overdue`,
-    doing: (name: string, what: string) => `${name}: ${what}`,
-    last: (name: string, when: string) => `${name} was updated ${when}`,
-    installed: (name: string, when: string) => `${name} was updated ${when}`,
-    already: (name: string) => `${name} already runs its build`,
-    cancelled: (name: string) =>
-      `The update of ${name} was cancelled, the device keeps its firmware`,
-    cancelledLate: (name: string) => `The update of ${name} was cancelled, but may have arrived`,
-    cancelledMany: (n: number, late: number) =>
-      late === 0
-        ? `${n} updates were cancelled`
-        : `${n} updates were cancelled, ${late} of them may have arrived`,
-    available: (n: number) => count(n, 'update available', 'updates available'),
     unseen: (n: number) => (n === 1 ? '1 device was never seen' : `${n} devices were never seen`),
     untold: (n: number) =>
       n === 1
         ? '1 device hasn’t reported its version'
         : `${n} devices haven’t reported their version`,
-    broken: (n: number) => (n === 1 ? '1 file can’t be read' : `${n} files can’t be read`),
     current: 'Everything is up to date',
   },
   filter: {

@@ -51,7 +51,6 @@ export const updates = {
     },
     filesChanged: (n: number) => `${n} files changed`,
     attempts: (n: number) => count(n, 'attempt', 'attempts'),
-    noAttempt: 'no attempt yet',
     mayHaveArrived: 'The device may run the new firmware',
     watched: 'Re-checked at its next wake',
     warning: 'This may not work',
@@ -99,6 +98,15 @@ export const updates = {
     cancelled: 'Cancelled',
     superseded: 'Replaced',
   },
+  password: {
+    title: 'Password on the device now',
+    body: (name: string) =>
+      `${name} still has another OTA password than its configuration. This one is tried for it when the configured one is refused; then the new firmware brings the configured one.`,
+    label: 'OTA password',
+    show: 'Show it',
+    cancel: 'Not now',
+    go: 'Install with it',
+  },
   plan: {
     updateAll: 'Update all…',
     titleAll: 'Update all devices',
@@ -134,30 +142,6 @@ export const updates = {
     devices: (n: number) => count(n, 'device', 'devices'),
     whichDevices: 'Which devices',
     refusedSome: (n: number) => `Not done for ${n} devices`,
-  },
-  waiting: {
-    title: 'Waiting',
-    intro: (n: number) =>
-      n === 0
-        ? 'Nothing is waiting'
-        : `${count(n, 'update waits', 'updates wait')} for ${n === 1 ? 'its device' : 'their devices'}`,
-    empty: 'Nothing is waiting',
-    emptyMeans: 'Install on a sleeping device, and it waits here for the wake.',
-    cancelAll: 'Cancel all…',
-    since: (span: string) => `Waiting ${span}`,
-    nextWake: (when: string) => `Next wake ${when}`,
-    expectedAt: (time: string) => `expected at ${time}`,
-    lastSeen: (ago: string) => `last seen ${ago}`,
-    overdue: 'Overdue',
-    overdueSince: (time: string) => `was expected at ${time}`,
-    irregular: 'At its next wake',
-    irregularMeans: 'it wakes at no regular times',
-    unknown: 'When it wakes',
-    unknownMeans: 'its rhythm isn’t known yet',
-    device: 'When it is back',
-    connecting: 'Connecting',
-    connectingMeans: 'it is online',
-    held: 'Held until you decide',
   },
   history: {
     empty: 'No updates yet.',
