@@ -40,7 +40,7 @@ async fn many(scene: &mut Scene) -> Result<()> {
     }
 
     // It must be known what is newer: ESPHome may still be looked for.
-    page.until_says("headline", "5 updates available").await?;
+    page.until_says("summary-available", "5").await?;
     page.click("update-all").await?;
     page.until_says("plan-sum", "5 now").await?;
     ensure!(states(&app, &siblings).await?.iter().all(|state| state == "none"), "it began unasked");

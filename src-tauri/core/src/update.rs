@@ -38,7 +38,7 @@ impl fmt::Display for UpdateId {
 }
 
 /// A password or key. It never shows in a log.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 #[serde(transparent)]
 pub struct Secret(pub String);
 
@@ -170,6 +170,9 @@ pub struct Update {
     /// same name doesn't get the image; a new request accepts the board that is there then.
     #[serde(default)]
     pub mac: Option<MacAddress>,
+    /// The ESPHome of the firmware that the device ran at the request, if it was known.
+    #[serde(default)]
+    pub from_version: Option<String>,
     /// How many bytes its compressed image has, once that was made.
     #[serde(default)]
     pub wire_size: Option<u32>,
@@ -326,6 +329,7 @@ mod tests {
             build_again: None,
             changed_in_builds: Vec::new(),
             earlier_may_have_arrived: false,
+            from_version: None,
             state: UpdateState::Queued,
             timeline: Vec::new(),
         };

@@ -5,6 +5,7 @@
 
 mod bulk;
 mod command;
+mod group;
 mod history;
 mod identity;
 mod notification;
@@ -23,7 +24,8 @@ use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, Up
 
 pub use bulk::{InstallPlan, Refusal};
 pub use command::Command;
-pub use history::UpdateRecord;
+pub use group::Group;
+pub use history::{ActivityCursor, ActivityPage, ActivityRecord, UpdateRecord};
 pub use identity::{RivalView, Trust};
 pub use notification::{Installation, Notification, NotificationKind};
 pub use status::{ConfigDirStatus, Counts, EsphomeStatus, Status};

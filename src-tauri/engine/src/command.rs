@@ -17,6 +17,9 @@ pub async fn execute(handle: &Handle, command: Command) -> Result<Box<RawValue>,
         Command::Install { device } => json(&handle.install(device).await?),
         Command::Cancel { device } => json(&handle.cancel(device).await?),
         Command::Retry { device } => json(&handle.retry(device).await?),
+        Command::RetryWithPassword { device, password } => {
+            json(&handle.retry_with_password(device, password).await?)
+        }
         Command::Rebuild { device } => json(&handle.rebuild(device).await?),
         Command::FlashAnyway { device } => json(&handle.flash_anyway(device).await?),
         Command::Dismiss { device } => json(&handle.dismiss(device).await?),
@@ -25,6 +28,8 @@ pub async fn execute(handle: &Handle, command: Command) -> Result<Box<RawValue>,
         Command::CancelMany { devices } => json(&handle.cancel_many(devices).await?),
         Command::Plan { devices } => json(&handle.plan(devices).await?),
         Command::History { device } => json(&handle.history(device).await?),
+        Command::Activity { before, limit } => json(&handle.activity(before, limit).await?),
+        Command::UndoCancel { devices } => json(&handle.undo_cancel(devices).await?),
         Command::SetAddress { device, address } => {
             json(&handle.set_address(device, address).await?)
         }

@@ -4,9 +4,9 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::{Settings, SettingsChange};
-use wakeflash_core::update::UpdateId;
+use wakeflash_core::update::{Secret, UpdateId};
 use wakeflash_core::view::{
-    BuildLog, ConfigDirCandidate, Envelope, InstallPlan, Notification, Refusal, Snapshot,
+    ActivityCursor, ActivityPage, BuildLog, ConfigDirCandidate, Envelope, InstallPlan, Notification, Refusal, Snapshot,
     UpdateDetails, UpdateRecord, WakeRecord,
 };
 
@@ -25,6 +25,7 @@ pub(crate) enum Request {
     Install(DeviceId, ReplyTo<UpdateId>),
     Cancel(DeviceId, ReplyTo<()>),
     Retry(DeviceId, ReplyTo<UpdateId>),
+    RetryWithPassword(DeviceId, Secret, ReplyTo<UpdateId>),
     Rebuild(DeviceId, ReplyTo<()>),
     FlashAnyway(DeviceId, ReplyTo<()>),
     Dismiss(DeviceId, ReplyTo<()>),
@@ -33,6 +34,8 @@ pub(crate) enum Request {
     CancelMany(Vec<DeviceId>, ReplyTo<Vec<Refusal>>),
     Plan(Option<Vec<DeviceId>>, ReplyTo<InstallPlan>),
     History(DeviceId, ReplyTo<Vec<UpdateRecord>>),
+    Activity(Option<ActivityCursor>, u32, ReplyTo<ActivityPage>),
+    UndoCancel(Vec<DeviceId>, ReplyTo<Vec<Refusal>>),
     SetAddress(DeviceId, Option<String>, ReplyTo<()>),
     AcceptBoard(DeviceId, ReplyTo<()>),
     SetPaused(bool, ReplyTo<()>),
@@ -164,6 +167,39 @@ impl Handle {
     /// The store can't be read.
     pub async fn history(&self, device: DeviceId) -> Result<Vec<UpdateRecord>, Problem> {
         self.ask(|reply| Request::History(device, reply)).await
+    }
+
+    /// The updates that have ended, over all devices, the last ended first; `before`: what comes after that one.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub async fn activity(
+        &self,
+        before: Option<ActivityCursor>,
+        limit: u32,
+    ) -> Result<ActivityPage, Problem> {
+        self.ask(|reply| Request::Activity(before, limit, reply)).await
+    }
+
+    /// Starts the last update of a device once more, with the OTA password that is on the device now.
+    ///
+    /// # Errors
+    /// As the retry without one.
+    pub async fn retry_with_password(
+        &self,
+        device: DeviceId,
+        password: Secret,
+    ) -> Result<UpdateId, Problem> {
+        self.ask(|reply| Request::RetryWithPassword(device, password, reply)).await
+    }
+
+    /// Takes back the cancels of a moment ago: each update goes on where it was. Those for which that is too late are
+    /// answered with the reason.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub async fn undo_cancel(&self, devices: Vec<DeviceId>) -> Result<Vec<Refusal>, Problem> {
+        self.ask(|reply| Request::UndoCancel(devices, reply)).await
     }
 
     /// Where the user says that a device is; `None`: nothing is said any more.

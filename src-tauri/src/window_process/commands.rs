@@ -6,10 +6,10 @@ use tauri_specta::{Builder, collect_commands, collect_events};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::{Settings, SettingsChange};
-use wakeflash_core::update::UpdateId;
+use wakeflash_core::update::{Secret, UpdateId};
 use wakeflash_core::view::{
-    BuildLog, Command, ConfigDirCandidate, InstallPlan, Refusal, Snapshot, StoreChoice,
-    StoreDamage, UpdateDetails, UpdateRecord, WakeRecord,
+    ActivityCursor, ActivityPage, BuildLog, Command, ConfigDirCandidate, InstallPlan, Refusal,
+    Snapshot, StoreChoice, StoreDamage, UpdateDetails, UpdateRecord, WakeRecord,
 };
 
 use super::remote::Remote;
@@ -51,13 +51,17 @@ pub(crate) fn api() -> Builder<Wry> {
             install,
             cancel,
             retry,
+            retry_with_password,
             rebuild,
             flash_anyway,
             dismiss,
             install_many,
             cancel_many,
             plan,
+            undo_cancel,
             history,
+            activity,
+            save_csv,
             wakes,
             set_address,
             accept_board,
@@ -106,6 +110,17 @@ async fn cancel(app: State<'_, Remote>, device: DeviceId) -> Result<(), Problem>
 #[specta::specta]
 async fn retry(app: State<'_, Remote>, device: DeviceId) -> Result<UpdateId, Problem> {
     app.engine(Command::Retry { device }).await
+}
+
+/// Starts the last update of a device once more, with the OTA password that is on the device now.
+#[tauri::command]
+#[specta::specta]
+async fn retry_with_password(
+    app: State<'_, Remote>,
+    device: DeviceId,
+    password: Secret,
+) -> Result<UpdateId, Problem> {
+    app.engine(Command::RetryWithPassword { device, password }).await
 }
 
 /// Builds the held update of a device again.
@@ -170,11 +185,39 @@ async fn plan(
     app.engine(Command::Plan { devices }).await
 }
 
+/// Takes back cancels of a moment ago; those for which that is too late are answered with the reason.
+#[tauri::command]
+#[specta::specta]
+async fn undo_cancel(
+    app: State<'_, Remote>,
+    devices: Vec<DeviceId>,
+) -> Result<Vec<Refusal>, Problem> {
+    app.engine(Command::UndoCancel { devices }).await
+}
+
 /// The updates of a device, newest first; at most 50.
 #[tauri::command]
 #[specta::specta]
 async fn history(app: State<'_, Remote>, device: DeviceId) -> Result<Vec<UpdateRecord>, Problem> {
     app.engine(Command::History { device }).await
+}
+
+/// The updates that have ended, over all devices, the last ended first: a page of them.
+#[tauri::command]
+#[specta::specta]
+async fn activity(
+    app: State<'_, Remote>,
+    before: Option<ActivityCursor>,
+    limit: u32,
+) -> Result<ActivityPage, Problem> {
+    app.engine(Command::Activity { before, limit }).await
+}
+
+/// Lets the user save a table; the path, or null: they changed their mind.
+#[tauri::command]
+#[specta::specta]
+async fn save_csv(app: AppHandle, text: String) -> Result<Option<String>, Problem> {
+    desktop::save_csv(&app, text).await
 }
 
 /// The wakes of a device that were seen, newest last; at most 200.

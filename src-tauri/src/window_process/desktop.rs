@@ -67,6 +67,23 @@ pub(crate) async fn save_log(app: &AppHandle, update: UpdateId) -> Result<Option
     Ok(Some(shown))
 }
 
+/// Lets the user save a table; where, or `None`: they changed their mind.
+///
+/// # Errors
+/// No dialog can be shown, or the file can't be written.
+pub(crate) async fn save_csv(app: &AppHandle, text: String) -> Result<Option<String>, Problem> {
+    let name = "wakeflash-activity.csv".to_owned();
+    let Some(path) = ask(app, Question::Save { name }).await? else { return Ok(None) };
+    let shown = path.display().to_string();
+    let written = tokio::task::spawn_blocking(move || std::fs::write(path, text)).await;
+    let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    written.map_err(|error| {
+        Problem::new("activity.not_saved", format!("The table can't be saved: {error}."))
+            .with_help("Choose another place.")
+    })?;
+    Ok(Some(shown))
+}
+
 /// Copies a log without its ANSI colours.
 fn copy_plain(source: &Path, target: &Path) -> std::io::Result<()> {
     let bytes = std::fs::read(source)?;

@@ -35,6 +35,13 @@ const RECORD: &str = r#"
     });
 "#;
 
+/// Goes from the home to the devices, where the rows are.
+const SHOW_ROWS: &str = r#"
+    if (document.querySelector('[data-testid=home]')) {
+        document.querySelector('[data-testid=open-devices]')?.click();
+    }
+"#;
+
 /// The content of the application's window.
 pub struct Page {
     driver: Driver,
@@ -94,6 +101,7 @@ impl Page {
     pub async fn act(&self, device: &str, action: &str) -> Result<()> {
         let button = format!("{}[data-action={}]", selector("primary-action"), quoted(action));
         let button = format!("{} {button}", row(device));
+        self.until_there(device).await?;
         self.until_shown_at(&button).await?;
         tokio::time::sleep(SEEN).await;
         self.click_at(&button).await
@@ -104,6 +112,7 @@ impl Page {
     /// # Errors
     /// When there is no such row, or no drawer comes.
     pub async fn open_drawer(&self, device: &str) -> Result<()> {
+        self.until_there(device).await?;
         self.click_at(&format!("{} {}", row(device), selector("open-details"))).await?;
         let drawer = format!("{}[data-device={}]", selector("drawer"), quoted(device));
         self.until_shown_at(&drawer).await
@@ -114,6 +123,11 @@ impl Page {
     /// # Errors
     /// When it isn't in time.
     pub async fn until_there(&self, device: &str) -> Result<()> {
+        until(&format!("{device} in the list"), SOON, async || {
+            self.run(SHOW_ROWS, Vec::new()).await?;
+            self.find(&row(device)).await.map(drop)
+        })
+        .await?;
         self.until_shown_at(&row(device)).await
     }
 
@@ -134,9 +148,11 @@ impl Page {
     }
 
     async fn until_row(&self, device: &str, what: &str, is: &str, timeout: Duration) -> Result<()> {
-        let script = "return document.querySelector(arguments[0])?.dataset[arguments[1]]";
+        let script = format!(
+            "{SHOW_ROWS} return document.querySelector(arguments[0])?.dataset[arguments[1]]"
+        );
         until(&format!("{device} has {what} {is}"), timeout, async || {
-            let now = self.run(script, vec![json!(row(device)), json!(what)]).await?;
+            let now = self.run(&script, vec![json!(row(device)), json!(what)]).await?;
             ensure!(now == is, "its {what} is {now}");
             Ok(())
         })

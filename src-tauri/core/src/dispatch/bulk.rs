@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 use crate::update::{
     Build, Encryption, Secret, SourceFile, StateKind, Update, UpdateId, sources_digest,
 };
-use crate::view::{InstallPlan, Refusal, UpdateRecord};
+use crate::view::{ActivityRecord, InstallPlan, Refusal, UpdateRecord};
 
 use super::Dispatch;
 
@@ -93,7 +93,7 @@ impl Dispatch {
         }
     }
 
-    fn note_refusal(&mut self, device: DeviceId, result: Result<(), Problem>) {
+    pub(super) fn note_refusal(&mut self, device: DeviceId, result: Result<(), Problem>) {
         if let Err(problem) = result {
             self.decision.refusals.push(Refusal { device, problem });
         }
@@ -179,6 +179,12 @@ impl Dispatch {
             delivered.map(|delivery| delivery.build.sources.as_slice()),
             installed.map(|sources| sources.files.as_slice()).filter(|files| !files.is_empty()),
         ]
+    }
+
+    /// An update that has ended, as it is shown among those of all devices.
+    #[must_use]
+    pub fn activity_record(&self, update: &Update) -> ActivityRecord {
+        ActivityRecord::of(update, self.state_view(update))
     }
 
     /// What is remembered of a build that is installed now.

@@ -5,7 +5,7 @@ use crate::device::DeviceId;
 use crate::error::Problem;
 use crate::time::Timestamp;
 use crate::update::{
-    Build, Delivery, Encryption, OtaMethod, PasswordChoice, Update, UpdateId, UpdateState,
+    Build, Delivery, Encryption, OtaMethod, PasswordChoice, Secret, Update, UpdateId, UpdateState,
 };
 use wakeflash_ota::EncryptionKey;
 
@@ -23,6 +23,20 @@ impl Dispatch {
         choice: PasswordChoice,
     ) -> Result<Credentials, Problem> {
         credentials::of_attempt(&delivery.build, self.memory(&update.name), choice)
+    }
+
+    /// Builds once more. When the device refuses the password of the build, the one that is on it now is tried, in the
+    /// place of that of the last installed build.
+    pub(super) fn retry_with_password(
+        &mut self,
+        device: &DeviceId,
+        password: Secret,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let name = self.known_name(device).ok_or_else(|| self.no_configuration(device))?;
+        self.retry(device, now)?;
+        self.change_memory(&name).installed_password = Some(password);
+        Ok(())
     }
 
     /// Whether another device is known to have this key, or may have it: one whose new key waits to be installed

@@ -264,6 +264,7 @@ impl Dispatch {
         self.touch_all_queued();
         self.search(now);
         self.settle_doubts(now);
+        self.forget_undos(now);
         self.look_ahead(now);
         self.tell_overdue(now);
         if self.first_look_until.is_some_and(|until| until <= now) {

@@ -8,7 +8,7 @@ use crate::error::Problem;
 use crate::identity::Proof;
 use crate::network::Prefix;
 use crate::settings::{Settings, SettingsChange};
-use crate::update::{Build, PasswordChoice, SourceChange, UpdateId};
+use crate::update::{Build, PasswordChoice, Secret, SourceChange, UpdateId};
 use crate::view::Notification;
 use wakeflash_ota::FailureClass;
 
@@ -33,8 +33,17 @@ pub enum Input {
     Install(DeviceId),
     /// The user ends a device's update.
     Cancel(DeviceId),
+    /// The user takes back that they ended the updates of these devices, a moment ago.
+    UndoCancel(Vec<DeviceId>),
     /// The user starts a device's last update once more.
     Retry(DeviceId),
+    /// The same, with the OTA password that is on the device now.
+    RetryWithPassword {
+        /// Which device.
+        device: DeviceId,
+        /// The password.
+        password: Secret,
+    },
     /// The user wants a held update built again.
     Rebuild(DeviceId),
     /// The user wants a held update flashed as it was built.
@@ -190,7 +199,9 @@ impl Input {
         match self {
             Self::Install(_)
             | Self::Cancel(_)
+            | Self::UndoCancel(_)
             | Self::Retry(_)
+            | Self::RetryWithPassword { .. }
             | Self::Rebuild(_)
             | Self::FlashAnyway(_)
             | Self::Dismiss(_)

@@ -27,6 +27,7 @@ mod rows;
 mod slots;
 mod table;
 mod targets;
+mod undo;
 #[cfg(test)]
 mod tests;
 mod transfers;
@@ -59,6 +60,7 @@ pub use network::DOUBT;
 pub use other_tools::queued_in_device_builder;
 pub use slots::HELD_LONG;
 pub use targets::KNOCK_PERIOD;
+pub use undo::UNDO;
 pub use wakes::FAST;
 
 /// A transition that the table doesn't have; it was not made.
@@ -134,6 +136,8 @@ pub struct Dispatch {
     /// Updates whose outcome isn't known, and whose devices have greeted a client since: they have nothing left to
     /// commit.
     serving: Table<UpdateId, ()>,
+    /// What was cancelled a moment ago, as it was before.
+    undo: Table<UpdateId, undo::Undo>,
     /// The names of the devices whose configurations use deep sleep, and what they say about it.
     sleepers: Arc<BTreeSet<String>>,
     plans: Arc<BTreeMap<String, SleepPlan>>,
@@ -191,6 +195,7 @@ impl Dispatch {
             first_look_until: Some(now + Self::FIRST_LOOK),
             slots: Table::default(),
             serving: Table::default(),
+            undo: Table::default(),
             sleepers: Arc::default(),
             plans: Arc::default(),
             connected: true,
@@ -208,7 +213,11 @@ impl Dispatch {
         match input {
             Input::Install(device) => self.install(&device, now)?,
             Input::Cancel(device) => self.cancel(&device, now)?,
+            Input::UndoCancel(devices) => self.undo_cancels(&devices, now),
             Input::Retry(device) => self.retry(&device, now)?,
+            Input::RetryWithPassword { device, password } => {
+                self.retry_with_password(&device, password, now)?;
+            }
             Input::Rebuild(device) => self.rebuild(&device, now)?,
             Input::FlashAnyway(device) => self.flash_anyway(&device, now)?,
             Input::Dismiss(device) => self.dismiss(&device)?,

@@ -33,6 +33,10 @@ impl Dispatch {
             device: device.clone(),
             directory: self.settings.config_dir.clone(),
             mac: self.memory(&name).and_then(|memory| memory.identity.mac()),
+            from_version: self
+                .memory(&name)
+                .and_then(|memory| memory.version())
+                .map(str::to_owned),
             known_hashes: self.memory(&name).map(DeviceMemory::known_hashes).unwrap_or_default(),
             name,
             requested_at: now,
@@ -96,6 +100,7 @@ impl Dispatch {
         let Some(update) = self.active(device) else { return Err(self.nothing_active(device)) };
         let id = update.id;
         let may_have_arrived = update.may_have_arrived();
+        self.remember_for_undo(id, now);
         self.stop_work(id);
         let text = if may_have_arrived {
             "Cancelled, after the whole image may have reached the device: it may run it."

@@ -1,11 +1,11 @@
 //! The state as it is shown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::device::{DeviceId, DeviceMemory};
 use crate::time::Timestamp;
 use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
-use crate::view::{Action, Counts, DeviceView, RivalView, UpdateStateView, UpdateView, is_older};
+use crate::view::{Action, DeviceView, RivalView, UpdateStateView, UpdateView, is_older};
 
 use super::build_again::is_due;
 use super::{Builder, Dispatch, Liveness};
@@ -285,34 +285,6 @@ impl Dispatch {
         });
         let before = before.count();
         u32::try_from(before + self.count(StateKind::Building)).unwrap_or(u32::MAX)
-    }
-
-    /// How many updates are where.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        // A newer update ends the older ones of its device, so the last one is the one that is shown.
-        let shown: BTreeMap<&DeviceId, &UpdateState> = self
-            .updates
-            .values()
-            .filter(|update| {
-                let listed = self.lists_remembered() || self.configs.contains_key(&update.device);
-                !update.state.kind().is_final() || (listed && self.is_here(update))
-            })
-            .map(|update| (&update.device, &update.state))
-            .collect();
-        for state in shown.into_values().filter(|state| !state.is_dismissed()) {
-            match state.kind() {
-                StateKind::Waiting => counts.waiting += 1,
-                StateKind::Queued
-                | StateKind::Building
-                | StateKind::Flashing
-                | StateKind::Confirming => counts.working += 1,
-                StateKind::Held | StateKind::Failed => counts.attention += 1,
-                StateKind::Installed | StateKind::Cancelled | StateKind::Superseded => {}
-            }
-        }
-        counts
     }
 }
 

@@ -99,7 +99,9 @@ impl StateKind {
             S::Installed => matches!(next, S::Failed),
             // It had gone back, and says later that it runs the new one.
             S::Failed => matches!(next, S::Installed),
-            S::Cancelled | S::Superseded => false,
+            // The user takes the Cancel back.
+            S::Cancelled => matches!(next, S::Queued | S::Waiting | S::Held),
+            S::Superseded => false,
         }
     }
 }
@@ -115,11 +117,19 @@ mod tests {
             assert_eq!(from.may_become(StateKind::Superseded), !from.is_final(), "{from:?}");
             if from.is_final() {
                 let follows = |to: &StateKind| from.may_become(*to);
-                let back = (from == StateKind::Installed).then_some(StateKind::Failed);
-                let and_forth = (from == StateKind::Failed).then_some(StateKind::Installed);
-                let expected = back.or(and_forth);
-                assert_eq!(StateKind::ALL.into_iter().find(follows), expected, "{from:?}");
-                assert!(StateKind::ALL.into_iter().filter(follows).count() < 2);
+                let expected: &[StateKind] = match from {
+                    StateKind::Installed => &[StateKind::Failed],
+                    StateKind::Failed => &[StateKind::Installed],
+                    // The user takes it back.
+                    StateKind::Cancelled => {
+                        &[StateKind::Queued, StateKind::Waiting, StateKind::Held]
+                    }
+                    other => {
+                        assert_eq!(other, StateKind::Superseded);
+                        &[]
+                    }
+                };
+                assert!(StateKind::ALL.iter().filter(|to| follows(to)).eq(expected), "{from:?}");
             }
         }
     }

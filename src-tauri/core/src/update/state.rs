@@ -259,6 +259,23 @@ impl UpdateState {
         }
     }
 
+    /// When it ended; `None`: it is under way.
+    #[must_use]
+    pub const fn ended_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Installed { at, .. }
+            | Self::Failed { at, .. }
+            | Self::Cancelled { at, .. }
+            | Self::Superseded { at, .. } => Some(*at),
+            Self::Queued
+            | Self::Building { .. }
+            | Self::Waiting { .. }
+            | Self::Held { .. }
+            | Self::Flashing { .. }
+            | Self::Confirming { .. } => None,
+        }
+    }
+
     /// Whether it failed and the user has put that aside: it is shown in the history only.
     #[must_use]
     pub const fn is_dismissed(&self) -> bool {

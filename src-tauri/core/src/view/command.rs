@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceId;
 use crate::settings::Settings;
-use crate::update::UpdateId;
+use crate::update::{Secret, UpdateId};
+use crate::view::ActivityCursor;
 
 /// A command of a program, as the headless host reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,14 @@ pub enum Command {
     Retry {
         /// Of which device.
         device: DeviceId,
+    },
+    /// Start its last update once more, with the OTA password that is on the device now: it is tried when the
+    /// configured one is refused.
+    RetryWithPassword {
+        /// Of which device.
+        device: DeviceId,
+        /// The password.
+        password: Secret,
     },
     /// Build its held update again.
     Rebuild {
@@ -65,6 +74,19 @@ pub enum Command {
     History {
         /// Which.
         device: DeviceId,
+    },
+    /// The updates that have ended, over all devices, the last ended first.
+    Activity {
+        /// After which one; null, or left out: from the newest on.
+        #[serde(default)]
+        before: Option<ActivityCursor>,
+        /// How many at most.
+        limit: u32,
+    },
+    /// Take back a Cancel of a moment ago.
+    UndoCancel {
+        /// Of which devices.
+        devices: Vec<DeviceId>,
     },
     /// Where the user says that a device is.
     SetAddress {

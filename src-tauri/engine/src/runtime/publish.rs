@@ -111,7 +111,7 @@ impl Publisher {
             });
         }
         if !touched.is_empty() {
-            let counts = dispatch.counts();
+            let counts = Counts::of(self.rows.values());
             self.change_status(|status| status.counts = counts);
         }
     }

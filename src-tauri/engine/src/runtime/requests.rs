@@ -9,16 +9,20 @@ use wakeflash_core::dispatch::Input;
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::SettingsChange;
 use wakeflash_core::update::UpdateId;
-use wakeflash_core::view::{BuildLog, Refusal, UpdateDetails, UpdateRecord};
+use wakeflash_core::view::{
+    ActivityCursor, ActivityPage, BuildLog, Refusal, UpdateDetails, UpdateRecord,
+};
 
 use super::Runtime;
 use super::work::Report;
 use crate::handle::{ReplyTo, Request};
-use crate::store::History;
+use crate::store::{Ended, History};
 use crate::{builder, configs, report};
 
 /// How many lines of a build log are given at once: the end of it; the file has all.
 const LOG_LINES: usize = 5_000;
+/// How many updates that have ended are given at once.
+const MOST_ACTIVITY: u32 = 500;
 /// How long a directory that is chosen may take to show that it is there.
 const CHOICE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -28,6 +32,9 @@ impl Runtime {
             Request::Install(device, reply) => self.start(Input::Install(device), reply),
             Request::Cancel(device, reply) => self.do_it(Input::Cancel(device), reply),
             Request::Retry(device, reply) => self.start(Input::Retry(device), reply),
+            Request::RetryWithPassword(device, password, reply) => {
+                self.start(Input::RetryWithPassword { device, password }, reply);
+            }
             Request::Rebuild(device, reply) => self.do_it(Input::Rebuild(device), reply),
             Request::FlashAnyway(device, reply) => self.do_it(Input::FlashAnyway(device), reply),
             Request::Dismiss(device, reply) => self.do_it(Input::Dismiss(device), reply),
@@ -46,6 +53,10 @@ impl Runtime {
                 answer(reply, Ok(plan));
             }
             Request::History(device, reply) => self.history(device, reply),
+            Request::Activity(before, limit, reply) => self.activity(before, limit, reply),
+            Request::UndoCancel(devices, reply) => {
+                self.for_many(Input::UndoCancel(devices), reply);
+            }
             Request::SetAddress(device, address, reply) => {
                 self.do_it(Input::SetAddress { device, address }, reply);
             }
@@ -138,6 +149,35 @@ impl Runtime {
             shown.map(|update| state.record(update)).collect::<Vec<_>>()
         });
         answer(reply, records.map_err(|error| unreadable_store(&error)));
+    }
+
+    fn activity(
+        &mut self,
+        before: Option<ActivityCursor>,
+        limit: u32,
+        reply: ReplyTo<ActivityPage>,
+    ) {
+        let reader = self.store.reader();
+        self.spawn(async move {
+            let ended = reader.activity(before, limit.clamp(1, MOST_ACTIVITY)).await;
+            Some(Report::Activity { ended, reply })
+        });
+    }
+
+    pub(super) fn activity_read(
+        &self,
+        ended: anyhow::Result<Ended>,
+        reply: ReplyTo<ActivityPage>,
+    ) {
+        let page = ended.map(|ended| {
+            let state = self.conductor.state();
+            let shown = ended.updates.iter().filter(|update| state.is_in_history(update));
+            ActivityPage {
+                records: shown.map(|update| state.activity_record(update)).collect(),
+                next: ended.next,
+            }
+        });
+        answer(reply, page.map_err(|error| unreadable_store(&error)));
     }
 
     fn build_log(&mut self, update: UpdateId, reply: ReplyTo<BuildLog>) {

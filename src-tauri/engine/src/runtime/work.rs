@@ -28,7 +28,7 @@ use crate::configs::ConfigsEvent;
 use crate::esphome;
 use crate::flasher;
 use crate::handle::ReplyTo;
-use crate::store::History;
+use crate::store::{Ended, History};
 use crate::watch::neighbours::link_address;
 use crate::watch::question;
 
@@ -114,6 +114,10 @@ pub(super) enum Report {
         device: DeviceId,
         history: anyhow::Result<History>,
         reply: ReplyTo<Vec<UpdateRecord>>,
+    },
+    Activity {
+        ended: anyhow::Result<Ended>,
+        reply: ReplyTo<ActivityPage>,
     },
     Returned {
         update: UpdateId,
@@ -297,6 +301,7 @@ impl Runtime {
             Report::History { device, history, reply } => {
                 self.history_read(&device, history, reply);
             }
+            Report::Activity { ended, reply } => self.activity_read(ended, reply),
             Report::DirectoryLookedAt { input, reply } => self.directory_looked_at(input, reply),
             Report::Collected => self.collected(),
             Report::Asked { name, address, opens, answer } => {
@@ -336,6 +341,7 @@ impl Runtime {
             | Report::Asked { .. }
             | Report::Proven { .. }
             | Report::History { .. }
+            | Report::Activity { .. }
             | Report::DirectoryLookedAt { .. }
             | Report::Collected
             | Report::BackedUp(_)
@@ -503,9 +509,7 @@ impl Runtime {
         let needed = self
             .conductor
             .state()
-            .updates()
-            .filter(|update| !update.state.kind().is_final())
-            .filter_map(|update| update.state.delivery())
+            .needed_deliveries()
             .map(|delivery| delivery.build.image.clone())
             .collect();
         let artifacts = self.artifacts.clone();

@@ -77,6 +77,7 @@ fn stand_in(row: &Unreadable) -> Option<Update> {
         build_again: None,
         changed_in_builds: Vec::new(),
         earlier_may_have_arrived: false,
+        from_version: None,
         state: UpdateState::Failed {
             at: now(),
             problem: problem.clone(),

@@ -4,7 +4,9 @@ use anyhow::Context;
 use rusqlite::{Connection, params};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_core::update::Update;
+use wakeflash_core::time::Timestamp;
+use wakeflash_core::update::{Update, UpdateId};
+use wakeflash_core::view::ActivityCursor;
 
 use super::seal::read_rows;
 
@@ -42,6 +44,44 @@ pub(super) fn load(connection: &Connection, device: &str) -> anyhow::Result<Hist
     }
     let updates = updates.into_iter().map(|(_, update)| update).collect();
     Ok(History { updates, unreadable: unreadable.len() })
+}
+
+/// Updates that have ended, of all devices.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// The last ended first.
+    pub updates: Vec<Update>,
+    /// Where the next ones begin; `None`: there are none.
+    pub next: Option<ActivityCursor>,
+}
+
+pub(super) fn ended(
+    connection: &Connection,
+    before: Option<ActivityCursor>,
+    limit: u32,
+) -> anyhow::Result<Ended> {
+    let (at, id) = before.map_or((i64::MAX, u32::MAX), |it| (it.at.as_millis(), it.id.0));
+    let wanted = "WHERE ended IS NOT NULL AND (ended, id) < (?1, ?2)
+         ORDER BY ended DESC, id DESC LIMIT ?3";
+    let next = connection
+        .prepare_cached(&format!(
+            "SELECT ended, id FROM (SELECT ended, id FROM updates {wanted}) LIMIT 2 OFFSET ?3 - 2"
+        ))?
+        .query_map(params![at, id, limit.saturating_add(1)], |row| {
+            let at = Timestamp::from_millis(row.get(0)?);
+            Ok(ActivityCursor { at, id: UpdateId(row.get(1)?) })
+        })?
+        .collect::<Result<Vec<_>, _>>()
+        .context("looking for what has ended")?;
+    let (updates, unreadable) =
+        read_rows(connection, wanted, params![at, id, limit]).context("reading what has ended")?;
+    for row in &unreadable {
+        tracing::warn!("update {} can't be read: {}", row.number, row.reason);
+    }
+    let updates = updates.into_iter().map(|(_, update)| update).collect();
+    // There is a next page when there is one more than are shown; it begins after the last of these.
+    let next = if next.len() > 1 { next.first().copied() } else { None };
+    Ok(Ended { updates, next })
 }
 
 /// Whether there is an update of this number.

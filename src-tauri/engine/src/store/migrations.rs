@@ -14,6 +14,8 @@ struct Step {
     sql: &'static str,
     /// What becomes of each row that has a body.
     rows: Option<fn(Table, &mut Fields)>,
+    /// What follows from the rows then.
+    then: &'static str,
 }
 
 const STEPS: &[Step] = &[
@@ -36,6 +38,7 @@ const STEPS: &[Step] = &[
         body TEXT NOT NULL
     ) STRICT;",
         rows: None,
+        then: "",
     },
     Step {
         sql: "CREATE TABLE wakes (
@@ -47,9 +50,11 @@ const STEPS: &[Step] = &[
         PRIMARY KEY (name, number)
     ) STRICT, WITHOUT ROWID;",
         rows: None,
+        then: "",
     },
     Step {
-        sql: "ALTER TABLE updates ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
+        sql: "ALTER TABLE updates ADD COLUMN ended INTEGER;
+    ALTER TABLE updates ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
     ALTER TABLE devices ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
     ALTER TABLE settings ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
     -- Rows that can't be read, as they were.
@@ -80,6 +85,9 @@ const STEPS: &[Step] = &[
         set_back_to INTEGER
     ) STRICT;",
         rows: Some(rows::to_3),
+        then: "UPDATE updates SET ended = json_extract(body, '$.state.at') WHERE active = 0;
+    -- What has ended, over all devices, in the order of its end.
+    CREATE INDEX updates_by_end ON updates (ended, id) WHERE ended IS NOT NULL;",
     },
 ];
 
@@ -119,6 +127,7 @@ pub(super) fn migrate_to(connection: &mut Connection, from: u32, to: u32) -> any
                     .with_context(|| format!("bringing {} to version {version}", table.name()))?;
             }
         }
+        transaction.execute_batch(step.then)?;
         transaction.pragma_update(None, "user_version", version)?;
     }
     transaction.commit().context("committing")

@@ -39,7 +39,7 @@ pub use backup::{Backups, no_backup};
 pub use damage::Damage;
 pub use error::{OpenError, unwritable};
 pub(crate) use files::private_dir;
-pub use history::History;
+pub use history::{Ended, History};
 pub use load::Loaded;
 pub use mend::mend;
 pub use reader::Reader;

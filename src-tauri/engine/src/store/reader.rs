@@ -8,8 +8,9 @@ use rusqlite::Connection;
 use tokio::sync::Mutex;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::update::UpdateId;
+use wakeflash_core::view::ActivityCursor;
 
-use super::{History, history};
+use super::{Ended, History, history};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,6 +31,18 @@ impl Reader {
     pub async fn history(&self, device: &DeviceId) -> anyhow::Result<History> {
         let device = device.clone();
         self.read(move |connection| history::load(connection, device.as_str())).await
+    }
+
+    /// The updates that have ended, the last ended first, after `before`; at most `limit`.
+    ///
+    /// # Errors
+    /// The database can't be read, or the disk doesn't answer.
+    pub async fn activity(
+        &self,
+        before: Option<ActivityCursor>,
+        limit: u32,
+    ) -> anyhow::Result<Ended> {
+        self.read(move |connection| history::ended(connection, before, limit)).await
     }
 
     /// Whether there is an update of this number.

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use rusqlite::{Connection, params};
+use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::Update;
 
 use super::aside::Unreadable;
@@ -12,14 +13,16 @@ pub(super) fn save(connection: &Connection, update: &Update) -> anyhow::Result<(
     let body = update.to_body().context("writing an update")?;
     let (id, device) = (update.id.0, update.device.as_str());
     let active = !update.state.kind().is_final();
+    let ended = update.state.ended_at().map(Timestamp::as_millis);
     let seal = seal_update(id.into(), device, active, &body);
     connection
         .prepare_cached(
-            "INSERT INTO updates (id, device, active, body, seal) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (id) DO UPDATE SET
-                 active = excluded.active, body = excluded.body, seal = excluded.seal",
+            "INSERT INTO updates (id, device, active, ended, body, seal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (id) DO UPDATE SET active = excluded.active, ended = excluded.ended,
+                 body = excluded.body, seal = excluded.seal",
         )?
-        .execute(params![id, device, active, body, seal])
+        .execute(params![id, device, active, ended, body, seal])
         .with_context(|| format!("storing update {id}"))?;
     Ok(())
 }

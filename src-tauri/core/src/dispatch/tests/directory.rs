@@ -5,7 +5,7 @@ use crate::device::DeviceId;
 use crate::dispatch::{Effect, Input};
 use crate::error::Problem;
 use crate::update::{StateKind, UpdateId};
-use crate::view::Action;
+use crate::view::{Action, Counts};
 
 use super::lab::*;
 
@@ -74,7 +74,8 @@ fn what_is_known_of_devices_is_listed_until_the_directory_has_been_read() {
     let row = lab.row("done");
     assert_eq!((row.primary, row.secondary), (Action::None, vec![Action::Dismiss]));
     assert_eq!(row.problem.unwrap().code, "config_dir.missing");
-    assert_eq!(lab.dispatch.counts().attention, 1);
+    let waiting_for = |lab: &Lab| Counts::of(&["done", "seen"].map(|name| lab.row(name))).attention;
+    assert_eq!(waiting_for(&lab), 1, "what is wrong with the directory is said once");
     let decision = lab.give(Input::Sighted(packet("seen", Some(OLD))));
     assert!(decision.touched.contains(&yaml("seen")), "its row shows it");
     assert!(!lab.dispatch.rows().contains(&DeviceId::discovered("seen")), "in no second row");

@@ -47,6 +47,31 @@ fn a_wrong_password_without_another_one_fails() {
 }
 
 #[test]
+fn the_password_that_is_on_the_device_now_can_be_said() {
+    let (mut lab, id) = Lab::at(StateKind::Flashing);
+    lab.ended(id, failed(FailureClass::WrongPassword));
+    lab.expect(id, StateKind::Failed);
+    let said = Secret("on it now".into());
+    let again = Input::RetryWithPassword { device: yaml("sleepy"), password: said.clone() };
+    let decided = lab.give(again);
+    assert!(!format!("{:?}", decided.writes).contains("on it now"), "it is told nobody");
+    let id = decided.started.unwrap();
+    lab.built(id);
+    lab.connected(id);
+    assert_eq!(lab.effects, flash_with(id, PasswordChoice::OfBuild));
+    lab.ended(id, failed(FailureClass::WrongPassword));
+    lab.connected(id);
+    assert_eq!(lab.effects, flash_with(id, PasswordChoice::LastInstalled));
+    let update = lab.update(id);
+    let delivery = update.state.delivery().unwrap();
+    let used = lab.dispatch.credentials(update, delivery, PasswordChoice::LastInstalled).unwrap();
+    assert_eq!(used.password, Some(said));
+    // What is under way isn't disturbed, and nothing is remembered then.
+    let other = Input::RetryWithPassword { device: yaml("sleepy"), password: Secret("x".into()) };
+    assert_eq!(lab.refuse(other), "update.active");
+}
+
+#[test]
 fn the_password_of_an_installed_build_is_remembered() {
     let (mut lab, _) = Lab::at(StateKind::Confirming);
     lab.after(5).seen("sleepy", Some(NEW));

@@ -27,6 +27,7 @@ mod storm;
 mod strangers;
 mod table;
 mod told;
+mod undo;
 mod user;
 mod wakes;
 mod words;

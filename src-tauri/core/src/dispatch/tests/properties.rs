@@ -11,7 +11,7 @@ use crate::dispatch::{Builder, Dispatch, Effect, FlashOutcome, Input};
 use crate::identity::Proof;
 use crate::settings::{ChangedSources, Settings};
 use crate::time::Timestamp;
-use crate::update::{Build, SourceChange, UpdateId, UpdateState};
+use crate::update::{Build, Secret, SourceChange, UpdateId, UpdateState};
 use wakeflash_ota::FailureClass;
 
 use super::durable::durable;
@@ -172,11 +172,16 @@ fn input() -> impl Strategy<Value = Input> {
         6 => device().prop_map(Input::Install),
         1 => device().prop_map(Input::Cancel),
         1 => device().prop_map(Input::Retry),
+        1 => device().prop_map(|device| Input::RetryWithPassword {
+            device,
+            password: Secret("old".to_owned()),
+        }),
         1 => device().prop_map(Input::Rebuild),
         1 => device().prop_map(Input::FlashAnyway),
         1 => device().prop_map(Input::Dismiss),
         1 => prop::collection::vec(device(), 0..4).prop_map(Input::InstallMany),
         1 => prop::collection::vec(device(), 0..3).prop_map(Input::CancelMany),
+        2 => prop::collection::vec(device(), 0..3).prop_map(Input::UndoCancel),
         1 => (id(), 0..3_u32)
             .prop_map(|(update, wire_size)| Input::ImageReady { update, wire_size }),
         1 => (device(), prop::option::of(Just("192.0.2.9".to_owned())))

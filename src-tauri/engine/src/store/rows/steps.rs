@@ -22,7 +22,7 @@ fn update_to_3(update: &mut Fields) {
     fill(
         update,
         json!({
-            "mac": null, "wire_size": null, "ended_delivery": null, "directory": null, "build_again": null,
+            "mac": null, "wire_size": null, "ended_delivery": null, "directory": null, "build_again": null, "from_version": null,
             "changed_in_builds": [], "earlier_may_have_arrived": false,
         }),
     );

@@ -42,6 +42,7 @@ fn update(id: u32, device: &str, state: UpdateState) -> Update {
         build_again: None,
         changed_in_builds: Vec::new(),
         earlier_may_have_arrived: false,
+        from_version: None,
         state,
         timeline: Vec::new(),
     };
@@ -203,6 +204,56 @@ async fn the_newest_wakes_of_each_device_are_kept() {
     assert_eq!(loaded["a"].len(), 200);
     assert_eq!(loaded["a"][0], wake(60));
     assert_eq!(loaded["a"][89..], second);
+}
+
+#[tokio::test]
+async fn what_has_ended_comes_by_its_end_a_page_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let ended = |at: i64| UpdateState::Cancelled {
+        at: Timestamp::from_millis(at),
+        may_have_arrived: false,
+    };
+    // The one that was asked for first ended last; two ended at the same moment; one is under way.
+    let updates = vec![
+        update(1, "a.yaml", ended(90)),
+        update(2, "b.yaml", ended(20)),
+        update(3, "c.yaml", ended(50)),
+        update(4, "d.yaml", ended(50)),
+        update(5, "e.yaml", UpdateState::Queued),
+    ];
+    store.commit(Commit { updates, ..Commit::default() }).await.unwrap();
+    let mut pages = Vec::new();
+    let mut before = None;
+    loop {
+        let page = store.reader().activity(before, 2).await.unwrap();
+        pages.push(page.updates.iter().map(|update| update.id.0).collect::<Vec<_>>());
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [vec![1, 4], vec![3, 2]], "and no page without anything");
+    // One that is taken up again hasn't ended.
+    let again = update(1, "a.yaml", UpdateState::Queued);
+    store.commit(Commit { updates: vec![again], ..Commit::default() }).await.unwrap();
+    let page = store.reader().activity(None, 9).await.unwrap();
+    let ids: Vec<u32> = page.updates.iter().map(|update| update.id.0).collect();
+    assert_eq!((ids, page.next), (vec![4, 3, 2], None));
+}
+
+#[tokio::test]
+async fn what_an_older_version_has_stored_is_in_the_order_of_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    rows::tests::database(&dir.path().join(DATABASE), migrations::RELEASED);
+    let mut store = Store::open(dir.path()).unwrap();
+    let loaded = store.load().unwrap();
+    let ended = |update: &&Update| update.state.kind().is_final();
+    let expected = loaded.updates.iter().filter(ended).count();
+    assert!(expected > 2);
+    let page = store.reader().activity(None, 99).await.unwrap();
+    assert_eq!(page.updates.len(), expected);
+    assert!(page.updates.is_sorted_by_key(|update| core::cmp::Reverse(update.state.ended_at())));
 }
 
 #[tokio::test]

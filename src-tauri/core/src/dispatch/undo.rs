@@ -1,0 +1,93 @@
+//! Taking back a Cancel: for a moment everything is kept that the update needs to go on where it was.
+
+use core::time::Duration;
+
+use crate::device::DeviceId;
+use crate::error::Problem;
+use crate::time::Timestamp;
+use crate::update::{Delivery, SourceTracking, StateKind, UpdateId, UpdateState};
+
+use super::{Dispatch, Effect};
+
+/// For how long a Cancel can be taken back. The window offers it for 10 s; a click at their end still counts.
+pub const UNDO: Duration = Duration::from_secs(15);
+
+/// What is kept of an update that was cancelled.
+#[derive(Clone, Debug)]
+pub(super) struct Undo {
+    state: UpdateState,
+    at: Timestamp,
+}
+
+impl Undo {
+    /// A clock that was set back makes nothing last longer.
+    fn holds(&self, now: Timestamp) -> bool {
+        now >= self.at && now.since(self.at) < UNDO
+    }
+}
+
+impl Dispatch {
+    /// Keeps what an update is that is about to be cancelled. A transfer that was cut, and a device that may just commit,
+    /// are not as they were.
+    pub(super) fn remember_for_undo(&mut self, id: UpdateId, now: Timestamp) {
+        let Some(update) = self.updates.get(&id) else { return };
+        let state = match &update.state {
+            // A build that was stopped begins anew.
+            UpdateState::Queued | UpdateState::Building { .. } => UpdateState::Queued,
+            state @ (UpdateState::Waiting { .. } | UpdateState::Held { .. }) => state.clone(),
+            UpdateState::Flashing { .. }
+            | UpdateState::Confirming { .. }
+            | UpdateState::Installed { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => return,
+        };
+        self.undo.insert(id, Undo { state, at: now });
+    }
+
+    /// Takes back the cancels of some devices; those for which that is too late are answered with the reason.
+    pub(super) fn undo_cancels(&mut self, devices: &[DeviceId], now: Timestamp) {
+        for device in devices {
+            let undone = self.undo_cancel(device, now);
+            self.note_refusal(device.clone(), undone);
+        }
+    }
+
+    fn undo_cancel(&mut self, device: &DeviceId, now: Timestamp) -> Result<(), Problem> {
+        self.is_free(device)?;
+        let cancelled = self.last(device).filter(|it| it.state.kind() == StateKind::Cancelled);
+        let id = cancelled.map(|update| update.id);
+        let kept = id.and_then(|id| Some((id, self.undo.remove(&id)?)));
+        let Some((id, undo)) = kept.filter(|(_, undo)| undo.holds(now)) else {
+            return Err(Problem::new(
+                "update.not_undone",
+                format!("The cancelled update of {device} can't be taken up again."),
+            )
+            .with_help("Install builds it anew."));
+        };
+        let tracked = undo.state.delivery().is_some_and(is_tracked);
+        if self.go(id, undo.state, now, "The cancel was undone: it goes on where it was.") && tracked
+        {
+            // Nobody has looked at them meanwhile.
+            self.decision.effects.push(Effect::CheckSources(id));
+        }
+        Ok(())
+    }
+
+    pub(super) fn forget_undos(&mut self, now: Timestamp) {
+        for id in self.undo.keys_where(|_, undo| !undo.holds(now)) {
+            self.undo.remove(&id);
+        }
+    }
+
+    /// What may yet be delivered: by the updates under way, and by those whose Cancel can be undone.
+    pub fn needed_deliveries(&self) -> impl Iterator<Item = &Delivery> {
+        let active = self.updates.values().filter(|update| !update.state.kind().is_final());
+        let kept = self.undo.values().map(|undo| &undo.state);
+        active.map(|update| &update.state).chain(kept).filter_map(UpdateState::delivery)
+    }
+}
+
+fn is_tracked(delivery: &Delivery) -> bool {
+    delivery.tracking == SourceTracking::Tracked
+}
