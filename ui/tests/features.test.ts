@@ -33,6 +33,19 @@ describe('filters and order', () => {
     expect(shown()).toHaveLength(all);
   });
 
+  it('says what a search finds and the filter hides', async () => {
+    await show('demo');
+    await user.click(screen.getByTestId('summary-attention'));
+    await user.type(screen.getByTestId('search'), 'mailbox');
+    expect(screen.getByText(/1 match in All/)).toBeVisible();
+    await user.click(screen.getByTestId('show-hidden'));
+    expect(shown()).toEqual(['mailbox.yaml']);
+    // By the version that runs as well.
+    await user.clear(screen.getByTestId('search'));
+    await user.type(screen.getByTestId('search'), '2025.12.4');
+    expect(shown()).toEqual(['mdns/neighbour-lamp']);
+  });
+
   it('sorts by what is asked for', async () => {
     await show('demo');
     await user.selectOptions(screen.getByTestId('sort'), 'update');
@@ -264,6 +277,17 @@ describe('a device', () => {
 });
 
 describe('the keyboard', () => {
+  it('acts on a device', async () => {
+    const backend = await show('demo');
+    await user.keyboard('{Control>}k{/Control}');
+    await user.type(await screen.findByTestId('palette-input'), 'install coff');
+    expect(screen.getAllByTestId('palette-act').map((one) => one.textContent?.trim())).toEqual([
+      'Install Coffee Machine',
+    ]);
+    await user.keyboard('{Enter}');
+    await waitFor(() => expect(backend.calls).toEqual(['install coffee-machine.yaml']));
+  });
+
   it('leads to every command and device', async () => {
     const backend = await show('demo');
     await user.keyboard('{Control>}k{/Control}');

@@ -208,6 +208,8 @@ describe('the order', () => {
   it('is that of the first window when what was kept is broken', async () => {
     localStorage.setItem('wakeflash.view', '{"sort":"gone","filter":7');
     await show('demo');
+    expect(screen.getByTestId('home')).toBeInTheDocument();
+    await user.click(screen.getByTestId('open-devices'));
     expect(screen.getByTestId('sort-name')).toHaveAttribute('aria-pressed', 'true');
   });
 });

@@ -51,7 +51,7 @@ describe('the list', () => {
       expect(actions.map((action) => action.textContent?.trim())).toEqual(button ? [button] : []);
     }
     expect(screen.getByTestId('discovered-section')).toBeInTheDocument();
-    expect(screen.getByTestId('summary')).toHaveTextContent(/Waiting 4.*Working 5.*Needs you 4/);
+    expect(screen.getByTestId('summary')).toHaveTextContent(/Waiting 3.*Working 5.*Needs you 5/);
     await expectAccessible();
   });
 
@@ -86,7 +86,7 @@ describe('the list', () => {
     expect(screen.getAllByTestId('device-row')).toHaveLength(1);
     await user.keyboard('{Escape}');
     await user.click(screen.getByTestId('summary-attention'));
-    expect(screen.getAllByTestId('device-row')).toHaveLength(4);
+    expect(screen.getAllByTestId('device-row')).toHaveLength(5);
     await user.type(screen.getByTestId('search'), 'nothing like it');
     await expectAccessible(screen.getByTestId('no-match'));
     await user.click(screen.getByText('Show all devices'));

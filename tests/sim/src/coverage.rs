@@ -127,6 +127,14 @@ const MARKS: &[Mark] = &[
     mark(&[S::Installed], S::Failed, &[], "watched; the device says"),
     mark(&[S::Installed], S::Installed, &[], "watched; it stayed"),
     mark(&[S::Failed], S::Installed, &[], "rolled back; the device says later"),
+    mark(
+        &[S::Cancelled],
+        S::Queued,
+        &["was undone"],
+        "Undo, within 15 s, of what was Queued or Building",
+    ),
+    mark(&[S::Cancelled], S::Waiting, &["was undone"], "Undo, within 15 s, of what was Waiting"),
+    mark(&[S::Cancelled], S::Held, &["was undone"], "Undo, within 15 s, of what was Held"),
     mark(&ACTIVE, S::Cancelled, &[], "Cancel"),
     mark(&ACTIVE, S::Superseded, &[], "Install"),
 ];

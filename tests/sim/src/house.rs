@@ -27,6 +27,7 @@ pub(crate) use application::House;
 pub(crate) enum Request {
     Install(DeviceId),
     Cancel(DeviceId),
+    UndoCancel(DeviceId),
     Retry(DeviceId),
     Rebuild(DeviceId),
     FlashAnyway(DeviceId),

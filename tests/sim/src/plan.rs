@@ -111,6 +111,8 @@ pub(crate) enum What {
 pub(crate) enum UserAct {
     Install(u32),
     Cancel(u32),
+    /// Takes back that it was cancelled.
+    Undo(u32),
     Retry(u32),
     Rebuild(u32),
     FlashAnyway(u32),
@@ -383,6 +385,12 @@ impl Plan {
                 28 | 29 => UserAct::Pause(rng.between(5, 900) * SECOND),
                 30 | 31 => UserAct::Policy(policy(rng)),
                 32 => UserAct::Limits(draw_limit(rng), draw_limit(rng)),
+                // In time, or just not.
+                35 | 36 => {
+                    let undoes = at + rng.between(1, 20) * SECOND;
+                    self.at(undoes, What::User(UserAct::Undo(device)));
+                    UserAct::Cancel(device)
+                }
                 33 | 34 => UserAct::OtherDirectory(rng.between(5, 600) * SECOND),
                 _ => UserAct::List,
             };

@@ -16,7 +16,7 @@ use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::identity::Proof;
 use wakeflash_core::update::{OtaMethod, Sha256, SourceChange, StateKind, UpdateId};
-use wakeflash_core::view::{EsphomeStatus, Progress, UpdateRecord};
+use wakeflash_core::view::{ActivityPage, EsphomeStatus, Progress, UpdateRecord};
 use wakeflash_ota::PreparedImage;
 
 use super::Runtime;

@@ -184,6 +184,7 @@ impl House {
             Request::Change(change) => Input::ChangeSettings(change.as_settings()),
             Request::Install(device) => Input::Install(device),
             Request::Cancel(device) => Input::Cancel(device),
+            Request::UndoCancel(device) => Input::UndoCancel(vec![device]),
             Request::Retry(device) => Input::Retry(device),
             Request::Rebuild(device) => Input::Rebuild(device),
             Request::FlashAnyway(device) => Input::FlashAnyway(device),
@@ -434,11 +435,7 @@ impl House {
             return;
         }
         self.garbage = false;
-        let needed = self
-            .state()
-            .updates()
-            .filter(|update| !update.state.kind().is_final())
-            .filter_map(|update| update.state.delivery());
+        let needed = self.state().needed_deliveries();
         let images = needed.map(|delivery| delivery.build.image.clone()).collect();
         self.actions.push(Action::Keep(images));
     }

@@ -55,6 +55,7 @@ impl World<'_> {
         let request = match act {
             UserAct::Install(key) => Request::Install(file_of(key)),
             UserAct::Cancel(key) => Request::Cancel(file_of(key)),
+            UserAct::Undo(key) => Request::UndoCancel(file_of(key)),
             UserAct::Retry(key) => Request::Retry(file_of(key)),
             UserAct::Rebuild(key) => Request::Rebuild(file_of(key)),
             UserAct::FlashAnyway(key) => Request::FlashAnyway(file_of(key)),
@@ -111,6 +112,7 @@ impl World<'_> {
                 }
                 Request::Install(_)
                 | Request::Cancel(_)
+                | Request::UndoCancel(_)
                 | Request::Retry(_)
                 | Request::Rebuild(_)
                 | Request::FlashAnyway(_)

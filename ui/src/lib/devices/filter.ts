@@ -50,8 +50,10 @@ const searchable = new WeakMap<DeviceView, string>();
 function searchText(device: DeviceView): string {
   let text = searchable.get(device);
   if (text === undefined) {
-    const { name, file, mac, addresses, userAddress } = device;
-    const parts = [displayName(device), name, file, mac, userAddress, ...addresses];
+    const { name, file, mac, addresses, userAddress, platform, deployedVersion } = device;
+    const versions = [deployedVersion, device.update?.wantedVersion];
+    const parts = [displayName(device), name, file, mac, userAddress, platform, ...addresses];
+    parts.push(...versions.map((version) => version ?? null));
     text = parts.filter(Boolean).join('\n').toLocaleLowerCase();
     searchable.set(device, text);
   }

@@ -2,7 +2,7 @@
 import type { BuildAgainView, DeviceView } from '../backend';
 import { say } from '../i18n/problems';
 import { texts } from '../i18n/index.svelte';
-import { dayAndTime, exactSpan } from '../shared/time';
+import { dayAndTime, leftSpan } from '../shared/time';
 import type { Pace } from './batch';
 
 /** Before this much is done, how long it took so far says little. */
@@ -18,7 +18,7 @@ export function leftOf({ update }: DeviceView, usual: Pace, now: number): string
   const counts = state.kind === 'flashing' || passed >= usual.build;
   const some = state.kind === 'building' ? usual.build : usual.flash;
   const left = (counts && percent >= ENOUGH_PERCENT ? (passed * 100) / percent : some) - passed;
-  return left < 1_000 ? '' : texts.home.left(exactSpan(left));
+  return left < 1_000 ? '' : texts.home.left(leftSpan(left));
 }
 
 /** "Download failed, again at 14:20". */

@@ -87,7 +87,8 @@ export class App {
 
   /** Keeps where the user is for the next window. The settings and what has ended are no places to stay. */
   keep(): void {
-    const { page, filter, sort, descending } = this;
+    const { filter, sort, descending } = this;
+    const page = this.page === 'settings' ? this.before : this.page;
     keep({ page: page === 'devices' ? page : 'home', filter, sort, descending });
   }
 

@@ -61,6 +61,11 @@ export function countdown(next: number, wake: WakeView, now: number): string {
   return texts.home.in(span);
 }
 
+/** What is left of something that is under way: "43 s", "2 min". */
+export function leftSpan(left: number): string {
+  return left < MINUTE ? texts.time.seconds(Math.ceil(left / SECOND)) : roundedSpan(left);
+}
+
 /** To the nearest unit, where `longSpan` says how many have passed. */
 function roundedSpan(left: number): string {
   const minutes = Math.max(1, Math.round(left / MINUTE));

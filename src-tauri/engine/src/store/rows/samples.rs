@@ -177,6 +177,7 @@ fn update(id: u32, state: UpdateState) -> Update {
         requested_at: at(1),
         known_hashes: vec![ConfigHash(0xaaaa)],
         mac: everything.then_some(MacAddress([2, 0, 0, 0, 0, 7])),
+        from_version: everything.then(|| "2026.8.0".into()),
         wire_size: everything.then_some(300_000),
         ended_delivery: everything.then(|| Shipped {
             image_size: 500_000,

@@ -246,7 +246,7 @@ async fn what_has_ended_comes_by_its_end_a_page_at_a_time() {
 async fn what_an_older_version_has_stored_is_in_the_order_of_its_end() {
     let dir = tempfile::tempdir().unwrap();
     rows::tests::database(&dir.path().join(DATABASE), migrations::RELEASED);
-    let mut store = Store::open(dir.path()).unwrap();
+    let store = Store::open(dir.path()).unwrap();
     let loaded = store.load().unwrap();
     let ended = |update: &&Update| update.state.kind().is_final();
     let expected = loaded.updates.iter().filter(ended).count();

@@ -54,6 +54,8 @@ export const devices: typeof english = {
     emptyTitle: 'In diesem Ordner sind noch keine Geräte',
     emptyMeans: (path) => `Lege eine YAML-Datei von ESPHome in ${path}, dann erscheint sie hier.`,
     chooseAnother: 'Anderen Ordner wählen',
+    hidden: (n) => `${n} Treffer in Alle, vom Filter verborgen.`,
+    showHidden: 'Alle zeigen',
     noMatchTitle: 'Kein Gerät passt',
     noMatchMeans: 'Versuche ein anderes Wort, oder zeige alle Geräte.',
     showAll: 'Alle Geräte anzeigen',

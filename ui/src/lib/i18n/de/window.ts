@@ -78,6 +78,7 @@ export const window: typeof english = {
     placeholder: 'Befehl oder Gerät eingeben',
     empty: 'Nichts passt.',
     commands: 'Befehle',
+    acts: 'Aktionen',
     devices: 'Geräte',
   },
   keys: {

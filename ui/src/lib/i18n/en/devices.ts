@@ -53,6 +53,8 @@ export const devices = {
     emptyTitle: 'No devices in this folder yet',
     emptyMeans: (path: string) => `Put an ESPHome YAML file into ${path}, and it appears here.`,
     chooseAnother: 'Choose another folder',
+    hidden: (n: number) => `${count(n, 'match', 'matches')} in All, hidden by the filter.`,
+    showHidden: 'Show all',
     noMatchTitle: 'No device matches',
     noMatchMeans: 'Try another word, or show all devices.',
     showAll: 'Show all devices',

@@ -76,6 +76,7 @@ export const window = {
     placeholder: 'Type a command or a device',
     empty: 'Nothing matches.',
     commands: 'Commands',
+    acts: 'Actions',
     devices: 'Devices',
   },
   keys: {
