@@ -20,6 +20,10 @@ export function expected(device: DeviceView, now: number, paused: boolean): Expe
   const t = texts.home;
   const { wake, presence } = device;
   if (paused) return { title: t.paused, detail: '', tone: 'idle' };
+  const rest = device.update?.restsUntil ?? null;
+  if (rest !== null && rest > now) {
+    return { title: t.rests, detail: t.restsUntil(dayAndTime(rest, now)), tone: 'idle' };
+  }
   if (presence === 'online') return { title: t.connecting, detail: '', tone: 'working' };
   if (wake?.next != null) {
     const title = countdown(wake.next, wake, now);

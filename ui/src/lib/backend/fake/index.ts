@@ -239,10 +239,8 @@ export class FakeBackend implements Backend {
     return ok('/home/sam/activity.csv');
   };
 
-  wakes: Backend['wakes'] = async (id) => {
-    const device = this.#devices.get(id);
-    return ok(device ? wakesOf(device) : []);
-  };
+  wakes: Backend['wakes'] = async (id) =>
+    ok([this.#devices.get(id)].flatMap((device) => (device ? wakesOf(device) : [])));
 
   buildLog: Backend['buildLog'] = async (update) => {
     const path = `${this.#story.info.logDir}/update-${update}.log`;

@@ -48,6 +48,8 @@ export const home: typeof english = {
     atWakeMeans: 'Rhythmus unbekannt',
     whenBack: 'wenn es da ist',
     connecting: 'verbindet',
+    rests: 'Pause',
+    restsUntil: (when) => `bis ${when}`,
     paused: 'angehalten',
     wakeByHand: 'Drück seinen Taster oder setz es zurück, um es jetzt zu aktualisieren',
     left: (span) => `noch ${span}`,

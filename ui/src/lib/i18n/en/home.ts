@@ -47,6 +47,8 @@ export const home = {
     atWakeMeans: 'rhythm not known yet',
     whenBack: 'when it is back',
     connecting: 'connecting',
+    rests: 'left alone',
+    restsUntil: (when: string) => `until ${when}`,
     paused: 'paused',
     wakeByHand: 'Press its button or reset it to update it now',
     left: (span: string) => `${span} left`,
