@@ -245,6 +245,13 @@ impl Identity {
         self.proven_at
     }
 
+    /// Whether the same is pinned, whenever that was last proven.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let as_old = Self { proven_at: other.proven_at, ..self.clone() };
+        self.is_proven() == other.is_proven() && as_old == *other
+    }
+
     /// Whether it was proven at this address.
     #[must_use]
     pub fn is_at(&self, address: IpAddr) -> bool {

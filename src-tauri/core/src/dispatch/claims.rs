@@ -9,13 +9,16 @@ use crate::time::Timestamp;
 use crate::update::{FlashStage, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
 
 use super::network::is_fresh;
-use super::{Dispatch, Effect, Liveness};
+use super::{Dispatch, Effect, Heard, Liveness};
 
 /// How stale the stored `last_seen` may be.
 const LAST_SEEN_PRECISION: Duration = Duration::from_secs(300);
 
 /// How stale what is merely claimed may be in the store: whoever sends packets can claim something else each time.
 const CLAIMS_PRECISION: Duration = Duration::from_secs(60);
+
+/// How soon what is heard of a device is stored again: whatever it and others say, it is no more often.
+const STORED_AGAIN: Duration = Duration::from_millis(500);
 
 /// How long a device isn't asked again when others speak of it.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
@@ -121,16 +124,35 @@ impl Dispatch {
         let but_for_time_and_claims = DeviceMemory {
             last_seen: memory.last_seen,
             claims: memory.claims.clone(),
+            identity: memory.identity.clone(),
             ..old.clone()
         };
-        if stale
-            || but_for_time_and_claims != *memory
-            || (claims_are_stale && old.claims != memory.claims)
-        {
-            heard.stored_last_seen = Some(now);
-            heard.stored_claims = Some(now);
-            self.decision.memories.insert(name.to_owned());
-            self.note_owner(name);
+        let news = but_for_time_and_claims != *memory || !old.identity.is_like(&memory.identity);
+        if stale || news || (claims_are_stale && old.claims != memory.claims) {
+            let soon = !is_stale(heard.stored_heard, STORED_AGAIN, now);
+            if soon && !self.decision.memories.contains(name) {
+                heard.unstored = true;
+            } else {
+                self.store_heard(name, now);
+            }
+        }
+    }
+
+    fn store_heard(&mut self, name: &str, now: Timestamp) {
+        let Some(heard) = self.heard.get_mut(name) else { return };
+        heard.stored_last_seen = Some(now);
+        heard.stored_claims = Some(now);
+        heard.stored_heard = Some(now);
+        heard.unstored = false;
+        self.decision.memories.insert(name.to_owned());
+        self.note_owner(name);
+    }
+
+    /// Stores what was heard too soon after something else.
+    pub(super) fn store_what_was_heard(&mut self, now: Timestamp) {
+        let due = |heard: &Heard| heard.store_at(now).is_some_and(|at| at <= now);
+        for name in self.heard.keys_where(|_, heard| due(heard)) {
+            self.store_heard(&name, now);
         }
     }
 
@@ -251,6 +273,14 @@ impl Dispatch {
     pub(super) fn said_in_this_wake(&self, name: &str) -> Option<ConfigHash> {
         let heard = self.heard.get(name)?;
         if heard.liveness == Liveness::Alive { heard.said } else { None }
+    }
+}
+
+impl Heard {
+    /// When what was heard has to be stored; `None`: it is.
+    pub(super) fn store_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let at = self.stored_heard.filter(|at| *at <= now).map_or(now, |at| at + STORED_AGAIN);
+        self.unstored.then_some(at)
     }
 }
 

@@ -260,6 +260,7 @@ impl Dispatch {
             self.take_return_for_word(id, now);
         }
         self.end_rests(now);
+        self.store_what_was_heard(now);
         // A pause that is over is none any more.
         self.touch_all_queued();
         self.search(now);
@@ -317,9 +318,11 @@ impl Dispatch {
         });
         let doubts =
             self.heard.values().filter(|_| self.connected).filter_map(Heard::doubt_ends_at);
+        let unstored = self.heard.values().filter_map(|heard| heard.store_at(now));
         let looks = self.look_again_at(now);
         let search = self.search_at(now);
-        of_updates.chain(doubts).chain(self.first_look_until).chain(looks).chain(search).min()
+        let of_devices = doubts.chain(unstored);
+        of_updates.chain(of_devices).chain(self.first_look_until).chain(looks).chain(search).min()
     }
 }
 

@@ -92,6 +92,10 @@ struct Heard {
     stored_last_seen: Option<Timestamp>,
     /// When what is claimed was stored last.
     stored_claims: Option<Timestamp>,
+    /// When something that was heard was stored last.
+    stored_heard: Option<Timestamp>,
+    /// Something that was heard since has yet to be stored.
+    unstored: bool,
     /// When it was asked last, because others spoke of it.
     asked_at: Option<Timestamp>,
     /// What it has said itself that it runs, in this wake.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::device::{ConfigFile, DeviceId, DeviceMemory};
 use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input, WriteSet};
-use crate::identity::Claims;
+use crate::identity::{Claims, Identity};
 use crate::settings::Settings;
+use crate::time::Timestamp;
 use crate::update::{StateKind, Update, UpdateId};
 
 use super::lab::*;
@@ -24,6 +25,7 @@ pub(super) fn durable(dispatch: &Dispatch) -> Durable {
         last_seen: None,
         claims: Claims::default(),
         rival: None,
+        identity: lasting(&memory.identity),
         ..memory.clone()
     };
     let known = dispatch.heard.iter().map(|(name, heard)| (name.clone(), timeless(&heard.memory)));
@@ -32,6 +34,17 @@ pub(super) fn durable(dispatch: &Dispatch) -> Durable {
         memories: known.filter(|(_, memory)| *memory != DeviceMemory::default()).collect(),
         settings: dispatch.settings().clone(),
     }
+}
+
+/// What is pinned, whenever it was proven last.
+fn lasting(identity: &Identity) -> Identity {
+    Identity::stored(
+        identity.mac(),
+        identity.link_addresses().to_vec(),
+        identity.addresses().to_vec(),
+        identity.build().cloned(),
+        identity.proven_at().map(|_| Timestamp::from_millis(0)),
+    )
 }
 
 fn configs(lab: &Lab) -> Vec<(DeviceId, ConfigFile)> {

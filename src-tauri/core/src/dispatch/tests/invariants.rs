@@ -19,7 +19,7 @@ use super::lab::{Decided, happen, ready};
 pub(super) struct View {
     pub(super) durable: Durable,
     rows: BTreeMap<DeviceId, DeviceView>,
-    /// The names of the devices of which what is remembered is stored.
+    /// The names of the devices of which what is remembered is stored, and at once.
     kept: BTreeSet<String>,
     /// How many images are being sent.
     granted: usize,
@@ -34,7 +34,12 @@ impl View {
         };
         Self {
             durable: durable(dispatch),
-            kept: dispatch.heard.keys().filter(|name| dispatch.keeps(name)).cloned().collect(),
+            kept: dispatch
+                .heard
+                .iter()
+                .filter(|(name, heard)| dispatch.keeps(name) && !heard.unstored)
+                .map(|(name, _)| name.clone())
+                .collect(),
             rows: dispatch.rows().into_iter().map(row).collect(),
             granted: dispatch.granted(),
             can_build: dispatch.can_build(),

@@ -1,5 +1,7 @@
 //! What is at an address need not be the device, and what announces a hash need not run the new image.
 
+use core::time::Duration;
+
 use crate::device::{Sighting, Source};
 use crate::dispatch::{Effect, FlashOutcome, Input};
 use crate::knock::TargetAddress;
@@ -140,4 +142,25 @@ fn whoever_is_met_without_a_session_is_told_once() {
     lab.expect(id, StateKind::Waiting);
     lab.after(60).give(met);
     assert_eq!(lab.row("sleepy").update.unwrap().last_attempt.unwrap(), last);
+}
+
+#[test]
+fn however_much_is_said_of_a_device_little_is_stored() {
+    let mut lab = Lab::with(vec![config("sleepy")]);
+    let mut written = 0;
+    for n in 0..500_u64 {
+        lab.after_ms(10);
+        let said = Sighting { friendly_name: Some(format!("News {n}")), ..packet("sleepy", None) };
+        let decision = lab.give(Input::Sighted(said));
+        written += decision.writes.memories.len();
+    }
+    assert!(written <= 12, "{written} writes in five seconds");
+    let due = lab.dispatch.next_deadline(lab.now).unwrap();
+    assert!(due <= lab.now + Duration::from_millis(500), "the last word is stored soon");
+    lab.now = due;
+    let stored = lab.give(Input::Tick).writes.memories;
+    let [(_, memory)] = stored.as_slice() else { panic!("{stored:?}") };
+    assert_eq!(memory.friendly_name.as_deref(), Some("News 499"));
+    lab.after(1);
+    assert!(lab.give(Input::Tick).writes.memories.is_empty(), "once");
 }
