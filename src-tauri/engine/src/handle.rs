@@ -6,8 +6,8 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::settings::{Settings, SettingsChange};
 use wakeflash_core::update::{Secret, UpdateId};
 use wakeflash_core::view::{
-    ActivityCursor, ActivityPage, BuildLog, ConfigDirCandidate, Envelope, InstallPlan, Notification, Refusal, Snapshot,
-    UpdateDetails, UpdateRecord, WakeRecord,
+    ActivityCursor, ActivityPage, BuildLog, ConfigDirCandidate, Envelope, InstallPlan,
+    Notification, Refusal, Snapshot, UpdateDetails, UpdateRecord, WakeRecord,
 };
 
 /// What the engine needs from whatever shows it.

@@ -27,10 +27,10 @@ mod rows;
 mod slots;
 mod table;
 mod targets;
-mod undo;
 #[cfg(test)]
 mod tests;
 mod transfers;
+mod undo;
 mod wakes;
 
 use core::time::Duration;

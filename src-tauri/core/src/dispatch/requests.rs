@@ -33,10 +33,7 @@ impl Dispatch {
             device: device.clone(),
             directory: self.settings.config_dir.clone(),
             mac: self.memory(&name).and_then(|memory| memory.identity.mac()),
-            from_version: self
-                .memory(&name)
-                .and_then(|memory| memory.version())
-                .map(str::to_owned),
+            from_version: self.memory(&name).and_then(|memory| memory.version()).map(str::to_owned),
             known_hashes: self.memory(&name).map(DeviceMemory::known_hashes).unwrap_or_default(),
             name,
             requested_at: now,

@@ -66,7 +66,8 @@ impl Dispatch {
             .with_help("Install builds it anew."));
         };
         let tracked = undo.state.delivery().is_some_and(is_tracked);
-        if self.go(id, undo.state, now, "The cancel was undone: it goes on where it was.") && tracked
+        if self.go(id, undo.state, now, "The cancel was undone: it goes on where it was.")
+            && tracked
         {
             // Nobody has looked at them meanwhile.
             self.decision.effects.push(Effect::CheckSources(id));

@@ -117,18 +117,17 @@ mod tests {
             assert_eq!(from.may_become(StateKind::Superseded), !from.is_final(), "{from:?}");
             if from.is_final() {
                 let follows = |to: &StateKind| from.may_become(*to);
-                let expected: &[StateKind] = match from {
-                    StateKind::Installed => &[StateKind::Failed],
-                    StateKind::Failed => &[StateKind::Installed],
+                let leave: [(StateKind, &[StateKind]); 4] = [
+                    (StateKind::Installed, &[StateKind::Failed]),
+                    (StateKind::Failed, &[StateKind::Installed]),
                     // The user takes it back.
-                    StateKind::Cancelled => {
-                        &[StateKind::Queued, StateKind::Waiting, StateKind::Held]
-                    }
-                    other => {
-                        assert_eq!(other, StateKind::Superseded);
-                        &[]
-                    }
-                };
+                    (
+                        StateKind::Cancelled,
+                        &[StateKind::Queued, StateKind::Waiting, StateKind::Held],
+                    ),
+                    (StateKind::Superseded, &[]),
+                ];
+                let (_, expected) = leave.into_iter().find(|(kind, _)| *kind == from).unwrap();
                 assert!(StateKind::ALL.iter().filter(|to| follows(to)).eq(expected), "{from:?}");
             }
         }

@@ -164,11 +164,7 @@ impl Runtime {
         });
     }
 
-    pub(super) fn activity_read(
-        &self,
-        ended: anyhow::Result<Ended>,
-        reply: ReplyTo<ActivityPage>,
-    ) {
+    pub(super) fn activity_read(&self, ended: anyhow::Result<Ended>, reply: ReplyTo<ActivityPage>) {
         let page = ended.map(|ended| {
             let state = self.conductor.state();
             let shown = ended.updates.iter().filter(|update| state.is_in_history(update));

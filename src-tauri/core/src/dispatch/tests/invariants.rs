@@ -118,10 +118,12 @@ fn check_limits(before: &View, after: &View) {
 fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &Decided) {
     let to = new.state.kind();
     let Some(old) = old else {
-        assert!(matches!(input, Input::Install(_)
-            | Input::InstallMany(_)
-            | Input::Retry(_)
-            | Input::RetryWithPassword { .. }
+        assert!(matches!(
+            input,
+            Input::Install(_)
+                | Input::InstallMany(_)
+                | Input::Retry(_)
+                | Input::RetryWithPassword { .. }
         ));
         assert!(matches!(to, StateKind::Queued | StateKind::Building));
         return;

@@ -36,16 +36,17 @@ fn what_waited_goes_on_where_it_was_with_its_image() {
 
 #[test]
 fn a_held_one_is_held_and_a_build_begins_anew() {
-    for (from, to) in [
-        (StateKind::Held, StateKind::Held),
-        (StateKind::Building, StateKind::Building),
-    ] {
+    for (from, to) in
+        [(StateKind::Held, StateKind::Held), (StateKind::Building, StateKind::Building)]
+    {
         let (mut lab, id) = Lab::at(from);
         lab.give(Input::Cancel(yaml("sleepy")));
         lab.give(undo());
         lab.expect(id, to);
         assert_eq!(
-            lab.effects.iter().any(|effect| matches!(effect, Effect::StartBuild { update, .. } if *update == id)),
+            lab.effects
+                .iter()
+                .any(|effect| matches!(effect, Effect::StartBuild { update, .. } if *update == id)),
             from == StateKind::Building
         );
     }
