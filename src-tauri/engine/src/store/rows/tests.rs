@@ -195,6 +195,7 @@ fn forget_newer<T: super::Stored>(row: &mut T) {
                     fields.insert("before".into(), json!({"port": null, "address": null}));
                 }
                 let newer = [
+                    ("from_version", Value::Null),
                     ("transfers", json!([])),
                     ("cuts", json!({"in_all": 0, "in_wake": 0, "wake": null})),
                     ("changed_in_builds", json!([])),

@@ -15,7 +15,7 @@ export const commands = {
 	/**  Starts the last update of a device once more. */
 	retry: (device: DeviceId) => typedError<UpdateId, Problem>(__TAURI_INVOKE("retry", { device })),
 	/**  Starts the last update of a device once more, with the OTA password that is on the device now. */
-	retryWithPassword: (device: DeviceId, password: string) => typedError<UpdateId, Problem>(__TAURI_INVOKE("retry_with_password", { device, password })),
+	retryWithPassword: (device: DeviceId, password: Secret) => typedError<UpdateId, Problem>(__TAURI_INVOKE("retry_with_password", { device, password })),
 	/**  Builds the held update of a device again. */
 	rebuild: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("rebuild", { device })),
 	/**  Flashes the held update of a device as it was built. */
@@ -134,7 +134,7 @@ export type ActivityCursor = {
 export type ActivityPage = {
 	/**  The last ended first. */
 	records: ActivityRecord[],
-	/**  Where the next page begins; null: there is none. */
+	/**  Where the next page begins; `None`: there is none. */
 	next: ActivityCursor | null,
 };
 
@@ -142,9 +142,9 @@ export type ActivityPage = {
 export type ActivityRecord = {
 	/**  Of which device. */
 	device: DeviceId,
-	/**  What a person calls the device. */
+	/**  The device's name (mDNS) at the request. */
 	name: string,
-	/**  The ESPHome of the firmware that ran before; null: it wasn't known. */
+	/**  The ESPHome of the firmware that ran before; `None`: it wasn't known. */
 	fromVersion: string | null,
 	/**  The update. */
 	update: UpdateRecord,
@@ -522,6 +522,9 @@ export type RivalView = {
 	/**  When it was heard last. */
 	at: Timestamp,
 };
+
+/**  A password or key. It never shows in a log. */
+export type Secret = string;
 
 /**  The user's choices, kept in the store. */
 export type Settings = {
