@@ -105,7 +105,7 @@ describe('the home', () => {
         'Password on the device…',
         'Retry',
       ],
-      'old-pump.yaml': [expect.stringMatching(/^YAML error\. Line 3/), 'Open YAML'],
+      'old-pump.yaml': [expect.stringMatching(/^ESPHome refuses it\. Line 14/), 'Open YAML'],
       'cellar-leak-sensor.yaml': [expect.stringMatching(/^Expected at .+, 19\sh ago$/), 'Why?'],
     });
     await user.click(inside(line('need-line', 'old-pump.yaml'), 'remedy'));
