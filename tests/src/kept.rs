@@ -165,7 +165,9 @@ entry=$cache/$key
 mkdir -p "$cache"
 exec 9>"$cache/$key.lock"
 flock 9
-if [ ! -e "$entry" ]; then
+# What an older one kept has no list of what was read.
+if [ ! -e "$entry/reads" ]; then
+    rm -rf "$entry"
     PATH=$(dirname "$real"):$PATH
     new=$entry.new
     rm -rf "$new"

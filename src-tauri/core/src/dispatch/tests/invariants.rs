@@ -383,7 +383,10 @@ pub(super) fn check_restart(before: &BTreeMap<UpdateId, Update>, dispatch: &Disp
             | StateKind::Failed
             | StateKind::Cancelled
             | StateKind::Superseded) => {
-                assert!(old == new || other == StateKind::Confirming);
+                // One that was asked for without a directory is of the one that is chosen by then.
+                let directory = old.directory.clone().or_else(|| new.directory.clone());
+                let bound = Update { directory, ..old.clone() };
+                assert!(bound == *new || other == StateKind::Confirming);
                 other
             }
         };
