@@ -10,9 +10,6 @@ use crate::view::NotificationKind;
 
 use super::Dispatch;
 
-const LOOK_AT_THE_DEVICE: &str =
-    "Look at the device: at its power supply, its distance to the access point, and its log.";
-
 impl Dispatch {
     /// The image of an update begins to be sent.
     pub(super) fn note_transfer(&mut self, id: UpdateId, now: Timestamp) {
@@ -95,8 +92,10 @@ impl Dispatch {
                     "{TRANSFERS_AN_HOUR} transfers to this device began within an hour, and none was completed."
                 ),
             );
-            let help = "It is left alone for now, so that its flash isn't worn out, and the update goes on waiting.";
-            return Some(problem.with_help(format!("{help} {LOOK_AT_THE_DEVICE}")));
+            return Some(problem.with_help(
+                "It is left alone for now, so that its flash isn't worn out, and the update goes on waiting. Look at \
+                 the device: at its power supply, its distance to the access point, and its log.",
+            ));
         }
         (cuts >= CUTS_TOLD).then(|| broken_off(cuts))
     }
@@ -146,7 +145,8 @@ fn broken_off(cuts: u32) -> Problem {
         "update.transfers_cut",
         format!("The connection broke in {cuts} transfers before the device had the whole image."),
     )
-    .with_help(format!(
-        "It is tried again by itself, after longer and longer pauses. {LOOK_AT_THE_DEVICE}"
-    ))
+    .with_help(
+        "It is tried again by itself, after longer and longer pauses. Look at the device: at its power supply, its \
+         distance to the access point, and its log.",
+    )
 }
