@@ -99,14 +99,13 @@ fn unusable(dir: &Path, error: &std::io::Error) -> Problem {
     .with_help("Make that directory writable, or start Wakeflash with --state DIR.")
 }
 
+/// The rights of a directory that is there are somebody's choice.
 fn make_private(dir: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(dir)?;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
-    }
-    Ok(())
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
 }
 
 #[cfg(test)]
@@ -126,6 +125,16 @@ mod tests {
         paths.create().unwrap();
         let mode = |dir: &Path| std::fs::metadata(dir).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(paths.state_dir()), mode(&paths.log_dir())), (0o700, 0o700));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_rights_of_a_directory_that_was_there_stay() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        at(dir.path()).create().unwrap();
+        assert_eq!(std::fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o755);
     }
 
     #[test]

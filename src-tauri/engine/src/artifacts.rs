@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::Digest as _;
 use wakeflash_core::error::Problem;
@@ -77,20 +78,28 @@ impl Artifacts {
         let sha256 = digest(image);
         let size = image.len() as u64;
         let path = self.path(&sha256);
-        // One that is there already is trusted only when its content is right.
+        // One that is there already is trusted only when its content is right; and it may not have reached the disk.
         let present = read_bounded(&path).is_ok_and(|bytes| bytes == image);
-        if !present {
-            self.write(&path, image).map_err(|error| {
-                tracing::warn!(path = %path.display(), %error, "the artifact can't be written");
-                write_problem(&error)
-            })?;
-        }
+        let kept = if present { self.sync(&path) } else { self.write(&path, image) };
+        kept.map_err(|error| {
+            tracing::warn!(path = %path.display(), %error, "the artifact can't be written");
+            write_problem(&error)
+        })?;
         Ok(Stored { sha256, size })
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()?;
+        sync_dir(&self.dir)
+    }
+
     fn write(&self, path: &Path, image: &[u8]) -> io::Result<()> {
+        /// Two builds may store the same image at once: each has a file of its own until it is complete.
+        static WRITTEN: AtomicU64 = AtomicU64::new(0);
+
         create_private_dir(&self.dir)?;
-        let partial = path.with_extension(&PARTIAL[1..]);
+        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let partial = path.with_extension(format!("{number}{PARTIAL}"));
         let written = write_private(&partial, image).and_then(|()| fs::rename(&partial, path));
         if let Err(error) = written {
             match fs::remove_file(&partial) {
@@ -295,6 +304,28 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&store.path(&stored.sha256)), 0o600);
         assert_eq!(mode(&store.dir), 0o700);
+    }
+
+    #[test]
+    fn two_builds_that_store_the_same_image_at_once_do_not_disturb_each_other() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Artifacts::new(state.path());
+        let begin = std::sync::Barrier::new(2);
+        for n in 0..200_u32 {
+            let image = n.to_le_bytes().repeat(20_000);
+            let put = || {
+                begin.wait();
+                store.put(&image)
+            };
+            let both = std::thread::scope(|scope| {
+                let other = scope.spawn(put);
+                (put(), other.join().unwrap())
+            });
+            let stored = both.0.unwrap();
+            assert_eq!(both.1.unwrap(), stored);
+            assert_eq!(*store.load(&stored.sha256).unwrap(), *image);
+        }
+        assert!(names(state.path()).iter().all(|name| is_digest(name)), "nothing is left behind");
     }
 
     #[test]

@@ -10,12 +10,12 @@
 pub fn end_leftovers(marker: &str) -> usize {
     use std::time::{Duration, Instant};
 
-    use rustix::process::{Signal, kill_process};
+    use rustix::process::{Signal, pidfd_send_signal};
 
     let all = marked(marker);
-    for pid in &all {
+    for left in &all {
         tracing::info!(
-            pid = pid.as_raw_nonzero(),
+            pid = left.pid.as_raw_nonzero(),
             "ending a build that an earlier run left behind"
         );
     }
@@ -28,8 +28,8 @@ pub fn end_leftovers(marker: &str) -> usize {
         }
         let asked_long_enough = start.elapsed() >= Duration::from_secs(1);
         let signal = if asked_long_enough { Signal::KILL } else { Signal::TERM };
-        for pid in left {
-            match kill_process(pid, signal) {
+        for Leftover { pid, process } in left {
+            match pidfd_send_signal(process, signal) {
                 Ok(()) | Err(rustix::io::Errno::SRCH) => {}
                 Err(error) => tracing::warn!(?pid, %error, "a left build can't be ended"),
             }
@@ -47,13 +47,39 @@ pub fn end_leftovers(_marker: &str) -> usize {
     0
 }
 
+/// A process that an earlier run left. Its number may be given anew as soon as it is gone; what is held of it is
+/// always itself.
+#[cfg(target_os = "linux")]
+pub(super) struct Leftover {
+    pub(super) pid: rustix::process::Pid,
+    process: std::os::fd::OwnedFd,
+}
+
+#[cfg(target_os = "linux")]
+impl Leftover {
+    /// The process with this number, if it is our own user's and its environment says this.
+    fn of(pid: rustix::process::Pid, wanted: &str) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+
+        // First held, then looked at: what has the number by then is what is held, or nothing.
+        let process =
+            rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()?;
+        let path = std::path::PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
+        let user = rustix::process::getuid().as_raw();
+        if !path.metadata().is_ok_and(|metadata| metadata.uid() == user) {
+            return None;
+        }
+        // A process that has just ended, or that hides its environment, is none of ours.
+        let environment = std::fs::read(path.join("environ")).ok()?;
+        let is_wanted = |variable: &[u8]| variable == wanted.as_bytes();
+        environment.split(|byte| *byte == 0).any(is_wanted).then_some(Self { pid, process })
+    }
+}
+
 /// The processes of our own user that carry the marker.
 #[cfg(target_os = "linux")]
-pub(super) fn marked(marker: &str) -> Vec<rustix::process::Pid> {
-    use std::os::unix::fs::MetadataExt as _;
-
+pub(super) fn marked(marker: &str) -> Vec<Leftover> {
     let wanted = format!("{}={marker}", super::MARKER);
-    let user = rustix::process::getuid().as_raw();
     let entries = match std::fs::read_dir("/proc") {
         Ok(entries) => entries,
         Err(error) => {
@@ -65,15 +91,35 @@ pub(super) fn marked(marker: &str) -> Vec<rustix::process::Pid> {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.parse().ok());
-        let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else { continue };
-        if pid == rustix::process::getpid() || !entry.metadata().is_ok_and(|m| m.uid() == user) {
-            continue;
-        }
-        // A process that has just ended, or that hides its environment, is none of ours.
-        let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
-        if environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()) {
-            found.push(pid);
-        }
+        let pid = pid.and_then(rustix::process::Pid::from_raw);
+        let pid = pid.filter(|pid| *pid != rustix::process::getpid());
+        found.extend(pid.and_then(|pid| Leftover::of(pid, &wanted)));
     }
     found
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::process::{Pid, Signal, pidfd_send_signal};
+
+    use super::Leftover;
+
+    #[test]
+    fn what_is_held_of_a_process_is_always_itself() {
+        let mut child = std::process::Command::new("sleep").arg("600").env("MARK", "1").spawn();
+        let child = child.as_mut().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        assert!(Leftover::of(pid, "MARK=2").is_none(), "it is somebody else's");
+        // Between fork and exec it has the environment of the test.
+        let found = std::iter::repeat_with(|| {
+            std::thread::yield_now();
+            Leftover::of(pid, "MARK=1")
+        });
+        let left = found.flatten().next().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Whoever has its number by now.
+        let hit = pidfd_send_signal(&left.process, Signal::KILL);
+        assert_eq!(hit, Err(rustix::io::Errno::SRCH));
+    }
 }

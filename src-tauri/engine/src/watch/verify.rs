@@ -4,6 +4,7 @@
 //! twice, a connection to its API port decides: one that is refused shows a living host as well as one that
 //! opens, and it doesn't occupy the OTA listener's only place. Nobody looks: only what is doubted is asked.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -90,7 +91,15 @@ struct Check {
     silent: u8,
     /// Not before.
     next: Instant,
+    /// When it was asked last: who has waited longest comes first.
+    asked: Option<Instant>,
     under_way: bool,
+}
+
+impl Check {
+    const fn new(now: Instant) -> Self {
+        Self { proven: now, doubted: false, silent: 0, next: now, asked: None, under_way: false }
+    }
 }
 
 struct Verifier {
@@ -147,8 +156,8 @@ impl Verifier {
         self.devices.retain(|name, _| names.contains(name.as_str()));
         let now = Instant::now();
         for OnlineDevice { name, addresses } in online {
-            let new = Check { proven: now, doubted: false, silent: 0, next: now, under_way: false };
-            let device = self.devices.entry(name.clone()).or_insert_with(|| (Vec::new(), new));
+            let new = || (Vec::new(), Check::new(now));
+            let device = self.devices.entry(name.clone()).or_insert_with(new);
             device.0.clone_from(addresses);
         }
     }
@@ -165,14 +174,29 @@ impl Verifier {
         }
     }
 
-    /// Asks those who have been silent for long, or are doubted.
+    /// Asks those who have been silent for long, or are doubted, as many as may be asked at once.
     fn ask_due(&mut self, looks: bool) {
         let now = Instant::now();
-        let mut begun = 0;
-        for (name, (addresses, check)) in &mut self.devices {
-            if begun >= PER_TICK || self.asking.len() >= LIMIT {
-                return;
-            }
+        let mut due = self.due(looks, now);
+        due.sort_unstable();
+        let free = LIMIT.saturating_sub(self.asking.len()).min(PER_TICK);
+        for (_, _, name) in due.into_iter().take(free) {
+            let Some((addresses, check)) = self.devices.get_mut(&name) else { continue };
+            check.under_way = true;
+            check.asked = Some(now);
+            let last = check.silent > 0;
+            let addresses: Vec<IpAddr> = addresses.iter().copied().take(MAX_ADDRESSES).collect();
+            self.asking.spawn(async move {
+                let found = ask(&name, &addresses, last).await;
+                (name, found)
+            });
+        }
+    }
+
+    /// Those who have to be asked; the least comes first: who is doubted, then who was asked longest ago.
+    fn due(&mut self, looks: bool, now: Instant) -> Vec<(Reverse<bool>, Option<Instant>, String)> {
+        let mut all = Vec::new();
+        for (name, (_, check)) in &mut self.devices {
             if let Some(heard) = self.hearing.last_heard(name)
                 && heard > check.proven
             {
@@ -181,18 +205,11 @@ impl Verifier {
             }
             let silent = now.duration_since(check.proven) >= SILENCE;
             let due = check.doubted || (looks && silent);
-            if !due || check.under_way || check.next > now {
-                continue;
+            if due && !check.under_way && check.next <= now {
+                all.push((Reverse(check.doubted), check.asked, name.clone()));
             }
-            begun += 1;
-            check.under_way = true;
-            let (name, last) = (name.clone(), check.silent > 0);
-            let addresses: Vec<IpAddr> = addresses.iter().copied().take(MAX_ADDRESSES).collect();
-            self.asking.spawn(async move {
-                let found = ask(&name, &addresses, last).await;
-                (name, found)
-            });
         }
+        all
     }
 
     async fn found(&mut self, name: String, found: Found) {
@@ -204,8 +221,7 @@ impl Verifier {
         let found = if spoke && matches!(found, Found::Silent) { Found::Lives } else { found };
         match found {
             Found::Answered(_) | Found::Lives => {
-                *check =
-                    Check { proven: now, doubted: false, silent: 0, next: now, under_way: false };
+                *check = Check { asked: check.asked, ..Check::new(now) };
                 self.hearing.is_there(&name);
                 if let Found::Answered(sighting) = found {
                     self.send(WatchEvent::Seen(*sighting)).await;

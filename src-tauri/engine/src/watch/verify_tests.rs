@@ -91,6 +91,24 @@ async fn a_large_fleet_is_asked_little_by_little() {
     assert_eq!(verifier.asking.len(), LIMIT);
 }
 
+#[tokio::test(start_paused = true)]
+async fn nobody_of_a_fleet_larger_than_can_be_asked_in_time_is_forgotten() {
+    let names: Vec<String> = (0..1_500).map(|n| format!("d{n:04}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (mut verifier, _events) = verifier(&names);
+    tokio::time::advance(SILENCE).await;
+    let mut asked = BTreeSet::new();
+    for _ in 0..60 {
+        verifier.ask_due(true);
+        while let Some(Ok((name, _))) = verifier.asking.join_next().await {
+            asked.insert(name.clone());
+            verifier.found(name, Found::Lives).await;
+        }
+        tokio::time::advance(TICK).await;
+    }
+    assert_eq!(asked.len(), names.len());
+}
+
 #[tokio::test]
 async fn a_refused_connection_is_life() {
     let listener = tokio::net::TcpListener::bind("127.0.0.31:0").await.unwrap();
