@@ -417,6 +417,12 @@ impl DeviceMemory {
         (!other).then_some(installed)
     }
 
+    /// Another board that claims its name, and not merely its own behind other network hardware.
+    #[must_use]
+    pub fn rival_board(&self) -> Option<&Rival> {
+        self.rival.as_ref().filter(|rival| rival.mac.is_some() && rival.mac != self.mac())
+    }
+
     /// Its link-layer addresses, as far as they are known.
     pub fn link_addresses(&self) -> impl Iterator<Item = MacAddress> {
         let claimed = self.claims.link_address.filter(|_| !self.identity.is_proven());

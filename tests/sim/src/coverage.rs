@@ -160,6 +160,7 @@ const ELSEWHERE: &[(&str, StateKind, &str)] = &[
         S::Confirming,
         "acknowledged; the device is seen with the build's hash",
     ),
+    ("Confirming: greets", S::Confirming, "the device greets another client"),
     ("Confirming: silent", S::Confirming, "acknowledged; the device is back and silent"),
 ];
 

@@ -35,6 +35,7 @@ pub(crate) enum Request {
     InstallMany(Vec<DeviceId>),
     CancelMany(Vec<DeviceId>),
     SetAddress(DeviceId, Option<String>),
+    AcceptBoard(DeviceId),
     /// Some of the settings.
     Change(Change),
     /// Everything that is shown; nothing is stored for it.
@@ -129,6 +130,11 @@ pub(crate) enum Event {
         peer: IpAddr,
     },
     Returned {
+        update: UpdateId,
+        peer: IpAddr,
+    },
+    /// Who was flashed greets a client there.
+    ServesAgain {
         update: UpdateId,
         peer: IpAddr,
     },

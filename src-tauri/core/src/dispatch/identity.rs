@@ -34,6 +34,11 @@ impl Dispatch {
             return LiteralAddress::None;
         }
         let address = peer;
+        // What isn't the board that is meant was heard there: the address alone proves nothing.
+        let rival = self.memory(&update.name).and_then(|memory| memory.rival_board());
+        if rival.is_some_and(|rival| rival.address == Some(address)) {
+            return LiteralAddress::None;
+        }
         let mut unknown = None;
         for other in self.configs.values().filter(|other| other.id != update.device) {
             let claim = other.content.as_ref().map_or(&AddressClaim::Unknown, |said| &said.claim);
@@ -69,6 +74,8 @@ impl Dispatch {
         let link = memory.link_addresses().next()?;
         let mac = memory.mac();
         let meant = update.mac.is_none() || mac == update.mac;
+        let rival = memory.rival_board();
+        let of_rival = rival.is_some_and(|rival| rival.link_address == Some(link));
         let shared = self.heard.iter().any(|(name, other)| {
             // A device that was renamed is known under both names.
             let same_board = mac.is_some() && other.memory.mac() == mac;
@@ -76,7 +83,7 @@ impl Dispatch {
                 && !update.is_for(name)
                 && !same_board
         });
-        (meant && !shared).then_some(link)
+        (meant && !shared && !of_rival).then_some(link)
     }
 
     /// Whether the device of this name is known to be who it says.

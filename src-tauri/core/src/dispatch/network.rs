@@ -27,6 +27,8 @@ impl Dispatch {
         }
         let own = worth.is_own() || (worth == Worth::Claim && self.was_flashed_there(sighting));
         let is_proof = matches!(worth, Worth::Proof(_));
+        // Another board under its name is no reason to try it again where it was that board.
+        let may_be_it = own || (worth == Worth::Claim && !self.is_proven(&sighting.name));
         let woke = self.remember(sighting, worth, now);
         if is_proof {
             self.adopt(&sighting.name);
@@ -40,7 +42,7 @@ impl Dispatch {
         for id in self.active_ids() {
             let Some(update) = self.updates.get(&id) else { continue };
             if update.is_for(&sighting.name) && !is_another_board(update, sighting) {
-                self.tell_update(id, sighting, own, woke, now);
+                self.tell_update(id, sighting, (own, may_be_it), woke, now);
             }
         }
         if is_proof {
@@ -49,12 +51,12 @@ impl Dispatch {
     }
 
     /// What follows for an active update of the device from what is said about it. Only the device's `own` words
-    /// decide something.
+    /// decide something; what may be it is a reason to try it.
     fn tell_update(
         &mut self,
         id: UpdateId,
         sighting: &Sighting,
-        own: bool,
+        (own, may_be_it): (bool, bool),
         woke: bool,
         now: Timestamp,
     ) {
@@ -68,9 +70,8 @@ impl Dispatch {
                 self.installed(id, InstalledHow::AlreadyRunning, now);
             }
             UpdateState::Waiting { .. } => {
-                let may_be_the_device = own || !self.is_proven(&sighting.name);
-                self.end_pause(id, sighting, woke, may_be_the_device);
-                self.end_avoiding(id, sighting, woke, may_be_the_device);
+                self.end_pause(id, sighting, woke, may_be_it);
+                self.end_avoiding(id, sighting, woke, may_be_it);
                 // An entry of a cache is no evidence of life.
                 if is_fresh(sighting) {
                     self.decision.effects.push(Effect::Nudge(sighting.name.clone()));

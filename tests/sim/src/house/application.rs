@@ -133,6 +133,9 @@ impl House {
             Event::Silent { name } => self.heard(Input::Silent { name }, now),
             Event::Unreachable { update } => self.heard(Input::Unreachable { update }, now),
             Event::Returned { update, peer } => self.heard(Input::Returned { update, peer }, now),
+            Event::ServesAgain { update, peer } => {
+                self.heard(Input::ServesAgain { update, peer }, now);
+            }
             Event::Connected { update, peer } => {
                 if !self.conductor.is_unwell() && self.connections.insert(update) {
                     self.heard(Input::Connected { update, peer }, now);
@@ -192,6 +195,7 @@ impl House {
             Request::InstallMany(devices) => Input::InstallMany(devices),
             Request::CancelMany(devices) => Input::CancelMany(devices),
             Request::SetAddress(device, address) => Input::SetAddress { device, address },
+            Request::AcceptBoard(device) => Input::AcceptBoard(device),
         };
         let ticket = Ticket(u64::from(id));
         self.conduct(conductor::Event::Asked { ticket, input }, now);

@@ -45,7 +45,7 @@ impl Judge {
     pub(crate) fn built(&mut self, update: UpdateId, now: Ms) -> Step {
         let facts = self.facts.entry(update).or_default();
         facts.finished_builds += 1;
-        (facts.cuts, facts.cuts_untold) = (0, false);
+        (facts.cuts, facts.cuts_untold, facts.cuts_told) = (0, false, false);
         if facts.finished_builds > BUILDS_IN_VAIN {
             return Err(Violation {
                 promise: "4: what was asked for",

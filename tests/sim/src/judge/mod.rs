@@ -55,6 +55,8 @@ pub(super) struct Facts {
     pub(super) cuts: u32,
     /// The user has to be told of them, and wasn't yet.
     pub(super) cuts_untold: bool,
+    /// The user was told of them, or they could not be said.
+    pub(super) cuts_told: bool,
     /// The image of its last build.
     pub(super) image: Option<Sha256>,
     pub(super) installed: bool,
@@ -120,8 +122,10 @@ impl Judge {
         for facts in self.facts.values_mut() {
             facts.dirty_since = None;
             // It may have been killed before it could say so, and the last cut may be lost with it.
-            facts.cuts_untold = false;
-            facts.cuts = facts.cuts.saturating_sub(1);
+            facts.cuts_told |= core::mem::take(&mut facts.cuts_untold);
+            if !facts.cuts_told {
+                facts.cuts = facts.cuts.saturating_sub(1);
+            }
         }
     }
 
@@ -143,7 +147,7 @@ impl Judge {
     pub(crate) fn was_cut(&mut self, update: UpdateId) {
         let facts = self.facts.entry(update).or_default();
         facts.cuts += 1;
-        facts.cuts_untold |= facts.cuts == CUTS_UNTOLD;
+        facts.cuts_untold |= facts.cuts == CUTS_UNTOLD && !facts.cuts_told;
     }
 
     pub(crate) fn clock_is_set(&mut self, now: Ms) {
@@ -256,7 +260,8 @@ impl Judge {
         if kind == NotificationKind::TransfersCut
             && let Some(about) = about
         {
-            self.of_device(about).for_each(|facts| facts.cuts_untold = false);
+            self.of_device(about)
+                .for_each(|facts| (facts.cuts_untold, facts.cuts_told) = (false, true));
         }
         if notification.title.is_empty() || notification.body.is_empty() {
             return Err(Violation {

@@ -255,10 +255,14 @@ impl World<'_> {
     /// Over a cable, by somebody else: a third firmware, or the very one that an update is to bring.
     fn flashed_by_others(&mut self, device: usize, wanted: bool) {
         let key = self.devices[device].plan.key;
+        // The last one as well: what has rolled back may be brought again.
         let image = self
             .active_of(key)
+            .or_else(|| self.last_of(key))
             .filter(|_| wanted)
-            .and_then(|update| self.images.get(&update.state.delivery()?.build.image));
+            .and_then(|update| self.images.get(&update.state.delivery()?.build.image))
+            // The file of that name in another directory is for another device.
+            .filter(|image| image.device == Some(key));
         let firmware = match image {
             Some(image) => image.firmware.clone(),
             None if wanted => return,

@@ -104,7 +104,10 @@ impl World<'_> {
             let life = self.life;
             let of_network = matches!(
                 event,
-                Event::Heard(_) | Event::Connected { .. } | Event::Unreachable { .. }
+                Event::Heard(_)
+                    | Event::Connected { .. }
+                    | Event::ServesAgain { .. }
+                    | Event::Unreachable { .. }
             );
             if !of_network {
                 self.at(self.resumes_at, Ev::Host { life, event: Box::new(event) });

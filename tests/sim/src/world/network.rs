@@ -276,6 +276,12 @@ impl World<'_> {
             self.devices[device].record().filter(|_| self.devices[device].voice() == Voice::Full);
         let lost = self.rng.chance(self.lan.loss(self.now));
         let rtt = self.devices[device].plan.rtt;
+        let it = &self.devices[device];
+        if it.session.is_none() && it.other_client_until <= self.now {
+            self.cover.row("Confirming: greets");
+            let event = Box::new(Event::ServesAgain { update, peer });
+            self.after(rtt, Ev::Host { life, event });
+        }
         match record {
             Some(record) if !lost => {
                 let sighting = Sighting {

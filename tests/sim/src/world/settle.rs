@@ -123,6 +123,7 @@ impl World<'_> {
         for device in held {
             self.user_will_look(device);
         }
+        self.accepts_new_boards()?;
         let since = self.settling.calm_since.unwrap_or(self.now);
         let quiet = self.now > since + 10 * MINUTE && !self.is_unfinished();
         if quiet || self.now > since + PATIENCE {

@@ -120,6 +120,7 @@ impl World<'_> {
                 | Request::InstallMany(_)
                 | Request::CancelMany(_)
                 | Request::SetAddress(..)
+                | Request::AcceptBoard(_)
                 | Request::Change(_)
                 | Request::List => None,
             };
@@ -193,6 +194,22 @@ impl World<'_> {
             | StateKind::Cancelled
             | StateKind::Superseded => Ok(()),
         }
+    }
+
+    /// The user knows which boards were replaced, and says so where the row shows the new one.
+    pub(super) fn accepts_new_boards(&mut self) -> Step {
+        let claims: Vec<DeviceId> = self
+            .devices
+            .iter()
+            .filter(|device| !device.plan.stranger)
+            .map(|device| (file_of(device.plan.key), device.mac))
+            .filter(|(file, mac)| {
+                let rival = self.row(file).and_then(|row| row.rival);
+                rival.is_some_and(|rival| rival.mac == Some(*mac))
+            })
+            .map(|(file, _)| file)
+            .collect();
+        claims.into_iter().try_for_each(|file| self.ask(Request::AcceptBoard(file)))
     }
 
     fn user_will_look_again(&mut self, device: usize) {

@@ -2,6 +2,7 @@
 
 use crate::device::{MacAddress, Sighting};
 use crate::dispatch::{Effect, FlashOutcome, Input};
+use crate::gate::LiteralAddress;
 use crate::update::{Build, StateKind};
 
 use super::lab::*;
@@ -143,4 +144,44 @@ fn a_key_that_another_device_may_still_have_proves_nothing() {
         let update = lab.update(ids[0]);
         assert_eq!(lab.dispatch.another_device_has(&parsed, update), has, "{its_key}");
     }
+}
+
+#[test]
+fn behind_a_repeater_a_board_that_was_replaced_is_not_taken_for_the_old_one() {
+    let behind = |mac| Sighting { link_address: Some(REPEATER), ..of_board(mac, OLD) };
+    let mut lab = Lab::new();
+    lab.give(Input::Sighted(behind(OWN)));
+    lab.give(Input::Sighted(goodbye("sleepy")));
+    lab.after(600).give(Input::Sighted(behind(OTHER)));
+    let id = lab.install("sleepy");
+    lab.built(id);
+    assert_eq!(lab.dispatch.own_link_address(lab.update(id)), None, "both are seen behind it");
+}
+
+#[test]
+fn the_address_of_its_configuration_proves_nothing_where_another_board_was_heard() {
+    let (mut lab, id) = known_board(StateKind::Waiting);
+    let literal = Build { address: Some("192.0.2.7".into()), ..build("sleepy") };
+    let proves = |lab: &Lab| lab.dispatch.literal_address(lab.update(id), &literal);
+    assert_eq!(proves(&lab), LiteralAddress::Own(address(7)));
+    lab.give(Input::Sighted(of_board(OTHER, OLD)));
+    assert_eq!(proves(&lab), LiteralAddress::None);
+}
+
+#[test]
+fn where_another_board_was_it_is_not_tried_again_because_that_one_speaks() {
+    // It was never proven: the first MAC address that was claimed binds.
+    let mut lab = Lab::with(vec![config("sleepy")]);
+    let said = |mac| Sighting { mac: Some(mac), ..packet("sleepy", Some(OLD)) };
+    lab.give(Input::Sighted(said(OWN)));
+    let id = lab.install("sleepy");
+    lab.built(id);
+    lab.connected(id);
+    lab.ended(id, FlashOutcome::NotProven { another_device: true, problem: problem() });
+    lab.after(1).give(Input::Sighted(said(OTHER)));
+    lab.connected(id);
+    assert_eq!(lab.effects, [Effect::DropConnection(id)], "it is left alone there");
+    lab.give(Input::Sighted(said(OWN)));
+    lab.connected(id);
+    assert!(lab.starts_flash());
 }
