@@ -139,6 +139,12 @@ fi
 stage 'ui: build' build_ui || fail 'ui: build'
 stage 'cargo clippy' cargo clippy "${all[@]}" --all-targets -- -D warnings || fail 'cargo clippy'
 stage 'cargo check: fuzz targets' check_fuzz_targets || fail 'cargo check in tests/fuzz'
+# A part of `make sim`; 2,000 lives and a few small ones take about 20 s on two cores.
+live_lives() {
+    cargo run --quiet --profile sim --package wakeflash-sim --bin wakeflash-sim -- \
+        --seeds 2000 --everywhere 10 --time 50 --no-table
+}
+stage 'the simulation' live_lives || fail 'the simulation; "make sim SEED=…" tells its story'
 # Tests start the programs, which `cargo test` alone wouldn't build.
 stage 'cargo build' cargo build "${all[@]}" --all-targets || fail 'cargo build'
 
