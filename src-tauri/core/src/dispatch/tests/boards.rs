@@ -162,7 +162,7 @@ fn behind_a_repeater_a_board_that_was_replaced_is_not_taken_for_the_old_one() {
 fn the_address_of_its_configuration_proves_nothing_where_another_board_was_heard() {
     let (mut lab, id) = known_board(StateKind::Waiting);
     let literal = Build { address: Some("192.0.2.7".into()), ..build("sleepy") };
-    let proves = |lab: &Lab| lab.dispatch.literal_address(lab.update(id), &literal);
+    let proves = |lab: &Lab| lab.dispatch.literal_address(lab.update(id), &literal, address(7));
     assert_eq!(proves(&lab), LiteralAddress::Own(address(7)));
     lab.give(Input::Sighted(of_board(OTHER, OLD)));
     assert_eq!(proves(&lab), LiteralAddress::None);
