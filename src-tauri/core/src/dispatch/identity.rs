@@ -75,7 +75,11 @@ impl Dispatch {
         let mac = memory.mac();
         let meant = update.mac.is_none() || mac == update.mac;
         let rival = memory.rival_board();
-        let of_rival = rival.is_some_and(|rival| rival.link_address == Some(link));
+        let of_rival = rival.is_some_and(|rival| match rival.link_address {
+            Some(other) => other == link,
+            // It is where this device was, behind whatever is there.
+            None => rival.address.is_some_and(|address| memory.identity.is_at(address)),
+        });
         let shared = self.heard.iter().any(|(name, other)| {
             // A device that was renamed is known under both names.
             let same_board = mac.is_some() && other.memory.mac() == mac;
