@@ -40,7 +40,7 @@ describe('the list', () => {
       ['window-blind.yaml', 'none', /^Version unknown/, 'Install'],
       ['coffee-machine.yaml', 'none', /^Up to date/, 'Install'],
       ['hallway-thermostat.yaml', 'none', /^Files changed/, 'Install'],
-      ['old-pump.yaml', 'broken', /^YAML error ?Line 3/, null],
+      ['old-pump.yaml', 'broken', /^ESPHome refuses it ?Line 14/, null],
       ['mdns/living-room-plug', 'none', /^No configuration/, null],
     ];
     for (const [id, state, words, button] of states) {

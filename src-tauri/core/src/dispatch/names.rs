@@ -54,10 +54,14 @@ impl Dispatch {
         if chosen.is_some_and(|chosen| *chosen == self.here(&file.id)) {
             return None;
         }
-        let message = format!("{} configures a device of the same name, “{name}”.", other.id);
-        let help = "Give one of the devices another name, or say whose device it is; it then doesn't get the firmware of \
-                    the others.";
-        Some(Problem::new("config.same_name", message).with_help(help))
+        let problem = Problem::new(
+            "config.same_name",
+            format!("{} configures a device of the same name, “{name}”.", other.id),
+        );
+        Some(problem.with_help(
+            "Give one of the devices another name, or say whose device it is; it then doesn't get the firmware of the \
+             others.",
+        ))
     }
 
     /// Says that another configuration names the address of this one's device, so that it proves nothing.
@@ -70,10 +74,14 @@ impl Dispatch {
         let own = named(file)?;
         let mut others = self.configs.values().filter(|other| other.id != file.id);
         let other = others.find(|other| named(other) == Some(own))?;
-        let message = format!("{} configures a device with the same address, {own}.", other.id);
-        let help = "Give one of the devices another address. Until then neither gets an update there, unless it says who \
-                    it is by mDNS, or has an encryption key of its own.";
-        Some(Problem::new("config.same_address", message).with_help(help))
+        let problem = Problem::new(
+            "config.same_address",
+            format!("{} configures a device with the same address, {own}.", other.id),
+        );
+        Some(problem.with_help(
+            "Give one of the devices another address. Until then neither gets an update there, unless it says who it is \
+             by mDNS, or has an encryption key of its own.",
+        ))
     }
 
     /// The user says that the device of a configuration's name is this one's.
