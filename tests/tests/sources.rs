@@ -244,6 +244,24 @@ fn opened(trace: &str, lab: &Lab) -> std::collections::BTreeSet<PathBuf> {
 }
 
 #[test]
+fn a_temporary_file_hides_nothing_that_lies_beside_it() {
+    let lab = Lab::new(&[("a.yaml", "a"), ("parts/b.yaml", "b")]);
+    let program = lab.dir.path().join("program");
+    let text = "import tempfile\nfor dir in ('.', 'parts'):\n    tempfile.NamedTemporaryFile(dir=dir).close()\n\
+                for name in ('a.yaml', 'parts/b.yaml'):\n    open(name, 'rb').close()\n";
+    std::fs::write(&program, text).unwrap();
+    let reads = lab.dir.path().join("reads");
+    let mut recorded = std::process::Command::new(Esphome::locate().unwrap().python().unwrap());
+    recorded.args(["-c", include_str!("../../src-tauri/engine/src/esphome/witness.py"), "record"]);
+    let status = recorded.arg(&reads).arg(&program).current_dir(lab.config_dir()).status();
+    assert!(status.unwrap().success());
+    let read = wakeflash_core::witness::reads(&std::fs::read_to_string(&reads).unwrap()).unwrap();
+    for name in ["a.yaml", "parts/b.yaml"] {
+        assert!(read.files.contains_key(name), "{name} of {:?}", read.files);
+    }
+}
+
+#[test]
 fn what_is_recorded_is_what_the_system_saw() {
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};

@@ -102,7 +102,9 @@ class Record:
         # Only what is read and neither made nor changed; `O_NONBLOCK` comes with names below another directory.
         changed = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
         if flags & changed:
-            self.made.add(self.normal(path))
+            # For a temporary file Python names the directory that it makes it in.
+            if not os.path.isdir(path):
+                self.made.add(self.normal(path))
             return
         if flags & getattr(os, "O_NONBLOCK", 0):
             return
@@ -434,6 +436,8 @@ def answer_about(file, build_path):
         return {"problems": [problem_of_text(error)]}
     except Exception as error:  # noqa: BLE001
         # ESPHome would end with it, too.
+        if not is_mapping(file):
+            return {"problems": [{"says": "'esphome' section missing from configuration"}]}
         return {"problems": [problem_of_text(error)]}
     if config.errors:
         return {"problems": [problem_of(config, error) for error in config.errors[:20]]}
@@ -446,6 +450,17 @@ def answer_about(file, build_path):
     CORE.build_path = Path(build_path)
     answer["hash"] = hash_of(config)
     return answer
+
+
+def is_mapping(file):
+    from pathlib import Path
+
+    from esphome.yaml_util import load_yaml
+
+    try:
+        return isinstance(load_yaml(Path(file)), dict)
+    except Exception:  # noqa: BLE001
+        return True
 
 
 def of_interest(config):
