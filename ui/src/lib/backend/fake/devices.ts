@@ -313,9 +313,11 @@ export function manyDevices(count: number): DeviceView[] {
     const thing = things[Math.floor(n / rooms.length) % things.length] ?? '';
     const like = samples[(n * 7) % samples.length];
     const own = device(`${room} ${thing} ${n + 1}`);
-    return like
-      ? { ...like, id: own.id, name: own.name, friendlyName: own.friendlyName, file: own.file }
-      : own;
+    if (!like) return own;
+    const { id, name, friendlyName, file } = own;
+    // Each update has an id of its own.
+    const its = like.update && { ...like.update, id: nextUpdate++ };
+    return { ...like, id, name, friendlyName, file, update: its };
   });
 }
 
