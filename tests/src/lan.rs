@@ -383,6 +383,14 @@ impl Host {
         Ok(())
     }
 
+    /// Says by ARP which address the host has, as lwIP does.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub async fn announce_address(&self) -> Result<()> {
+        run(self.admin("sh").args(["-c", &gratuitous_arp_script(INTERFACE, &self.mac)])).await
+    }
+
     /// Gives the host an IPv6 address beside the link-local one, `fd77::` and its number.
     ///
     /// # Errors

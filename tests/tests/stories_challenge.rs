@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use serde_json::json;
 use wakeflash_tests::esphome::Firmware;
 use wakeflash_tests::peer::{Auth, Script};
 use wakeflash_tests::scripted::ScriptedDevice;
@@ -15,10 +16,15 @@ const ATTEMPTS: Duration = Duration::from_secs(90);
 async fn a_stranger_at_the_address_of_the_device_gets_no_answer() -> Result<()> {
     let Some(mut stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
     stage.let_it_be_seen().await?;
+    // What the user says is tried, whoever is there.
+    let given = stage.sensor.address();
+    let given = json!({"cmd": "set_address", "device": "sleepy.yaml", "address": given});
+    stage.app.request(given).await?;
     stage.until_built().await?;
     // While the device sleeps, its address becomes somebody else's, who never says who it is.
     let mut host = stage.lan.host("stranger").await?;
     host.set_address(stage.sensor.address()).await?;
+    host.announce_address().await?;
     let stranger =
         ScriptedDevice::start(&host, "stranger", new_yaml().ota_port, &stage.old).await?;
     for auth in [Auth::Sha256, Auth::Md5, Auth::Sha256] {

@@ -20,6 +20,7 @@ struct Desk {
 const ESPHOME: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 if [ "$1" = version ]; then echo "Version: 2026.10.0"; exit 0; fi
+case " $* " in *" compile "*) ;; *) exit 2 ;; esac
 echo "$PWD $3" >>"$here/begun"
 while [ -e "$here/hold" ]; do sleep 0.05; done
 if [ -e "$here/fail" ]; then cat "$here/fail"; exit 1; fi
