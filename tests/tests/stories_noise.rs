@@ -92,8 +92,8 @@ async fn without_the_encryption_that_is_demanded_nothing_is_sent_and_the_update_
         let update = serde_json::to_value(&row.update)?;
         let problem = &update["state"]["problem"];
         ensure!(problem["code"] == code, "{update}");
-        let words = problem["message"].as_str().unwrap_or_default();
-        ensure!(words.to_lowercase().contains("nothing was sent"), "{words}");
+        let words = problem["help"].as_str().unwrap_or_default();
+        ensure!(words.to_lowercase().contains("nothing was sent"), "{problem}");
         ensure!(!stage.notifications("failed").is_empty(), "nobody was told");
         let sessions = device.sessions().await?;
         ensure!(!sessions.is_empty(), "it was never tried");

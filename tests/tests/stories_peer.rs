@@ -62,9 +62,11 @@ async fn a_permanent_error_fails_at_once_and_in_words() -> Result<()> {
         let update = outcome(&stage, "failed").await.with_context(|| code.to_owned())?;
         let problem = &update["state"]["problem"];
         ensure!(problem["code"] == code, "{byte:02X}: {problem}");
-        let sentence = problem["message"].as_str().unwrap_or_default();
+        let said = |what: &str| problem[what].as_str().unwrap_or_default();
+        let (sentence, help) = (said("message"), said("help"));
         ensure!(
-            sentence.len() > 40 && sentence.ends_with('.'),
+            sentence.len() + help.len() > 40
+                && [sentence, help].iter().all(|said| said.ends_with('.')),
             "{code} says too little: {problem}"
         );
         ensure!(device.sessions().await?.len() == before + 1, "{code}: one attempt is enough");

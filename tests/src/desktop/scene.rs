@@ -102,8 +102,10 @@ impl Scene {
     /// When it can't be written.
     pub fn failing_esphome(&self) -> Result<PathBuf> {
         let file = self.dir.path().join("esphome");
-        let script = "#!/bin/sh\ncase \"$1\" in\n  version) echo 'Version: 2026.10.0' ;;\n  \
-                      *) printf '\\033[31mERROR\\033[0m it is not to be\\n'; exit 1 ;;\nesac\n";
+        // It answers no questions about configurations.
+        let script = "#!/bin/sh\ncase \" $* \" in\n  \" version \") echo 'Version: 2026.10.0' ;;\n  \
+                      *\" compile \"*) printf '\\033[31mERROR\\033[0m it is not to be\\n'; exit 1 ;;\n  \
+                      *) exit 2 ;;\nesac\n";
         std::fs::write(&file, script)?;
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
         Ok(file)

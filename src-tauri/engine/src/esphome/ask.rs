@@ -102,6 +102,11 @@ impl Asker {
         };
         let said = match self.run(&["config", "--show-secrets", &argument]).await {
             Ok((true, lines)) => Some(config_said(&lines)),
+            // It refuses nothing without a word: this program can't be asked.
+            Ok((false, lines)) if lines.iter().all(|line| line.trim().is_empty()) => {
+                tracing::warn!(file, "ESPHome ends with an error and says nothing");
+                None
+            }
             Ok((false, lines)) => Some(json!({"problems": [{"says": refusal(&lines)}]})),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Some(json!({"timeout": LIMITS.total.as_secs()}))
