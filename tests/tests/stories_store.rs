@@ -179,7 +179,7 @@ async fn a_store_that_cannot_be_opened_ends_the_start_with_one_line() -> Result<
     // Garbage, a directory in its place, a file in the state directory's place, an impossible path.
     std::fs::create_dir(state("garbage"))?;
     std::fs::write(state("garbage").join("wakeflash.db"), vec![b'x'; 10_000])?;
-    refuses(&state("garbage"), &config, "store.unusable").await?;
+    refuses(&state("garbage"), &config, "store.damaged").await?;
     ensure!(std::fs::read(state("garbage").join("wakeflash.db"))? == vec![b'x'; 10_000]);
     std::fs::create_dir_all(state("dir").join("wakeflash.db"))?;
     refuses(&state("dir"), &config, "store.unusable").await?;

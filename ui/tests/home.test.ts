@@ -273,9 +273,9 @@ describe('the home', () => {
     expect(inside(line('need-line', 'workshop-heater.yaml'), 'line-open')).toHaveFocus();
     await user.keyboard('{ArrowDown}{ArrowDown}{ArrowDown}{ArrowDown}{ArrowDown}');
     expect(inside(line('now-line', 'greenhouse.yaml'), 'line-open')).toHaveFocus();
-    expect(document.querySelectorAll('.line [data-testid=line-open][tabindex="0"]')).toHaveLength(
-      1,
-    );
+    expect(
+      document.querySelectorAll('.queue-line [data-testid=line-open][tabindex="0"]'),
+    ).toHaveLength(1);
     await user.keyboard('{Enter}');
     expect(await screen.findByTestId('drawer')).toHaveAttribute('data-device', 'greenhouse.yaml');
     await user.keyboard('{Escape}');
