@@ -102,9 +102,10 @@ impl Scene {
     /// When it can't be written.
     pub fn failing_esphome(&self) -> Result<PathBuf> {
         let file = self.dir.path().join("esphome");
-        // It answers no questions about configurations.
+        // What a file says is what it is.
         let script = "#!/bin/sh\ncase \" $* \" in\n  \" version \") echo 'Version: 2026.10.0' ;;\n  \
                       *\" compile \"*) printf '\\033[31mERROR\\033[0m it is not to be\\n'; exit 1 ;;\n  \
+                      *\" config \"*) for file; do :; done; cat \"$file\" ;;\n  \
                       *) exit 2 ;;\nesac\n";
         std::fs::write(&file, script)?;
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
