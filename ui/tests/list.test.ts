@@ -358,4 +358,13 @@ describe('a tooltip', () => {
     await pause(700);
     expect(screen.queryByTestId('tip')).toBeNull();
   });
+
+  it('takes a question that ESPHome has not answered for nothing wrong', async () => {
+    const problem = { code: 'config.unanswered', message: 'It can’t be started.', help: null };
+    await show('quiet', { devices: [device('One', { problem, updateAvailable: true })] });
+    expect(row('one.yaml').dataset.state).toBe('none');
+    expect(inside(row('one.yaml'), 'update')).toHaveTextContent('Update available');
+    expect(screen.queryByTestId('summary-attention')).toBeNull();
+    expect(screen.getByTestId('summary-available')).toHaveTextContent('1');
+  });
 });

@@ -18,8 +18,11 @@ impl DeviceView {
     /// Its group; `None`: nothing is under way.
     #[must_use]
     pub fn group(&self) -> Option<Group> {
-        // What is wrong with the directory is said once, for all of its devices.
-        let own = self.problem.as_ref().filter(|problem| !problem.code.starts_with("config_dir."));
+        // What is wrong with the directory is said once, for all of its devices. That ESPHome hasn't answered yet is
+        // nothing wrong.
+        let own = self.problem.as_ref().filter(|problem| {
+            problem.code != "config.unanswered" && !problem.code.starts_with("config_dir.")
+        });
         let broken = own.map(|_| Group::Attention);
         let Some(update) = &self.update else { return broken };
         match &update.state {

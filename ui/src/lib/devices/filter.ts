@@ -3,6 +3,7 @@ import type { DeviceView, Presence, StateKind } from '../backend';
 import { assertNever } from '../shared/assert';
 import { groupOf, isAvailable } from '../updates/groups';
 import { displayName } from '../updates/words';
+import { refusalOf } from '../updates/refusal';
 
 export const FILTERS = [
   'waiting',
@@ -101,7 +102,7 @@ function sortKey(device: DeviceView, sort: Sort): number {
       return device.wake?.next ?? UNKNOWN + PRESENCES.indexOf(device.presence);
     }
     case 'update':
-      return STATES.indexOf(device.update?.state.kind) - (device.problem ? STATES.length : 0);
+      return STATES.indexOf(device.update?.state.kind) - (refusalOf(device) ? STATES.length : 0);
     case 'version': {
       if (device.deployedVersion === null) return UNKNOWN;
       const parts = device.deployedVersion.split(/[^0-9]+/).map(Number);

@@ -4,6 +4,7 @@
  */
 import type { DeviceView, Problem, UpdateView } from '../backend';
 import { assertNever } from '../shared/assert';
+import { refusalOf } from './refusal';
 import { isActive } from './words';
 
 /** Each device is in one of them, or has nothing under way. */
@@ -16,7 +17,8 @@ export function isMistaken({ lastAttempt }: UpdateView): boolean {
 }
 
 /** What is wrong with the directory is said once, for all of its devices. */
-export function ownProblem({ problem }: DeviceView): Problem | null {
+export function ownProblem(device: DeviceView): Problem | null {
+  const problem = refusalOf(device);
   return problem?.code.startsWith('config_dir.') ? null : problem;
 }
 
@@ -46,9 +48,10 @@ export function groupOf(device: DeviceView): Group | null {
 }
 
 /** There is something newer for it, and nothing under way: what Update all installs. */
-export function isAvailable({ update, problem, updateAvailable }: DeviceView): boolean {
+export function isAvailable(device: DeviceView): boolean {
+  const { update, updateAvailable } = device;
   const active = update !== null && isActive(update.state.kind);
-  return updateAvailable && problem === null && !active;
+  return updateAvailable && refusalOf(device) === null && !active;
 }
 
 export interface Tally extends Record<Group, number> {

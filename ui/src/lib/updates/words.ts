@@ -5,6 +5,7 @@ import { texts } from '../i18n/index.svelte';
 import { say, translateSentence } from '../i18n/problems';
 import { isUnseen, isUntold } from '../devices/presence';
 import { ago, timeOfDay } from '../shared/time';
+import { refusalOf } from './refusal';
 
 /** How a state is drawn: which colour and which weight. */
 export type Tone = 'idle' | 'waiting' | 'working' | 'good' | 'warn' | 'bad';
@@ -64,7 +65,8 @@ function attemptsDetail(update: UpdateView): string {
 }
 
 function withoutUpdate(device: DeviceView): string {
-  if (device.problem) return say(device.problem).title;
+  const refusal = refusalOf(device);
+  if (refusal) return say(refusal).title;
   if (device.file === null) return texts.list.noConfiguration;
   if (device.modified) return texts.update.modified;
   if (device.updateAvailable) return texts.update.available;
@@ -75,12 +77,13 @@ function withoutUpdate(device: DeviceView): string {
 function wordsOf(device: DeviceView, now: number, paused: boolean): StateWords {
   const { update } = device;
   if (!update) {
-    const broken = device.problem !== null;
+    const refusal = refusalOf(device);
+    const broken = refusal !== null;
     const discovered = device.file === null;
     return {
       tone: broken ? 'bad' : 'idle',
       title: withoutUpdate(device),
-      detail: device.problem ? say(device.problem).message : '',
+      detail: refusal ? say(refusal).message : '',
       meaning: broken ? '' : discovered ? texts.meaning.noneDiscovered : texts.meaning.none,
     };
   }
