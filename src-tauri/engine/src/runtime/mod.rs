@@ -1,6 +1,7 @@
 //! The only loop. It hands what happens to [`Conductor`], which owns the state, and carries out what that says. Everything
 //! that takes time, commits included, runs in tasks that the loop owns and that report back: it waits for nothing.
 
+mod asking;
 mod assembly;
 mod backups;
 mod challenge;
@@ -47,9 +48,10 @@ use crate::artifacts::Artifacts;
 use crate::handle::{Handle, Shell};
 use crate::store::{OpenError, Store};
 use crate::watch::{OnlineDevice, Target, Unreachable, Watch, WatchEvent};
+use asking::Opens;
 use overrides::Overrides;
 use publish::Publisher;
-use work::{Opens, Report};
+use work::Report;
 
 /// How long the tasks have to end when the engine is ended.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
