@@ -77,8 +77,8 @@ impl Dispatch {
         let rival = memory.rival_board();
         let of_rival = rival.is_some_and(|rival| match rival.link_address {
             Some(other) => other == link,
-            // It is where this device was, behind whatever is there.
-            None => rival.address.is_some_and(|address| memory.identity.is_at(address)),
+            // It may be behind the same repeater. Hardware of its own no other board has.
+            None => mac != Some(link),
         });
         let shared = self.heard.iter().any(|(name, other)| {
             // A device that was renamed is known under both names.

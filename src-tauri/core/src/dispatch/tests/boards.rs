@@ -159,6 +159,21 @@ fn behind_a_repeater_a_board_that_was_replaced_is_not_taken_for_the_old_one() {
 }
 
 #[test]
+fn a_board_that_answered_in_a_session_may_be_behind_the_repeater_of_the_device() {
+    let behind = Sighting { link_address: Some(REPEATER), ..of_board(OWN, OLD) };
+    let mut lab = Lab::new();
+    lab.give(Input::Sighted(behind));
+    let id = lab.install("sleepy");
+    lab.built(id);
+    assert_eq!(lab.dispatch.own_link_address(lab.update(id)), Some(REPEATER));
+    // What is said to the gate comes without the link-layer address, and this is no address of the device any more.
+    lab.connected(id);
+    lab.ended(id, FlashOutcome::NotProven { another_device: true, problem: problem() });
+    lab.give(Input::Sighted(Sighting { link_address: None, ..of_board(OTHER, OLD) }));
+    assert_eq!(lab.dispatch.own_link_address(lab.update(id)), None);
+}
+
+#[test]
 fn the_address_of_its_configuration_proves_nothing_where_another_board_was_heard() {
     let (mut lab, id) = known_board(StateKind::Waiting);
     let literal = Build { address: Some("192.0.2.7".into()), ..build("sleepy") };
