@@ -59,6 +59,12 @@ const MARKS: &[Mark] = &[
         "the device is seen with the build's hash, and that",
     ),
     mark(&[S::Held], S::Queued, &[], "Rebuild"),
+    mark(
+        &[S::Held],
+        S::Waiting,
+        &["The sources are again what was built. Waiting for the device."],
+        "the sources are again what was built",
+    ),
     mark(&[S::Held], S::Waiting, &[], "Flash anyway"),
     mark(
         &[S::Flashing],
