@@ -55,8 +55,10 @@ run_vitest() {
 # targets: always the same one.
 all=("${locked[@]}" --workspace)
 
+# The long ones wait: for devices that sleep, and for a network.
 run_cargo_tests() {
-    cargo test "${all[@]}" --no-fail-fast 2>&1 | tee "$cargo_results"
+    RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))} \
+        cargo test "${all[@]}" --no-fail-fast 2>&1 | tee "$cargo_results"
 }
 
 # The fuzz targets are no members of the workspace, so nothing else compiles them. What they run is in

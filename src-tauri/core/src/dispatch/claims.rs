@@ -23,6 +23,10 @@ const STORED_AGAIN: Duration = Duration::from_millis(500);
 /// How long a device isn't asked again when others speak of it.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
+/// The same for a device that has just said something new itself. It says so twice, a second apart: an answer that gets
+/// lost is asked for once more.
+const ASK_AGAIN_SPOKEN: Duration = Duration::from_millis(800);
+
 /// The same for a device that an update waits for.
 const ASK_AGAIN_WAITED: Duration = Duration::from_millis(250);
 
@@ -166,8 +170,8 @@ impl Dispatch {
         }
     }
 
-    /// Asks a device itself about what others say of it.
-    pub(super) fn ask_about(&mut self, sighting: &Sighting, now: Timestamp) {
+    /// Asks a device itself about what others say of it, and about what it says itself, as long as that isn't pinned.
+    pub(super) fn ask_about(&mut self, sighting: &Sighting, own: bool, now: Timestamp) {
         let name = sighting.name.as_str();
         let matters = self.keeps(name) || self.is_candidate(name);
         if !matters || !self.is_worth_asking(sighting) {
@@ -183,18 +187,18 @@ impl Dispatch {
             }
         }
         addresses.truncate(ADDRESSES_ASKED);
-        self.ask(name, addresses, now);
+        self.ask(name, addresses, if own { ASK_AGAIN_SPOKEN } else { ASK_AGAIN }, now);
     }
 
     /// The same about its goodbye, which somebody else has said.
     pub(super) fn ask_where_proven(&mut self, name: &str, now: Timestamp) {
         let addresses =
             self.memory(name).map_or(Vec::new(), |memory| memory.identity.addresses().to_vec());
-        self.ask(name, addresses, now);
+        self.ask(name, addresses, ASK_AGAIN, now);
     }
 
-    fn ask(&mut self, name: &str, mut addresses: Vec<IpAddr>, now: Timestamp) {
-        let again = if self.waits_for(name).is_some() { ASK_AGAIN_WAITED } else { ASK_AGAIN };
+    fn ask(&mut self, name: &str, mut addresses: Vec<IpAddr>, again: Duration, now: Timestamp) {
+        let again = if self.waits_for(name).is_some() { ASK_AGAIN_WAITED } else { again };
         addresses.retain(|address| self.may_reach(name, *address));
         let Some(heard) = self.heard.get_mut(name) else { return };
         if addresses.is_empty() || !is_stale(heard.asked_at, again, now) {

@@ -36,8 +36,9 @@ impl Dispatch {
         if own {
             self.watch_rollback(sighting, now);
             self.take_back_rollback(sighting, now);
-        } else {
-            self.ask_about(sighting, now);
+        }
+        if !is_proof {
+            self.ask_about(sighting, own, now);
         }
         for id in self.active_ids() {
             let Some(update) = self.updates.get(&id) else { continue };

@@ -419,6 +419,20 @@ fn a_configured_name_that_is_flooded_costs_few_writes_and_few_questions() {
     assert!(questions <= 7, "{questions} in a minute");
 }
 
+#[test]
+fn a_device_that_says_something_new_is_asked_until_it_has_answered() {
+    let mut lab = known();
+    for _ in 0..2 {
+        lab.after(1).give(Input::Sighted(own(NEW)));
+        assert_eq!(asked(&lab), [address(7)]);
+        assert_eq!(lab.row("sleepy").deployed_hash, Some(OLD), "anybody may have said it");
+    }
+    lab.give(answers(NEW));
+    assert_eq!(lab.row("sleepy").deployed_hash, Some(NEW));
+    lab.after(1).give(Input::Sighted(own(NEW)));
+    assert_eq!(asked(&lab), [] as [IpAddr; 0]);
+}
+
 fn any_packet() -> impl Strategy<Value = Sighting> {
     let mac = prop::sample::select(vec![None, Some(OWN), Some(OTHER)]);
     let link = prop::sample::select(vec![None, Some(OWN), Some(FORGER)]);
