@@ -126,7 +126,11 @@ impl Dispatch {
         let Some(kind) = self.updates.get(&id).map(|update| update.state.kind()) else { return };
         match kind {
             StateKind::Building => self.decision.effects.push(Effect::StopBuild(id)),
-            StateKind::Flashing => self.decision.effects.push(Effect::StopFlash(id)),
+            StateKind::Flashing => {
+                // What was decided together is carried out together: not a byte is to leave first.
+                self.decision.effects.retain(|effect| *effect != Effect::GrantTransfer(id));
+                self.decision.effects.push(Effect::StopFlash(id));
+            }
             StateKind::Queued
             | StateKind::Waiting
             | StateKind::Held

@@ -1,7 +1,7 @@
 //! What the user may ask for and what is refused, in words and without a trace.
 
 use crate::device::DeviceId;
-use crate::dispatch::{Builder, Input};
+use crate::dispatch::{Builder, Decision, Effect, Input};
 use crate::settings::{NotifyKinds, Settings};
 use crate::update::{StateKind, UpdateState};
 
@@ -185,4 +185,18 @@ fn a_failure_can_be_put_aside_and_stays_in_the_history() {
     assert_eq!(lab.refuse(Input::Dismiss(yaml("sleepy"))), "update.none", "once is enough");
     let second = lab.install("sleepy");
     lab.expect(second, StateKind::Building);
+}
+
+#[test]
+fn what_is_stopped_in_the_commit_that_would_let_it_send_sends_nothing() {
+    for stop in [Input::Install(yaml("sleepy")), Input::Cancel(yaml("sleepy"))] {
+        let (mut lab, id) = Lab::at(StateKind::Flashing);
+        lab.passed(id);
+        let mut decision = Decision::on(&lab.dispatch);
+        decision.take(Input::Captured { update: id }, lab.now).unwrap();
+        assert!(decision.effects().contains(&Effect::GrantTransfer(id)));
+        decision.take(stop, lab.now).unwrap();
+        assert!(!decision.effects().contains(&Effect::GrantTransfer(id)));
+        assert!(decision.effects().contains(&Effect::StopFlash(id)));
+    }
 }
