@@ -10,7 +10,7 @@ use crate::error::Problem;
 use crate::identity::{Claims, Identity, Rival};
 use crate::schedule::SleepPlan;
 use crate::time::Timestamp;
-use crate::update::{Sha256, SourceFile};
+use crate::update::{Build, Sha256, SourceFile};
 use crate::word::Word;
 
 /// Names a row of the list: the file name of a configuration (`sleepy.yaml`), or `mdns/NAME` for a device
@@ -354,6 +354,8 @@ pub struct DeviceMemory {
     /// When the last transfers to it began since something was installed on it; oldest first, and no more than may
     /// begin in an hour.
     pub transfers: Vec<Timestamp>,
+    /// The last builds that were installed from here, oldest first: their images are kept.
+    pub kept_builds: Vec<Build>,
 }
 
 /// A configuration, wherever the config directory of the settings is meanwhile.
@@ -402,6 +404,9 @@ impl DeviceMemory {
     /// How many hashes are kept.
     const HASHES_KEPT: usize = 16;
 
+    /// How many builds are kept.
+    const BUILDS_KEPT: usize = 2;
+
     /// Its MAC address; of a device that was never proven, the first that was claimed.
     #[must_use]
     pub fn mac(&self) -> Option<MacAddress> {
@@ -415,6 +420,22 @@ impl DeviceMemory {
         let other =
             self.config_hash().zip(installed.config_hash).is_some_and(|(runs, is)| runs != is);
         (!other).then_some(installed)
+    }
+
+    /// Keeps a build that was installed from here, beside the one before.
+    pub fn keep_build(&mut self, build: &Build) {
+        self.kept_builds.retain(|kept| kept.image != build.image);
+        self.kept_builds.push(build.clone());
+        let many = self.kept_builds.len().saturating_sub(Self::BUILDS_KEPT);
+        self.kept_builds.drain(..many);
+    }
+
+    /// The build that the device can go back to: the one before the installed one; the installed one itself, when
+    /// the device runs what somebody else has brought.
+    #[must_use]
+    pub fn previous_build(&self) -> Option<&Build> {
+        let newer = usize::from(self.installed().is_some());
+        self.kept_builds.iter().rev().nth(newer)
     }
 
     /// Another board that claims its name, and not merely its own behind other network hardware.

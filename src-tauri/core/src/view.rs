@@ -9,6 +9,7 @@ mod group;
 mod history;
 mod identity;
 mod notification;
+mod previous;
 mod status;
 mod store;
 mod version;
@@ -28,6 +29,7 @@ pub use group::Group;
 pub use history::{ActivityCursor, ActivityPage, ActivityRecord, UpdateRecord};
 pub use identity::{RivalView, Trust};
 pub use notification::{Installation, Notification, NotificationKind};
+pub use previous::PreviousBuild;
 pub use status::{ConfigDirStatus, Counts, EsphomeStatus, Status};
 pub use store::{StoreBackup, StoreChoice, StoreDamage};
 pub use version::is_older;
@@ -157,6 +159,8 @@ pub struct DeviceView {
     pub update_available: bool,
     /// Where the user said that it is: an IP address or a name.
     pub user_address: Option<String>,
+    /// The build that it can go back to.
+    pub previous_build: Option<PreviousBuild>,
     /// Its active update, or else its last one.
     pub update: Option<UpdateView>,
     /// What its button does.

@@ -46,6 +46,8 @@ pub enum Input {
     },
     /// The user wants a held update built again.
     Rebuild(DeviceId),
+    /// Install what was installed before once more, as it was built.
+    InstallPrevious(DeviceId),
     /// The user wants a held update flashed as it was built.
     FlashAnyway(DeviceId),
     /// The user has seen that an update failed, and puts it aside.
@@ -203,6 +205,7 @@ impl Input {
             | Self::Retry(_)
             | Self::RetryWithPassword { .. }
             | Self::Rebuild(_)
+            | Self::InstallPrevious(_)
             | Self::FlashAnyway(_)
             | Self::Dismiss(_)
             | Self::ChooseConfig(_)

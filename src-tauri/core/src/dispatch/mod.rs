@@ -223,6 +223,7 @@ impl Dispatch {
                 self.retry_with_password(&device, password, now)?;
             }
             Input::Rebuild(device) => self.rebuild(&device, now)?,
+            Input::InstallPrevious(device) => self.install_previous(&device, now)?,
             Input::FlashAnyway(device) => self.flash_anyway(&device, now)?,
             Input::Dismiss(device) => self.dismiss(&device)?,
             Input::ChooseConfig(device) => self.choose_config(&device)?,

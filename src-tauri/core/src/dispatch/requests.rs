@@ -3,17 +3,49 @@
 use std::sync::Arc;
 
 use crate::build_failure::Lack;
+use crate::credentials;
 use crate::device::{DeviceId, DeviceMemory};
 use crate::error::Problem;
 use crate::settings::{Settings, SettingsChange};
 use crate::time::Timestamp;
-use crate::update::{SourceTracking, StateKind, Update, UpdateId, UpdateState};
+use crate::update::{Delivery, SourceTracking, StateKind, Update, UpdateId, UpdateState};
 
 use super::{Builder, Dispatch, Effect};
 
 impl Dispatch {
     pub(super) fn install(&mut self, device: &DeviceId, now: Timestamp) -> Result<(), Problem> {
         let name = self.installable(device)?;
+        self.begin(device, name, UpdateState::Queued, "Install requested.", now)
+    }
+
+    /// Goes back to the build that was installed before. Nothing is built, so its configuration may be broken.
+    pub(super) fn install_previous(
+        &mut self,
+        device: &DeviceId,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let name = self.known_name(device).ok_or_else(|| self.no_configuration(device))?;
+        let previous = self.memory(&name).and_then(DeviceMemory::previous_build).cloned();
+        let build = previous.ok_or_else(|| {
+            Problem::new("update.no_previous", format!("No earlier build of {device} is kept."))
+                .with_help("The last two builds that were installed from here are.")
+        })?;
+        let warning = credentials::warning(&build, self.memory(&name));
+        let tracking = SourceTracking::Waived;
+        let delivery = Delivery { tracking, warning, ..Self::delivery(build) };
+        let waiting = UpdateState::Waiting { delivery, retry_at: None };
+        self.begin(device, name, waiting, "The previous build was requested.", now)
+    }
+
+    /// A new update of a device; the one that is under way makes room.
+    fn begin(
+        &mut self,
+        device: &DeviceId,
+        name: String,
+        state: UpdateState,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
         self.is_free(device)?;
         let id = UpdateId(self.next_id);
         self.next_id = self.next_id.checked_add(1).ok_or_else(|| {
@@ -42,10 +74,10 @@ impl Dispatch {
             build_again: None,
             changed_in_builds: Vec::new(),
             earlier_may_have_arrived: false,
-            state: UpdateState::Queued,
+            state,
             timeline: Vec::new(),
         };
-        update.note(now, "Install requested.");
+        update.note(now, text);
         self.updates.insert(id, update);
         self.decision.updates.insert(id);
         self.decision.touched.insert(device.clone());

@@ -46,6 +46,7 @@ pub(super) fn note_installed(
         RollbackWatch::Watched => Some(before),
         RollbackWatch::Over => None,
     };
+    memory.keep_build(build);
     memory.installed_sources = Some(sources);
     memory.installed_password = build.ota.password.clone();
     memory.installed_encryption = Some(build.ota.encryption.clone());
@@ -149,6 +150,8 @@ impl Dispatch {
         if self.memory(name).is_some_and(|memory| memory.before_install.is_some()) {
             let memory = self.change_memory(name);
             let before = memory.before_install.take().unwrap_or_default();
+            // It would go back again.
+            memory.kept_builds.pop();
             memory.installed_password = before.password;
             memory.installed_encryption = before.encryption;
             memory.installed_sources = before.sources;

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use crate::device::{DeviceId, DeviceMemory};
 use crate::time::Timestamp;
 use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
-use crate::view::{Action, DeviceView, RivalView, UpdateStateView, UpdateView, is_older};
+use crate::view::{
+    Action, DeviceView, PreviousBuild, RivalView, UpdateStateView, UpdateView, is_older,
+};
 
 use super::build_again::is_due;
 use super::{Builder, Dispatch, Liveness};
@@ -130,6 +132,7 @@ impl Dispatch {
         let addresses = memory.addresses().map(|address| address.to_string()).collect();
         let trust = self.trust(name);
         let rival = memory.rival.as_ref().map(RivalView::of);
+        let previous_build = memory.previous_build().map(PreviousBuild::of);
         let DeviceMemory { last_seen, friendly_name, platform, user_address, .. } = memory;
         let update = self.shown_update(id);
         let (mut primary, mut secondary) = actions(update.map(|update| update.state.kind()));
@@ -161,6 +164,7 @@ impl Dispatch {
             modified: false,
             update_available: false,
             user_address,
+            previous_build,
             update: update.map(|update| self.update_view(update)),
             primary,
             secondary,

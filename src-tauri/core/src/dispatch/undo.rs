@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::device::DeviceId;
 use crate::error::Problem;
 use crate::time::Timestamp;
-use crate::update::{Delivery, SourceTracking, StateKind, UpdateId, UpdateState};
+use crate::update::{Delivery, Sha256, SourceTracking, StateKind, UpdateId, UpdateState};
 
 use super::{Dispatch, Effect};
 
@@ -81,11 +81,15 @@ impl Dispatch {
         }
     }
 
-    /// What may yet be delivered: by the updates under way, and by those whose Cancel can be undone.
-    pub fn needed_deliveries(&self) -> impl Iterator<Item = &Delivery> {
+    /// The images that may yet be sent: of the updates under way, of those whose Cancel can be undone, and of the
+    /// builds that devices can go back to.
+    pub fn needed_images(&self) -> impl Iterator<Item = &Sha256> {
         let active = self.updates.values().filter(|update| !update.state.kind().is_final());
-        let kept = self.undo.values().map(|undo| &undo.state);
-        active.map(|update| &update.state).chain(kept).filter_map(UpdateState::delivery)
+        let cancelled = self.undo.values().map(|undo| &undo.state);
+        let delivered = active.map(|update| &update.state).chain(cancelled);
+        let delivered = delivered.filter_map(UpdateState::delivery).map(|delivery| &delivery.build);
+        let kept = self.heard.values().flat_map(|heard| &heard.memory.kept_builds);
+        delivered.chain(kept).map(|build| &build.image)
     }
 }
 

@@ -47,6 +47,7 @@ fn device(name: &str, friendly_name: Option<&str>, state: Option<UpdateStateView
         modified: false,
         update_available: false,
         user_address: None,
+        previous_build: None,
         update: state.map(|state| UpdateView {
             rests_until: None,
             id: UpdateId(1),

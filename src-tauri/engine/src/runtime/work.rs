@@ -398,7 +398,7 @@ impl Runtime {
         }
     }
 
-    /// Deletes images that no active update needs, and old build logs, while nothing is built: a build that has just stored
+    /// Deletes images that nothing needs any more, and old build logs, while nothing is built: a build that has just stored
     /// its image would lose it before its update has it.
     pub(super) fn collect_garbage(&mut self) {
         if !self.work.builds.is_empty() || self.conductor.owes() || self.work.collecting {
@@ -407,12 +407,7 @@ impl Runtime {
         self.work.garbage = false;
         self.work.collecting = true;
         self.delete_outdated_esphome();
-        let needed = self
-            .conductor
-            .state()
-            .needed_deliveries()
-            .map(|delivery| delivery.build.image.clone())
-            .collect();
+        let needed = self.conductor.state().needed_images().cloned().collect();
         let artifacts = self.artifacts.clone();
         let state_dir = self.options.state_dir.clone();
         let clean = move || {

@@ -439,8 +439,7 @@ impl House {
             return;
         }
         self.garbage = false;
-        let needed = self.state().needed_deliveries();
-        let images = needed.map(|delivery| delivery.build.image.clone()).collect();
+        let images = self.state().needed_images().cloned().collect();
         self.actions.push(Action::Keep(images));
     }
 }

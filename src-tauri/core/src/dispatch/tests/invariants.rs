@@ -218,7 +218,9 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             Input::Rebuild(device) =>
                 by_user(device) && matches!(to, StateKind::Queued | StateKind::Building),
             Input::Cancel(device) => by_user(device) && to == StateKind::Cancelled,
-            Input::Install(device) => by_user(device) && to == StateKind::Superseded,
+            Input::Install(device) | Input::InstallPrevious(device) => {
+                by_user(device) && to == StateKind::Superseded
+            }
             Input::Sighted(_) => to == StateKind::Installed,
             Input::SourcesChecked { changes, .. } => changes.is_empty() && to == StateKind::Waiting,
             Input::CancelMany(devices) => {

@@ -18,6 +18,7 @@ mod lab;
 mod names;
 mod pace;
 mod presence;
+mod previous;
 mod properties;
 mod rollback;
 mod rows;

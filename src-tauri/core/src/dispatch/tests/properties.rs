@@ -177,6 +177,7 @@ fn input() -> impl Strategy<Value = Input> {
             password: Secret("old".to_owned()),
         }),
         1 => device().prop_map(Input::Rebuild),
+        1 => device().prop_map(Input::InstallPrevious),
         1 => device().prop_map(Input::FlashAnyway),
         1 => device().prop_map(Input::Dismiss),
         1 => prop::collection::vec(device(), 0..4).prop_map(Input::InstallMany),

@@ -23,8 +23,9 @@ fn what_waited_goes_on_where_it_was_with_its_image() {
     let before = lab.state(id).clone();
     lab.give(Input::Cancel(yaml("sleepy")));
     lab.expect(id, StateKind::Cancelled);
-    let kept: Vec<_> = lab.dispatch.needed_deliveries().cloned().collect();
-    assert_eq!(before.delivery(), kept.first(), "its image must not be deleted meanwhile");
+    let image = before.delivery().map(|delivery| &delivery.build.image);
+    let kept = lab.dispatch.needed_images().next().cloned();
+    assert_eq!(image, kept.as_ref(), "it must not be deleted meanwhile");
     let decision = lab.give(undo());
     assert!(decision.is_durable());
     assert_eq!(*lab.state(id), before);
@@ -68,10 +69,10 @@ fn after_a_while_it_is_too_late_and_nothing_is_kept() {
     lab.give(Input::Cancel(yaml("sleepy")));
     lab.now = lab.now + (UNDO - Duration::from_secs(1));
     lab.give(Input::Tick);
-    assert_eq!(lab.dispatch.needed_deliveries().count(), 1);
+    assert_eq!(lab.dispatch.needed_images().count(), 1);
     lab.now = lab.now + Duration::from_secs(1);
     lab.give(Input::Tick);
-    assert_eq!(lab.dispatch.needed_deliveries().count(), 0);
+    assert_eq!(lab.dispatch.needed_images().count(), 0);
     assert_eq!(refusal(&mut lab).as_deref(), Some("update.not_undone"));
     lab.expect(id, StateKind::Cancelled);
 }

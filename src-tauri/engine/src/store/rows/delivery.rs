@@ -176,7 +176,7 @@ impl TryFrom<AvoidedRow> for AvoidedAddress {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct BuildRow {
+pub(super) struct BuildRow {
     image: String,
     size: u64,
     config_hash: Option<String>,

@@ -5,9 +5,9 @@ use wakeflash_core::device::{BeforeInstall, ConfiguredBy, DeviceId, DeviceMemory
 use wakeflash_core::identity::{Claims, Identity, Rival, RunningBuild};
 use wakeflash_core::schedule::SleepPlan;
 use wakeflash_core::time::Timestamp;
-use wakeflash_core::update::{Encryption, Secret, Sha256, SourceFile};
+use wakeflash_core::update::{Build, Encryption, Secret, Sha256, SourceFile};
 
-use super::delivery::{EncryptionRow, SleepPlanRow, SourceRow};
+use super::delivery::{BuildRow, EncryptionRow, SleepPlanRow, SourceRow};
 use super::{Misread, read_all, read_some};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,6 +38,7 @@ pub(super) struct DeviceRow {
     chosen: Option<ConfiguredByRow>,
     before_install: Option<BeforeInstallRow>,
     transfers: Vec<i64>,
+    kept_builds: Vec<BuildRow>,
 }
 
 impl From<&DeviceMemory> for DeviceRow {
@@ -62,6 +63,7 @@ impl From<&DeviceMemory> for DeviceRow {
             chosen,
             before_install,
             transfers,
+            kept_builds,
         } = memory;
         let Claims { mac, link_address, addresses, version, config_hash, hashes: claimed } = claims;
         Self {
@@ -89,6 +91,7 @@ impl From<&DeviceMemory> for DeviceRow {
             chosen: chosen.as_ref().map(ConfiguredByRow::from),
             before_install: before_install.as_ref().map(BeforeInstallRow::from),
             transfers: transfers.iter().map(|at| at.as_millis()).collect(),
+            kept_builds: kept_builds.iter().map(BuildRow::from).collect(),
         }
     }
 }
@@ -124,6 +127,11 @@ impl TryFrom<DeviceRow> for DeviceMemory {
             chosen: row.chosen.map(ConfiguredBy::from),
             before_install: row.before_install.map(BeforeInstall::try_from).transpose()?,
             transfers: row.transfers.into_iter().map(Timestamp::from_millis).collect(),
+            kept_builds: row
+                .kept_builds
+                .into_iter()
+                .map(Build::try_from)
+                .collect::<Result<_, _>>()?,
         })
     }
 }

@@ -252,6 +252,7 @@ fn memory() -> DeviceMemory {
             sources: Some(sources()),
         }),
         transfers: vec![at(1_000), at(61_000)],
+        kept_builds: vec![plain().build, full().build],
     }
 }
 

@@ -43,6 +43,7 @@ export function device(name: string, part: Partial<DeviceView> = {}): DeviceView
     modified: false,
     updateAvailable: true,
     userAddress: null,
+    previousBuild: null,
     trust: 'proven',
     rival: null,
     hasKey: true,

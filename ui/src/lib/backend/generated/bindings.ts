@@ -303,6 +303,8 @@ export type DeviceView = {
 	updateAvailable: boolean,
 	/**  Where the user said that it is: an IP address or a name. */
 	userAddress: string | null,
+	/**  The build that it can go back to. */
+	previousBuild: PreviousBuild | null,
 	/**  Its active update, or else its last one. */
 	update: UpdateView | null,
 	/**  What its button does. */
@@ -458,6 +460,14 @@ export type Presence =
 "offline" | 
 /**  Never heard of, or too early to say. */
 "unknown";
+
+/**  What was installed before, and is kept. */
+export type PreviousBuild = {
+	/**  The ESPHome that built it. */
+	version: string | null,
+	/**  When it was built. */
+	builtAt: Timestamp,
+};
 
 /**  A failure in a user's words. The chain of technical causes goes to the log, never in here. */
 export type Problem = {
