@@ -183,8 +183,10 @@ fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &De
         .effects
         .iter()
         .filter(|effect| matches!(effect, Effect::Notify(told) if told.device == new.device));
-    let news =
-        from != to && matches!(to, StateKind::Installed | StateKind::Failed | StateKind::Held);
+    // A cancel that is taken back brings nothing new.
+    let news = from != to
+        && from != StateKind::Cancelled
+        && matches!(to, StateKind::Installed | StateKind::Failed | StateKind::Held);
     let failures = |update: &Update| update.build_again.as_ref().map_or(0, |it| it.failures);
     let delayed = failures(new) == 3 && failures(old) == 2;
     let cuts = |update: &Update| update.state.delivery().map_or(0, |it| it.cuts.in_all);
