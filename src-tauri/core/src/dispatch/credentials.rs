@@ -1,12 +1,10 @@
 //! Passwords and keys.
 
-use crate::credentials::{self, Credentials, key_of};
+use crate::credentials;
+use crate::credentials::{Credentials, key_of};
 use crate::device::DeviceId;
 use crate::error::Problem;
-use crate::time::Timestamp;
-use crate::update::{
-    Build, Delivery, Encryption, OtaMethod, PasswordChoice, Secret, Update, UpdateId, UpdateState,
-};
+use crate::update::{Build, Delivery, Encryption, PasswordChoice, Secret, Update, UpdateId};
 use wakeflash_ota::EncryptionKey;
 
 use super::Dispatch;
@@ -23,20 +21,6 @@ impl Dispatch {
         choice: PasswordChoice,
     ) -> Result<Credentials, Problem> {
         credentials::of_attempt(&delivery.build, self.memory(&update.name), choice)
-    }
-
-    /// Builds once more. When the device refuses the password of the build, the one that is on it now is tried, in the
-    /// place of that of the last installed build.
-    pub(super) fn retry_with_password(
-        &mut self,
-        device: &DeviceId,
-        password: Secret,
-        now: Timestamp,
-    ) -> Result<(), Problem> {
-        let name = self.known_name(device).ok_or_else(|| self.no_configuration(device))?;
-        self.retry(device, now)?;
-        self.change_memory(&name).installed_password = Some(password);
-        Ok(())
     }
 
     /// Whether another device is known to have this key, or may have it: one whose new key waits to be installed
@@ -70,42 +54,34 @@ impl Dispatch {
             || installed.is_some_and(has)
     }
 
-    pub(super) fn has_other_credentials(&self, id: UpdateId, delivery: &Delivery) -> bool {
-        let memory = self.updates.get(&id).and_then(|update| self.memory(&update.name));
-        delivery.password == PasswordChoice::OfBuild
-            && memory.is_some_and(|m| credentials::last_installed_differ(&delivery.build, m))
-    }
-
     /// What the user has to know about the credentials of a build for this update.
     pub(super) fn credential_warning(&self, id: UpdateId, build: &Build) -> Option<Problem> {
         let update = self.updates.get(&id)?;
         credentials::warning(build, self.memory(&update.name))
     }
 
-    /// Writes down whether the image travels encrypted.
-    pub(super) fn note_encryption(&mut self, id: UpdateId, encrypted: bool, now: Timestamp) {
-        if let Some(update) = self.change(id)
-            && let UpdateState::Flashing { delivery, .. } = &mut update.state
-        {
-            delivery.encrypted = Some(encrypted);
-            let asked = key_of(&delivery.build.ota.encryption).is_some();
-            let text = match (encrypted, asked, delivery.build.ota.method) {
-                (true, _, _) => "The firmware travels encrypted.",
-                (false, _, OtaMethod::WebServer) => {
-                    "The firmware travels in the clear: `ota: platform: web_server` can't encrypt it. `platform: esphome` \
-                     can, with a key (ESPHome 2026.9 or newer)."
-                }
-                (false, true, OtaMethod::Native) => {
-                    "The firmware travels in the clear: the device offers no encryption. After this install it does, \
-                     if ESPHome 2026.9 or newer built it."
-                }
-                (false, false, OtaMethod::Native) => {
-                    "The firmware travels in the clear: no key is configured. With a key under `api: encryption:`, \
-                     or under `ota: encryption:` where there is no `api:`, later updates travel encrypted (ESPHome \
-                     2026.9 or newer)."
-                }
-            };
-            update.note(now, text);
-        }
+    /// The passwords and keys that are kept, so that no report contains them.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Secret> {
+        let key = |encryption: Option<&Encryption>| encryption.and_then(key_of).cloned();
+        let remembered = self.heard.values().flat_map(|heard| {
+            let memory = &heard.memory;
+            let before = memory.before_install.as_ref();
+            let keys = [
+                key(memory.installed_encryption.as_ref()),
+                key(before.and_then(|before| before.encryption.as_ref())),
+            ];
+            let passwords = [
+                memory.installed_password.clone(),
+                before.and_then(|before| before.password.clone()),
+            ];
+            keys.into_iter().chain(passwords).flatten()
+        });
+        let deliveries = self.updates.values().filter_map(|update| update.state.delivery());
+        let of_builds = deliveries.flat_map(|delivery| {
+            let ota = &delivery.build.ota;
+            ota.password.clone().into_iter().chain(key(Some(&ota.encryption)))
+        });
+        remembered.chain(of_builds).collect()
     }
 }

@@ -1,11 +1,11 @@
-//! The config directory: whether it is there, what is built from it, what is listed without it.
+//! The config directory: whether it is there, what belongs to it, what is listed without it.
 
 use crate::build_failure::Lack;
 use crate::device::{ConfigFile, DeviceId};
 use crate::error::Problem;
 use crate::update::{StateKind, Update, UpdateId};
 
-use super::{Builder, Dispatch};
+use super::Dispatch;
 
 /// What is known of the config directory of the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,33 +57,14 @@ impl Dispatch {
         self.replace_configs(Vec::new());
     }
 
-    /// Whether anything can be built now.
-    pub(super) fn can_build(&self) -> bool {
-        let builder = matches!(self.builder, Some(Builder::Ready { .. }));
-        builder && !self.settings.paused && self.has_sources()
-    }
-
     /// Whether there is something to build from. A directory without any configuration is a mount point that
     /// nothing is mounted on.
-    fn has_sources(&self) -> bool {
+    pub(super) fn has_sources(&self) -> bool {
         self.directory.is_there() && !self.configs.is_empty()
     }
 
-    /// Why a queued update isn't built, when that is for its directory.
-    pub(super) fn waits_for_directory(&self, update: &Update) -> Option<Problem> {
-        let known = self.directory != Directory::Unread;
-        let queued = update.state.kind() == StateKind::Queued && self.is_here(update);
-        (queued && known && !self.has_sources()).then(|| {
-            Problem::new(
-                "build.waits_for_directory",
-                "It is built when the config directory is back.",
-            )
-            .with_help("If the directory lies on a drive or a network share, connect that.")
-        })
-    }
-
     /// Whether devices are listed by what is remembered, since their configurations can't be read.
-    pub(super) fn lists_remembered(&self) -> bool {
+    fn lists_remembered(&self) -> bool {
         self.configs.is_empty() && !self.directory.is_there()
     }
 

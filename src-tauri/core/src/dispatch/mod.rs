@@ -4,120 +4,54 @@
 //! The caller stores [`Decision::writes`]; then [`Decision::stored`] is the state, and it carries out
 //! [`Decision::effects`]. When that can't be stored it drops the decision, and nothing has happened.
 
-mod bounds;
-mod build_again;
-mod building;
-mod bulk;
-mod claims;
-mod confirming;
-mod continuity;
+mod breaks;
+mod configurations;
 mod credentials;
 mod decision;
+mod device;
 mod directory;
-mod flashing;
-mod identity;
+mod esphome;
 mod inout;
-mod names;
-mod network;
-mod online;
+mod knock_targets;
+mod links;
+mod many_devices;
+mod notifications;
 mod other_tools;
 mod requests;
-mod rollback;
 mod rows;
-mod slots;
 mod table;
-mod targets;
 #[cfg(test)]
 mod tests;
-mod transfers;
-mod undo;
-mod wakes;
+mod time;
+mod transfer_limits;
+mod transfer_slots;
+mod update;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::build_failure::Lack;
-use crate::device::{ConfigFile, ConfigHash, DeviceId, DeviceMemory};
+use crate::device::{ConfigFile, DeviceId, DeviceMemory};
 use crate::error::Problem;
 use crate::network::Prefix;
 use crate::schedule::{Schedule, SleepPlan, Wake};
 use crate::settings::Settings;
 use crate::time::Timestamp;
-use crate::update::{
-    Build, Cuts, Delivery, Note, PasswordChoice, StateKind, Update, UpdateId, UpdateState,
-};
-use crate::view::Notification;
-
+use crate::update::{Update, UpdateId};
 use decision::Draft;
+use device::Heard;
 use table::Table;
 
-pub use bounds::REMEMBERED;
-pub use confirming::{SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_RETURN};
 pub use decision::{Answer, Decision, WriteSet};
+pub use device::{DOUBT, FAST, REMEMBERED};
 pub use inout::{Builder, Effect, FlashOutcome, Input};
-pub use network::DOUBT;
+pub use knock_targets::KNOCK_PERIOD;
 pub use other_tools::queued_in_device_builder;
-pub use slots::HELD_LONG;
-pub use targets::KNOCK_PERIOD;
-pub use undo::UNDO;
-pub use wakes::FAST;
-
-/// A transition that the table doesn't have; it was not made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("update {update}: no transition from {from:?} to {to:?}")]
-pub struct IllegalTransition {
-    /// Of which update.
-    pub update: UpdateId,
-    /// Its state.
-    pub from: StateKind,
-    /// The refused state.
-    pub to: StateKind,
-}
-
-/// Whether a device has been heard of since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Liveness {
-    #[default]
-    Unheard,
-    Alive,
-    Gone,
-}
-
-/// A device as the network knows it, by its name.
-#[derive(Clone, Debug, Default)]
-struct Heard {
-    memory: DeviceMemory,
-    /// `last_seen` as it was stored last; it moves with every packet and isn't worth a write each time.
-    stored_last_seen: Option<Timestamp>,
-    /// When what is claimed was stored last.
-    stored_claims: Option<Timestamp>,
-    /// When something that was heard was stored last.
-    stored_heard: Option<Timestamp>,
-    /// Something that was heard since has yet to be stored.
-    unstored: bool,
-    /// When it was asked last, because others spoke of it.
-    asked_at: Option<Timestamp>,
-    /// What it has said itself that it runs, in this wake.
-    said: Option<ConfigHash>,
-    liveness: Liveness,
-    /// Since when it can't be reached and has said nothing.
-    doubted_since: Option<Timestamp>,
-    /// Its records ran out while there was no network.
-    expired: bool,
-    /// The wakes that were seen, oldest first.
-    wakes: Vec<Wake>,
-    /// What they say.
-    learned: Schedule,
-    /// The next wake, and whether it is late, as they were when it was last looked.
-    outlook: (Option<Timestamp>, bool),
-}
-
-impl Heard {
-    fn doubt_ends_at(&self) -> Option<Timestamp> {
-        self.doubted_since.map(|since| since + network::DOUBT)
-    }
-}
+pub use transfer_slots::HELD_LONG;
+pub use update::{
+    IllegalTransition, SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, UNDO, WORD_AFTER_RETURN,
+};
 
 /// The state of everything that is decided on. A copy costs nothing: what it has in common with the original is shared.
 #[derive(Clone, Debug)]
@@ -132,16 +66,16 @@ pub struct Dispatch {
     next_id: u32,
     /// `None`: it is being looked for.
     builder: Option<Builder>,
-    search: build_again::Search,
+    search: esphome::Search,
     /// Until then it is too early to say that a remembered device is gone; `None` after that.
     first_look_until: Option<Timestamp>,
     /// The devices that are held, and those that images are being sent to.
-    slots: Table<UpdateId, slots::Slot>,
+    slots: Table<UpdateId, transfer_slots::Slot>,
     /// Updates whose outcome isn't known, and whose devices have greeted a client since: they have nothing left to
     /// commit.
     serving: Table<UpdateId, ()>,
     /// What was cancelled a moment ago, as it was before.
-    undo: Table<UpdateId, undo::Undo>,
+    undo: Table<UpdateId, update::cancelled::Undo>,
     /// The names of the devices whose configurations use deep sleep, and what they say about it.
     sleepers: Arc<BTreeSet<String>>,
     plans: Arc<BTreeMap<String, SleepPlan>>,
@@ -195,7 +129,7 @@ impl Dispatch {
             heard,
             next_id: next_id.max(after_loaded),
             builder: None,
-            search: build_again::Search::default(),
+            search: esphome::Search::default(),
             first_look_until: Some(now + Self::FIRST_LOOK),
             slots: Table::default(),
             serving: Table::default(),
@@ -281,87 +215,5 @@ impl Dispatch {
     /// Every update that is known here: the active ones and the last one of each device.
     pub fn updates(&self) -> impl Iterator<Item = &Update> {
         self.updates.values()
-    }
-
-    /// What is remembered about a device.
-    #[must_use]
-    pub fn memory(&self, name: &str) -> Option<&DeviceMemory> {
-        self.heard.get(name).map(|heard| &heard.memory)
-    }
-
-    /// The active update of a device.
-    #[must_use]
-    pub fn active(&self, device: &DeviceId) -> Option<&Update> {
-        self.updates
-            .values()
-            .rev()
-            .find(|update| update.device == *device && !update.state.kind().is_final())
-    }
-
-    fn active_ids(&self) -> Vec<UpdateId> {
-        self.updates
-            .values()
-            .filter(|update| !update.state.kind().is_final())
-            .map(|update| update.id)
-            .collect()
-    }
-
-    fn count(&self, kind: StateKind) -> usize {
-        self.updates.values().filter(|update| update.state.kind() == kind).count()
-    }
-
-    /// The update to change, and to store.
-    fn change(&mut self, id: UpdateId) -> Option<&mut Update> {
-        let update = self.updates.get_mut(&id)?;
-        self.decision.updates.insert(id);
-        self.decision.touched.insert(update.device.clone());
-        // Without a configuration, it depends on the update which of the two rows the device has.
-        self.decision.touched.insert(DeviceId::discovered(&update.name));
-        Some(update)
-    }
-
-    /// Moves an update to another state, if the table allows it, and writes it into its timeline.
-    fn go(&mut self, id: UpdateId, to: UpdateState, now: Timestamp, note: impl Into<Note>) -> bool {
-        let Some(from) = self.updates.get(&id).map(|update| update.state.kind()) else {
-            return false;
-        };
-        if !from.may_become(to.kind()) {
-            self.decision.refused.push(IllegalTransition { update: id, from, to: to.kind() });
-            return false;
-        }
-        if let Some(update) = self.change(id) {
-            update.become_state(to);
-            update.note(now, note);
-        }
-        true
-    }
-
-    /// The memory of a device to change, and to store.
-    fn change_memory(&mut self, name: &str) -> &mut DeviceMemory {
-        self.touch(name);
-        self.decision.memories.insert(name.to_owned());
-        &mut self.heard.entry(name).memory
-    }
-
-    fn delivery(build: Build) -> Delivery {
-        Delivery {
-            build,
-            tracking: crate::update::SourceTracking::Tracked,
-            password: PasswordChoice::OfBuild,
-            attempts: 0,
-            device_errors: 0,
-            cuts: Cuts::default(),
-            repeated_blindly: false,
-            last_attempt: None,
-            warning: None,
-            encrypted: None,
-            avoided: Vec::new(),
-        }
-    }
-
-    fn notify(&mut self, notification: Notification) {
-        if notification.kind.is_wanted(self.settings.notify) {
-            self.decision.effects.push(Effect::Notify(notification));
-        }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use crate::device::DeviceId;
 use crate::error::Problem;
+use serde_json::Value;
 
 use super::Dispatch;
 

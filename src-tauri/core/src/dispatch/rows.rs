@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use crate::device::{DeviceId, DeviceMemory};
+use crate::dispatch::update::queued::is_due;
 use crate::time::Timestamp;
-use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateId, UpdateState};
+use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateState};
 use crate::view::{
-    Action, DeviceView, PreviousBuild, RivalView, UpdateStateView, UpdateView, is_older,
+    Action, ActivityRecord, DeviceView, PreviousBuild, RivalView, UpdateRecord, UpdateStateView,
+    UpdateView, is_older,
 };
 
-use super::build_again::is_due;
-use super::{Builder, Dispatch, Liveness};
+use super::device::Liveness;
+use super::{Builder, Dispatch};
 
 impl Dispatch {
     /// The identifiers of all rows.
@@ -208,7 +210,7 @@ impl Dispatch {
         }
     }
 
-    pub(super) fn state_view(&self, update: &Update) -> UpdateStateView {
+    fn state_view(&self, update: &Update) -> UpdateStateView {
         match &update.state {
             UpdateState::Queued => {
                 let again = self.build_again_view(update);
@@ -252,43 +254,16 @@ impl Dispatch {
         }
     }
 
-    /// Whoever joins or leaves the queue, ends a build, or has waited long enough to build again, changes how many builds
-    /// come before the others'.
-    pub(super) fn touch_the_queued(&mut self, before: &Self) {
-        let counts = |update: Option<&Update>| {
-            let kind = update.map(|update| update.state.kind());
-            kind.filter(|kind| matches!(kind, StateKind::Queued | StateKind::Building))
-        };
-        let moved = self
-            .decision
-            .updates
-            .iter()
-            .any(|id| counts(before.updates.get(id)) != counts(self.updates.get(id)));
-        let due = |state: &Self, id: UpdateId| {
-            state.updates.get(&id).map(|update| is_due(update, state.last_input_at))
-        };
-        let due = self.queued().any(|update| due(before, update.id) != due(self, update.id));
-        if moved || due {
-            self.touch_all_queued();
-        }
+    /// An update as its device's history shows it.
+    #[must_use]
+    pub fn record(&self, update: &Update) -> UpdateRecord {
+        UpdateRecord::of(update, self.state_view(update))
     }
 
-    /// Their order may be another one.
-    pub(super) fn touch_all_queued(&mut self) {
-        let queued: Vec<DeviceId> = self.queued().map(|update| update.device.clone()).collect();
-        self.decision.touched.extend(queued);
-    }
-
-    fn builds_ahead_of(&self, id: UpdateId) -> u32 {
-        let Some(own) = self.updates.get(&id).map(|update| self.build_rank(update)) else {
-            return 0;
-        };
-        let before = self.queued().filter(|update| {
-            let builds = is_due(update, self.last_input_at) && self.is_here(update);
-            builds && self.build_rank(update) < own
-        });
-        let before = before.count();
-        u32::try_from(before + self.count(StateKind::Building)).unwrap_or(u32::MAX)
+    /// An update that has ended, as it is shown among those of all devices.
+    #[must_use]
+    pub fn activity_record(&self, update: &Update) -> ActivityRecord {
+        ActivityRecord::of(update, self.state_view(update))
     }
 }
 

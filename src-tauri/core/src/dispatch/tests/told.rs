@@ -11,7 +11,7 @@ use crate::compile::{CompileOutput, Exit};
 use crate::credentials;
 use crate::device::{DeviceId, MacAddress};
 use crate::dispatch::Input;
-use crate::dispatch::confirming::rolled_back;
+use crate::dispatch::update::failed::rolled_back;
 use crate::error::Problem;
 use crate::gate::{Evidence, Expectation, LiteralAddress, Session, Standing, unidentified};
 use crate::identity::Identity;

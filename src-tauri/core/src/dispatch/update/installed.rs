@@ -1,4 +1,4 @@
-//! After the installation: whether the new firmware stays.
+//! Installed: whether the new firmware stays.
 //!
 //! A bootloader with rollback goes back to the old firmware when the new one ends before it was marked as good,
 //! and firmware before ESPHome 2026.8 is marked only after it has run for a minute. A device that sleeps sooner
@@ -6,13 +6,17 @@
 
 use core::time::Duration;
 
-use crate::device::{BeforeInstall, DeviceMemory, InstalledBuild, Sighting};
+use crate::device::{BeforeInstall, ConfigHash, DeviceMemory, InstalledBuild, Sighting};
+use crate::dispatch::Dispatch;
+use crate::dispatch::device::identity::is_another_board;
 use crate::time::Timestamp;
-use crate::update::{Build, Delivery, InstalledHow, RollbackWatch, UpdateId, UpdateState};
+use crate::update::{
+    Build, Delivery, InstalledHow, RollbackWatch, UpdateId, UpdateState, sources_digest,
+};
+use crate::view::Installation;
 
-use super::Dispatch;
-use super::confirming::{Word, rolled_back, word};
-use super::identity::is_another_board;
+use super::announced::{Word, word};
+use super::failed::rolled_back;
 
 /// A device that runs the new firmware for so long without sleeping keeps it (ESPHome marks it after 60 s).
 const STAYS_AFTER: Duration = Duration::from_secs(90);
@@ -20,41 +24,52 @@ const STAYS_AFTER: Duration = Duration::from_secs(90);
 /// The wakes after which it isn't waited for its word any longer.
 const SILENT_WAKES: usize = 3;
 
-/// Whether the firmware of an update that is installed now has to show that it stays.
-pub(super) fn rollback_watch(how: InstalledHow, delivery: &Delivery) -> RollbackWatch {
-    match how {
-        InstalledHow::Confirmed | InstalledHow::Returned => RollbackWatch::Watched,
-        // An attempt whose end nobody saw may have brought it.
-        InstalledHow::AlreadyRunning if delivery.attempts > 0 => RollbackWatch::Watched,
-        InstalledHow::AlreadyRunning => RollbackWatch::Over,
-    }
-}
-
-/// Remembers what is installed now; and what was before, for as long as it may come back.
-pub(super) fn note_installed(
-    memory: &mut DeviceMemory,
-    build: &Build,
-    sources: InstalledBuild,
-    watch: RollbackWatch,
-) {
-    let before = BeforeInstall {
-        password: memory.installed_password.take(),
-        encryption: memory.installed_encryption.take(),
-        sources: memory.installed_sources.take(),
-    };
-    memory.before_install = match watch {
-        RollbackWatch::Watched => Some(before),
-        RollbackWatch::Over => None,
-    };
-    memory.keep_build(build);
-    memory.installed_sources = Some(sources);
-    memory.installed_password = build.ota.password.clone();
-    memory.installed_encryption = Some(build.ota.encryption.clone());
-}
-
 impl Dispatch {
+    pub(in crate::dispatch) fn installed(
+        &mut self,
+        id: UpdateId,
+        how: InstalledHow,
+        now: Timestamp,
+    ) {
+        let Some(update) = self.updates.get(&id) else { return };
+        let Some(delivery) = update.state.delivery().cloned() else { return };
+        let text = match how {
+            InstalledHow::Confirmed => "Installed: the device announced the new firmware.",
+            InstalledHow::Returned => {
+                "Installed: the device acknowledged the update and came back."
+            }
+            InstalledHow::AlreadyRunning => {
+                "Installed: the device already runs this build, nothing more is sent."
+            }
+        };
+        let build = delivery.build.clone();
+        let name = build.name.clone();
+        let (device, former, here) =
+            (update.device.clone(), update.name.clone(), self.is_here(update));
+        let watch = rollback_watch(how, &delivery);
+        let previous_hash = update.state.previous_hash();
+        if self.go(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text) {
+            // Of what is of another directory, that is found out when it is chosen again.
+            if here {
+                self.move_memory(&device, &former, &name);
+            }
+            let sources = Self::installed_sources(&build);
+            let memory = self.change_memory(&name);
+            let known =
+                installation(how, previous_hash, memory.installed_sources.as_ref(), &sources);
+            note_installed(memory, &build, sources, watch);
+            (memory.deep_sleep, memory.sleep_plan) = (build.deep_sleep, build.sleep_plan);
+            memory.identity.install(build.esphome_version, build.config_hash);
+            memory.transfers.clear();
+            if let Some(hash) = build.config_hash {
+                memory.note_hash(hash);
+            }
+            self.notify_installed(id, known, text);
+        }
+    }
+
     /// What a device says itself for which an update was installed.
-    pub(super) fn watch_rollback(&mut self, sighting: &Sighting, now: Timestamp) {
+    pub(in crate::dispatch) fn watch_rollback(&mut self, sighting: &Sighting, now: Timestamp) {
         for id in self.watched_ids(&sighting.name) {
             let Some(update) = self.updates.get(&id) else { continue };
             let UpdateState::Installed { delivery, at, .. } = &update.state else { continue };
@@ -85,25 +100,6 @@ impl Dispatch {
                 }
                 Word::Wanted | Word::Silent => {}
             }
-        }
-    }
-
-    /// A device that had gone back to its old firmware, as somebody who spoke from its address said, runs the build
-    /// after all: that is its word, too, and it is the later one.
-    pub(super) fn take_back_rollback(&mut self, sighting: &Sighting, now: Timestamp) {
-        let rolled_back = self.updates.values().filter(|update| {
-            let back = matches!(update.state, UpdateState::Failed { taken_back: Some(_), .. });
-            back && update.is_for(&sighting.name) && !is_another_board(update, sighting)
-        });
-        let runs_it = rolled_back.filter(|update| {
-            self.last(&update.device).is_some_and(|last| last.id == update.id)
-                && update
-                    .state
-                    .delivery()
-                    .is_some_and(|delivery| matches!(word(&delivery.build, sighting), Word::Wanted))
-        });
-        for id in runs_it.map(|update| update.id).collect::<Vec<_>>() {
-            self.installed(id, InstalledHow::Confirmed, now);
         }
     }
 
@@ -168,4 +164,71 @@ impl Dispatch {
             self.change_memory(&name).before_install = None;
         }
     }
+
+    /// What is remembered of a build that is installed now.
+    pub(in crate::dispatch) fn installed_sources(build: &Build) -> InstalledBuild {
+        InstalledBuild {
+            digest: sources_digest(&build.sources),
+            files: build.sources.clone(),
+            config_hash: build.config_hash,
+            version: build.esphome_version.clone(),
+            port: Some(build.ota.port),
+            address: build.address.clone(),
+        }
+    }
+}
+
+/// What the user can be told. The hash alone doesn't make it the same firmware: it is that of the configuration,
+/// and says nothing about components and ESPHome.
+pub(in crate::dispatch) fn installation(
+    how: InstalledHow,
+    previous_hash: Option<ConfigHash>,
+    before: Option<&InstalledBuild>,
+    now: &InstalledBuild,
+) -> Installation {
+    match how {
+        InstalledHow::Confirmed => Installation::Announced,
+        InstalledHow::AlreadyRunning => Installation::AlreadyRunning,
+        InstalledHow::Returned => {
+            // Firmware that came by another way is not what was installed from here.
+            let ran = previous_hash.is_some() && previous_hash == now.config_hash;
+            if ran && before == Some(now) {
+                Installation::Again
+            } else {
+                Installation::Acknowledged
+            }
+        }
+    }
+}
+
+/// Whether the firmware of an update that is installed now has to show that it stays.
+fn rollback_watch(how: InstalledHow, delivery: &Delivery) -> RollbackWatch {
+    match how {
+        InstalledHow::Confirmed | InstalledHow::Returned => RollbackWatch::Watched,
+        // An attempt whose end nobody saw may have brought it.
+        InstalledHow::AlreadyRunning if delivery.attempts > 0 => RollbackWatch::Watched,
+        InstalledHow::AlreadyRunning => RollbackWatch::Over,
+    }
+}
+
+/// Remembers what is installed now; and what was before, for as long as it may come back.
+fn note_installed(
+    memory: &mut DeviceMemory,
+    build: &Build,
+    sources: InstalledBuild,
+    watch: RollbackWatch,
+) {
+    let before = BeforeInstall {
+        password: memory.installed_password.take(),
+        encryption: memory.installed_encryption.take(),
+        sources: memory.installed_sources.take(),
+    };
+    memory.before_install = match watch {
+        RollbackWatch::Watched => Some(before),
+        RollbackWatch::Over => None,
+    };
+    memory.keep_build(build);
+    memory.installed_sources = Some(sources);
+    memory.installed_password = build.ota.password.clone();
+    memory.installed_encryption = Some(build.ota.encryption.clone());
 }

@@ -1,20 +1,69 @@
-//! By what a device can be recognised beside what it says, and whose words count for an update.
+//! Which board is the device of a name, and what proves it.
 
 use core::net::IpAddr;
 
 use crate::device::{AddressClaim, DeviceId, DeviceMemory, MacAddress, Sighting};
+use crate::dispatch::{Dispatch, Effect};
 use crate::error::Problem;
 use crate::gate::LiteralAddress;
-use crate::identity::{Claims, Rival};
+use crate::identity::{Claims, Identity, Rival, Worth};
 use crate::time::Timestamp;
-use crate::update::{Build, Update, UpdateId, UpdateState};
+use crate::update::{Build, RollbackWatch, Update, UpdateId, UpdateState};
 use crate::view::Trust;
 use crate::word::NO_DEVICE;
 
 use super::names::configured_name;
-use super::{Dispatch, Effect};
 
 impl Dispatch {
+    /// Whether the device of this name was ever proven.
+    pub(in crate::dispatch) fn is_proven(&self, name: &str) -> bool {
+        self.identity_of(name).is_some_and(|(identity, _)| identity.is_proven())
+    }
+
+    /// What is pinned and claimed of the device of this name. One that gets another name has one identity under both.
+    pub(super) fn identity_of(&self, name: &str) -> Option<(&Identity, &Claims)> {
+        let of = |name: &str| {
+            let memory = self.memory(name)?;
+            Some((&memory.identity, &memory.claims))
+        };
+        let own = of(name);
+        if own.is_some_and(|(identity, _)| identity.is_proven()) {
+            return own;
+        }
+        let of_update = self.updates.values().rev().filter(|update| update.is_for(name));
+        let of_update = of_update.filter(|update| is_open(&update.state)).find_map(|update| {
+            let build = update.state.delivery().map(|delivery| delivery.build.name.as_str());
+            [Some(update.name.as_str()), build].into_iter().flatten().find(|other| *other != name)
+        });
+        let of_file = || {
+            let renamed = self.former_names.iter().find(|(file, _)| {
+                let content = self.configs.get(file).map(|file| &file.content);
+                content.is_some_and(|content| {
+                    content.as_ref().is_ok_and(|summary| summary.name == name)
+                })
+            });
+            renamed.map(|(_, former)| former.as_str())
+        };
+        let former = of_update.or_else(of_file).and_then(of);
+        former.filter(|(identity, _)| identity.is_proven()).or(own)
+    }
+
+    pub(super) fn weigh(&self, sighting: &Sighting, now: Timestamp) -> Worth {
+        match self.identity_of(&sighting.name) {
+            Some((identity, claims)) => identity.weigh(claims, sighting, now),
+            None => Identity::default().weigh(&Claims::default(), sighting, now),
+        }
+    }
+
+    /// Whether the device of this name is known to be who it says.
+    pub(in crate::dispatch) fn trust(&self, name: &str) -> Trust {
+        match self.memory(name) {
+            Some(memory) if memory.identity.is_proven() => Trust::Proven,
+            Some(memory) if memory.last_seen.is_some() => Trust::Claimed,
+            Some(_) | None => Trust::Unknown,
+        }
+    }
+
     /// What it proves that a device answers at this address: that it is the one of an update, when what runs on it is
     /// known to name this address, or, where that isn't known, its build does, and no other configuration nor what
     /// runs on another device names it. One of which nobody can tell could name it.
@@ -90,17 +139,8 @@ impl Dispatch {
         (meant && !shared && !of_rival).then_some(link)
     }
 
-    /// Whether the device of this name is known to be who it says.
-    pub(super) fn trust(&self, name: &str) -> Trust {
-        match self.memory(name) {
-            Some(memory) if memory.identity.is_proven() => Trust::Proven,
-            Some(memory) if memory.last_seen.is_some() => Trust::Claimed,
-            Some(_) | None => Trust::Unknown,
-        }
-    }
-
     /// The user says that the board which claims a device's name is the device.
-    pub(super) fn accept_board(
+    pub(in crate::dispatch) fn accept_board(
         &mut self,
         device: &DeviceId,
         now: Timestamp,
@@ -155,30 +195,28 @@ impl Dispatch {
         update.known_hashes.extend(hash.filter(|hash| !update.known_hashes.contains(hash)));
         update.note(now, "You have accepted the board that claims this name.");
     }
-
-    /// What the user should know about a device of which nothing is known but that somebody says it is in another
-    /// network: no packet makes this computer connect to hosts there.
-    pub(super) fn said_elsewhere(&self, update: &Update) -> Option<Problem> {
-        let UpdateState::Waiting { delivery, .. } = &update.state else { return None };
-        let memory = self.memory(&update.name)?;
-        let is_literal = |text: &String| text.parse::<IpAddr>().is_ok();
-        let given = memory.user_address.is_some()
-            || delivery.build.address.as_ref().is_some_and(is_literal);
-        let said = memory.claims.addresses.first().filter(|_| !given)?;
-        let reachable = memory.addresses().any(|address| self.may_reach(&update.name, address));
-        (!reachable).then(|| {
-            let name = &update.name;
-            Problem::new(
-                "device.elsewhere",
-                format!("“{name}” is said to be at {said}, outside this computer's networks."),
-            )
-            .with_help("Enter that address in the device's details if it is right: then it is tried there.")
-        })
-    }
 }
 
 /// Whether another board than the one that the update is for says this, under the same name. It decides
 /// nothing about the update, as it doesn't get the image.
-pub(super) fn is_another_board(update: &Update, sighting: &Sighting) -> bool {
+pub(in crate::dispatch) fn is_another_board(update: &Update, sighting: &Sighting) -> bool {
     update.mac.zip(sighting.mac).is_some_and(|(meant, said)| meant != said)
+}
+
+/// Whether the device of an update may still go by either name.
+fn is_open(state: &UpdateState) -> bool {
+    match state {
+        UpdateState::Queued
+        | UpdateState::Building { .. }
+        | UpdateState::Waiting { .. }
+        | UpdateState::Held { .. }
+        | UpdateState::Flashing { .. }
+        | UpdateState::Confirming { .. }
+        | UpdateState::Installed { watch: RollbackWatch::Watched, .. }
+        | UpdateState::Failed { taken_back: Some(_), .. } => true,
+        UpdateState::Installed { watch: RollbackWatch::Over, .. }
+        | UpdateState::Failed { taken_back: None, .. }
+        | UpdateState::Cancelled { .. }
+        | UpdateState::Superseded { .. } => false,
+    }
 }

@@ -1,4 +1,4 @@
-//! Whom to try to reach.
+//! Whom to try to reach, and where.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -105,12 +105,12 @@ impl Dispatch {
     }
 }
 
-fn read(written: &str) -> TargetAddress {
+pub(super) fn read(written: &str) -> TargetAddress {
     written.parse().map_or_else(|_| TargetAddress::Name(written.to_owned()), TargetAddress::Ip)
 }
 
 /// The ports on which a device may take updates: those of the build, of what was installed, and of the compile before.
-fn ports(build: &Build, installed: Option<&InstalledBuild>) -> Vec<u16> {
+pub(super) fn ports(build: &Build, installed: Option<&InstalledBuild>) -> Vec<u16> {
     let mut ports = vec![build.ota.port];
     for port in [installed.and_then(|build| build.port), build.before.port].into_iter().flatten() {
         if !ports.contains(&port) {

@@ -7,16 +7,15 @@
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::device::{AddressClaim, ConfigFile, ConfiguredBy, DeviceId, DeviceMemory, MacAddress};
-use crate::error::Problem;
+use crate::device::{ConfigFile, ConfiguredBy, DeviceId, DeviceMemory, MacAddress, Sighting};
+use crate::dispatch::{Dispatch, Effect};
 use crate::mdns::announces_esphome;
 use crate::retry::TRANSFERS_AN_HOUR;
 use crate::schedule::{Schedule, Wake};
-use crate::update::{StateKind, Update, UpdateState};
+use crate::update::{StateKind, Update};
 use crate::word::is_suffixed;
 
-use super::{Dispatch, Effect, Heard, Liveness};
-use crate::device::Sighting;
+use super::{Heard, Liveness};
 
 /// How many devices are asked at once who they are, when the configurations were read: names are easily made up.
 const ASKED_AT_ONCE: usize = 8;
@@ -24,7 +23,7 @@ const ASKED_AT_ONCE: usize = 8;
 impl Dispatch {
     /// The name that the device of a configuration goes by. A broken one doesn't say: then it is that of
     /// its last update, or else the file's stem.
-    pub(super) fn name_of<'a>(&'a self, file: &'a ConfigFile) -> &'a str {
+    pub(in crate::dispatch) fn name_of<'a>(&'a self, file: &'a ConfigFile) -> &'a str {
         let file_name = file.id.as_str();
         let stem = || file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
         match (self.former_names.get(&file.id), &file.content) {
@@ -34,70 +33,18 @@ impl Dispatch {
         }
     }
 
-    /// Another configuration of a device of the same name, as ESPHome says it.
-    pub(super) fn namesake(&self, file: &ConfigFile) -> Option<&ConfigFile> {
-        let named = |file: &ConfigFile| {
-            let summary = file.content.as_ref().ok()?;
-            summary.word.is_some().then(|| summary.name.clone())
-        };
-        let own = named(file)?;
-        self.configs
-            .values()
-            .find(|other| other.id != file.id && named(other).as_ref() == Some(&own))
-    }
-
-    /// Says that two configurations are of one device, unless the user has said whose it is: this one.
-    pub(super) fn same_name(&self, file: &ConfigFile) -> Option<Problem> {
-        let other = self.namesake(file)?;
-        let name = configured_name(file)?;
-        let chosen = self.memory(name).and_then(|memory| memory.chosen.as_ref());
-        if chosen.is_some_and(|chosen| *chosen == self.here(&file.id)) {
-            return None;
+    /// The name that the device of a row goes by.
+    pub(in crate::dispatch) fn known_name(&self, device: &DeviceId) -> Option<String> {
+        if let Some(file) = self.configs.get(device) {
+            return Some(self.name_of(file).to_owned());
         }
-        let problem = Problem::new(
-            "config.same_name",
-            format!("{} configures a device of the same name, “{name}”.", other.id),
-        );
-        Some(problem.with_help(
-            "Give one of the devices another name, or say whose device it is; it then doesn't get the firmware of the \
-             others.",
-        ))
-    }
-
-    /// Says that another configuration names the address of this one's device, so that it proves nothing.
-    pub(super) fn same_address(&self, file: &ConfigFile) -> Option<Problem> {
-        let named = |file: &ConfigFile| match file.content.as_ref().map(|said| &said.claim) {
-            Ok(AddressClaim::Names(Some(address))) => address.parse::<IpAddr>().ok(),
-            Ok(AddressClaim::Names(None) | AddressClaim::NoDevice | AddressClaim::Unknown)
-            | Err(_) => None,
-        };
-        let own = named(file)?;
-        let mut others = self.configs.values().filter(|other| other.id != file.id);
-        let other = others.find(|other| named(other) == Some(own))?;
-        let problem = Problem::new(
-            "config.same_address",
-            format!("{} configures a device with the same address, {own}.", other.id),
-        );
-        Some(problem.with_help(
-            "Give one of the devices another address. Until then neither gets an update there, unless it says who it is \
-             by mDNS, or has an encryption key of its own.",
-        ))
-    }
-
-    /// The user says that the device of a configuration's name is this one's.
-    pub(super) fn choose_config(&mut self, device: &DeviceId) -> Result<(), Problem> {
-        let file = self.configs.get(device).ok_or_else(|| self.no_configuration(device))?;
-        let name = self.name_of(file).to_owned();
-        let here = self.here(device);
-        let memory = self.change_memory(&name);
-        memory.configured_by = Some(here.clone());
-        memory.chosen = Some(here);
-        self.touch(&name);
-        Ok(())
+        let of_update = self.active(device).map(|update| update.name.as_str());
+        let heard = |name: &&str| self.heard.contains_key(*name);
+        of_update.or_else(|| device.discovered_name().filter(heard)).map(str::to_owned)
     }
 
     /// The names that the devices of the configurations go by, as far as that is known.
-    pub(super) fn known_names(&self) -> BTreeMap<DeviceId, String> {
+    pub(in crate::dispatch) fn known_names(&self) -> BTreeMap<DeviceId, String> {
         let known = self
             .configs
             .values()
@@ -107,7 +54,7 @@ impl Dispatch {
 
     /// Finds out which devices go by another name than their configurations say, after those were read.
     /// `before` is [`Self::known_names`] of before.
-    pub(super) fn trace_names(&mut self, before: &BTreeMap<DeviceId, String>) {
+    pub(in crate::dispatch) fn trace_names(&mut self, before: &BTreeMap<DeviceId, String>) {
         let claims = self.claims();
         let configured: BTreeSet<&str> =
             self.configs.values().filter_map(|file| configured_name(file)).collect();
@@ -172,11 +119,11 @@ impl Dispatch {
         }
     }
 
-    fn here(&self, file: &DeviceId) -> ConfiguredBy {
+    pub(in crate::dispatch) fn here(&self, file: &DeviceId) -> ConfiguredBy {
         ConfiguredBy { directory: self.settings.config_dir.clone(), file: file.clone() }
     }
 
-    fn claims(&self) -> BTreeMap<DeviceId, String> {
+    pub(in crate::dispatch) fn claims(&self) -> BTreeMap<DeviceId, String> {
         let claims = self.heard.iter().filter_map(|(name, heard)| {
             let by = heard.memory.configured_by.as_ref()?;
             (by.directory == self.settings.config_dir).then(|| (by.file.clone(), name.clone()))
@@ -296,7 +243,7 @@ impl Dispatch {
     }
 
     /// The device of a configuration goes by another name from now on: what is known of it does, too.
-    pub(super) fn move_memory(&mut self, file: &DeviceId, from: &str, to: &str) {
+    pub(in crate::dispatch) fn move_memory(&mut self, file: &DeviceId, from: &str, to: &str) {
         if from == to || !self.is_only_of(file, from) || !self.is_only_of(file, to) {
             return;
         }
@@ -338,34 +285,31 @@ impl Dispatch {
         let build = update.state.delivery().map(|delivery| delivery.build.name.as_str());
         self.memory(&update.name).or_else(|| self.memory(build?))
     }
+}
 
-    /// What the user should know about a device that nobody has seen, and whose address nobody knows: it may
-    /// go by another name.
-    pub(super) fn never_seen(&self, update: &Update) -> Option<Problem> {
-        let UpdateState::Waiting { delivery, .. } = &update.state else { return None };
-        let build = &delivery.build;
-        let literal =
-            build.address.as_ref().is_some_and(|own| own.parse::<core::net::IpAddr>().is_ok());
-        let known = [&update.name, &build.name]
-            .into_iter()
-            .filter_map(|name| self.memory(name))
-            .any(|memory| memory.last_seen.is_some() || memory.user_address.is_some());
-        (!literal && !known).then(|| {
-            let name = &update.name;
-            Problem::new(
-                "device.never_seen",
-                format!("No device called “{name}” has been seen yet."),
-            )
-            .with_help(
-                "The update waits for it. If the device goes by another name now, put that name back into its \
-                 file until the device was seen once, and change it then. If it doesn't announce itself, enter \
-                 its address.",
-            )
+impl Update {
+    /// Whether both are for the same file of the same directory.
+    pub(in crate::dispatch) fn is_of_the_file_of(&self, other: &Self) -> bool {
+        self.device == other.device && self.directory == other.directory
+    }
+
+    /// Whether a device of this name can be the one that is meant, whose name is to end with a part of its MAC address.
+    pub(in crate::dispatch) fn is_suffixed_as(&self, name: &str) -> bool {
+        self.state.delivery().is_some_and(|delivery| {
+            let build = &delivery.build;
+            build.mac_suffix && build.name == self.name && is_suffixed(&build.name, name)
         })
+    }
+
+    /// Whether a device of this name is meant: by the name at the request, or by that of the build.
+    #[must_use]
+    pub fn is_for(&self, name: &str) -> bool {
+        self.name == name
+            || self.state.delivery().is_some_and(|delivery| delivery.build.name == name)
     }
 }
 
-pub(super) fn configured_name(file: &ConfigFile) -> Option<&str> {
+pub(in crate::dispatch) fn configured_name(file: &ConfigFile) -> Option<&str> {
     file.content.as_ref().ok().map(|summary| summary.name.as_str())
 }
 

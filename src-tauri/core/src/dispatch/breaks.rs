@@ -4,10 +4,11 @@
 use core::time::Duration;
 
 use crate::build_failure::Lack;
+use crate::dispatch::update::queued::due_at;
 use crate::time::Timestamp;
 
-use super::build_again::due_at;
-use super::{Dispatch, Input, Liveness};
+use super::device::Liveness;
+use super::{Dispatch, Input};
 
 /// The engine looks at the time at least every minute. When more has passed, the computer has slept, or its
 /// clock was set.

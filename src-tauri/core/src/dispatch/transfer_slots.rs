@@ -5,7 +5,7 @@ use core::cmp::Reverse;
 use core::time::Duration;
 
 use crate::time::Timestamp;
-use crate::update::{StateKind, Update, UpdateId, UpdateState};
+use crate::update::{StateKind, UpdateId};
 
 use super::{Dispatch, Effect};
 
@@ -22,31 +22,13 @@ pub(super) struct Slot {
     granted: bool,
 }
 
+impl Slot {
+    pub(super) const fn held_since(since: Timestamp) -> Self {
+        Self { since, granted: false }
+    }
+}
+
 impl Dispatch {
-    /// The gate has opened and the device is held: it waits for its image.
-    pub(super) fn captured(&mut self, id: UpdateId, now: Timestamp) {
-        let Some(update) = self.updates.get(&id) else { return };
-        let UpdateState::Flashing { started_at, peer, .. } = &update.state else { return };
-        let (name, since) = (update.name.clone(), *started_at);
-        // What the gate has let pass is pinned by now: no image without that.
-        if !self.memory(&name).is_some_and(|memory| memory.identity.is_at(*peer)) {
-            return;
-        }
-        if !self.slots.contains_key(&id) {
-            self.slots.insert(id, Slot { since: now, granted: false });
-        }
-        self.heard.entry(&name);
-        self.begin_wake(&name, since);
-        self.alive(&name, now);
-    }
-
-    /// Whether a connection to the device of this update is wanted now: nothing is paused, and there is a place for
-    /// it. A device that doesn't sleep is still there later, and holding it would only keep it from its work.
-    pub(super) fn may_hold(&self, update: &Update) -> bool {
-        let free = self.count(StateKind::Flashing) < usize::from(self.settings.max_flashes);
-        !self.settings.paused && (free || self.update_sleeps(update))
-    }
-
     /// Lets the most urgent devices that are held have their images, as far as the limit allows.
     pub(super) fn fill_transfer_slots(&mut self, now: Timestamp) {
         let goes_on = |id: &UpdateId| {

@@ -1,13 +1,11 @@
 //! What strangers can fill, and what makes room: whoever sends packets can make names up.
 
-use core::net::IpAddr;
 use std::collections::BTreeSet;
 
 use crate::device::{DeviceId, Sighting};
+use crate::dispatch::Dispatch;
 use crate::mdns::announces_esphome;
-use crate::network::Prefix;
 
-use super::Dispatch;
 use super::names::configured_name;
 
 /// How many devices are remembered at most; of more than that, only those that are configured.
@@ -39,7 +37,7 @@ impl Dispatch {
     /// Whether what is known of the device of this name is stored, and makes no room for others: it is configured, or
     /// has an update, or something is remembered of it that it took or that the user said. The network can't
     /// bring that about.
-    pub(super) fn keeps(&self, name: &str) -> bool {
+    pub(in crate::dispatch) fn keeps(&self, name: &str) -> bool {
         let configured = |file| self.name_of(file) == name || configured_name(file) == Some(name);
         self.configs.values().any(configured)
             || self.updates.values().any(|update| update.is_for(name))
@@ -88,42 +86,5 @@ impl Dispatch {
                 self.decision.forgotten.insert(name);
             }
         }
-    }
-
-    /// The networks that this computer is in.
-    pub(super) fn take_links(&mut self, links: Vec<Prefix>) {
-        self.links = links;
-        // What is knocked at, and what the user is told about it, depends on it.
-        self.decision.touched.extend(self.updates.values().map(|update| update.device.clone()));
-    }
-
-    /// Whether an address is in one of this computer's own networks.
-    pub(super) fn is_on_link(&self, address: IpAddr) -> bool {
-        self.links.iter().any(|link| link.contains(address))
-    }
-
-    /// Whether a packet may be sent to an address on behalf of a device: it is in one of this computer's own networks,
-    /// or the device was proven there, or its configuration or the user says that it is there. A packet that says so
-    /// would else make this computer connect to any host of the world.
-    #[must_use]
-    pub fn may_reach(&self, name: &str, address: IpAddr) -> bool {
-        let given = |text: &Option<String>| {
-            text.as_ref().and_then(|text| text.parse().ok()) == Some(address)
-        };
-        let of_files = || {
-            let mut files = self.configs.values().filter(|file| self.name_of(file) == name);
-            files.any(|file| file.content.as_ref().is_ok_and(|summary| given(&summary.address)))
-        };
-        let of_builds = || {
-            let mut updates = self.updates.values().filter(|update| update.is_for(name));
-            updates.any(|update| {
-                update.state.delivery().is_some_and(|delivery| given(&delivery.build.address))
-            })
-        };
-        let of_memory = || {
-            self.memory(name)
-                .is_some_and(|memory| memory.identity.is_at(address) || given(&memory.user_address))
-        };
-        self.is_on_link(address) || of_memory() || of_files() || of_builds()
     }
 }

@@ -1,20 +1,19 @@
-//! Taking back a Cancel: for a moment everything is kept that the update needs to go on where it was.
+//! Cancelled: for a moment everything is kept that the update needs to go on where it was.
 
 use core::time::Duration;
 
 use crate::device::DeviceId;
+use crate::dispatch::{Dispatch, Effect};
 use crate::error::Problem;
 use crate::time::Timestamp;
 use crate::update::{Delivery, Sha256, SourceTracking, StateKind, UpdateId, UpdateState};
-
-use super::{Dispatch, Effect};
 
 /// For how long a Cancel can be taken back. The window offers it for 10 s; a click at their end still counts.
 pub const UNDO: Duration = Duration::from_secs(15);
 
 /// What is kept of an update that was cancelled.
 #[derive(Clone, Debug)]
-pub(super) struct Undo {
+pub(in crate::dispatch) struct Undo {
     state: UpdateState,
     at: Timestamp,
 }
@@ -27,9 +26,28 @@ impl Undo {
 }
 
 impl Dispatch {
+    pub(in crate::dispatch) fn cancel(
+        &mut self,
+        device: &DeviceId,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let Some(update) = self.active(device) else { return Err(self.nothing_active(device)) };
+        let id = update.id;
+        let may_have_arrived = update.may_have_arrived();
+        self.remember_for_undo(id, now);
+        self.stop_work(id);
+        let text = if may_have_arrived {
+            "Cancelled, after the whole image may have reached the device: it may run it."
+        } else {
+            "Cancelled."
+        };
+        self.go(id, UpdateState::Cancelled { at: now, may_have_arrived }, now, text);
+        Ok(())
+    }
+
     /// Keeps what an update is that is about to be cancelled. A transfer that was cut, and a device that may just commit,
     /// are not as they were.
-    pub(super) fn remember_for_undo(&mut self, id: UpdateId, now: Timestamp) {
+    fn remember_for_undo(&mut self, id: UpdateId, now: Timestamp) {
         let Some(update) = self.updates.get(&id) else { return };
         let state = match &update.state {
             // A build that was stopped begins anew.
@@ -46,7 +64,7 @@ impl Dispatch {
     }
 
     /// Takes back the cancels of some devices; those for which that is too late are answered with the reason.
-    pub(super) fn undo_cancels(&mut self, devices: &[DeviceId], now: Timestamp) {
+    pub(in crate::dispatch) fn undo_cancels(&mut self, devices: &[DeviceId], now: Timestamp) {
         for device in devices {
             let undone = self.undo_cancel(device, now);
             self.note_refusal(device.clone(), undone);
@@ -75,7 +93,7 @@ impl Dispatch {
         Ok(())
     }
 
-    pub(super) fn forget_undos(&mut self, now: Timestamp) {
+    pub(in crate::dispatch) fn forget_undos(&mut self, now: Timestamp) {
         for id in self.undo.keys_where(|_, undo| !undo.holds(now)) {
             self.undo.remove(&id);
         }
@@ -93,6 +111,6 @@ impl Dispatch {
     }
 }
 
-fn is_tracked(delivery: &Delivery) -> bool {
+pub(in crate::dispatch) fn is_tracked(delivery: &Delivery) -> bool {
     delivery.tracking == SourceTracking::Tracked
 }

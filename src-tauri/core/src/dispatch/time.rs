@@ -1,0 +1,83 @@
+//! What follows from nothing but time.
+
+use crate::dispatch::update::confirming::is_from_the_future;
+use crate::dispatch::update::queued::due_at;
+use crate::retry::pause_is_over;
+use crate::time::Timestamp;
+use crate::update::UpdateState;
+
+use super::Dispatch;
+use super::device::Heard;
+
+impl Dispatch {
+    pub(super) fn tick(&mut self, now: Timestamp) {
+        self.follow_clock(now);
+        for id in self.active_ids() {
+            self.take_return_for_word(id, now);
+        }
+        self.end_rests(now);
+        self.store_what_was_heard(now);
+        // A pause that is over is none any more.
+        self.touch_all_queued();
+        self.search(now);
+        self.settle_doubts(now);
+        self.forget_undos(now);
+        self.look_ahead(now);
+        self.tell_overdue(now);
+        if self.first_look_until.is_some_and(|until| until <= now) {
+            self.first_look_until = None;
+            // What is remembered and has not been heard since the start turns from Unknown to gone.
+            let remembered: Vec<String> = self.heard.keys().cloned().collect();
+            for name in remembered {
+                self.touch(&name);
+            }
+        }
+    }
+
+    /// Brings times back from the future that a clock which was set back has put there; waiting for them
+    /// could take years.
+    fn follow_clock(&mut self, now: Timestamp) {
+        self.first_look_until =
+            self.first_look_until.map(|until| until.min(now + Self::FIRST_LOOK));
+        for id in self.active_ids() {
+            if self.updates.get(&id).is_some_and(|update| is_from_the_future(update, now))
+                && let Some(update) = self.change(id)
+                && let UpdateState::Confirming { since, returned_at, .. } = &mut update.state
+            {
+                *since = now.min(*since);
+                *returned_at = returned_at.map(|back| now.min(back));
+            }
+        }
+    }
+
+    /// When [`super::Input::Tick`] is due next at the latest, if nothing happens before.
+    #[must_use]
+    pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let of_updates = self.updates.values().filter_map(|update| match &update.state {
+            UpdateState::Waiting { delivery, retry_at } => {
+                let avoided = delivery.avoided.iter().map(|avoided| avoided.until);
+                let pauses = retry_at.iter().copied().chain(avoided);
+                let pauses = pauses.filter(|at| !pause_is_over(Some(*at), now));
+                let rest = self.rest_is_due(update, now);
+                pauses.chain(self.pace(&update.name, now).1).chain(rest).min()
+            }
+            UpdateState::Confirming { .. } if is_from_the_future(update, now) => Some(now),
+            UpdateState::Confirming { .. } => self.silence_decides_at(update),
+            UpdateState::Queued => due_at(update, now),
+            UpdateState::Building { .. }
+            | UpdateState::Held { .. }
+            | UpdateState::Flashing { .. }
+            | UpdateState::Installed { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => None,
+        });
+        let doubts =
+            self.heard.values().filter(|_| self.connected).filter_map(Heard::doubt_ends_at);
+        let unstored = self.heard.values().filter_map(|heard| heard.store_at(now));
+        let looks = self.look_again_at(now);
+        let search = self.search_at(now);
+        let of_devices = doubts.chain(unstored);
+        of_updates.chain(of_devices).chain(self.first_look_until).chain(looks).chain(search).min()
+    }
+}

@@ -1,0 +1,29 @@
+//! What a device says that it runs, compared with what an update is to install.
+
+use crate::device::Sighting;
+use crate::update::Build;
+
+/// What a sighting says about the firmware that an update is to install.
+pub(in crate::dispatch) enum Word {
+    /// It runs.
+    Wanted,
+    /// Something else runs.
+    Other,
+    /// It doesn't say.
+    Silent,
+}
+
+pub(in crate::dispatch) fn word(build: &Build, sighting: &Sighting) -> Word {
+    let versions_differ = matches!(
+        (&build.esphome_version, &sighting.version),
+        (Some(wanted), Some(seen)) if wanted != seen
+    );
+    match (build.config_hash, sighting.config_hash) {
+        (Some(wanted), Some(seen)) if wanted == seen && !versions_differ => Word::Wanted,
+        (Some(_), Some(_)) => Word::Other,
+        // Firmware that announces a version and no hash is older than the build.
+        (Some(_), None) if versions_differ => Word::Other,
+        (None, _) if versions_differ => Word::Other,
+        (Some(_), None) | (None, _) => Word::Silent,
+    }
+}
