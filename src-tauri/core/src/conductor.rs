@@ -197,14 +197,14 @@ impl Conductor {
     /// When [`Event::Due`] is to be handed in at the latest; a time that has passed: now.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
+        let asked = || self.requests.iter().map(|waiting| waiting.since + PATIENCE).min();
         if let Some(storing) = &self.storing {
-            let asked = self.requests.iter().map(|waiting| waiting.since + PATIENCE).min();
             let answers = (!storing.answers.is_empty()).then(|| storing.since + PATIENCE);
             let told = (!storing.told).then(|| storing.since + SLOW);
-            return [asked, answers, told].into_iter().flatten().min();
+            return [asked(), answers, told].into_iter().flatten().min();
         }
         if self.trying {
-            return None;
+            return asked();
         }
         if let Some(again) = self.again_at {
             return Some(again.min(now + COMMIT_AGAIN));
@@ -338,17 +338,23 @@ impl Conductor {
 
     /// Says when the disk doesn't answer, and lets nobody wait for it without an end.
     fn mind_the_disk(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        let Some(storing) = &mut self.storing else { return };
-        let waited = now.since(storing.since);
-        if waited >= SLOW && !storing.told {
-            storing.told = true;
-            self.unwell = true;
-            actions.push(Action::StoreStatus(Some(slow())));
-        }
-        if waited >= PATIENCE {
-            for (ticket, _) in core::mem::take(&mut storing.answers) {
-                actions.push(Action::Answer(ticket, Err(unsure())));
+        if let Some(storing) = &mut self.storing {
+            // Also when the clock is set back.
+            storing.since = storing.since.min(now);
+            let waited = now.since(storing.since);
+            if waited >= SLOW && !storing.told {
+                storing.told = true;
+                self.unwell = true;
+                actions.push(Action::StoreStatus(Some(slow())));
             }
+            if waited >= PATIENCE {
+                for (ticket, _) in core::mem::take(&mut storing.answers) {
+                    actions.push(Action::Answer(ticket, Err(unsure())));
+                }
+            }
+        }
+        for waiting in &mut self.requests {
+            waiting.since = waiting.since.min(now);
         }
         let (late, waiting) = core::mem::take(&mut self.requests)
             .into_iter()

@@ -225,9 +225,12 @@ pub fn standing(expected: &Expectation, evidence: &Evidence) -> Standing {
 pub fn proof(expected: &Expectation, evidence: &Evidence) -> Option<Proof> {
     match judge(expected, evidence) {
         Judgement::Pass | Judgement::AlreadyRunning => {
+            // What packets say may be forged, whoever the peer is. The MAC address that was claimed first is pinned with
+            // the first proof.
             let doubted = contradiction(expected, evidence).is_some();
-            let words = evidence.own_words().filter(|_| !doubted);
-            Some(Proof::of_session(evidence.peer, evidence.neighbour, words))
+            let answers = evidence.own_words().filter(|_| !doubted && evidence.is_answered());
+            let claimed = expected.mac.filter(|_| !doubted);
+            Some(Proof::of_session(evidence.peer, evidence.neighbour, claimed, answers))
         }
         Judgement::Contradicted(_) | Judgement::Undecided => None,
     }

@@ -225,9 +225,30 @@ fn what_the_network_shows() {
 fn proven() -> Expectation {
     let mut identity = Identity::default();
     let words = answered("sleepy", Some(MAC), Some(OLD));
-    let there = Proof::of_session(peer(), Some(LINK), core::iter::once(&words));
+    let there = Proof::of_session(peer(), Some(LINK), None, core::iter::once(&words));
     identity.pin(there, crate::time::Timestamp::from_millis(0));
     Expectation { identity, ..expectation() }
+}
+
+#[test]
+fn what_packets_say_is_not_pinned_with_a_session_that_passed_by_other_proof() {
+    let at = crate::time::Timestamp::from_millis(1);
+    let complete = |words: Sighting| Sighting { version: Some("2026.10.0".into()), ..words };
+    let packet = complete(heard("sleepy", Some(STRANGE), Some(OLD)));
+    for (session, neighbour) in [(Session::OwnKey, None), (Session::ProvesNothing, Some(LINK))] {
+        // Its key or its hardware proved it, and it has never said which MAC address it has.
+        let expected = Expectation { mac: None, ..expectation() };
+        let mut evidence = Evidence { session, neighbour, ..evidence([packet.clone()]) };
+        let pinned = |evidence: &Evidence| {
+            let mut identity = Identity::default();
+            identity.pin(proof(&expected, evidence).unwrap(), at);
+            (identity.mac(), identity.build().cloned())
+        };
+        assert_eq!(pinned(&evidence), (None, None), "{session:?}");
+        evidence.heard.push(complete(answered("sleepy", Some(MAC), Some(OLD))));
+        let (mac, build) = pinned(&evidence);
+        assert_eq!((mac, build.unwrap().config_hash), (Some(MAC), Some(OLD)), "{session:?}");
+    }
 }
 
 #[test]

@@ -70,14 +70,15 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Of a session whose peer the gate has let pass; `words` are what the peer said meanwhile, oldest first.
+    /// Of a session whose peer the gate has let pass; `answers` are those of the peer meanwhile, oldest first.
     pub(crate) fn of_session<'a>(
         peer: IpAddr,
         link_address: Option<MacAddress>,
-        words: impl Iterator<Item = &'a Sighting>,
+        claimed_mac: Option<MacAddress>,
+        answers: impl Iterator<Item = &'a Sighting>,
     ) -> Self {
-        let mut proof = Self { address: peer, link_address, mac: None, build: None };
-        for words in words {
+        let mut proof = Self { address: peer, link_address, mac: claimed_mac, build: None };
+        for words in answers {
             proof.mac = words.mac.or(proof.mac);
             proof.build = RunningBuild::said(words).or(proof.build);
         }
@@ -311,7 +312,7 @@ impl Identity {
                 if is_other {
                     Worth::Rival(Rival::of(sighting, sender, now))
                 } else if told && self.may_be_at(sender, link, says_mac) {
-                    Worth::Proof(Proof::of_session(sender, link, core::iter::once(sighting)))
+                    Worth::Proof(Proof::of_session(sender, link, None, core::iter::once(sighting)))
                 } else if link.is_some() {
                     Worth::Rival(Rival::of(sighting, sender, now))
                 } else {

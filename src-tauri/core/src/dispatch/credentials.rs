@@ -27,6 +27,9 @@ impl Dispatch {
     /// still has an older one. What stands in configurations that were never built here is not known.
     #[must_use]
     pub fn another_device_has(&self, key: &EncryptionKey, update: &Update) -> bool {
+        if !self.knows_the_files_of(update) {
+            return true;
+        }
         let same = |encryption: &Encryption| {
             key_of(encryption).and_then(|own| EncryptionKey::from_base64(&own.0)).as_ref()
                 == Some(key)

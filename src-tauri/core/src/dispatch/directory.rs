@@ -90,6 +90,12 @@ impl Dispatch {
         update.directory.is_none() || update.directory == self.settings.config_dir
     }
 
+    /// Whether it is known which configurations there are beside that of an update. Without any, its directory wasn't
+    /// read yet, or isn't there, or nothing is mounted on it.
+    pub(super) fn knows_the_files_of(&self, update: &Update) -> bool {
+        self.is_here(update) && !self.configs.is_empty()
+    }
+
     /// Whether the history of its device shows an update.
     #[must_use]
     pub fn is_in_history(&self, update: &Update) -> bool {

@@ -21,6 +21,11 @@ impl Dispatch {
         begun.push(now);
     }
 
+    pub(super) fn take_back_transfer(&mut self, id: UpdateId) {
+        let Some(name) = self.updates.get(&id).map(|update| update.name.clone()) else { return };
+        self.change_memory(&name).transfers.pop();
+    }
+
     /// Until when no transfer to the device of an update begins, since too many have; `None`: there were fewer.
     pub(super) fn rests_until(&self, update: &Update) -> Option<Timestamp> {
         let begun = &self.memory(&update.name)?.transfers;

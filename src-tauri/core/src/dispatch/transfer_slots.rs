@@ -51,6 +51,16 @@ impl Dispatch {
         }
     }
 
+    /// A transfer that was decided on, and doesn't begin: what ends it was decided with it.
+    pub(super) fn withdraw_transfer(&mut self, id: UpdateId) {
+        let grant = Effect::GrantTransfer(id);
+        if self.decision.effects.contains(&grant) {
+            self.decision.effects.retain(|effect| *effect != grant);
+            self.slots.remove(&id);
+            self.take_back_transfer(id);
+        }
+    }
+
     /// Whether the image of this update is being sent.
     pub(super) fn is_sending(&self, id: UpdateId) -> bool {
         self.slots.get(&id).is_some_and(|slot| slot.granted)

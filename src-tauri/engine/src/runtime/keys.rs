@@ -37,9 +37,7 @@ impl Runtime {
         let (Some(key), Some(config_dir)) = (credentials.encryption.key(), config_dir) else {
             return KeyElsewhere::Certain;
         };
-        // Which other configurations there are in another directory isn't known.
-        let state = self.conductor.state();
-        if !state.is_here(update) || state.another_device_has(key, update) {
+        if self.conductor.state().another_device_has(key, update) {
             return KeyElsewhere::Certain;
         }
         let rows = self.conductor.state().rows().into_iter();

@@ -331,7 +331,8 @@ impl Runtime {
         match event {
             WatchEvent::Seen(sighting) => self.heard(Input::Sighted(sighting)),
             WatchEvent::Silent { name } => self.heard(Input::Silent { name }),
-            WatchEvent::Links(links) => self.heard(Input::Links(links)),
+            // It is told once.
+            WatchEvent::Links(links) => self.happened(Input::Links(links)),
             WatchEvent::Stranger { name, address } => self.ask_who(name, vec![address], Opens::Yes),
             WatchEvent::Connected { update, peer, stream, .. } => {
                 if self.conductor.is_unwell() {

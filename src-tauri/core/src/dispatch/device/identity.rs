@@ -69,8 +69,8 @@ impl Dispatch {
     /// runs on another device names it. One of which nobody can tell could name it.
     #[must_use]
     pub fn literal_address(&self, update: &Update, build: &Build, peer: IpAddr) -> LiteralAddress {
-        if !self.is_here(update) {
-            // Which addresses the other files of its directory name isn't known.
+        if !self.knows_the_files_of(update) {
+            // Nor which addresses the others name.
             return LiteralAddress::None;
         }
         let is_peer = |address: &str| address.parse::<IpAddr>() == Ok(peer);

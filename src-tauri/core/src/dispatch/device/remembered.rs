@@ -165,7 +165,8 @@ fn take_rival(known: &mut Option<Rival>, new: Rival) {
             let at = if new.at.since(known.at) > CLAIMS_PRECISION { new.at } else { known.at };
             *known = Rival { build, at, ..new };
         }
-        Some(known) if known.at <= new.at && new.at.since(known.at) <= CLAIMS_PRECISION => {}
+        // When the known one was heard last is noted once a minute.
+        Some(known) if known.at <= new.at && new.at.since(known.at) <= 2 * CLAIMS_PRECISION => {}
         Some(_) | None => *known = Some(new),
     }
 }

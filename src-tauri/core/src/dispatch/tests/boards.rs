@@ -200,3 +200,24 @@ fn where_another_board_was_it_is_not_tried_again_because_that_one_speaks() {
     lab.connected(id);
     assert!(lab.starts_flash());
 }
+
+#[test]
+fn without_the_configurations_neither_address_nor_key_is_anybodys_own() {
+    let (mut lab, id) = known_board(StateKind::Waiting);
+    let literal = Build { address: Some("192.0.2.7".into()), ..build("sleepy") };
+    let key =
+        wakeflash_ota::EncryptionKey::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+            .unwrap();
+    let proves = |lab: &Lab| {
+        let update = lab.update(id);
+        let address = lab.dispatch.literal_address(update, &literal, address(7));
+        (address, lab.dispatch.another_device_has(&key, update))
+    };
+    assert_eq!(proves(&lab), (LiteralAddress::Own(address(7)), false));
+    // Nothing is mounted where they were.
+    lab.give(Input::Configs(Vec::new()));
+    assert_eq!(proves(&lab), (LiteralAddress::None, true));
+    // They weren't read yet.
+    lab.restart();
+    assert_eq!(proves(&lab), (LiteralAddress::None, true));
+}

@@ -319,7 +319,7 @@ fn no_image_is_sent_before_the_gate_has_pinned_the_peer() {
     lab.give(Input::Captured { update: id });
     assert!(!lab.effects.contains(&Effect::GrantTransfer(id)));
     let words = own(OLD);
-    let proof = Proof::of_session(address(7), Some(OWN), core::iter::once(&words));
+    let proof = Proof::of_session(address(7), Some(OWN), None, core::iter::once(&words));
     lab.give(Input::Proven { update: id, proof });
     lab.give(Input::Captured { update: id });
     assert!(lab.effects.contains(&Effect::GrantTransfer(id)));

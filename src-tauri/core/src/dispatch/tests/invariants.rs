@@ -433,7 +433,7 @@ pub(super) fn check_ends(dispatch: &mut Dispatch, mut now: Timestamp) {
                 }
                 UpdateState::Held { .. } => drop(give(Input::FlashAnyway(device), dispatch, 1)),
                 UpdateState::Flashing { peer, .. } => {
-                    let proof = Proof::of_session(*peer, None, core::iter::empty());
+                    let proof = Proof::of_session(*peer, None, None, core::iter::empty());
                     drop(give(Input::Proven { update: id, proof }, dispatch, 1));
                     drop(give(
                         Input::AboutToComplete { update: id, encrypted: false },

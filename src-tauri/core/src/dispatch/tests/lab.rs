@@ -393,7 +393,7 @@ impl Lab {
 
     /// The gate lets the peer of a flash pass.
     pub(super) fn passed(&mut self, id: UpdateId) {
-        let proof = Proof::of_session(address(7), None, core::iter::empty());
+        let proof = Proof::of_session(address(7), None, None, core::iter::empty());
         self.give(Input::Proven { update: id, proof });
     }
 

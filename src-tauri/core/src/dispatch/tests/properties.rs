@@ -209,7 +209,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => id().prop_map(|update| Input::Captured { update }),
         1 => (id(), (0..3_u8).prop_map(address)).prop_map(|(update, peer)| Input::Proven {
             update,
-            proof: Proof::of_session(peer, None, core::iter::empty()),
+            proof: Proof::of_session(peer, None, None, core::iter::empty()),
         }),
         1 => device().prop_map(Input::AcceptBoard),
         1 => device().prop_map(Input::ChooseConfig),
@@ -323,7 +323,7 @@ impl Engine {
                         Some(UpdateState::Flashing { peer, .. }) => *peer,
                         _ => address(1),
                     };
-                    let proof = Proof::of_session(peer, None, core::iter::empty());
+                    let proof = Proof::of_session(peer, None, None, core::iter::empty());
                     self.happen(Input::Proven { update, proof });
                     self.happen(Input::Captured { update });
                 }

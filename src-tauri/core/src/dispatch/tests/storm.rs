@@ -142,7 +142,7 @@ impl Storm {
             Next::Held => {
                 self.held.insert(id, self.lab.now);
                 self.at(DEVICE_PATIENCE_MS, id, Next::GivesUp);
-                let proof = Proof::of_session(address(7), None, core::iter::empty());
+                let proof = Proof::of_session(address(7), None, None, core::iter::empty());
                 self.give(Input::Proven { update: id, proof });
                 self.give(Input::Captured { update: id });
             }

@@ -4,6 +4,7 @@ use crate::device::DeviceId;
 use crate::dispatch::{Builder, Decision, Effect, Input};
 use crate::settings::{NotifyKinds, Settings};
 use crate::update::{StateKind, UpdateState};
+use wakeflash_ota::FailureClass;
 
 use super::lab::*;
 
@@ -198,5 +199,21 @@ fn what_is_stopped_in_the_commit_that_would_let_it_send_sends_nothing() {
         decision.take(stop, lab.now).unwrap();
         assert!(!decision.effects().contains(&Effect::GrantTransfer(id)));
         assert!(decision.effects().contains(&Effect::StopFlash(id)));
+        let begun = &decision.next().memory("sleepy").unwrap().transfers;
+        assert!(begun.is_empty(), "no transfer has begun: {begun:?}");
     }
+}
+
+#[test]
+fn a_device_that_lets_go_before_its_transfer_begins_has_cut_none() {
+    let (mut lab, id) = Lab::at(StateKind::Flashing);
+    lab.passed(id);
+    let mut decision = Decision::on(&lab.dispatch);
+    decision.take(Input::Captured { update: id }, lab.now).unwrap();
+    let outcome = failed(FailureClass::RetryNow);
+    decision.take(Input::FlashEnded { update: id, outcome }, lab.now).unwrap();
+    assert!(!decision.effects().contains(&Effect::GrantTransfer(id)));
+    let next = decision.next();
+    assert!(next.memory("sleepy").unwrap().transfers.is_empty());
+    assert_eq!(next.update(id).unwrap().state.delivery().unwrap().cuts.in_all, 0);
 }

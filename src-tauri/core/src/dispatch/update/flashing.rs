@@ -131,6 +131,7 @@ impl Dispatch {
         let Some(update) = self.updates.get(&id) else { return };
         let UpdateState::Flashing { delivery, peer, .. } = &update.state else { return };
         let (delivery, peer) = (delivery.clone(), *peer);
+        self.withdraw_transfer(id);
         match outcome {
             FlashOutcome::Acknowledged => {
                 let text = "The device took the new firmware; waiting for it to come back.";

@@ -366,7 +366,7 @@ impl Dispatch {
             StateKind::Building => self.decision.effects.push(Effect::StopBuild(id)),
             StateKind::Flashing => {
                 // What was decided together is carried out together: not a byte is to leave first.
-                self.decision.effects.retain(|effect| *effect != Effect::GrantTransfer(id));
+                self.withdraw_transfer(id);
                 self.decision.effects.push(Effect::StopFlash(id));
             }
             StateKind::Queued
