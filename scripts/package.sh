@@ -10,6 +10,10 @@ need_tools
 bash scripts/build.sh wakeflash
 which=() dir=release
 if [[ $profile == dev ]]; then which=(--debug) dir=debug; fi
+# Points at which tests kill it are not for users.
+if [[ $profile == release ]] && grep -q WAKEFLASH_KILL_AT "$(target_dir)/release/wakeflash"; then
+    die "The program can be killed from outside (wakeflash_engine::kill): it was built with debug assertions."
+fi
 bundle=$(target_dir)/$dir/bundle/deb
 rm -rf "$bundle"
 # Tauri's program writes the manifest anew. It is put back with its time, so that nothing is compiled again.

@@ -30,6 +30,8 @@ pub struct HeadlessOptions {
     pub prefix: Vec<String>,
     /// The file that its log goes to; without one, the test's own standard error.
     pub log: Option<PathBuf>,
+    /// Where in an update's life it is killed, until it is started again; see `wakeflash_engine::kill`.
+    pub kill_at: Option<String>,
 }
 
 impl HeadlessOptions {
@@ -44,6 +46,7 @@ impl HeadlessOptions {
             arguments: Vec::new(),
             prefix: Vec::new(),
             log: None,
+            kill_at: None,
         }
     }
 }
@@ -80,6 +83,7 @@ impl Headless {
     /// # Errors
     /// When it can't be started.
     pub fn start_again(&mut self) -> Result<()> {
+        self.options.kill_at = None;
         self.process = spawn(&self.options, self.host.as_ref())?;
         Ok(())
     }
@@ -154,6 +158,9 @@ fn spawn(options: &HeadlessOptions, host: Option<&Host>) -> Result<JsonProcess> 
     }
     if let Some(path) = &options.search_path {
         command.env("PATH", path);
+    }
+    if let Some(point) = &options.kill_at {
+        command.env("WAKEFLASH_KILL_AT", point);
     }
     let log = match &options.log {
         Some(path) => {

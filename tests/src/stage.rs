@@ -78,6 +78,8 @@ pub struct Scene {
     pub ready: bool,
     /// Whether its log goes into a file.
     pub logs: bool,
+    /// Where in an update's life it is killed; see `wakeflash_engine::kill`.
+    pub kill_at: Option<String>,
 }
 
 impl Default for Scene {
@@ -91,6 +93,7 @@ impl Default for Scene {
             others: 0,
             ready: true,
             logs: false,
+            kill_at: None,
         }
     }
 }
@@ -159,6 +162,7 @@ impl Stage {
         options.prefix = disk.as_ref().map(Disk::prefix).unwrap_or_default();
         options.prefix.extend(clock.as_ref().map(LabClock::prefix).unwrap_or_default());
         options.log = scene.logs.then(|| dir.path().join("app.log"));
+        options.kill_at = scene.kill_at;
         let app = Headless::start(options, Some(&home))?;
         let stage =
             Self { app, device, old, sensor, others, home, config, state, dir, disk, clock, lan };

@@ -9,6 +9,7 @@ pub mod esphome;
 pub mod flasher;
 pub mod gate;
 pub mod handle;
+pub mod kill;
 pub mod lines;
 pub mod log_limit;
 mod ota_socket;

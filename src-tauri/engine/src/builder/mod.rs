@@ -22,6 +22,7 @@ use wakeflash_core::update::{Build, SourceChange, UpdateId};
 use wakeflash_core::view::Progress;
 
 use crate::configs::{self, Identity, changed_sources, config_path, present};
+use crate::kill::{self, Point};
 use crate::process::{Ended, Event, Process, path_with};
 
 pub use crate::process::Limits;
@@ -214,6 +215,7 @@ async fn compile(
 ) -> Result<CompileOutput, BuildEnd> {
     let mut process = Process::spawn(command(request, reading), request.limits, cancel)
         .map_err(|error| not_started(&request.esphome, &error))?;
+    kill::here(Point::BuildStarted);
     let mut log = log::Log::create(&log_path(&request.state_dir, request.update)).await;
     let mut compile = CompileOutput::new();
     let mut outbox = Outbox::new(output);

@@ -17,6 +17,7 @@ use super::BuildRequest;
 use super::reads::Reading;
 use crate::artifacts::Artifacts;
 use crate::configs::{left_at, storage_path};
+use crate::kill::{self, Point};
 
 /// How coarse the times of a file system may be.
 const COARSE: Duration = Duration::from_secs(2);
@@ -132,6 +133,7 @@ pub(super) fn collect(
     let bytes = Artifacts::read_image(&firmware)?;
     image::check(platform, &bytes)?;
     let stored = Artifacts::new(&request.state_dir).put(&bytes)?;
+    kill::here(Point::ImageStored);
     let elsewhere = before.elsewhere(&validated);
     Ok(Build {
         image: stored.sha256,

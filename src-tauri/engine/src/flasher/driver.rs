@@ -10,6 +10,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use wakeflash_ota::{OtaError, PasswordCheck, Progress, Session, SessionEvent, Step};
 
+use crate::kill::{self, Point};
+
 use super::{Deadlines, FlashError, FlashHooks, FlashReport, GateVerdict};
 
 /// Answers are single bytes, encrypted ones 20, and the longest is a nonce: there is never much to
@@ -71,6 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if let Some(error) = self.session.failure() {
                 return Err(error.into());
             }
+            self.pass_points();
             if self.take_events() == Completion::Near
                 && let Some(announce) = announce.take()
             {
@@ -113,6 +116,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
+    fn pass_points(&self) {
+        let now = self.session.progress();
+        if now.total > 0 && now.acknowledged >= now.total / 2 {
+            kill::here(Point::Half);
+        }
+        if now.total > 0 && now.sent == now.total {
+            kill::here(Point::LastByteSent);
+        }
+    }
+
     fn take_events(&mut self) -> Completion {
         let mut completion = Completion::Far;
         while let Some(event) = self.session.poll_event() {
@@ -148,6 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn on_verdict(&mut self, verdict: GateVerdict) -> Result<(), FlashError> {
         match verdict {
             GateVerdict::Open => {
+                kill::here(Point::GatePassed);
                 self.session.open_gate();
                 self.moved = Instant::now();
                 Ok(())
@@ -159,6 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn on_recorded<E: Display>(&mut self, result: Result<(), E>) -> Result<(), FlashError> {
         result.map_err(|error| FlashError::NotRecorded { reason: error.to_string() })?;
+        kill::here(Point::CompletionStored);
         self.session.allow_completion();
         self.moved = Instant::now();
         Ok(())
@@ -206,6 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// The device has confirmed: say goodbye, which it doesn't insist on.
     async fn finish(mut self) -> FlashReport {
+        kill::here(Point::Acknowledged);
         let end = Instant::now();
         let goodbye = self.session.transmit().to_vec();
         // The update is done whether or not this arrives.

@@ -7,6 +7,7 @@ use wakeflash_core::settings::Settings;
 use wakeflash_core::time::Timestamp;
 
 use super::{Runtime, now};
+use crate::kill::{self, Point};
 use crate::store::unwritable;
 
 /// Where an answer goes.
@@ -53,6 +54,9 @@ impl Runtime {
             Action::Store(mut writes) => {
                 writes.settings =
                     writes.settings.map(|settings| self.overrides.to_store(&settings));
+                for update in &writes.updates {
+                    kill::here(Point::Decided(update.state.kind()));
+                }
                 self.store.begin(writes);
             }
             // A change of nothing.
@@ -80,6 +84,9 @@ impl Runtime {
 
     /// Brings everything up to date with what is true now, and does what follows.
     fn follow(&mut self, outcome: Outcome, now: Timestamp) {
+        for update in outcome.changed.iter().filter_map(|id| self.conductor.state().update(*id)) {
+            kill::here(Point::Stored(update.state.kind()));
+        }
         for refused in &outcome.refused {
             tracing::error!("refused: {refused}");
         }
