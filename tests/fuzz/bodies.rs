@@ -24,11 +24,7 @@ static IMAGE: LazyLock<Arc<PreparedImage>> = LazyLock::new(|| {
 });
 
 fn session(encryption: Encryption) -> Session {
-    let request = SessionRequest {
-        image: Arc::clone(&IMAGE),
-        password: Some(Password::new("hunter2")),
-        encryption,
-    };
+    let request = SessionRequest { password: Some(Password::new("hunter2")), encryption };
     Session::new(request, Randomness::new([0x5A; 64]))
 }
 
@@ -110,7 +106,7 @@ pub(crate) fn session_body(data: &[u8]) {
             outcome = session.answer_challenge(PasswordCheck::Sha256);
         }
         if watch.gate_open {
-            session.open_gate();
+            session.open_gate(IMAGE.clone());
         }
         if watch.completion_allowed {
             session.allow_completion();
@@ -178,7 +174,7 @@ pub(crate) fn frames_body(data: &[u8]) {
             outcome = session.answer_challenge(PasswordCheck::Sha256);
         }
         if watch.gate_open {
-            session.open_gate();
+            session.open_gate(IMAGE.clone());
         }
         if watch.completion_allowed {
             session.allow_completion();

@@ -47,10 +47,10 @@ pub async fn run(options: FlashOptions) -> Result<()> {
     let image = std::fs::read(&options.image)
         .with_context(|| format!("cannot read {}", options.image.display()))?;
     let image = Arc::new(PreparedImage::new(image)?);
-    let request = FlashRequest::new(image, options.password.map(Password::new));
+    let request = FlashRequest::new(options.password.map(Password::new));
     let hooks = FlashHooks {
         challenge: ready(PasswordCheck::AlsoMd5),
-        gate: ready(GateVerdict::Open),
+        gate: ready(GateVerdict::Open(image)),
         before_completion: || ready(Ok::<_, String>(())),
         progress: watch::channel(no_progress()).0,
     };

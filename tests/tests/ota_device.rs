@@ -4,7 +4,7 @@
 
 use std::future::{Ready, ready};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -120,9 +120,12 @@ async fn other_firmware(mark: &[u8]) -> Vec<u8> {
     firmware
 }
 
-fn request(firmware: Vec<u8>) -> FlashRequest {
-    let image = PreparedImage::new(firmware).unwrap();
-    FlashRequest::new(Arc::new(image), Some(Password::new("hunter2")))
+fn request() -> FlashRequest {
+    FlashRequest::new(Some(Password::new("hunter2")))
+}
+
+fn open(firmware: Vec<u8>) -> GateVerdict {
+    GateVerdict::Open(Arc::new(PreparedImage::new(firmware).unwrap()))
 }
 
 type Answered<Before> = FlashHooks<Ready<PasswordCheck>, Ready<GateVerdict>, Before>;
@@ -136,26 +139,24 @@ fn hooks(verdict: GateVerdict) -> Answered<impl FnOnce() -> Ready<Result<(), Str
     }
 }
 
-async fn install(request: FlashRequest) -> Result<FlashReport, FlashError> {
-    flash(connect().await, request, hooks(GateVerdict::Open), CancellationToken::new()).await
+async fn install(firmware: Vec<u8>, request: FlashRequest) -> Result<FlashReport, FlashError> {
+    flash(connect().await, request, hooks(open(firmware)), CancellationToken::new()).await
 }
 
 /// Waits until the device takes part in a handshake again.
-async fn answers(firmware: &Path) {
+async fn answers() {
     let deadline = Instant::now() + Duration::from_secs(15);
-    let request = request(std::fs::read(firmware).unwrap());
     loop {
-        let (gate, cancel) = (hooks(GateVerdict::Open), CancellationToken::new());
         let shut = FlashHooks {
             challenge: ready(PasswordCheck::AlsoMd5),
             gate: async {
                 sleep(Duration::from_millis(200)).await;
                 GateVerdict::AlreadyRunning
             },
-            before_completion: gate.before_completion,
+            before_completion: || ready(Ok::<_, String>(())),
             progress: watch::channel(no_progress()).0,
         };
-        match flash(connect().await, request.clone(), shut, cancel).await {
+        match flash(connect().await, request(), shut, CancellationToken::new()).await {
             Err(FlashError::AlreadyRunning) => return,
             other => assert!(Instant::now() < deadline, "{other:?}"),
         }
@@ -167,7 +168,7 @@ async fn installs_on_a_real_device_and_it_comes_back() {
     let device = Device::start().await;
     for mark in [&b"first"[..], b"second"] {
         let firmware = other_firmware(mark).await;
-        let report = install(request(firmware.clone())).await.unwrap();
+        let report = install(firmware.clone(), request()).await.unwrap();
         assert_eq!(report.compression, Compression::Deflate);
         assert_eq!(report.handshake_round_trips, 2);
         println!(
@@ -175,7 +176,7 @@ async fn installs_on_a_real_device_and_it_comes_back() {
             report.bytes, report.duration, report.handshake
         );
         assert_eq!(std::fs::read(device.executable()).unwrap(), firmware);
-        answers(&device.executable()).await;
+        answers().await;
     }
 }
 
@@ -186,21 +187,21 @@ async fn every_handshake_that_real_firmware_can_be_built_for_installs() {
         let device = Device::start_as(variant).await;
         let mut firmware = std::fs::read(real_device_program(variant).await).unwrap();
         firmware.extend_from_slice(b"another");
-        let mut request = request(firmware.clone());
+        let mut request = request();
         request.password = password.map(Password::new);
         // A key that is tried only when the device offers encryption, which this firmware can't.
         let key = EncryptionKey::from_base64(KEY).unwrap();
         request.encryption = Encryption::WhenOffered(key.clone());
         let mut required = request.clone();
         required.encryption = Encryption::Required(key);
-        let error = install(required).await.unwrap_err();
+        let error = install(firmware.clone(), required).await.unwrap_err();
         assert_eq!(error, FlashError::Ota(OtaError::EncryptionNotOffered));
 
-        let report = install(request).await.unwrap();
+        let report = install(firmware.clone(), request).await.unwrap();
         assert!(!report.encrypted);
         assert_eq!(report.handshake_round_trips, if password.is_some() { 2 } else { 1 });
         assert_eq!(std::fs::read(device.executable()).unwrap(), firmware, "{version} {password:?}");
-        answers(&device.executable()).await;
+        answers().await;
     }
 }
 
@@ -208,18 +209,18 @@ async fn every_handshake_that_real_firmware_can_be_built_for_installs() {
 async fn a_real_device_refuses_a_wrong_password_and_stays_available() {
     let device = Device::start().await;
     let firmware = other_firmware(b"new").await;
-    let mut wrong = request(firmware.clone());
+    let mut wrong = request();
     wrong.password = Some(Password::new("hunter3"));
-    let error = install(wrong).await.unwrap_err();
+    let error = install(firmware.clone(), wrong).await.unwrap_err();
     assert_eq!(error.class(), Some(FailureClass::WrongPassword));
-    install(request(firmware.clone())).await.unwrap();
+    install(firmware.clone(), request()).await.unwrap();
     assert_eq!(std::fs::read(device.executable()).unwrap(), firmware);
 }
 
 #[tokio::test]
 async fn a_real_device_refuses_what_is_no_firmware_for_it() {
     let device = Device::start().await;
-    let error = install(request(b"no program at all ".repeat(3000))).await.unwrap_err();
+    let error = install(b"no program at all ".repeat(3000), request()).await.unwrap_err();
     let expected = OtaError::Device { error: DeviceError::UpdateEnd, step: Step::Commit };
     assert_eq!(error, FlashError::Ota(expected));
     assert_eq!(std::fs::read(device.executable()).unwrap(), other_firmware(b"").await);
@@ -229,14 +230,14 @@ async fn a_real_device_refuses_what_is_no_firmware_for_it() {
 async fn a_real_device_holds_still_at_the_gate_and_before_the_end() {
     let device = Device::start().await;
     let firmware = other_firmware(b"held").await;
-    let request = request(firmware.clone());
-    let total = request.image.wire_size(Compression::Deflate);
+    let image = Arc::new(PreparedImage::new(firmware.clone()).unwrap());
+    let total = image.wire_size(Compression::Deflate);
     let (progress, watched) = watch::channel(no_progress());
     let hooks = FlashHooks {
         challenge: ready(PasswordCheck::AlsoMd5),
         gate: async {
             sleep(Duration::from_secs(1)).await;
-            GateVerdict::Open
+            GateVerdict::Open(image)
         },
         before_completion: || async move {
             sleep(Duration::from_secs(1)).await;
@@ -247,7 +248,7 @@ async fn a_real_device_holds_still_at_the_gate_and_before_the_end() {
         },
         progress,
     };
-    flash(connect().await, request, hooks, CancellationToken::new()).await.unwrap();
+    flash(connect().await, request(), hooks, CancellationToken::new()).await.unwrap();
     assert_eq!(std::fs::read(device.executable()).unwrap(), firmware);
 }
 
@@ -258,18 +259,18 @@ async fn a_cancelled_transfer_leaves_a_real_device_as_it_was_and_free() {
     let trigger = cancel.clone();
     let hooks = FlashHooks {
         challenge: ready(PasswordCheck::AlsoMd5),
-        gate: ready(GateVerdict::Open),
+        gate: ready(open(other_firmware(b"cut").await)),
         before_completion: || async move {
             trigger.cancel();
             std::future::pending::<Result<(), String>>().await
         },
         progress: watch::channel(no_progress()).0,
     };
-    let error = flash(connect().await, request(other_firmware(b"cut").await), hooks, cancel).await;
+    let error = flash(connect().await, request(), hooks, cancel).await;
     let error = error.unwrap_err();
     assert!(error.cancelled() && !error.outcome_unknown(), "{error}");
     assert_eq!(std::fs::read(device.executable()).unwrap(), other_firmware(b"").await);
-    install(request(other_firmware(b"again").await)).await.unwrap();
+    install(other_firmware(b"again").await, request()).await.unwrap();
 }
 
 #[tokio::test]
@@ -278,11 +279,11 @@ async fn a_real_device_with_another_client_is_busy() {
     let other = connect().await;
     // The device takes its next client only when this one is gone.
     sleep(Duration::from_millis(300)).await;
-    let mut request = request(other_firmware(b"busy").await);
+    let (firmware, mut request) = (other_firmware(b"busy").await, request());
     request.deadlines.step = Duration::from_millis(500);
-    let error = install(request.clone()).await.unwrap_err();
+    let error = install(firmware.clone(), request.clone()).await.unwrap_err();
     assert_eq!(error.class(), Some(FailureClass::Busy));
     drop(other);
     request.deadlines.step = Duration::from_secs(20);
-    install(request).await.unwrap();
+    install(firmware, request).await.unwrap();
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flashing::{
-    Kind, class_of_nonsense, failure, firmware, flash_at, in_memory, open_gate, over_tcp, request,
+    Kind, class_of_nonsense, failure, firmware, flash_at, in_memory, open, open_gate, over_tcp,
+    request,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -66,9 +67,15 @@ async fn every_variant_of_the_protocol_installs_the_image() {
 async fn an_image_of_any_size_around_a_block_is_installed() {
     for size in [1, 8191, 8192, 8193, 16 * 8192, 17 * 8192 + 1] {
         let image = PreparedImage::new(firmware()[..size].to_vec()).unwrap();
-        let request = FlashRequest::new(Arc::new(image), None);
         let script = Script { auth: Auth::None, features: Features::RAW, ..Script::default() };
-        let (outcome, seen) = over_tcp(script, request).await;
+        let hooks = FlashHooks {
+            challenge: ready(PasswordCheck::AlsoMd5),
+            gate: ready(GateVerdict::Open(Arc::new(image))),
+            before_completion: || ready(Ok(())),
+            progress: watch::channel(no_progress()).0,
+        };
+        let (request, cancel) = (FlashRequest::new(None), CancellationToken::new());
+        let (outcome, seen) = in_memory(script, request, hooks, cancel).await;
         outcome.unwrap();
         assert_eq!(seen.image.map(|image| image.len()), Some(size));
     }
@@ -264,6 +271,26 @@ async fn a_gate_without_a_verdict_is_a_refusal_in_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_that_waits_at_its_gate_needs_no_image() {
+    let (progress, mut shown) = watch::channel(no_progress());
+    let hooks = FlashHooks {
+        challenge: ready(PasswordCheck::AlsoMd5),
+        gate: async move {
+            shown.wait_for(|now| now.step == Step::Gate).await.unwrap();
+            sleep(Duration::from_secs(60)).await;
+            // Not there before.
+            GateVerdict::Open(Arc::new(PreparedImage::new(firmware()).unwrap()))
+        },
+        before_completion: || ready(Ok(())),
+        progress,
+    };
+    let (outcome, seen) =
+        in_memory(Script::default(), request(), hooks, CancellationToken::new()).await;
+    outcome.unwrap();
+    assert_eq!(seen.image.as_deref(), Some(&firmware()[..]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_is_held_until_its_coming_is_recorded() {
     let (near, far) = tokio::io::duplex(8192);
     let live = LiveReport::default();
@@ -272,7 +299,7 @@ async fn the_end_is_held_until_its_coming_is_recorded() {
     let (progress, watched) = watch::channel(no_progress());
     let hooks = FlashHooks {
         challenge: ready(PasswordCheck::AlsoMd5),
-        gate: ready(GateVerdict::Open),
+        gate: ready(open()),
         before_completion: || async move {
             sleep(Duration::from_secs(30)).await;
             let now = seen.now();
@@ -291,7 +318,7 @@ async fn the_end_is_held_until_its_coming_is_recorded() {
 async fn without_a_record_the_image_is_not_completed() {
     let hooks = FlashHooks {
         challenge: ready(PasswordCheck::AlsoMd5),
-        gate: ready(GateVerdict::Open),
+        gate: ready(open()),
         before_completion: || ready(Err("disk full".to_owned())),
         progress: watch::channel(no_progress()).0,
     };
@@ -339,7 +366,7 @@ async fn progress_only_grows_and_ends_complete() {
     });
     let hooks = FlashHooks {
         challenge: ready(PasswordCheck::AlsoMd5),
-        gate: ready(GateVerdict::Open),
+        gate: ready(open()),
         before_completion: || ready(Ok(())),
         progress,
     };

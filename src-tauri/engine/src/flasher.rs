@@ -26,7 +26,7 @@
 //! # async fn install(firmware: Vec<u8>, key: &str) -> anyhow::Result<()> {
 //! // Long before the device is there: compressed and hashed.
 //! let image = Arc::new(PreparedImage::new(firmware)?);
-//! let mut request = FlashRequest::new(image, Some(Password::new("hunter2")));
+//! let mut request = FlashRequest::new(Some(Password::new("hunter2")));
 //! if let Some(key) = EncryptionKey::from_base64(key) {
 //!     request.encryption = Encryption::Required(key);
 //! }
@@ -36,7 +36,7 @@
 //! let hooks = FlashHooks {
 //!     challenge: async { PasswordCheck::Sha256 },
 //!     // Whoever knows another way to tell devices apart looks here before anything is sent.
-//!     gate: async { GateVerdict::Open },
+//!     gate: async { GateVerdict::Open(image) },
 //!     before_completion: || async { Ok::<(), std::io::Error>(()) },
 //!     progress: watch::channel(no_progress()).0,
 //! };
@@ -73,11 +73,9 @@ pub(crate) use greeting::serves;
 pub use outcome::{FlashError, FlashReport};
 pub use web_server::{UPLOAD_LIMITS, UploadEnd, UploadRequest, upload};
 
-/// What to install, and with which credentials.
+/// How to talk to the device. The image comes with the gate's verdict: a session that waits needs none.
 #[derive(Debug, Clone)]
 pub struct FlashRequest {
-    /// The image.
-    pub image: Arc<PreparedImage>,
     /// The OTA password of the firmware that runs on the device, if one is known.
     pub password: Option<Password>,
     /// Which key to use, and whether the image may travel in the clear.
@@ -90,17 +88,16 @@ impl FlashRequest {
     /// A request with the usual deadlines, for a device whose configuration has no encryption
     /// key.
     #[must_use]
-    pub fn new(image: Arc<PreparedImage>, password: Option<Password>) -> Self {
-        let deadlines = Deadlines::default();
-        Self { image, password, encryption: Encryption::None, deadlines }
+    pub fn new(password: Option<Password>) -> Self {
+        Self { password, encryption: Encryption::None, deadlines: Deadlines::default() }
     }
 }
 
 /// Whether this device gets the image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum GateVerdict {
-    /// It is the right device, and it needs the image.
-    Open,
+    /// It is the right device, and it needs this image.
+    Open(Arc<PreparedImage>),
     /// It is the right device and runs the image's firmware already.
     AlreadyRunning,
     /// It is not surely the right device; the reason is a sentence for the user.
@@ -156,8 +153,7 @@ where
 {
     let mut random = [0; Randomness::LENGTH];
     getrandom::fill(&mut random).map_err(|error| FlashError::Random(error.to_string()))?;
-    let FlashRequest { image, password, encryption, deadlines } = request;
-    let session =
-        Session::new(SessionRequest { image, password, encryption }, Randomness::new(random));
+    let FlashRequest { password, encryption, deadlines } = request;
+    let session = Session::new(SessionRequest { password, encryption }, Randomness::new(random));
     driver::Driver::new(stream, session, deadlines).run(hooks, cancel).await
 }

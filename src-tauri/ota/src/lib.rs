@@ -15,7 +15,7 @@
 //! 3. Call [`Session::answer_challenge`] when the peer is known, as far as a password goes. Until
 //!    then no answer to its challenge is produced.
 //! 4. Call [`Session::open_gate`] when the device is surely the right one. Until then nothing of
-//!    the update is produced.
+//!    the update is produced, and the image needn't be in memory.
 //! 5. On [`SessionEvent::AboutToComplete`] record that the image may soon be complete on the
 //!    device, then call [`Session::allow_completion`]. Until then the end of the image is held.
 //! 6. [`SessionEvent::Accepted`] says that the device has confirmed the update. When the
@@ -30,10 +30,10 @@
 //! };
 //!
 //! let image = Arc::new(PreparedImage::new(b"firmware".to_vec())?);
-//! let request = SessionRequest { image, password: None, encryption: Encryption::None };
+//! let request = SessionRequest { password: None, encryption: Encryption::None };
 //! // These come from the system's generator.
 //! let mut session = Session::new(request, Randomness::new([7; Randomness::LENGTH]));
-//! session.open_gate();
+//! session.open_gate(image);
 //! session.allow_completion();
 //!
 //! // A device that has no password, takes the image as it is, and finds it right.

@@ -16,8 +16,6 @@ use super::transfer::Transfer;
 /// What a session needs to know.
 #[derive(Debug, Clone)]
 pub struct SessionRequest {
-    /// The image to install.
-    pub image: Arc<PreparedImage>,
     /// The OTA password of the firmware that runs on the device, if one is known.
     pub password: Option<Password>,
     /// Whether the update may travel in the clear.
@@ -85,7 +83,8 @@ pub struct Session {
     compression: Compression,
     /// Which challenge may be answered; `None`: none yet.
     may_answer: Option<PasswordCheck>,
-    gate_open: bool,
+    /// The image; `None` as long as the gate is shut.
+    image: Option<Arc<PreparedImage>>,
     completion_allowed: bool,
     transfer: Option<Transfer>,
     events: VecDeque<SessionEvent>,
@@ -108,7 +107,7 @@ impl Session {
             extended: false,
             compression: Compression::Raw,
             may_answer: None,
-            gate_open: false,
+            image: None,
             completion_allowed: false,
             transfer: None,
             events: VecDeque::new(),
@@ -130,14 +129,14 @@ impl Session {
         if !pending.is_empty() || !self.sends_image() {
             return pending;
         }
-        match (&self.channel, &self.transfer) {
+        match (&self.channel, &self.transfer, &self.image) {
             // In the clear the image goes out as it lies there, without a copy.
-            (Channel::Plain, Some(transfer)) => {
-                let bytes = self.request.image.form(self.compression).bytes;
+            (Channel::Plain, Some(transfer), Some(image)) => {
+                let bytes = image.form(self.compression).bytes;
                 bytes.get(transfer.sendable(self.completion_allowed)).unwrap_or_default()
             }
-            (Channel::Noise(noise), _) => noise.sealed_image(),
-            (Channel::Plain | Channel::Handshake(_), _) => &[],
+            (Channel::Noise(noise), _, _) => noise.sealed_image(),
+            (Channel::Plain | Channel::Handshake(_), _, _) => &[],
         }
     }
 
@@ -207,9 +206,9 @@ impl Session {
         answered
     }
 
-    /// Lets the update begin, now or when the handshake is over.
-    pub fn open_gate(&mut self) {
-        self.gate_open = true;
+    /// Lets the update begin, now or when the handshake is over, with this image: a session that waits needs none.
+    pub fn open_gate(&mut self, image: Arc<PreparedImage>) {
+        self.image = Some(image);
         if matches!(self.state, State::Gate) {
             self.begin_update();
         }
@@ -359,10 +358,12 @@ impl Session {
         if !self.sends_image() {
             return;
         }
-        let (Channel::Noise(noise), Some(transfer)) = (&mut self.channel, &self.transfer) else {
+        let (Channel::Noise(noise), Some(transfer), Some(image)) =
+            (&mut self.channel, &self.transfer, &self.image)
+        else {
             return;
         };
-        let bytes = self.request.image.form(self.compression).bytes;
+        let bytes = image.form(self.compression).bytes;
         let sendable = transfer.sendable(self.completion_allowed);
         if let Err(error) = noise.seal_image(bytes, sendable) {
             self.fault = Some(error);

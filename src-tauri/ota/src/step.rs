@@ -60,6 +60,6 @@ pub struct Progress {
     /// Bytes of the image, as it travels, that the device has acknowledged. Devices with
     /// version 1 of the protocol acknowledge nothing before the end.
     pub acknowledged: u32,
-    /// Size in bytes of the image as it travels; 0 as long as its form is not agreed on.
+    /// Size in bytes of the image as it travels; 0 before the gate has opened.
     pub total: u32,
 }

@@ -67,7 +67,7 @@ fn the_greeting_goes_out_in_one_piece_with_the_features() {
 #[test]
 fn sizes_go_together_and_wait_for_their_answer() {
     let mut session = authenticated();
-    session.open_gate();
+    session.open_gate(IMAGE.clone());
     let sizes = drain(&mut session);
     let wire = IMAGE.wire_size(Compression::Deflate) as u32;
     let expected = [&[0][..], &wire.to_be_bytes(), &(IMAGE.size() as u32).to_be_bytes()].concat();
@@ -92,7 +92,7 @@ fn nothing_is_sent_before_the_gate_opens() {
     session.allow_completion();
     assert_eq!(session.step(), Step::Gate);
     assert!(session.transmit().is_empty());
-    session.open_gate();
+    session.open_gate(IMAGE.clone());
     assert!(!session.transmit().is_empty());
 }
 
@@ -107,7 +107,7 @@ fn an_answer_before_its_question_is_a_violation() {
     assert!(matches!(error, OtaError::Protocol { step: Step::AuthResult, .. }), "{error}");
 
     let mut early = authenticated();
-    early.open_gate();
+    early.open_gate(IMAGE.clone());
     let error = early.receive(&[0x42]).unwrap_err();
     assert!(matches!(error, OtaError::Protocol { step: Step::Prepare, .. }), "{error}");
 }
@@ -115,7 +115,7 @@ fn an_answer_before_its_question_is_a_violation() {
 #[test]
 fn the_outcome_is_unknown_from_the_last_byte_to_the_confirmation() {
     let mut session = authenticated();
-    session.open_gate();
+    session.open_gate(IMAGE.clone());
     session.allow_completion();
     let _ = drain(&mut session);
     session.receive(&[0x42]).unwrap();
@@ -155,7 +155,7 @@ fn challenged(request: u8, nonce: usize) -> Session {
 fn a_challenge_is_answered_only_when_the_peer_is_known() {
     for (request, nonce) in [(0x02, 64), (0x01, 32)] {
         let mut session = challenged(request, nonce);
-        session.open_gate();
+        session.open_gate(IMAGE.clone());
         assert_eq!(session.step(), Step::Identity);
         assert!(session.transmit().is_empty(), "an open gate is not enough");
         session.answer_challenge(PasswordCheck::AlsoMd5).unwrap();
@@ -194,7 +194,7 @@ fn md5_is_answered_only_where_there_is_nothing_better() {
 fn in_transfer() -> Session {
     let mut session = authenticated();
     assert_eq!(session.poll_event(), Some(SessionEvent::Authenticated));
-    session.open_gate();
+    session.open_gate(IMAGE.clone());
     let _ = drain(&mut session);
     session.receive(&[0x42]).unwrap();
     session.transmitted(32);
@@ -269,7 +269,7 @@ proptest! {
         }
         for (turn, (byte, count)) in words.into_iter().enumerate() {
             if turn == open_at {
-                session.open_gate();
+                session.open_gate(IMAGE.clone());
             }
             if turn == allow_at {
                 session.allow_completion();
@@ -307,7 +307,7 @@ proptest! {
     fn one_wrong_byte_is_noticed_or_harmless(at in 0usize..100, wrong in any::<u8>()) {
         let mut device = Device::new(2, 64, 0x08);
         let mut session = session();
-        session.open_gate();
+        session.open_gate(IMAGE.clone());
         session.allow_completion();
         let mut heard = 0;
         let mut previous = usize::MAX;

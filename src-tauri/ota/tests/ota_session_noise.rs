@@ -53,7 +53,7 @@ fn noise_is_offered_only_with_a_key_and_used_only_when_both_have_it() {
 fn required_encryption_never_gives_way() {
     for answer in [&[0, 2, 0x48, 0x08][..], &[0, 2, 0x40], &[0, 1, 0x46]] {
         let mut session = session_with(Encryption::Required(key()));
-        session.open_gate();
+        session.open_gate(IMAGE.clone());
         session.allow_completion();
         let _ = drain(&mut session);
         assert_eq!(session.receive(answer), Err(OtaError::EncryptionNotOffered));
@@ -139,7 +139,7 @@ fn the_answer_to_a_handshake_that_has_not_left_is_a_violation() {
 #[test]
 fn an_encrypted_image_is_complete_with_the_last_byte_of_its_last_frame() {
     let (mut session, mut device) = greeted(0x0C);
-    session.open_gate();
+    session.open_gate(IMAGE.clone());
     session.allow_completion();
     let total = IMAGE.wire_size(Compression::Deflate);
     let mut sealed_at_most = 0;
@@ -171,7 +171,7 @@ fn an_error_of_an_encrypted_device_comes_in_a_frame() {
     let answer = device.take(&drain(&mut session));
     session.receive(&answer).unwrap();
     let Secure::On(connection) = &mut device.secure else { panic!("no connection") };
-    session.open_gate();
+    session.open_gate(IMAGE.clone());
     let _ = drain(&mut session);
     let error = session.receive(&connection.seal(&[0x89]).unwrap()).unwrap_err();
     assert_eq!(error.code(), "ota.esp32_not_enough_space");

@@ -25,11 +25,16 @@ pub(crate) fn firmware() -> Vec<u8> {
     noise.collect()
 }
 
-pub(crate) fn request() -> FlashRequest {
+/// Opens the gate.
+pub(crate) fn open() -> GateVerdict {
     // Compressed once for all tests, as the application does it once for all wakes.
     static IMAGE: LazyLock<Arc<PreparedImage>> =
         LazyLock::new(|| Arc::new(PreparedImage::new(firmware()).unwrap()));
-    FlashRequest::new(Arc::clone(&IMAGE), Some(Password::new("hunter2")))
+    GateVerdict::Open(Arc::clone(&IMAGE))
+}
+
+pub(crate) fn request() -> FlashRequest {
+    FlashRequest::new(Some(Password::new("hunter2")))
 }
 
 pub(crate) type Outcome = Result<FlashReport, FlashError>;
@@ -41,7 +46,7 @@ pub(crate) fn open_gate() -> FlashHooks<
 > {
     FlashHooks {
         challenge: ready(PasswordCheck::AlsoMd5),
-        gate: ready(GateVerdict::Open),
+        gate: ready(open()),
         before_completion: || ready(Ok(())),
         progress: watch::channel(no_progress()).0,
     }

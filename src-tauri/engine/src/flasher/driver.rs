@@ -160,9 +160,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn on_verdict(&mut self, verdict: GateVerdict) -> Result<(), FlashError> {
         match verdict {
-            GateVerdict::Open => {
+            GateVerdict::Open(image) => {
                 kill::here(Point::GatePassed);
-                self.session.open_gate();
+                self.session.open_gate(image);
                 self.moved = Instant::now();
                 Ok(())
             }

@@ -28,7 +28,7 @@ use super::flash_web::Uploader;
 use super::images::load_image;
 use super::keys::{KeyElsewhere, proof_of_key};
 use super::restart::{self, RestartWatch};
-use super::work::{Report, build_marker, compare_sources};
+use super::work::{ReadyImage, Report, build_marker, compare_sources};
 use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
 use crate::gate::{self, Case, Limits};
@@ -68,7 +68,6 @@ pub(super) struct Job {
     /// How long the device is usually awake.
     window: Option<Duration>,
     pub(super) config_dir: Option<PathBuf>,
-    image: Option<Arc<PreparedImage>>,
     pub(super) artifacts: Artifacts,
     pub(super) uploader: Uploader,
     pub(super) hearing: Hearing,
@@ -139,13 +138,6 @@ impl Runtime {
             expectation: self.expectation(update, delivery, *peer),
             window: self.conductor.state().window(&update.name),
             config_dir,
-            image: self
-                .work
-                .images
-                .get(&id)
-                // An update that was built again must not get the image of its earlier build.
-                .filter(|ready| ready.name == delivery.build.image)
-                .map(|ready| Arc::clone(&ready.image)),
             artifacts: self.artifacts.clone(),
             uploader,
             hearing: self.watch.hearing().clone(),
@@ -201,42 +193,14 @@ impl Job {
         stream: TcpStream,
         cancel: CancellationToken,
     ) -> Option<FlashOutcome> {
-        let image = match self.ready_image().await {
-            Ok(image) => image,
-            Err(error) => return Some(lost_image(error)),
-        };
-        let request = FlashRequest {
-            image,
-            password: self
-                .credentials
-                .password
-                .as_ref()
-                .map(|secret| wakeflash_ota::Password::new(secret.0.clone())),
-            encryption: self.credentials.encryption.clone(),
-            deadlines: Deadlines::default(),
-        };
-        let said = OnceLock::new();
+        let (said, lost) = (OnceLock::new(), OnceLock::new());
         let (progress, shown) = watch::channel(flasher::no_progress());
         let went = shown.clone();
         let (standing, known) = watch::channel(Standing::Unknown);
         let challenger = self.challenger();
         let hooks = FlashHooks {
             challenge: challenger.known(known, shown.clone(), || self.heard_version()),
-            gate: async {
-                let proof = proof_of_key(shown.clone(), &self.key_elsewhere);
-                let word = self.gate(proof, standing).await;
-                let open = matches!(word, Ok(Pass::Open));
-                let verdict = match &word {
-                    Ok(Pass::Open) => GateVerdict::Open,
-                    Ok(Pass::AlreadyRunning) => GateVerdict::AlreadyRunning,
-                    Err(_) => GateVerdict::Refuse("refused at the gate".to_owned()),
-                };
-                let _ = said.set(word);
-                if open && !self.turn(shown.clone()).await {
-                    return GateVerdict::Refuse(TOO_MANY.to_owned());
-                }
-                verdict
-            },
+            gate: self.verdict(shown.clone(), standing, &said, &lost),
             before_completion: || self.record_completion(went.borrow().encrypted),
             progress,
         };
@@ -245,7 +209,7 @@ impl Job {
         let device = stream.peer_addr().unwrap_or(configured);
         let shown = shown.clone();
         let restarted = cancel.child_token();
-        let flash = flasher::flash(stream, request, hooks, restarted.clone());
+        let flash = flasher::flash(stream, self.request(), hooks, restarted.clone());
         let restart = RestartWatch {
             hearing: &self.hearing,
             peer: self.peer,
@@ -262,6 +226,9 @@ impl Job {
             Err(error) => error,
         };
         tracing::info!("update {} of {}: {error}", self.update, self.device);
+        if let Some(lost) = lost.into_inner() {
+            return Some(lost);
+        }
         let word = match said.into_inner() {
             // What something at this address says counts for the update only if it is the device.
             None if is_word_of_the_peer(&error) => {
@@ -280,6 +247,42 @@ impl Job {
         }
     }
 
+    fn request(&self) -> FlashRequest {
+        let secret = self.credentials.password.as_ref();
+        FlashRequest {
+            password: secret.map(|secret| wakeflash_ota::Password::new(secret.0.clone())),
+            encryption: self.credentials.encryption.clone(),
+            deadlines: Deadlines::default(),
+        }
+    }
+
+    /// What the gate lets happen, with the image when its turn has come. `said` is what it has found, and `lost` what
+    /// comes of the flash when the image can't be had.
+    async fn verdict(
+        &self,
+        shown: watch::Receiver<wakeflash_ota::Progress>,
+        standing: watch::Sender<Standing>,
+        said: &OnceLock<Result<Pass, FlashOutcome>>,
+        lost: &OnceLock<FlashOutcome>,
+    ) -> GateVerdict {
+        let word = self.gate(proof_of_key(shown.clone(), &self.key_elsewhere), standing).await;
+        let pass = word.as_ref().ok().copied();
+        // There is one verdict.
+        let _ = said.set(word);
+        match pass {
+            None => GateVerdict::Refuse("refused at the gate".to_owned()),
+            Some(Pass::AlreadyRunning) => GateVerdict::AlreadyRunning,
+            Some(Pass::Open) => match self.turn(shown).await {
+                None => GateVerdict::Refuse(TOO_MANY.to_owned()),
+                Some(Ok(image)) => GateVerdict::Open(image),
+                Some(Err(error)) => {
+                    let _ = lost.set(lost_image(error));
+                    GateVerdict::Refuse("its image can't be had".to_owned())
+                }
+            },
+        }
+    }
+
     fn challenger(&self) -> Challenger<'_> {
         Challenger {
             device: &self.device,
@@ -293,13 +296,6 @@ impl Job {
     fn heard_version(&self) -> Option<String> {
         let (lately, _) = self.hearing.listen(self.peer);
         lately.into_iter().rev().find_map(|heard| heard.version)
-    }
-
-    async fn ready_image(&self) -> Result<Arc<PreparedImage>, LoadError> {
-        match &self.image {
-            Some(image) => Ok(Arc::clone(image)),
-            None => load_image(self.artifacts.clone(), self.delivery.build.image.clone()).await,
-        }
     }
 
     /// Whether this device gets this image: the sources are still those of the build, it is the right
@@ -342,31 +338,37 @@ impl Job {
         }
     }
 
-    /// Waits until the device is held, and then for the turn of its image. Returns whether it came in time.
-    async fn turn(&self, mut shown: watch::Receiver<wakeflash_ota::Progress>) -> bool {
+    /// Waits until the device is held, and then for the turn of its image, which only then has to be in memory: many
+    /// can be held at once. `None`: it didn't come in time.
+    async fn turn(
+        &self,
+        mut shown: watch::Receiver<wakeflash_ota::Progress>,
+    ) -> Option<Result<Arc<PreparedImage>, LoadError>> {
         // The session outlives this, since it drives it.
-        if shown.wait_for(|progress| progress.step >= Step::Gate).await.is_err() {
-            return false;
+        shown.wait_for(|progress| progress.step >= Step::Gate).await.ok()?;
+        let ready = self.turn_within(TURN_PATIENCE).await?;
+        let name = &self.delivery.build.image;
+        // An update that was built again must not get the image of its earlier build.
+        match ready.filter(|ready| ready.name == *name) {
+            Some(ready) => Some(Ok(ready.image)),
+            None => Some(load_image(self.artifacts.clone(), name.clone()).await),
         }
-        self.turn_within(TURN_PATIENCE).await
     }
 
-    /// Waits for the turn of the image; the gate has opened. Returns whether it came in time.
-    pub(super) async fn turn_within(&self, patience: Duration) -> bool {
+    /// Waits for the turn of the image; the gate has opened. `None`: it didn't come in time. With it comes the image,
+    /// if it is in memory.
+    pub(super) async fn turn_within(&self, patience: Duration) -> Option<Option<ReadyImage>> {
         let (grant, granted) = oneshot::channel();
-        let report = Report::Captured { update: self.update, grant };
-        if self.reports.send(report).await.is_err() {
-            return false;
-        }
+        self.reports.send(Report::Captured { update: self.update, grant }).await.ok()?;
         let mut granted = std::pin::pin!(tokio::time::timeout(patience, granted));
         tokio::select! {
             biased;
-            turn = &mut granted => return matches!(turn, Ok(Ok(()))),
+            turn = &mut granted => return turn.ok()?.ok(),
             () = tokio::time::sleep(PROGRESS_PERIOD) => {}
         }
         let progress = Progress { percent: None, step: "Waiting for its turn".to_owned() };
         let _ = self.reports.send(Report::FlashWent { update: self.update, progress }).await;
-        matches!(granted.await, Ok(Ok(())))
+        granted.await.ok()?.ok()
     }
 
     /// What the device answered is worth remembering.

@@ -81,7 +81,7 @@ impl Job {
             Pass::Open => {}
             Pass::AlreadyRunning => return Err(FlashOutcome::AlreadyRunning),
         }
-        if !self.turn_within(TURN_PATIENCE).await {
+        if self.turn_within(TURN_PATIENCE).await.is_none() {
             let problem = Problem::new("gate.refused", format!("Nothing was sent: {TOO_MANY}."));
             return Err(failed(FailureClass::RetryNow, problem));
         }

@@ -67,7 +67,7 @@ pub(super) enum Report {
     /// The device is held; `grant` tells when its image may be sent.
     Captured {
         update: UpdateId,
-        grant: oneshot::Sender<()>,
+        grant: Grant,
     },
     AboutToComplete {
         update: UpdateId,
@@ -126,13 +126,16 @@ pub(super) struct ReadyImage {
     pub(super) image: Arc<PreparedImage>,
 }
 
+/// Lets an image be sent, and brings it along if it is in memory.
+type Grant = oneshot::Sender<Option<ReadyImage>>;
+
 /// The tasks that can be stopped, and what they share.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     builds: BTreeMap<UpdateId, CancellationToken>,
     pub(super) flashes: BTreeMap<UpdateId, CancellationToken>,
     /// Flashes whose devices are held, until they may send.
-    held: BTreeMap<UpdateId, oneshot::Sender<()>>,
+    held: BTreeMap<UpdateId, Grant>,
     /// Two builds never run in the same device's build folder, not even while the first one is ending.
     building: BTreeMap<DeviceId, Arc<Mutex<()>>>,
     /// Images ready to be sent.
@@ -173,7 +176,7 @@ impl Work {
     pub(super) fn grant(&mut self, update: UpdateId) {
         if let Some(grant) = self.held.remove(&update) {
             // A flash that has ended says so in a report of its own, which frees its place.
-            let _ = grant.send(());
+            let _ = grant.send(self.images.get(&update).cloned());
         }
     }
 

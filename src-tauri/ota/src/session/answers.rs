@@ -1,7 +1,5 @@
 //! What the session makes of each answer.
 
-use std::sync::Arc;
-
 use super::super::auth::Scheme;
 use super::super::channel::{Channel, Encryption};
 use super::super::codec::{Compression, TYPE_APP, answer, server, size_field};
@@ -202,22 +200,22 @@ impl Session {
     }
 
     fn authenticated(&mut self) {
-        let total = self.request.image.wire_size(self.compression);
-        self.transfer = Some(Transfer::new(total, self.version >= 2));
         self.state = State::Gate;
         self.events.push_back(SessionEvent::Authenticated);
-        if self.gate_open {
-            self.begin_update();
-        }
+        self.begin_update();
     }
 
+    /// Announces the image, if the gate is open.
     pub(super) fn begin_update(&mut self) {
+        let Some(image) = &self.image else { return };
+        let (total, size) = (image.wire_size(self.compression), image.size());
+        self.transfer = Some(Transfer::new(total, self.version >= 2));
         if self.extended {
             self.send(&[TYPE_APP]);
         }
-        self.send(&size_field(self.request.image.wire_size(self.compression)));
+        self.send(&size_field(total));
         if self.compression == Compression::Deflate {
-            self.send(&size_field(self.request.image.size()));
+            self.send(&size_field(size));
         }
         self.state = State::Prepare;
     }
@@ -225,7 +223,7 @@ impl Session {
     fn on_prepare(&mut self, byte: u8) -> Result<(), Violation> {
         self.after_question(byte)?;
         self.expect(byte, answer::PREPARE_OK)?;
-        let image = Arc::clone(&self.request.image);
+        let Some(image) = self.image.clone() else { return Err(Violation::UnexpectedByte(byte)) };
         self.send(image.form(self.compression).md5.as_bytes());
         self.state = State::Checksum;
         self.announce_completion();

@@ -41,11 +41,7 @@ pub(crate) fn session_with(encryption: Encryption) -> Session {
 
 /// A session that knows nothing about the peer yet.
 pub(crate) fn wary_session(encryption: Encryption) -> Session {
-    let request = SessionRequest {
-        image: Arc::clone(&IMAGE),
-        password: Some(Password::new("hunter2")),
-        encryption,
-    };
+    let request = SessionRequest { password: Some(Password::new("hunter2")), encryption };
     Session::new(request, Randomness::new([0x5A; 64]))
 }
 
@@ -216,7 +212,7 @@ pub(crate) fn run(
             }
         }
         if gate == 1 {
-            session.open_gate();
+            session.open_gate(IMAGE.clone());
         }
         if hold == 1 {
             session.allow_completion();
