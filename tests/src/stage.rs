@@ -74,12 +74,16 @@ pub struct Scene {
     pub clock: bool,
     /// How many further devices there are, each with its YAML; see [`others`].
     pub others: u16,
+    /// Whether those have an API.
+    pub others_have_api: bool,
     /// Whether to wait until the application is ready.
     pub ready: bool,
     /// Whether its log goes into a file.
     pub logs: bool,
     /// Where in an update's life it is killed; see `wakeflash_engine::kill`.
     pub kill_at: Option<String>,
+    /// Whether the device is in another network, behind a router.
+    pub behind_router: bool,
 }
 
 impl Default for Scene {
@@ -91,9 +95,11 @@ impl Default for Scene {
             disk: None,
             clock: false,
             others: 0,
+            others_have_api: true,
             ready: true,
             logs: false,
             kill_at: None,
+            behind_router: false,
         }
     }
 }
@@ -136,17 +142,24 @@ impl Stage {
         let Some(mut lan) = Lan::or_skip().await? else { return Ok(None) };
         let old = firmware(&scene.runs).await?;
         let dir = tempfile::tempdir()?;
-        let (home, sensor) = (lan.host("home").await?, lan.host("sensor").await?);
-        let options = DeviceOptions::new("sleepy", &old.program, &dir.path().join("device"));
+        let home = lan.host("home").await?;
+        let sensor = match scene.behind_router {
+            true => lan.host_elsewhere("sensor").await?,
+            false => lan.host("sensor").await?,
+        };
+        let mut options = DeviceOptions::new("sleepy", &old.program, &dir.path().join("device"));
+        options.api_port = scene.runs.api_port;
         let device = sensor.device(&options).await?;
         let (config, state) = (dir.path().join("config"), dir.path().join("state"));
         std::fs::create_dir_all(&config)?;
         for (file, yaml) in &scene.wanted {
             yaml.write_to(&config, file)?;
         }
-        let others = others::start(&mut lan, dir.path(), scene.others).await?;
+        let others =
+            others::start(&mut lan, dir.path(), scene.others, scene.others_have_api).await?;
         for sibling in (0..scene.others).map(Sibling) {
-            others::wanted_yaml(sibling).write_to(&config, &sibling.file())?;
+            let yaml = others::wanted_yaml(sibling).with_api(scene.others_have_api);
+            yaml.write_to(&config, &sibling.file())?;
         }
         let mut options = HeadlessOptions::new(&config, &state);
         options.esphome = Some(if scene.really_builds {

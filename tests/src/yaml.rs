@@ -207,6 +207,13 @@ impl DeviceYaml {
         self
     }
 
+    /// The same device, with an API or without.
+    #[must_use]
+    pub fn with_api(mut self, api: bool) -> Self {
+        self.api_port = self.api_port.filter(|_| api);
+        self
+    }
+
     /// The same device under another name.
     #[must_use]
     pub fn with_name(mut self, name: &str) -> Self {

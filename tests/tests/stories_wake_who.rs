@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use wakeflash_tests::stage::{DEVICE, SOON, Scene, Stage, new_yaml, state_of};
+use wakeflash_tests::stage::{DEVICE, SOON, Scene, Stage, new_yaml, old_yaml, state_of};
 use wakeflash_tests::supervisor::{DeviceOptions, Mdns, Wake};
 use wakeflash_tests::yaml::DeviceYaml;
 
@@ -48,7 +48,8 @@ async fn two_devices_that_swap_their_addresses_get_their_own_firmware_or_none() 
 
 #[tokio::test]
 async fn a_stranger_at_the_remembered_address_gets_nothing() -> Result<()> {
-    let scene = Scene { others: 1, ..Scene::default() };
+    // With an API it would say who it is.
+    let scene = Scene { others: 1, others_have_api: false, ..Scene::default() };
     let Some(stage) = Stage::play(scene).await? else { return Ok(()) };
     let [stranger] = stage.others.as_slice() else { anyhow::bail!("there is one") };
     stage.let_it_be_seen().await?;
@@ -144,7 +145,9 @@ async fn firmware_goes_to_no_address_that_two_configurations_name() -> Result<()
                 own.with_name("sleepy").with_friendly_name("Sleepy")
             }),
         ];
-        let scene = Scene { wanted: wanted.into(), ready: false, ..Scene::default() };
+        // With an API it would say which one it is.
+        let runs = old_yaml().with_api(false);
+        let scene = Scene { runs, wanted: wanted.into(), ready: false, ..Scene::default() };
         let Some(stage) = Stage::play(scene).await? else { return Ok(()) };
         std::fs::write(stage.config.join("secrets.yaml"), format!("east_ip: {address}\n"))?;
         stage.until_ready().await?;

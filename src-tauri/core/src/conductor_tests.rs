@@ -43,6 +43,7 @@ fn word(name: &str, last: u8) -> Input {
         link_address: None,
         version: Some("2026.10.0".into()),
         config_hash: None,
+        stamp: None,
         friendly_name: None,
         platform: None,
     })

@@ -44,6 +44,7 @@ fn build(encryption: Encryption) -> Build {
         address: None,
         deep_sleep: true,
         sleep_plan: None,
+        api: None,
         mdns: true,
     }
 }

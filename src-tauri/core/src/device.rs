@@ -10,7 +10,7 @@ use crate::error::Problem;
 use crate::identity::{Claims, Identity, Rival};
 use crate::schedule::SleepPlan;
 use crate::time::Timestamp;
-use crate::update::{Build, Sha256, SourceFile};
+use crate::update::{Build, BuildStamp, Sha256, SourceFile};
 use crate::word::Word;
 
 /// Names a row of the list: the file name of a configuration (`sleepy.yaml`), or `mdns/NAME` for a device
@@ -285,6 +285,9 @@ pub struct Sighting {
     pub version: Option<String>,
     /// TXT `config_hash` of the firmware that runs. Older firmware has none.
     pub config_hash: Option<ConfigHash>,
+    /// When the firmware that runs was compiled, which only the native API says. Whoever says it there gives no hash,
+    /// and that means nothing: the API has none.
+    pub stamp: Option<BuildStamp>,
     /// TXT `friendly_name`.
     pub friendly_name: Option<String>,
     /// TXT `platform`.
@@ -292,6 +295,12 @@ pub struct Sighting {
 }
 
 impl Sighting {
+    /// Whether it is a TXT record, which is complete: what it doesn't have, the firmware that runs doesn't announce.
+    #[must_use]
+    pub const fn is_record(&self) -> bool {
+        self.version.is_some() && self.stamp.is_none()
+    }
+
     /// An address answers nothing, and the neighbour table shows a device's own network hardware there.
     #[must_use]
     pub fn of_hardware(name: &str, address: IpAddr, link_address: MacAddress) -> Self {
@@ -304,6 +313,7 @@ impl Sighting {
             link_address: Some(link_address),
             version: None,
             config_hash: None,
+            stamp: None,
             friendly_name: None,
             platform: None,
         }
@@ -392,6 +402,9 @@ pub struct InstalledBuild {
     /// The ESPHome that built it.
     #[serde(default)]
     pub version: Option<String>,
+    /// Its stamp, where it has one of its own.
+    #[serde(default)]
+    pub stamp: Option<BuildStamp>,
     /// On which port it takes updates.
     #[serde(default)]
     pub port: Option<u16>,
@@ -417,8 +430,13 @@ impl DeviceMemory {
     #[must_use]
     pub fn installed(&self) -> Option<&InstalledBuild> {
         let installed = self.installed_sources.as_ref()?;
-        let other =
-            self.config_hash().zip(installed.config_hash).is_some_and(|(runs, is)| runs != is);
+        let stamp = self.identity.build().and_then(|build| build.stamp.as_ref());
+        let other = match stamp.zip(installed.stamp.as_ref()) {
+            Some((runs, is)) => runs != is,
+            None => {
+                self.config_hash().zip(installed.config_hash).is_some_and(|(runs, is)| runs != is)
+            }
+        };
         (!other).then_some(installed)
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::device::ConfigHash;
 use crate::error::Problem;
 use crate::schedule::SleepPlan;
-use crate::update::{BuildStamp, Encryption, OtaMethod, OtaParameters, Secret};
+use crate::update::{Api, BuildStamp, Encryption, OtaMethod, OtaParameters, Secret};
 
 /// `storage/FILE.json`: what the last compile (or `--only-generate`) recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Validated {
     pub deep_sleep: bool,
     /// The durations of `deep_sleep:`.
     pub sleep_plan: Option<SleepPlan>,
+    /// Its native API.
+    pub api: Option<Api>,
     /// It has `mdns:`, and not disabled.
     pub mdns: bool,
     /// The end of the device's MAC address is part of its name.
@@ -125,6 +127,7 @@ pub fn validated(bytes: &[u8], platform: Option<&str>) -> Result<Validated, Prob
         address: address_of(config),
         deep_sleep: at("/deep_sleep").is_some(),
         sleep_plan: sleep_plan_of(config),
+        api: api_of(config),
         mdns: has_mdns(config),
         mac_suffix: has_mac_suffix(config),
         esphome_version: text(root.get("esphome")),
@@ -148,6 +151,15 @@ pub(crate) fn sleep_plan_of(config: &Value) -> Option<SleepPlan> {
 pub(crate) fn has_mdns(config: &Value) -> bool {
     let disabled = config.pointer("/mdns/disabled");
     config.get("mdns").is_some() && disabled != Some(&Value::Bool(true))
+}
+
+/// The native API of a validated configuration.
+fn api_of(config: &Value) -> Option<Api> {
+    // Without any option it validates to null or to an object.
+    let api = config.get("api")?;
+    let port = api.get("port").and_then(number).and_then(|port| u16::try_from(port).ok());
+    let key = text(config.pointer("/api/encryption/key")).map(Secret);
+    Some(Api { port: port.filter(|port| *port != 0).unwrap_or(Api::PORT), key })
 }
 
 /// Whether the end of its MAC address is part of a device's name.
@@ -350,6 +362,20 @@ mod tests {
         assert_eq!(v.address.as_deref(), Some("s.local"));
         assert!(v.deep_sleep && v.mdns);
         assert_eq!(v.sleep_plan, SleepPlan::read(Some("10s"), Some("5min")));
+    }
+
+    #[test]
+    fn the_api_of_a_configuration_is_known() {
+        let api = |json: &str| {
+            let config = format!(r#"{{"config":{{"ota":{{"platform":"esphome"}}{json}}}}}"#);
+            validated(config.as_bytes(), Some("esp32")).unwrap().api
+        };
+        assert_eq!(api(""), None);
+        for plain in [r#","api":{}"#, r#","api":null"#, r#","api":{"encryption":{}}"#] {
+            assert_eq!(api(plain), Some(Api { port: 6053, key: None }), "{plain}");
+        }
+        let own = api(r#","api":{"port":6054,"encryption":{"key":"k"}}"#);
+        assert_eq!(own, Some(Api { port: 6054, key: Some(Secret("k".into())) }));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use core::time::Duration;
 use crate::device::{ConfigHash, MacAddress, Sighting, SightingKind, Source};
 use crate::error::Problem;
 use crate::identity::{Identity, Proof};
+use crate::update::BuildStamp;
 use crate::word::is_suffixed;
 
 /// An address that stands in the device's own configuration as a number (`use_address`, static IP).
@@ -41,7 +42,7 @@ pub enum LiteralAddress {
 pub enum Session {
     /// Nothing: plaintext, or encrypted with a key that another configuration has too.
     ProvesNothing,
-    /// The Noise handshake succeeded with a key that no other configuration has.
+    /// The Noise handshake of the update or of the native API succeeded with a key that no other configuration has.
     OwnKey,
 }
 
@@ -75,6 +76,8 @@ pub struct Expectation {
     pub wanted_hash: Option<ConfigHash>,
     /// The ESPHome version of what is to be installed.
     pub wanted_version: Option<String>,
+    /// The stamp of what is to be installed, where it has one of its own.
+    pub wanted_stamp: Option<BuildStamp>,
     /// What its configuration says about its address.
     pub literal_address: LiteralAddress,
     /// What it takes to be the device.
@@ -85,7 +88,9 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    fn is_called(&self, name: &str) -> bool {
+    /// Whether the device goes by this name.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
         let matches = |own: &str| own.eq_ignore_ascii_case(name);
         (self.suffixed && is_suffixed(&self.name, name))
             || matches(&self.name)
@@ -158,7 +163,8 @@ pub enum Judgement {
 /// 1. The peer answers with another name, or with a MAC address that isn't the device's → contradicted. Packets that
 ///    say so may be forged: they leave it undecided until the peer has answered, unless the session has proved a key.
 /// 2. It is the device, and its words name the wanted hash (and, where both are known, the wanted version); the
-///    latest words that give a hash count → already running.
+///    latest words that give a hash count → already running. Where it says when its firmware was compiled, that alone
+///    decides: each build has a stamp of its own.
 /// 3. It is the device → pass. It is, when
 ///    - the session proves a key that only this device has; or
 ///    - the neighbour table has its own link-layer address for the peer, or its MAC address (they are the same on
@@ -237,11 +243,17 @@ pub fn proof(expected: &Expectation, evidence: &Evidence) -> Option<Proof> {
 }
 
 /// Whether more can still be learnt that would spare this flash, or one after it: a hash is wanted, or nothing is
-/// known of the device, and it hasn't said yet what it runs. Firmware that announces its version and no hash has said all it can.
+/// known of the device, and it hasn't said yet what it runs. Firmware that announces its version and no hash has said
+/// all it can by mDNS. `asked`: a question over its native API, whose answer tells for any build with a stamp, is still
+/// open.
 #[must_use]
-pub fn may_still_be_running(expected: &Expectation, evidence: &Evidence) -> bool {
-    (expected.wanted_hash.is_some() || expected.unheard)
-        && !evidence.own_words().any(|words| words.config_hash.is_some() || words.version.is_some())
+pub fn may_still_be_running(expected: &Expectation, evidence: &Evidence, asked: bool) -> bool {
+    let by_hash = expected.wanted_hash.is_some() || expected.unheard;
+    let by_stamp = expected.wanted_stamp.is_some();
+    let told_hash = by_hash
+        && evidence.own_words().any(|words| words.config_hash.is_some() || words.is_record());
+    let told_stamp = by_stamp && evidence.own_words().any(|words| words.stamp.is_some());
+    !told_hash && !told_stamp && (by_hash || (by_stamp && asked))
 }
 
 /// How long to wait for the hash of a device whose identity is known: an eighth of the time that it is known
@@ -326,6 +338,10 @@ fn is_complete(words: &Sighting) -> bool {
 }
 
 fn runs_wanted(expected: &Expectation, evidence: &Evidence) -> bool {
+    let stamp = evidence.own_words().rev().find_map(|words| words.stamp.as_ref());
+    if let Some((wanted, said)) = expected.wanted_stamp.as_ref().zip(stamp) {
+        return wanted == said;
+    }
     let latest = evidence.own_words().rev().find(|words| words.config_hash.is_some());
     let Some((wanted, latest)) = expected.wanted_hash.zip(latest) else { return false };
     let same_version = match (&expected.wanted_version, &latest.version) {

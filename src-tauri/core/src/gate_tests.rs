@@ -24,6 +24,7 @@ fn expectation() -> Expectation {
         identity: Identity::default(),
         wanted_hash: Some(WANTED),
         wanted_version: Some("2026.10.0".into()),
+        wanted_stamp: None,
         literal_address: LiteralAddress::None,
         least: Standing::Claimed,
         suffixed: false,
@@ -41,6 +42,7 @@ fn heard(name: &str, mac: Option<MacAddress>, config_hash: Option<ConfigHash>) -
         link_address: None,
         version: None,
         config_hash,
+        stamp: None,
         friendly_name: None,
         platform: None,
     }
@@ -313,6 +315,10 @@ fn a_device_that_is_being_renamed_has_two_names() {
     assert_eq!(short(&expected, &evidence([answered("porch", Some(STRANGE), None)])), Short::No);
 }
 
+fn waits(expected: &Expectation, evidence: &Evidence) -> bool {
+    may_still_be_running(expected, evidence, false)
+}
+
 #[test]
 fn the_wait_for_a_hash_is_short() {
     let ms = Duration::from_millis;
@@ -322,15 +328,66 @@ fn the_wait_for_a_hash_is_short() {
         assert_eq!(hash_wait(window.map(ms)), ms(wait));
     }
     let silent = evidence([]);
-    assert!(may_still_be_running(&expectation(), &silent));
-    assert!(!may_still_be_running(&Expectation { wanted_hash: None, ..expectation() }, &silent));
+    assert!(waits(&expectation(), &silent));
+    assert!(!waits(&Expectation { wanted_hash: None, ..expectation() }, &silent));
     let unheard = Expectation { wanted_hash: None, unheard: true, ..expectation() };
-    assert!(may_still_be_running(&unheard, &silent), "its word is worth waiting for");
-    assert!(!may_still_be_running(&unheard, &evidence([heard("sleepy", None, Some(OLD))])));
-    assert!(may_still_be_running(&expectation(), &evidence([heard("sleepy", None, None)])));
-    assert!(!may_still_be_running(&expectation(), &evidence([heard("sleepy", None, Some(OLD))])));
+    assert!(waits(&unheard, &silent), "its word is worth waiting for");
+    assert!(!waits(&unheard, &evidence([heard("sleepy", None, Some(OLD))])));
+    assert!(waits(&expectation(), &evidence([heard("sleepy", None, None)])));
+    assert!(!waits(&expectation(), &evidence([heard("sleepy", None, Some(OLD))])));
     let old = with(heard("sleepy", None, None), |h| h.version = Some("2024.6.0".into()));
-    assert!(!may_still_be_running(&expectation(), &evidence([old])), "it has no hash to give");
+    assert!(!waits(&expectation(), &evidence([old])), "it has no hash to give");
+}
+
+fn stamp(text: &str) -> Option<BuildStamp> {
+    Some(BuildStamp(text.into()))
+}
+
+/// What the device says over its native API.
+fn told(stamp: Option<BuildStamp>) -> Sighting {
+    with(answered("sleepy", Some(MAC), None), |told| {
+        (told.version, told.stamp) = (Some("2026.10.0".into()), stamp);
+    })
+}
+
+#[test]
+fn when_its_firmware_was_compiled_tells_which_build_runs() {
+    let expected = Expectation { wanted_stamp: stamp("new"), ..expectation() };
+    let with_hash = |hash| answered("sleepy", Some(MAC), Some(hash));
+    for (words, wanted) in [
+        (vec![told(stamp("new"))], Short::Already),
+        (vec![told(stamp("old"))], Short::Pass),
+        // The hash is the same where only the code of a component differs.
+        (vec![told(stamp("old")), with_hash(WANTED)], Short::Pass),
+        (vec![with_hash(WANTED), told(stamp("old"))], Short::Pass),
+        (vec![told(stamp("new")), with_hash(OLD)], Short::Already),
+        (vec![with(told(stamp("new")), |told| told.mac = Some(STRANGE))], Short::No),
+        (vec![with(told(stamp("new")), |told| told.name = "kitchen".into())], Short::No),
+    ] {
+        assert_eq!(short(&expected, &evidence(words.clone())), wanted, "{words:?}");
+        let no_hash = Expectation { wanted_hash: None, ..expected.clone() };
+        assert_eq!(short(&no_hash, &evidence(words.clone())), wanted, "{words:?}");
+    }
+    // A build without a stamp of its own: only the hash can tell, and the API has none.
+    assert_eq!(short(&expectation(), &evidence([told(stamp("old"))])), Short::Pass);
+    let both = [told(stamp("old")), with_hash(WANTED)];
+    assert_eq!(short(&expectation(), &evidence(both)), Short::Already);
+}
+
+#[test]
+fn an_answer_over_the_api_announces_no_lack_of_a_hash() {
+    let by_api = evidence([told(stamp("old"))]);
+    assert!(waits(&expectation(), &by_api), "its record may still come");
+    let expected = Expectation { wanted_stamp: stamp("new"), ..expectation() };
+    assert!(!waits(&expected, &by_api), "the stamp has told");
+    assert!(waits(&expected, &evidence([])));
+    let no_hash = Expectation { wanted_hash: None, ..expected.clone() };
+    assert!(may_still_be_running(&no_hash, &evidence([]), true), "it is being asked");
+    assert!(!may_still_be_running(&no_hash, &evidence([]), false));
+    assert!(!may_still_be_running(&no_hash, &by_api, true));
+    let record = evidence([answered("sleepy", Some(MAC), Some(OLD))]);
+    assert!(!may_still_be_running(&expected, &record, true), "its hash is another one");
+    assert!(may_still_be_running(&no_hash, &record, true), "no hash tells");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::{ConfigHash, MacAddress, Sighting, SightingKind, Source};
 use crate::time::Timestamp;
+use crate::update::BuildStamp;
 
 /// How many proven addresses are kept.
 const ADDRESSES_KEPT: usize = 4;
@@ -33,17 +34,36 @@ const CLAIMED_HASHES_KEPT: usize = 8;
 pub struct RunningBuild {
     /// The ESPHome version.
     pub version: Option<String>,
-    /// The config hash. Older firmware has none.
+    /// The config hash. Older firmware has none, and the native API doesn't say it.
     pub config_hash: Option<ConfigHash>,
+    /// When it was compiled, as far as the device was asked over its native API.
+    pub stamp: Option<BuildStamp>,
 }
 
 impl RunningBuild {
-    /// What a TXT record says, which is complete: what it doesn't have, the firmware that runs doesn't announce.
+    /// What a TXT record says, or an answer over the native API.
     fn said(sighting: &Sighting) -> Option<Self> {
-        sighting
-            .version
-            .is_some()
-            .then(|| Self { version: sighting.version.clone(), config_hash: sighting.config_hash })
+        sighting.version.is_some().then(|| Self {
+            version: sighting.version.clone(),
+            config_hash: sighting.config_hash,
+            stamp: sighting.stamp.clone(),
+        })
+    }
+
+    /// This is said, and `before` was known: what the one kind of words can't have stays, unless they are of another
+    /// build.
+    fn after(mut self, before: Option<Self>) -> Self {
+        let Some(before) = before.filter(|before| before.version == self.version) else {
+            return self;
+        };
+        if self.stamp.is_none() {
+            let same = before.config_hash.is_none() || before.config_hash == self.config_hash;
+            self.stamp = before.stamp.filter(|_| same);
+        } else if self.config_hash.is_none() {
+            let same = before.stamp.is_none() || before.stamp == self.stamp;
+            self.config_hash = before.config_hash.filter(|_| same);
+        }
+        self
     }
 }
 
@@ -80,7 +100,10 @@ impl Proof {
         let mut proof = Self { address: peer, link_address, mac: claimed_mac, build: None };
         for words in answers {
             proof.mac = words.mac.or(proof.mac);
-            proof.build = RunningBuild::said(words).or(proof.build);
+            proof.build = match RunningBuild::said(words) {
+                Some(said) => Some(said.after(proof.build.take())),
+                None => proof.build,
+            };
         }
         proof
     }
@@ -127,7 +150,9 @@ impl Claims {
         if of_itself && sighting.mac == self.mac {
             self.link_address = sighting.link_address.or(self.link_address);
         }
-        if let Some(build) = RunningBuild::said(sighting) {
+        if let Some(said) = RunningBuild::said(sighting) {
+            let (version, config_hash) = (self.version.take(), self.config_hash);
+            let build = said.after(Some(RunningBuild { version, config_hash, stamp: None }));
             (self.version, self.config_hash) = (build.version, build.config_hash);
         }
         if let Some(hash) = sighting.config_hash {
@@ -340,7 +365,10 @@ impl Identity {
             put_first(&mut self.link_addresses, link, LINKS_KEPT);
         }
         self.mac = self.mac.or(mac);
-        self.build = build.or(self.build.take());
+        self.build = match build {
+            Some(said) => Some(said.after(self.build.take())),
+            None => self.build.take(),
+        };
         self.proven_at = Some(now);
     }
 
@@ -360,9 +388,9 @@ impl Identity {
     }
 
     /// A build was installed, and the device has said so.
-    pub fn install(&mut self, version: Option<String>, config_hash: Option<ConfigHash>) {
+    pub fn install(&mut self, build: RunningBuild) {
         let before = self.build.take().unwrap_or_default();
-        self.build = Some(RunningBuild { version: version.or(before.version), config_hash });
+        self.build = Some(RunningBuild { version: build.version.or(before.version), ..build });
     }
 
     /// Another device answers at an address where this one was.

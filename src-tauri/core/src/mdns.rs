@@ -363,6 +363,7 @@ fn blank(name: String, source: Source) -> Sighting {
         link_address: None,
         version: None,
         config_hash: None,
+        stamp: None,
         friendly_name: None,
         platform: None,
     }

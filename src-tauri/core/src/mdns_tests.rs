@@ -75,6 +75,7 @@ fn an_announcement_tells_everything() {
         link_address: None,
         version: Some("2026.10.0".into()),
         config_hash: Some(ConfigHash(0x06b5_fb73)),
+        stamp: None,
         friendly_name: Some("Sleepy Sensor".into()),
         platform: Some("ESP32".into()),
     };

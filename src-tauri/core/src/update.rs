@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::{ConfigHash, DeviceId, MacAddress};
 use crate::time::Timestamp;
 
-pub use build::{Before, Build, BuildStamp, Encryption, OtaMethod, OtaParameters};
+pub use build::{Api, Before, Build, BuildStamp, Encryption, OtaMethod, OtaParameters};
 pub use build_again::BuildAgain;
 pub use delivery::{AttemptReport, AvoidedAddress, Cuts, Delivery, PasswordChoice, SourceTracking};
 pub use kind::StateKind;
@@ -173,6 +173,9 @@ pub struct Update {
     /// The ESPHome of the firmware that the device ran at the request, if it was known.
     #[serde(default)]
     pub from_version: Option<String>,
+    /// When the firmware was compiled that the device ran just before it was flashed, as far as it said so.
+    #[serde(default)]
+    pub previous_stamp: Option<BuildStamp>,
     /// How many bytes its compressed image has, once that was made.
     #[serde(default)]
     pub wire_size: Option<u32>,
@@ -330,6 +333,7 @@ mod tests {
             changed_in_builds: Vec::new(),
             earlier_may_have_arrived: false,
             from_version: None,
+            previous_stamp: None,
             state: UpdateState::Queued,
             timeline: Vec::new(),
         };

@@ -4,13 +4,15 @@
 //! call, and nothing waits past its deadline.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use wakeflash_api::{EncryptionKey, Ephemeral, Event, Opening, Outcome, Session, Wish};
+use wakeflash_api::{EncryptionKey, Ephemeral, Event, Mac, Opening, Outcome, Session, Wish};
+use wakeflash_core::device::{MacAddress, Sighting, SightingKind, Source};
+use wakeflash_core::update::BuildStamp;
 
 /// How long the answer to a goodbye is waited for: what was asked for is known by then.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -63,6 +65,39 @@ pub async fn ask(question: &Question, deadline: Instant, mut told: impl FnMut(Ev
         | Reply::Unreachable(_) => return reply,
     };
     ask_once(question, second, deadline, &mut told).await
+}
+
+/// What a device at this address says of itself, as one piece of evidence. Without a compilation time nothing is told
+/// of what runs: a version alone would look like a TXT record that has no hash.
+#[must_use]
+pub fn sighting(peer: IpAddr, event: &Event) -> Sighting {
+    let blank = |name: &str, mac: Option<Mac>| Sighting {
+        name: name.to_owned(),
+        source: Source::Answer(peer),
+        kind: SightingKind::Alive,
+        addresses: vec![peer],
+        mac: mac.map(|mac| MacAddress(mac.0)),
+        link_address: None,
+        version: None,
+        config_hash: None,
+        stamp: None,
+        friendly_name: None,
+        platform: None,
+    };
+    match event {
+        Event::Greeted(greeting) => blank(greeting.name.as_str(), greeting.mac),
+        Event::Answered(answer) => {
+            let firmware = answer.firmware();
+            let (version, time) = (&firmware.esphome_version, &firmware.compilation_time);
+            let told = !version.is_empty() && !time.is_empty();
+            Sighting {
+                version: told.then(|| version.clone()),
+                stamp: told.then(|| BuildStamp(time.clone())),
+                friendly_name: answer.friendly_name().map(str::to_owned),
+                ..blank(answer.name().as_str(), Some(answer.mac()))
+            }
+        }
+    }
 }
 
 fn ephemeral() -> Result<Ephemeral, String> {

@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use wakeflash_core::device::{MacAddress, Sighting};
 use wakeflash_core::gate::{
@@ -55,6 +55,15 @@ pub struct Decision {
     pub took: Duration,
 }
 
+/// What is learnt from the native API of the peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It says this of itself.
+    Says(Sighting),
+    /// It has said so with a key that no other configuration has.
+    OwnKey,
+}
+
 /// Decides whether the peer may get the firmware.
 ///
 /// - `case`: who is expected, and how long it may take to tell.
@@ -64,6 +73,7 @@ pub struct Decision {
 ///   ([`link_address`](crate::watch::neighbours::link_address)).
 /// - `ask`: the direct question ([`ask`](crate::watch::question::ask)); it is dropped when it isn't needed any
 ///   more, and its failure leaves only the other proofs.
+/// - `api`: what the peer says over its native API, until its end; with no word when it has none.
 /// - `session`: what the session with the peer has proved, once its handshake is over; it is dropped like `ask`.
 ///
 /// A contradiction ends it at once, and so does the news that the wanted build runs already. When the
@@ -75,12 +85,13 @@ pub async fn decide(
     heard: broadcast::Receiver<Sighting>,
     neighbour: impl Fn(IpAddr) -> Option<MacAddress>,
     ask: impl Future<Output = io::Result<Option<Sighting>>>,
+    api: mpsc::Receiver<Told>,
     session: impl Future<Output = Session>,
 ) -> Decision {
     let Case { expected, limits, standing: told } = case;
     let start = Instant::now();
     let mut identified = None;
-    let mut heard = Some(heard);
+    let (mut heard, mut api) = (Some(heard), Some(api));
     tokio::pin!(ask, session);
     let (mut asking, mut in_handshake) = (true, true);
     let judgement = loop {
@@ -94,7 +105,7 @@ pub async fn decide(
             Judgement::AlreadyRunning | Judgement::Contradicted(_) => break judgement,
             Judgement::Pass => {
                 let since = *identified.get_or_insert_with(Instant::now);
-                if !may_still_be_running(expected, &evidence) {
+                if !may_still_be_running(expected, &evidence, api.is_some()) {
                     break judgement;
                 }
                 since + limits.hash
@@ -109,8 +120,13 @@ pub async fn decide(
             }
             proved = &mut session, if in_handshake => {
                 in_handshake = false;
-                evidence.session = proved;
+                note_proof(&mut evidence, proved);
             }
+            told = next_word(&mut api) => match told {
+                Some(Told::Says(sighting)) => evidence.heard.push(sighting),
+                Some(Told::OwnKey) => note_proof(&mut evidence, Session::OwnKey),
+                None => api = None,
+            },
             packet = news(&mut heard, &evidence) => evidence.heard.push(packet),
             () = sleep_until(deadline) => break judgement,
         }
@@ -118,17 +134,34 @@ pub async fn decide(
     Decision { judgement, evidence, took: start.elapsed() }
 }
 
-/// The gate with the real network: asks the peer itself and the system's neighbour table.
+/// The gate with the real network: asks the peer itself by mDNS, and looks into the system's neighbour table.
 pub async fn decide_on_network(
     case: &Case<'_>,
     evidence: Evidence,
     heard: broadcast::Receiver<Sighting>,
+    api: mpsc::Receiver<Told>,
     session: impl Future<Output = Session>,
 ) -> Decision {
     use crate::watch::{neighbours::link_address, question};
     let limit = case.limits.identity.max(case.limits.hash);
     let ask = question::ask(&case.expected.name, evidence.peer, limit);
-    decide(case, evidence, heard, link_address, ask, session).await
+    decide(case, evidence, heard, link_address, ask, api, session).await
+}
+
+/// What one handshake doesn't prove, another may have proved.
+fn note_proof(evidence: &mut Evidence, proved: Session) {
+    match proved {
+        Session::OwnKey => evidence.session = Session::OwnKey,
+        Session::ProvesNothing => {}
+    }
+}
+
+/// The next word over the native API; never, when there was the last one.
+async fn next_word(api: &mut Option<mpsc::Receiver<Told>>) -> Option<Told> {
+    match api {
+        Some(words) => words.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn note_answer(evidence: &mut Evidence, answer: io::Result<Option<Sighting>>) {

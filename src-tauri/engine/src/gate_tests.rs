@@ -2,6 +2,7 @@ use super::*;
 use std::future::{pending, ready};
 use wakeflash_core::device::{ConfigHash, SightingKind, Source};
 use wakeflash_core::gate::LiteralAddress;
+use wakeflash_core::update::BuildStamp;
 
 const LINK: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
 const WANTED: ConfigHash = ConfigHash(7);
@@ -21,6 +22,7 @@ fn expectation() -> Expectation {
         identity: Default::default(),
         wanted_hash: Some(WANTED),
         wanted_version: None,
+        wanted_stamp: Some(BuildStamp("new".into())),
         literal_address: LiteralAddress::None,
         least: Standing::Claimed,
         suffixed: false,
@@ -38,9 +40,32 @@ fn says(name: &str, config_hash: Option<ConfigHash>) -> Sighting {
         link_address: None,
         version: None,
         config_hash,
+        stamp: None,
         friendly_name: None,
         platform: None,
     }
+}
+
+/// A device without an API.
+fn silent() -> mpsc::Receiver<Told> {
+    mpsc::channel(1).1
+}
+
+/// One that says this over its API after some time.
+fn by_api(millis: u64, words: Vec<Told>) -> mpsc::Receiver<Told> {
+    let (told, api) = mpsc::channel(4);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        for word in words {
+            told.send(word).await.unwrap();
+        }
+    });
+    api
+}
+
+fn compiled(time: &str) -> Told {
+    let (version, stamp) = (Some("2026.10.0".into()), Some(BuildStamp(time.into())));
+    Told::Says(Sighting { version, stamp, ..says("sleepy", None) })
 }
 
 fn case(expected: &Expectation) -> Case<'_> {
@@ -58,7 +83,8 @@ async fn decided(
 ) -> (Judgement, u128) {
     let (_open, heard) = broadcast::channel(4);
     let evidence = Evidence::about(peer(), Session::ProvesNothing);
-    let decision = decide(&case(&expectation()), evidence, heard, |_| link, ask, pending()).await;
+    let decision =
+        decide(&case(&expectation()), evidence, heard, |_| link, ask, silent(), pending()).await;
     (decision.judgement, decision.took.as_millis())
 }
 
@@ -120,7 +146,8 @@ async fn packets_that_arrive_meanwhile_count() {
     }
     drop(packets);
     let expected = expectation();
-    let decision = decide(&case(&expected), evidence, heard, |_| None, pending(), pending()).await;
+    let decision =
+        decide(&case(&expected), evidence, heard, |_| None, pending(), silent(), pending()).await;
     assert_eq!((decision.judgement, decision.evidence.heard.len()), (Judgement::Pass, 1));
 }
 
@@ -151,7 +178,8 @@ async fn a_flood_of_packets_costs_neither_room_nor_time() {
     };
     let evidence = Evidence::about(peer(), Session::ProvesNothing);
     let expected = expectation();
-    let decision = decide(&case(&expected), evidence, heard, neighbour, pending(), pending()).await;
+    let decision =
+        decide(&case(&expected), evidence, heard, neighbour, pending(), silent(), pending()).await;
     flood.abort();
     assert_eq!(decision.judgement, Judgement::Undecided);
     assert!(decision.evidence.heard.len() <= MAX_HEARD, "{}", decision.evidence.heard.len());
@@ -165,7 +193,8 @@ async fn what_was_heard_in_this_wake_decides_without_a_question() {
     let evidence =
         Evidence { heard: vec![said], ..Evidence::about(peer(), Session::ProvesNothing) };
     let decision =
-        decide(&case(&expectation()), evidence, heard, |_| None, pending(), pending()).await;
+        decide(&case(&expectation()), evidence, heard, |_| None, pending(), silent(), pending())
+            .await;
     assert_eq!(decision.judgement, Judgement::Pass);
     assert!(decision.took < Duration::from_millis(20), "{:?}", decision.took);
 }
@@ -180,7 +209,7 @@ async fn a_key_of_its_own_opens_the_gate_as_soon_as_the_handshake_is_over() {
             proved
         };
         let ask = after(60, ask);
-        decide(&case(&expectation()), evidence, heard, |_| None, ask, session).await
+        decide(&case(&expectation()), evidence, heard, |_| None, ask, silent(), session).await
     };
     let decision = decided(Session::OwnKey, None).await;
     assert_eq!(decision.judgement, Judgement::Pass);
@@ -206,7 +235,7 @@ async fn the_standing_is_told_as_soon_as_it_is_known() {
     let case = case(&expected);
     let mut told = case.standing.subscribe();
     let answer = after(50, Some(says("sleepy", Some(ConfigHash(6)))));
-    let decision = decide(&case, evidence, heard, |_| None, answer, pending());
+    let decision = decide(&case, evidence, heard, |_| None, answer, silent(), pending());
     let start = Instant::now();
     let watched = async {
         let mut seen = Vec::new();
@@ -222,4 +251,73 @@ async fn the_standing_is_told_as_soon_as_it_is_known() {
     assert_eq!(seen, [Standing::Claimed, Standing::Shown]);
     assert_eq!(decision.judgement, Judgement::Pass);
     assert!(start.elapsed() >= Duration::from_millis(50), "a claim alone was not enough");
+}
+
+async fn decided_by_api(link: Option<MacAddress>, api: mpsc::Receiver<Told>) -> (Judgement, u128) {
+    let (_open, heard) = broadcast::channel(4);
+    let evidence = Evidence::about(peer(), Session::ProvesNothing);
+    let (expected, ask) = (expectation(), pending());
+    let case = case(&expected);
+    let decision = decide(&case, evidence, heard, |_| link, ask, api, pending()).await;
+    (decision.judgement, decision.took.as_millis())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_api_says_decides_at_once() {
+    for link in [None, Some(LINK)] {
+        for (words, judgement) in [
+            (vec![compiled("old")], Judgement::Pass),
+            (vec![compiled("new")], Judgement::AlreadyRunning),
+        ] {
+            assert_eq!(decided_by_api(link, by_api(30, words)).await, (judgement, 30));
+        }
+        let stranger = by_api(30, vec![Told::Says(says("kitchen", None))]);
+        let (judgement, took) = decided_by_api(link, stranger).await;
+        assert!(matches!(judgement, Judgement::Contradicted(_)), "{judgement:?}");
+        assert_eq!(took, 30);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_without_an_api_is_waited_for_as_before() {
+    assert_eq!(decided_by_api(None, silent()).await, (Judgement::Undecided, 400));
+    assert_eq!(decided_by_api(Some(LINK), silent()).await, (Judgement::Pass, 100));
+    // One whose port drops what comes.
+    assert_eq!(decided_by_api(None, by_api(5_000, Vec::new())).await, (Judgement::Undecided, 400));
+    assert_eq!(decided_by_api(Some(LINK), by_api(5_000, Vec::new())).await, (Judgement::Pass, 100));
+    // Who has greeted and not said more may still announce what it runs.
+    let greeted = Told::Says(says("sleepy", None));
+    assert_eq!(decided_by_api(None, by_api(30, vec![greeted])).await, (Judgement::Pass, 130));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_hash_tells_and_the_api_does() {
+    let expected = Expectation { wanted_hash: None, ..expectation() };
+    for (api, took) in [(silent(), 0), (by_api(30, vec![compiled("old")]), 30)] {
+        let (_open, heard) = broadcast::channel(4);
+        let evidence = Evidence::about(peer(), Session::ProvesNothing);
+        let case = case(&expected);
+        let decision =
+            decide(&case, evidence, heard, |_| Some(LINK), pending(), api, pending()).await;
+        assert_eq!((decision.judgement, decision.took.as_millis()), (Judgement::Pass, took));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_of_its_own_shown_over_the_api_opens_the_gate() {
+    // The handshake of the update proves nothing, before or after.
+    for session in [10, 50] {
+        let (_open, heard) = broadcast::channel(4);
+        let evidence = Evidence::about(peer(), Session::ProvesNothing);
+        let session = async move {
+            tokio::time::sleep(Duration::from_millis(session)).await;
+            Session::ProvesNothing
+        };
+        let api = by_api(30, vec![Told::OwnKey]);
+        let expected = Expectation { wanted_hash: None, ..expectation() };
+        let case = case(&expected);
+        let decision = decide(&case, evidence, heard, |_| None, pending(), api, session).await;
+        assert_eq!(decision.judgement, Judgement::Pass);
+        assert_eq!(decision.evidence.session, Session::OwnKey);
+    }
 }

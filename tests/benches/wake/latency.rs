@@ -66,6 +66,42 @@ fn last_event(process: &JsonProcess, event: &str, field: &str) -> Result<u64> {
     line.and_then(|line| line[field].as_u64()).with_context(|| format!("no {event}"))
 }
 
+/// Devices that wake one after another at addresses that are known, each for its first update: whether it runs the
+/// build already has to be found out. Half of them have an API.
+pub(super) async fn api(wakes: usize) -> Result<()> {
+    say("\n## From the link to the image, with `api:` and without\n")?;
+    say(TIMES_HEAD)?;
+    let mut medians = Vec::new();
+    for others_have_api in [true, false] {
+        let others = u16::try_from(wakes)?;
+        let scene = Scene { others, others_have_api, ..Scene::default() };
+        let stage = Stage::play(scene).await?.context("no LAN")?;
+        stage.let_others_be_seen().await?;
+        stage.until_others_built().await?;
+        let (mut link, mut data) = (Times::default(), Times::default());
+        for other in &stage.others {
+            let sniffer = Sniffer::start(&other.host, new_yaml().ota_port).await?;
+            other.device.wake(Wake { gratuitous_arp: true, ..Wake::default() }).await?;
+            other.device.wait("flash", SOON, |state| state.ota_done == 1).await?;
+            let process = other.device.process();
+            let woke = last_event(process, "woke", "link_up_us")?;
+            link.add(woke, sniffer.first(&["syn"], woke).context("no SYN")?);
+            data.add(woke, last_event(process, "ota_started", "at_us")?);
+            stage.until_row(&other.file, "done", SOON, |row| state_of(row) == "installed").await?;
+            other.device.sleep(true).await?;
+        }
+        let with = if others_have_api { "with" } else { "without" };
+        say(&link.row(&format!("{with} `api:`: link up to first SYN")))?;
+        say(&data.row(&format!("{with} `api:`: link up to data phase")))?;
+        medians.push((data.quantile(0.5), data.quantile(0.95)));
+    }
+    say("")?;
+    let [(median, p95), without] = medians[..] else { return Ok(()) };
+    judge("with `api:`, link up to data phase, median", median, 150.0, "ms")?;
+    judge("with `api:`, link up to data phase, p95", p95, 350.0, "ms")?;
+    judge("of the median without `api:`", median / without.0, 1.0, "")
+}
+
 /// How long each device sleeps and wakes again, from wake to wake.
 const PERIOD: Duration = Duration::from_secs(20);
 const DEVICES: u16 = 5;

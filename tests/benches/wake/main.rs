@@ -38,6 +38,8 @@ struct Cli {
 enum Part {
     /// From the first words of a device whose address nobody knew.
     Evidence,
+    /// From the link to the image, with `api:` and without.
+    Api,
     /// From the link of a device that is expected and says nothing.
     Expected,
     /// First windows that are caught.
@@ -58,6 +60,9 @@ async fn main() -> Result<()> {
     let wanted = |part| cli.only.is_empty() || cli.only.contains(&part);
     if wanted(Part::Evidence) {
         latency::evidence(cli.wakes).await?;
+    }
+    if wanted(Part::Api) {
+        latency::api(cli.wakes).await?;
     }
     if wanted(Part::Expected) {
         for gratuitous_arp in [true, false] {

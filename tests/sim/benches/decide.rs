@@ -56,6 +56,7 @@ fn packet(number: u32) -> Input {
         link_address: None,
         version: Some("2026.10.0".to_owned()),
         config_hash: Some(ConfigHash(number)),
+        stamp: None,
         friendly_name: None,
         platform: None,
     })

@@ -33,18 +33,26 @@ pub fn wanted_yaml(sibling: Sibling) -> DeviceYaml {
 }
 
 /// Starts this many, sleeping.
-pub(super) async fn start(lan: &mut Lan, dir: &std::path::Path, count: u16) -> Result<Vec<Other>> {
+pub(super) async fn start(
+    lan: &mut Lan,
+    dir: &std::path::Path,
+    count: u16,
+    api: bool,
+) -> Result<Vec<Other>> {
     let mut others = Vec::new();
     if count == 0 {
         return Ok(others);
     }
-    let first: Firmware = firmware(&old_yaml().with_name(&Sibling(0).name())).await?;
+    let yaml = old_yaml().with_name(&Sibling(0).name()).with_api(api);
+    let first: Firmware = firmware(&yaml).await?;
     for sibling in (0..count).map(Sibling) {
         let (name, file) = (sibling.name(), sibling.file());
         let host = lan.host(&name).await?;
         let program = dir.join(format!("{name}.born"));
         sibling.write_program(&first.program, &program)?;
-        let device = host.device(&DeviceOptions::new(&name, &program, &dir.join(&name))).await?;
+        let mut options = DeviceOptions::new(&name, &program, &dir.join(&name));
+        options.api_port = yaml.api_port;
+        let device = host.device(&options).await?;
         others.push(Other { name, file, device, host });
     }
     Ok(others)

@@ -59,6 +59,20 @@ pub enum Encryption {
 #[serde(transparent)]
 pub struct BuildStamp(pub String);
 
+/// The native API of a build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Api {
+    /// Its port.
+    pub port: u16,
+    /// Its key, 32 bytes in base64; `None`: it speaks in the clear, or with a key that no configuration has.
+    pub key: Option<Secret>,
+}
+
+impl Api {
+    /// The port that ESPHome takes when a configuration names none.
+    pub const PORT: u16 = 6053;
+}
+
 /// Where the device of an earlier compile takes updates, as far as that is another place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {
@@ -106,6 +120,9 @@ pub struct Build {
     /// The durations of `deep_sleep:`.
     #[serde(default)]
     pub sleep_plan: Option<SleepPlan>,
+    /// Its native API; `None`: it has none, or a version of Wakeflash built it that didn't look.
+    #[serde(default)]
+    pub api: Option<Api>,
     /// The build answers on mDNS (no `mdns: disabled: true`).
     pub mdns: bool,
 }

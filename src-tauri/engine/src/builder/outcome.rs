@@ -154,6 +154,7 @@ pub(super) fn collect(
         address: validated.address,
         deep_sleep: validated.deep_sleep,
         sleep_plan: validated.sleep_plan,
+        api: validated.api,
         mdns: validated.mdns,
     })
 }

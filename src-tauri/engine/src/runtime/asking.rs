@@ -4,13 +4,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use wakeflash_core::device::Sighting;
 use wakeflash_core::dispatch::Input;
 use wakeflash_core::update::{OtaMethod, UpdateId};
 
 use super::Runtime;
+use super::api::WORDS;
 use super::work::Report;
 use crate::flasher;
+use crate::gate::Told;
 use crate::watch::neighbours::link_address;
 use crate::watch::question;
 
@@ -21,6 +24,15 @@ const WORD_DEADLINE: Duration = Duration::from_secs(2);
 /// waited for.
 const ASKED_AT_ONCE: usize = 64;
 const ASKED_AT_ONCE_WAITED: usize = 96;
+
+/// What came of one way to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Something,
+    Nothing,
+    /// The device couldn't be asked.
+    Unknown,
+}
 
 /// Whether what is asked has accepted a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +106,10 @@ impl Runtime {
             let delivery = update.state.delivery();
             delivery.is_some_and(|delivery| delivery.build.ota.method == OtaMethod::Native)
         });
+        let (told, mut words) = mpsc::channel(WORDS);
+        if let Some(asked) = self.question_for_word(update, peer) {
+            self.ask_api(asked, WORD_DEADLINE, told);
+        }
         self.spawn(async move {
             let greeted = async {
                 if speaks_ota && flasher::serves(stream, WORD_DEADLINE).await {
@@ -101,17 +117,39 @@ impl Runtime {
                     let _ = reports.send(Report::ServesAgain { update, peer }).await;
                 }
             };
-            let asked = question::ask(&name, peer, WORD_DEADLINE);
-            tokio::select! {
-                () = cancel.cancelled() => None,
-                ((), answer) = async { tokio::join!(greeted, asked) } => match answer {
-                    Ok(Some(sighting)) => Some(Report::Answered(sighting)),
-                    Ok(None) => Some(Report::Returned { update, peer }),
+            let by_mdns = async {
+                match question::ask(&name, peer, WORD_DEADLINE).await {
+                    Ok(Some(sighting)) => {
+                        let _ = reports.send(Report::Answered(sighting)).await;
+                        Said::Something
+                    }
+                    Ok(None) => Said::Nothing,
                     Err(error) => {
                         tracing::warn!("asking {name} at {peer}: {error:#}");
-                        None
+                        Said::Unknown
                     }
-                },
+                }
+            };
+            let by_api = async {
+                let mut said = Said::Nothing;
+                while let Some(word) = words.recv().await {
+                    match word {
+                        Told::Says(sighting) => {
+                            said = Said::Something;
+                            let _ = reports.send(Report::Answered(sighting)).await;
+                        }
+                        // What it says is weighed like any other answer.
+                        Told::OwnKey => {}
+                    }
+                }
+                said
+            };
+            tokio::select! {
+                () = cancel.cancelled() => None,
+                ((), by_mdns, by_api) = async { tokio::join!(greeted, by_mdns, by_api) } => {
+                    let silent = (by_mdns, by_api) == (Said::Nothing, Said::Nothing);
+                    silent.then_some(Report::Returned { update, peer })
+                }
             }
         });
     }

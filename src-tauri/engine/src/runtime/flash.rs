@@ -23,6 +23,7 @@ use wakeflash_core::view::Progress;
 use wakeflash_ota::{FailureClass, PreparedImage, Step};
 
 use super::Runtime;
+use super::api::{ApiQuestion, WORDS};
 use super::challenge::{Challenger, OnClaim};
 use super::flash_web::Uploader;
 use super::images::load_image;
@@ -60,6 +61,7 @@ pub(super) struct Job {
     pub(super) delivery: Delivery,
     credentials: Credentials,
     key_elsewhere: KeyElsewhere,
+    api: ApiQuestion,
     on_claim: OnClaim,
     /// The ESPHome that it is known to run.
     running_version: Option<String>,
@@ -122,11 +124,17 @@ impl Runtime {
             }
         };
         let config_dir = self.conductor.state().directory_of(update).map(PathBuf::from);
+        let expectation = self.expectation(update, delivery, *peer);
         Some(Ok(Job {
             update: id,
             device: update.device.clone(),
             delivery: delivery.clone(),
-            key_elsewhere: self.key_elsewhere(update, &credentials, config_dir.clone()),
+            key_elsewhere: self.key_elsewhere(
+                update,
+                credentials.encryption.key(),
+                config_dir.clone(),
+            ),
+            api: self.api_question(update, delivery, *peer, &expectation),
             credentials,
             on_claim: self.work.on_claim.clone(),
             running_version: self
@@ -135,7 +143,7 @@ impl Runtime {
                 .memory_of(update)
                 .and_then(|memory| memory.version().map(str::to_owned)),
             peer: *peer,
-            expectation: self.expectation(update, delivery, *peer),
+            expectation,
             window: self.conductor.state().window(&update.name),
             config_dir,
             artifacts: self.artifacts.clone(),
@@ -152,26 +160,6 @@ impl Runtime {
             marker: build_marker(&self.options.state_dir),
             folder: self.work.build_folder(device),
         })
-    }
-
-    fn expectation(&self, update: &Update, delivery: &Delivery, peer: IpAddr) -> Expectation {
-        let memory = self.conductor.state().memory_of(update);
-        Expectation {
-            name: update.name.clone(),
-            mac: update.mac.or_else(|| memory?.mac()),
-            identity: memory.map(|memory| memory.identity.clone()).unwrap_or_default(),
-            link_address: self.conductor.state().own_link_address(update),
-            wanted_hash: update.new_hash(),
-            wanted_version: delivery.build.esphome_version.clone(),
-            least: self.work.on_claim.least(&update.device),
-            unheard: delivery.build.mdns
-                && delivery.build.config_hash.is_some()
-                && update.known_hashes.is_empty()
-                && update.state.previous_hash().is_none(),
-            other_name: (delivery.build.name != update.name).then(|| delivery.build.name.clone()),
-            literal_address: self.conductor.state().literal_address(update, &delivery.build, peer),
-            suffixed: delivery.build.mac_suffix && delivery.build.name == update.name,
-        }
     }
 }
 
@@ -311,9 +299,12 @@ impl Job {
             Evidence { heard: lately, ..Evidence::about(self.peer, Session::ProvesNothing) };
         let limits = Limits::for_window(self.window);
         let case = Case { expected: &self.expectation, limits, standing };
+        let (told, api) = mpsc::channel(WORDS);
+        // The loop outlives its tasks, unless they are cut off at the end.
+        let _ = self.reports.send(Report::AskApi { asked: self.api.clone(), told }).await;
         let (changes, decision) = tokio::join!(
             self.source_changes(),
-            gate::decide_on_network(&case, evidence, heard, session),
+            gate::decide_on_network(&case, evidence, heard, api, session),
         );
         let (judgement, took) = (decision.judgement, decision.took);
         tracing::info!("gate of {}: {judgement:?} after {took:?}", self.device);

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::{Semaphore, watch};
-use wakeflash_core::credentials::Credentials;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::esphome_files;
 use wakeflash_core::gate::Session;
@@ -31,10 +30,10 @@ impl Runtime {
     pub(super) fn key_elsewhere(
         &self,
         update: &Update,
-        credentials: &Credentials,
+        key: Option<&EncryptionKey>,
         config_dir: Option<PathBuf>,
     ) -> KeyElsewhere {
-        let (Some(key), Some(config_dir)) = (credentials.encryption.key(), config_dir) else {
+        let (Some(key), Some(config_dir)) = (key, config_dir) else {
             return KeyElsewhere::Certain;
         };
         if self.conductor.state().another_device_has(key, update) {
@@ -52,12 +51,22 @@ pub(super) async fn proof_of_key(
     mut progress: watch::Receiver<wakeflash_ota::Progress>,
     elsewhere: &KeyElsewhere,
 ) -> Session {
+    match elsewhere {
+        KeyElsewhere::Certain => Session::ProvesNothing,
+        KeyElsewhere::LookInto { .. } => {
+            if progress.wait_for(|progress| progress.encrypted).await.is_err() {
+                return Session::ProvesNothing;
+            }
+            is_own(elsewhere).await
+        }
+    }
+}
+
+/// What it proves that somebody has the key.
+pub(super) async fn is_own(elsewhere: &KeyElsewhere) -> Session {
     let KeyElsewhere::LookInto { key, config_dir, others } = elsewhere.clone() else {
         return Session::ProvesNothing;
     };
-    if progress.wait_for(|progress| progress.encrypted).await.is_err() {
-        return Session::ProvesNothing;
-    }
     let Ok(place) = LOOKS.acquire().await else { return Session::ProvesNothing };
     let look = move || {
         let _place = place;

@@ -1,6 +1,7 @@
 //! The only loop. It hands what happens to [`Conductor`], which owns the state, and carries out what that says. Everything
 //! that takes time, commits included, runs in tasks that the loop owns and that report back: it waits for nothing.
 
+mod api;
 mod asking;
 mod assembly;
 mod backups;

@@ -38,6 +38,7 @@ fn packet(name: &str, hash: ConfigHash, sender: IpAddr) -> Sighting {
         link_address: None,
         version: None,
         config_hash: Some(hash),
+        stamp: None,
         friendly_name: None,
         platform: None,
     }
@@ -59,6 +60,7 @@ async fn watched(events: &[(u64, Event)]) -> (bool, u32) {
         identity: Default::default(),
         wanted_hash: Some(NEW),
         wanted_version: None,
+        wanted_stamp: None,
         literal_address: LiteralAddress::None,
         least: Standing::Claimed,
         suffixed: false,

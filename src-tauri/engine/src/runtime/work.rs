@@ -18,6 +18,7 @@ use wakeflash_core::view::{ActivityPage, EsphomeStatus, Progress, UpdateRecord};
 use wakeflash_ota::PreparedImage;
 
 use super::Runtime;
+use super::api::{AT_THE_GATE, ApiQuestion};
 use super::asking::Opens;
 use super::challenge::OnClaim;
 pub(super) use super::sources::compare_sources;
@@ -25,6 +26,7 @@ use crate::artifacts::LoadError;
 use crate::builder::{self, BuildEnd, BuildOutcome, BuildRequest, BuilderEvent};
 use crate::configs::ConfigsEvent;
 use crate::esphome;
+use crate::gate::Told;
 use crate::handle::ReplyTo;
 use crate::store::{Ended, History};
 
@@ -79,6 +81,11 @@ pub(super) enum Report {
         outcome: FlashOutcome,
     },
     Answered(Sighting),
+    /// The gate wants to know what a device says over its native API.
+    AskApi {
+        asked: ApiQuestion,
+        told: mpsc::Sender<Told>,
+    },
     /// What came of a question to an address.
     Asked {
         name: String,
@@ -282,6 +289,7 @@ impl Runtime {
             Report::Answered(sighting) => {
                 self.heard(Input::Sighted(sighting));
             }
+            Report::AskApi { asked, told } => self.ask_api(asked, AT_THE_GATE, told),
             Report::History { device, history, reply } => {
                 self.history_read(&device, history, reply);
             }
@@ -322,6 +330,7 @@ impl Runtime {
             | Report::FlashWent { .. }
             | Report::Captured { .. }
             | Report::Answered(_)
+            | Report::AskApi { .. }
             | Report::Asked { .. }
             | Report::Proven { .. }
             | Report::History { .. }

@@ -78,6 +78,7 @@ fn stand_in(row: &Unreadable) -> Option<Update> {
         changed_in_builds: Vec::new(),
         earlier_may_have_arrived: false,
         from_version: None,
+        previous_stamp: None,
         state: UpdateState::Failed {
             at: now(),
             problem: problem.clone(),

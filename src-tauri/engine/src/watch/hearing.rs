@@ -124,6 +124,7 @@ mod tests {
             link_address: None,
             version: None,
             config_hash: None,
+            stamp: None,
             friendly_name: None,
             platform: None,
         }

@@ -11,6 +11,7 @@ fn sighting(name: &str) -> Sighting {
         link_address: None,
         version: None,
         config_hash: None,
+        stamp: None,
         friendly_name: None,
         platform: None,
     }

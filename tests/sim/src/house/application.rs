@@ -329,6 +329,7 @@ impl House {
             link_address: self.state().own_link_address(update),
             wanted_hash: update.new_hash(),
             wanted_version: build.esphome_version.clone(),
+            wanted_stamp: build.stamp.clone(),
             unheard: build.mdns
                 && build.config_hash.is_some()
                 && update.known_hashes.is_empty()

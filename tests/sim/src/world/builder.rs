@@ -204,6 +204,7 @@ impl World<'_> {
                 run_ms: Some(rhythm.window),
                 sleep_ms: Some(rhythm.period - rhythm.window),
             }),
+            api: None,
             mdns: of_device.is_none_or(|it| it.voice != Voice::None),
         }
     }

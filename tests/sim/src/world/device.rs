@@ -158,6 +158,7 @@ impl Device {
             link_address: None,
             version: None,
             config_hash: None,
+            stamp: None,
             friendly_name: None,
             platform: None,
         };

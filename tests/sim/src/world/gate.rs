@@ -56,7 +56,7 @@ impl World<'_> {
             Judgement::AlreadyRunning | Judgement::Contradicted(_) => now,
             Judgement::Pass => {
                 let since = *session.identified.get_or_insert(now);
-                if gate::may_still_be_running(expected, &session.evidence) {
+                if gate::may_still_be_running(expected, &session.evidence, false) {
                     since + super::network::ms(gate::hash_wait(session.job.window))
                 } else {
                     now

@@ -72,7 +72,7 @@ impl Dispatch {
             let mac = sighting.mac.is_some() && sighting.mac != identity.mac();
             let build = identity.build().map(|build| (&build.version, build.config_hash));
             let said = (&sighting.version, sighting.config_hash);
-            mac || (sighting.version.is_some() && build != Some(said))
+            mac || (sighting.is_record() && build != Some(said))
         };
         !identity.is_proven()
             || alive != Some(Liveness::Alive)

@@ -138,7 +138,7 @@ fn take_over(memory: &mut DeviceMemory, sighting: &Sighting, worth: Worth, now: 
             memory.claims = Claims { hashes, ..Claims::default() };
             memory.claims.take(sighting);
             memory.identity.pin(proof, now);
-            if sighting.version.is_some() {
+            if sighting.is_record() {
                 memory.announces_hash = sighting.config_hash.is_some();
             }
             if let Some(hash) = sighting.config_hash {

@@ -128,6 +128,7 @@ pub(super) fn build(name: &str) -> Build {
         credentials_changed: false,
         deep_sleep: true,
         sleep_plan: None,
+        api: None,
         mdns: true,
     }
 }
@@ -143,6 +144,7 @@ pub(super) fn packet(name: &str, hash: Option<ConfigHash>) -> Sighting {
         link_address: None,
         version: Some(VERSION.into()),
         config_hash: hash,
+        stamp: None,
         friendly_name: None,
         platform: None,
     }

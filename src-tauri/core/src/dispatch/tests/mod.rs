@@ -1,5 +1,6 @@
 //! Tests of the queue. [`lab`] has the words that the stories are told in.
 
+mod api;
 mod boards;
 mod breaks;
 mod builds;

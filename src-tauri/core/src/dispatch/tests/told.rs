@@ -113,6 +113,7 @@ fn expectation() -> Expectation {
         identity: Identity::default(),
         wanted_hash: Some(NEW),
         wanted_version: None,
+        wanted_stamp: None,
         literal_address: LiteralAddress::None,
         least: Standing::Claimed,
         suffixed: false,

@@ -67,6 +67,7 @@ impl Dispatch {
         let settled = passed >= acknowledgement.settle()
             || (acknowledgement == Acknowledgement::Unknown && self.serving.contains_key(&id));
         match (word(&delivery.build, sighting), acknowledgement) {
+            (Word::This, _) => self.installed(id, InstalledHow::Confirmed, now),
             (Word::Wanted, _) if update.telling_hash().is_some() => {
                 self.installed(id, InstalledHow::Confirmed, now);
             }

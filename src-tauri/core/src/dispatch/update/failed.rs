@@ -52,10 +52,12 @@ impl Dispatch {
         });
         let runs_it = rolled_back.filter(|update| {
             self.last(&update.device).is_some_and(|last| last.id == update.id)
-                && update
-                    .state
-                    .delivery()
-                    .is_some_and(|delivery| matches!(word(&delivery.build, sighting), Word::Wanted))
+                && update.state.delivery().is_some_and(|delivery| {
+                    match word(&delivery.build, sighting) {
+                        Word::This | Word::Wanted => true,
+                        Word::Other | Word::Silent => false,
+                    }
+                })
         });
         for id in runs_it.map(|update| update.id).collect::<Vec<_>>() {
             self.installed(id, InstalledHow::Confirmed, now);

@@ -27,7 +27,8 @@ impl Dispatch {
         }
         let name = update.name.clone();
         let memory = self.change_memory(&name);
-        let hash = proof.build().and_then(|build| build.config_hash);
+        let said = proof.build().cloned().unwrap_or_default();
+        let (hash, stamp) = (said.config_hash, said.stamp);
         memory.identity.pin(proof, now);
         let mac = memory.identity.mac();
         if let Some(hash) = hash {
@@ -39,6 +40,7 @@ impl Dispatch {
                 &mut update.state
             {
                 *previous_hash = hash.or(*previous_hash);
+                update.previous_stamp = stamp.or(update.previous_stamp.take());
             }
         }
         self.alive(&name, now);

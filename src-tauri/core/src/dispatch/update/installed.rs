@@ -9,6 +9,7 @@ use core::time::Duration;
 use crate::device::{BeforeInstall, ConfigHash, DeviceMemory, InstalledBuild, Sighting};
 use crate::dispatch::Dispatch;
 use crate::dispatch::device::identity::is_another_board;
+use crate::identity::RunningBuild;
 use crate::time::Timestamp;
 use crate::update::{
     Build, Delivery, InstalledHow, RollbackWatch, UpdateId, UpdateState, sources_digest,
@@ -59,7 +60,11 @@ impl Dispatch {
                 installation(how, previous_hash, memory.installed_sources.as_ref(), &sources);
             note_installed(memory, &build, sources, watch);
             (memory.deep_sleep, memory.sleep_plan) = (build.deep_sleep, build.sleep_plan);
-            memory.identity.install(build.esphome_version, build.config_hash);
+            memory.identity.install(RunningBuild {
+                version: build.esphome_version,
+                config_hash: build.config_hash,
+                stamp: build.stamp,
+            });
             memory.transfers.clear();
             if let Some(hash) = build.config_hash {
                 memory.note_hash(hash);
@@ -78,6 +83,8 @@ impl Dispatch {
                 continue;
             }
             match word(&delivery.build, sighting) {
+                // Nobody knows the stamp of what ran before: only a hash can tell.
+                Word::Other if sighting.stamp.is_some() && update.previous_stamp.is_none() => {}
                 // Whatever else it runs now, somebody has installed.
                 Word::Other if !self.ran_before(id, sighting) => {
                     self.end_watch(id, now, "The device runs another firmware now.");
@@ -92,13 +99,13 @@ impl Dispatch {
                         self.move_memory(&device, &named, &sighting.name);
                     }
                 }
-                Word::Wanted if self.has_stayed(&sighting.name, at, now) => {
+                Word::This | Word::Wanted if self.has_stayed(&sighting.name, at, now) => {
                     self.end_watch(id, now, "The new firmware has stayed on the device.");
                 }
                 Word::Silent if self.says_no_more(sighting, at) => {
                     self.end_watch(id, now, "The device woke again; it doesn't say what it runs.");
                 }
-                Word::Wanted | Word::Silent => {}
+                Word::This | Word::Wanted | Word::Silent => {}
             }
         }
     }
@@ -121,8 +128,12 @@ impl Dispatch {
 
     /// Whether the device says that it runs what it ran before the update.
     fn ran_before(&self, id: UpdateId, sighting: &Sighting) -> bool {
-        let known = self.updates.get(&id).map(|update| update.known_hashes.as_slice());
-        sighting.config_hash.is_none_or(|seen| known.unwrap_or_default().contains(&seen))
+        let Some(update) = self.updates.get(&id) else { return false };
+        match (&sighting.stamp, sighting.config_hash) {
+            (Some(said), _) => update.previous_stamp.as_ref() == Some(said),
+            (None, Some(said)) => update.known_hashes.contains(&said),
+            (None, None) => true,
+        }
     }
 
     fn has_stayed(&self, name: &str, installed: Timestamp, now: Timestamp) -> bool {
@@ -132,7 +143,7 @@ impl Dispatch {
     /// Whether nothing more can be expected than this, which has no hash: a record with a version is complete,
     /// and a probe or an address comes before it, unless no record is heard in several wakes.
     fn says_no_more(&self, sighting: &Sighting, installed: Timestamp) -> bool {
-        let enough = if sighting.version.is_some() { 1 } else { SILENT_WAKES };
+        let enough = if sighting.is_record() { 1 } else { SILENT_WAKES };
         self.wakes_since(&sighting.name, installed) >= enough
     }
 
@@ -172,6 +183,7 @@ impl Dispatch {
             files: build.sources.clone(),
             config_hash: build.config_hash,
             version: build.esphome_version.clone(),
+            stamp: build.stamp.clone(),
             port: Some(build.ota.port),
             address: build.address.clone(),
         }
@@ -192,7 +204,12 @@ pub(in crate::dispatch) fn installation(
         InstalledHow::Returned => {
             // Firmware that came by another way is not what was installed from here.
             let ran = previous_hash.is_some() && previous_hash == now.config_hash;
-            if ran && before == Some(now) {
+            // Each build has a stamp of its own.
+            let as_before = |before: &InstalledBuild| InstalledBuild {
+                stamp: now.stamp.clone(),
+                ..before.clone()
+            };
+            if ran && before.map(as_before).as_ref() == Some(now) {
                 Installation::Again
             } else {
                 Installation::Acknowledged

@@ -17,7 +17,7 @@ pub use confirming::{SETTLE_AFTER_ACKNOWLEDGEMENT, SETTLE_AFTER_CUT, WORD_AFTER_
 
 use crate::device::{DeviceId, DeviceMemory, Sighting};
 use crate::dispatch::device::sighted::is_fresh;
-use crate::dispatch::update::announced::{Word, word};
+use crate::dispatch::update::announced::runs_it;
 use crate::error::Problem;
 use crate::time::Timestamp;
 use crate::update::{
@@ -116,9 +116,7 @@ impl Dispatch {
         let Some(update) = self.updates.get(&id) else { return };
         match &update.state {
             UpdateState::Waiting { delivery, .. } | UpdateState::Held { delivery, .. }
-                if own
-                    && update.new_hash().is_some()
-                    && matches!(word(&delivery.build, sighting), Word::Wanted) =>
+                if own && runs_it(update, &delivery.build, sighting) =>
             {
                 self.installed(id, InstalledHow::AlreadyRunning, now);
             }
@@ -339,6 +337,7 @@ impl Dispatch {
             device: device.clone(),
             directory: self.settings.config_dir.clone(),
             mac: self.memory(&name).and_then(|memory| memory.identity.mac()),
+            previous_stamp: None,
             from_version: self.memory(&name).and_then(|memory| memory.version()).map(str::to_owned),
             known_hashes: self.memory(&name).map(DeviceMemory::known_hashes).unwrap_or_default(),
             name,

@@ -5,8 +5,9 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::schedule::SleepPlan;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    AttemptReport, AvoidedAddress, Before, Build, BuildStamp, Counts, Cuts, Delivery, Encryption,
-    OtaMethod, OtaParameters, PasswordChoice, Secret, Sha256, SourceFile, SourceTracking,
+    Api, AttemptReport, AvoidedAddress, Before, Build, BuildStamp, Counts, Cuts, Delivery,
+    Encryption, OtaMethod, OtaParameters, PasswordChoice, Secret, Sha256, SourceFile,
+    SourceTracking,
 };
 
 use super::{Misread, read, read_some};
@@ -192,7 +193,27 @@ pub(super) struct BuildRow {
     before: BeforeRow,
     deep_sleep: bool,
     sleep_plan: Option<SleepPlanRow>,
+    api: Option<ApiRow>,
     mdns: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApiRow {
+    port: u16,
+    key: Option<String>,
+}
+
+impl From<&Api> for ApiRow {
+    fn from(Api { port, key }: &Api) -> Self {
+        Self { port: *port, key: key.as_ref().map(|key| key.0.clone()) }
+    }
+}
+
+impl From<ApiRow> for Api {
+    fn from(ApiRow { port, key }: ApiRow) -> Self {
+        Self { port, key: key.map(Secret) }
+    }
 }
 
 /// Where an earlier compile's device takes updates.
@@ -221,6 +242,7 @@ impl From<&Build> for BuildRow {
             before: Before { port, address: address_before },
             deep_sleep,
             sleep_plan,
+            api,
             mdns,
         } = build;
         Self {
@@ -239,6 +261,7 @@ impl From<&Build> for BuildRow {
             before: BeforeRow { port: *port, address: address_before.clone() },
             deep_sleep: *deep_sleep,
             sleep_plan: sleep_plan.map(SleepPlanRow::from),
+            api: api.as_ref().map(ApiRow::from),
             mdns: *mdns,
         }
     }
@@ -264,6 +287,7 @@ impl TryFrom<BuildRow> for Build {
             before: Before { port: row.before.port, address: row.before.address },
             deep_sleep: row.deep_sleep,
             sleep_plan: row.sleep_plan.map(SleepPlan::from),
+            api: row.api.map(Api::from),
             mdns: row.mdns,
         })
     }

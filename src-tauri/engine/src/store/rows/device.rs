@@ -5,7 +5,7 @@ use wakeflash_core::device::{BeforeInstall, ConfiguredBy, DeviceId, DeviceMemory
 use wakeflash_core::identity::{Claims, Identity, Rival, RunningBuild};
 use wakeflash_core::schedule::SleepPlan;
 use wakeflash_core::time::Timestamp;
-use wakeflash_core::update::{Build, Encryption, Secret, Sha256, SourceFile};
+use wakeflash_core::update::{Build, BuildStamp, Encryption, Secret, Sha256, SourceFile};
 
 use super::delivery::{BuildRow, EncryptionRow, SleepPlanRow, SourceRow};
 use super::{Misread, read_all, read_some};
@@ -141,19 +141,25 @@ impl TryFrom<DeviceRow> for DeviceMemory {
 struct RunningRow {
     version: Option<String>,
     config_hash: Option<String>,
+    stamp: Option<String>,
 }
 
 impl From<&RunningBuild> for RunningRow {
-    fn from(RunningBuild { version, config_hash }: &RunningBuild) -> Self {
-        Self { version: version.clone(), config_hash: config_hash.map(|hash| hash.to_string()) }
+    fn from(RunningBuild { version, config_hash, stamp }: &RunningBuild) -> Self {
+        Self {
+            version: version.clone(),
+            config_hash: config_hash.map(|hash| hash.to_string()),
+            stamp: stamp.as_ref().map(|stamp| stamp.0.clone()),
+        }
     }
 }
 
 impl TryFrom<RunningRow> for RunningBuild {
     type Error = Misread;
 
-    fn try_from(RunningRow { version, config_hash }: RunningRow) -> Result<Self, Misread> {
-        Ok(Self { version, config_hash: read_some("the config hash", config_hash)? })
+    fn try_from(RunningRow { version, config_hash, stamp }: RunningRow) -> Result<Self, Misread> {
+        let config_hash = read_some("the config hash", config_hash)?;
+        Ok(Self { version, config_hash, stamp: stamp.map(BuildStamp) })
     }
 }
 
@@ -236,18 +242,20 @@ struct InstalledBuildRow {
     files: Vec<SourceRow>,
     config_hash: Option<String>,
     version: Option<String>,
+    stamp: Option<String>,
     port: Option<u16>,
     address: Option<String>,
 }
 
 impl From<&InstalledBuild> for InstalledBuildRow {
     fn from(build: &InstalledBuild) -> Self {
-        let InstalledBuild { digest, files, config_hash, version, port, address } = build;
+        let InstalledBuild { digest, files, config_hash, version, stamp, port, address } = build;
         Self {
             digest: digest.0.clone(),
             files: files.iter().map(SourceRow::from).collect(),
             config_hash: config_hash.map(|hash| hash.to_string()),
             version: version.clone(),
+            stamp: stamp.as_ref().map(|stamp| stamp.0.clone()),
             port: *port,
             address: address.clone(),
         }
@@ -258,10 +266,11 @@ impl TryFrom<InstalledBuildRow> for InstalledBuild {
     type Error = Misread;
 
     fn try_from(row: InstalledBuildRow) -> Result<Self, Misread> {
-        let InstalledBuildRow { digest, files, config_hash, version, port, address } = row;
+        let InstalledBuildRow { digest, files, config_hash, version, stamp, port, address } = row;
         let config_hash = read_some("the config hash", config_hash)?;
         let files = files.into_iter().map(SourceFile::from).collect();
-        Ok(Self { digest: Sha256(digest), files, config_hash, version, port, address })
+        let (digest, stamp) = (Sha256(digest), stamp.map(BuildStamp));
+        Ok(Self { digest, files, config_hash, version, stamp, port, address })
     }
 }
 

@@ -13,10 +13,10 @@ use wakeflash_core::schedule::{SleepPlan, Wake};
 use wakeflash_core::settings::{ChangedSources, Language, NotifyKinds, Settings, Theme};
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    Acknowledgement, AttemptReport, AvoidedAddress, Before, Build, BuildAgain, BuildStamp, Counts,
-    Cuts, Delivery, Encryption, FlashStage, InstalledHow, OtaMethod, OtaParameters, PasswordChoice,
-    RollbackWatch, Secret, Sha256, Shipped, SourceChange, SourceChangeKind, SourceFile,
-    SourceTracking, StateKind, TimelineEntry, Update, UpdateId, UpdateState,
+    Acknowledgement, Api, AttemptReport, AvoidedAddress, Before, Build, BuildAgain, BuildStamp,
+    Counts, Cuts, Delivery, Encryption, FlashStage, InstalledHow, OtaMethod, OtaParameters,
+    PasswordChoice, RollbackWatch, Secret, Sha256, Shipped, SourceChange, SourceChangeKind,
+    SourceFile, SourceTracking, StateKind, TimelineEntry, Update, UpdateId, UpdateState,
 };
 
 use crate::store::Commit;
@@ -37,6 +37,10 @@ fn source(path: &str, counts: Counts) -> SourceFile {
     SourceFile { counts, ..SourceFile::file(path, Some(Sha256("34".repeat(32)))) }
 }
 
+fn stamp() -> BuildStamp {
+    BuildStamp("2026-11-30 09:46:06 +0000".into())
+}
+
 fn delivery(encryption: Encryption, everything: bool) -> Delivery {
     let some = |text: &str| everything.then(|| text.to_owned());
     Delivery {
@@ -45,7 +49,7 @@ fn delivery(encryption: Encryption, everything: bool) -> Delivery {
             size: 500_000,
             config_hash: everything.then_some(ConfigHash(0xbbbb)),
             esphome_version: some("2026.10.0"),
-            stamp: some("2026-11-30 09:46:06 +0000").map(BuildStamp),
+            stamp: everything.then(stamp),
             built_at: at(1_000),
             name: "sleepy".into(),
             mac_suffix: everything,
@@ -71,6 +75,7 @@ fn delivery(encryption: Encryption, everything: bool) -> Delivery {
             deep_sleep: everything,
             sleep_plan: everything
                 .then_some(SleepPlan { run_ms: Some(15_000), sleep_ms: Some(3_600_000) }),
+            api: everything.then(|| Api { port: 6054, key: some("k").map(Secret) }),
             mdns: everything,
         },
         tracking: if everything { SourceTracking::Waived } else { SourceTracking::Tracked },
@@ -178,6 +183,7 @@ fn update(id: u32, state: UpdateState) -> Update {
         known_hashes: vec![ConfigHash(0xaaaa)],
         mac: everything.then_some(MacAddress([2, 0, 0, 0, 0, 7])),
         from_version: everything.then(|| "2026.8.0".into()),
+        previous_stamp: everything.then(stamp),
         wire_size: everything.then_some(300_000),
         ended_delivery: everything.then(|| Shipped {
             image_size: 500_000,
@@ -205,13 +211,14 @@ fn memory() -> DeviceMemory {
         files: vec![SourceFile::file("a.yaml", Some(Sha256("cd".repeat(32))))],
         config_hash: Some(ConfigHash(0xaaaa)),
         version: Some("2026.9.0".into()),
+        stamp: Some(stamp()),
         port: Some(3232),
         address: Some("192.0.2.7".into()),
     };
     let addresses: Vec<IpAddr> = vec![peer(), "fd00::7".parse().unwrap()];
     let (mac, link) = (MacAddress([2, 0, 0, 0, 0, 7]), MacAddress([2, 0, 0, 0, 0, 8]));
     let (version, config_hash) = (Some("2026.9.0".to_owned()), Some(ConfigHash(0xaaaa)));
-    let build = RunningBuild { version: version.clone(), config_hash };
+    let build = RunningBuild { version: version.clone(), config_hash, stamp: Some(stamp()) };
     DeviceMemory {
         last_seen: Some(at(5)),
         identity: Identity::stored(
@@ -258,7 +265,7 @@ fn memory() -> DeviceMemory {
 
 /// A device whose name another board claims; no older version knew of that.
 pub(super) fn contested() -> DeviceMemory {
-    let build = RunningBuild { version: Some("2026.8.0".into()), config_hash: None };
+    let build = RunningBuild { version: Some("2026.8.0".into()), config_hash: None, stamp: None };
     DeviceMemory {
         claims: Claims { hashes: vec![ConfigHash(7), ConfigHash(8)], ..Claims::default() },
         rival: Some(Rival {

@@ -23,6 +23,7 @@ fn update_to_3(update: &mut Fields) {
         update,
         json!({
             "mac": null, "wire_size": null, "ended_delivery": null, "directory": null, "build_again": null, "from_version": null,
+            "previous_stamp": null,
             "changed_in_builds": [], "earlier_may_have_arrived": false,
         }),
     );
@@ -52,7 +53,10 @@ fn update_to_3(update: &mut Fields) {
     }
     let Some(build) = within(delivery, "build") else { return };
     let no_other = json!({"port": null, "address": null});
-    fill(build, json!({"credentials_changed": false, "sleep_plan": null, "stamp": null}));
+    fill(
+        build,
+        json!({"credentials_changed": false, "sleep_plan": null, "stamp": null, "api": null}),
+    );
     fill(build, json!({"mac_suffix": false, "before": no_other}));
     if let Some(Value::Array(sources)) = build.get_mut("sources") {
         for source in sources.iter_mut().filter_map(Value::as_object_mut) {
@@ -110,13 +114,16 @@ fn identity_to_3(device: &Fields) -> Value {
     let version = Some(of("version")).filter(|version| !version.is_null());
     json!({
         "mac": of("mac"), "link_addresses": links, "addresses": of("addresses"),
-        "build": version.map(|version| json!({"version": version, "config_hash": of("config_hash")})),
+        "build": version.map(|version| json!({"version": version, "config_hash": of("config_hash"), "stamp": null})),
         "proven_at": of("last_seen").as_i64().unwrap_or_default(),
     })
 }
 
 fn installed_to_3(build: &mut Fields) {
-    fill(build, json!({"files": [], "version": null, "port": null, "address": null}));
+    fill(
+        build,
+        json!({"files": [], "version": null, "stamp": null, "port": null, "address": null}),
+    );
 }
 
 fn settings_to_3(settings: &mut Fields) {

@@ -7,8 +7,8 @@ use wakeflash_core::build_failure::Lack;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    Acknowledgement, BuildAgain, FlashStage, InstalledHow, RollbackWatch, Shipped, SourceChange,
-    SourceChangeKind, StateKind, TimelineEntry, Update, UpdateId, UpdateState,
+    Acknowledgement, BuildAgain, BuildStamp, FlashStage, InstalledHow, RollbackWatch, Shipped,
+    SourceChange, SourceChangeKind, StateKind, TimelineEntry, Update, UpdateId, UpdateState,
 };
 
 use super::delivery::{DeliveryRow, ProblemRow};
@@ -25,6 +25,7 @@ pub(super) struct UpdateRow {
     known_hashes: Vec<String>,
     mac: Option<String>,
     from_version: Option<String>,
+    previous_stamp: Option<String>,
     wire_size: Option<u32>,
     ended_delivery: Option<ShippedRow>,
     build_again: Option<BuildAgainRow>,
@@ -45,6 +46,7 @@ impl From<&Update> for UpdateRow {
             known_hashes,
             mac,
             from_version,
+            previous_stamp,
             wire_size,
             ended_delivery,
             build_again,
@@ -62,6 +64,7 @@ impl From<&Update> for UpdateRow {
             known_hashes: known_hashes.iter().map(ToString::to_string).collect(),
             mac: mac.map(|mac| mac.to_string()),
             from_version: from_version.clone(),
+            previous_stamp: previous_stamp.as_ref().map(|stamp| stamp.0.clone()),
             wire_size: *wire_size,
             ended_delivery: ended_delivery.as_ref().map(ShippedRow::from),
             build_again: build_again.as_ref().map(BuildAgainRow::from),
@@ -86,6 +89,7 @@ impl TryFrom<UpdateRow> for Update {
             known_hashes: read_all("the config hash", row.known_hashes)?,
             mac: read_some("the MAC address", row.mac)?,
             from_version: row.from_version,
+            previous_stamp: row.previous_stamp.map(BuildStamp),
             wire_size: row.wire_size,
             ended_delivery: row.ended_delivery.map(Shipped::try_from).transpose()?,
             build_again: row.build_again.map(BuildAgain::from),

@@ -43,6 +43,7 @@ fn update(id: u32, device: &str, state: UpdateState) -> Update {
         changed_in_builds: Vec::new(),
         earlier_may_have_arrived: false,
         from_version: None,
+        previous_stamp: None,
         state,
         timeline: Vec::new(),
     };
