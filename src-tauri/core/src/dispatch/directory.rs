@@ -3,7 +3,7 @@
 use crate::build_failure::Lack;
 use crate::device::{ConfigFile, DeviceId};
 use crate::error::Problem;
-use crate::update::{StateKind, Update, UpdateId};
+use crate::update::{Update, UpdateId};
 
 use super::Dispatch;
 
@@ -153,23 +153,17 @@ impl Dispatch {
         }
         let directory = update.directory.as_deref().unwrap_or_default();
         let message = format!("It belongs to another config directory: {directory}");
-        match update.state.kind() {
-            StateKind::Queued | StateKind::Held => {
-                Some(Problem::new("update.other_directory", message).with_help(
-                    "It goes on when that directory is chosen again. Cancel it if it isn't wanted any more.",
-                ))
-            }
-            StateKind::Building
-            | StateKind::Waiting
-            | StateKind::Flashing
-            | StateKind::Confirming => Some(Problem::new("update.built_elsewhere", message).with_help(
+        let kind = update.state.kind();
+        let problem = if kind.needs_its_sources() {
+            Problem::new("update.other_directory", message).with_help(
+                "It goes on when that directory is chosen again. Cancel it if it isn't wanted any more.",
+            )
+        } else {
+            Problem::new("update.built_elsewhere", message).with_help(
                 "It goes on all the same: the image is a copy. Cancel it if it isn't wanted any more.",
-            )),
-            StateKind::Installed
-            | StateKind::Failed
-            | StateKind::Cancelled
-            | StateKind::Superseded => None,
-        }
+            )
+        };
+        (!kind.is_final()).then_some(problem)
     }
 
     /// Why configurations can't be read.

@@ -8,7 +8,7 @@ use crate::device::{DeviceMemory, InstalledBuild};
 use crate::knock::{Purpose, Target, TargetAddress};
 use crate::retry::pause_is_over;
 use crate::time::Timestamp;
-use crate::update::{Build, Update, UpdateState};
+use crate::update::{Build, Delivery, Update, UpdateState};
 
 use super::Dispatch;
 
@@ -22,26 +22,22 @@ impl Dispatch {
         self.updates.values().filter_map(|update| self.target(update, now)).collect()
     }
 
+    fn purpose_of_knocking<'a>(
+        &self,
+        update: &'a Update,
+        now: Timestamp,
+    ) -> Option<(&'a Delivery, Purpose)> {
+        if let UpdateState::Confirming { delivery, .. } = &update.state {
+            return Some((delivery, Purpose::Confirm));
+        }
+        let UpdateState::Waiting { delivery, retry_at } = &update.state else { return None };
+        let wanted =
+            pause_is_over(*retry_at, now) && self.may_hold(update) && !self.is_resting(update, now);
+        wanted.then_some((delivery, Purpose::Capture))
+    }
+
     fn target(&self, update: &Update, now: Timestamp) -> Option<Target> {
-        let (delivery, purpose) = match &update.state {
-            UpdateState::Waiting { delivery, retry_at }
-                if pause_is_over(*retry_at, now)
-                    && self.may_hold(update)
-                    && !self.is_resting(update, now) =>
-            {
-                (delivery, Purpose::Capture)
-            }
-            UpdateState::Confirming { delivery, .. } => (delivery, Purpose::Confirm),
-            UpdateState::Waiting { .. }
-            | UpdateState::Queued
-            | UpdateState::Building { .. }
-            | UpdateState::Held { .. }
-            | UpdateState::Flashing { .. }
-            | UpdateState::Installed { .. }
-            | UpdateState::Failed { .. }
-            | UpdateState::Cancelled { .. }
-            | UpdateState::Superseded { .. } => return None,
-        };
+        let (delivery, purpose) = self.purpose_of_knocking(update, now)?;
         let build = &delivery.build;
         let memory = self.memory(&update.name);
         let entered = memory.and_then(|memory| memory.user_address.as_deref());

@@ -1,8 +1,6 @@
 //! What follows from nothing but time.
 
 use crate::dispatch::update::confirming::is_from_the_future;
-use crate::dispatch::update::queued::due_at;
-use crate::retry::pause_is_over;
 use crate::time::Timestamp;
 use crate::update::UpdateState;
 
@@ -53,25 +51,7 @@ impl Dispatch {
     /// When [`super::Input::Tick`] is due next at the latest, if nothing happens before.
     #[must_use]
     pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        let of_updates = self.updates.values().filter_map(|update| match &update.state {
-            UpdateState::Waiting { delivery, retry_at } => {
-                let avoided = delivery.avoided.iter().map(|avoided| avoided.until);
-                let pauses = retry_at.iter().copied().chain(avoided);
-                let pauses = pauses.filter(|at| !pause_is_over(Some(*at), now));
-                let rest = self.rest_is_due(update, now);
-                pauses.chain(self.pace(&update.name, now).1).chain(rest).min()
-            }
-            UpdateState::Confirming { .. } if is_from_the_future(update, now) => Some(now),
-            UpdateState::Confirming { .. } => self.silence_decides_at(update),
-            UpdateState::Queued => due_at(update, now),
-            UpdateState::Building { .. }
-            | UpdateState::Held { .. }
-            | UpdateState::Flashing { .. }
-            | UpdateState::Installed { .. }
-            | UpdateState::Failed { .. }
-            | UpdateState::Cancelled { .. }
-            | UpdateState::Superseded { .. } => None,
-        });
+        let of_updates = self.updates.values().filter_map(|update| self.update_is_due(update, now));
         let doubts =
             self.heard.values().filter(|_| self.connected).filter_map(Heard::doubt_ends_at);
         let unstored = self.heard.values().filter_map(|heard| heard.store_at(now));

@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::error::Problem;
 use crate::retry::{CUTS_TOLD, TRANSFER_HOUR, TRANSFERS_AN_HOUR, after_cuts};
 use crate::time::Timestamp;
-use crate::update::{Cuts, Delivery, Update, UpdateId, UpdateState};
+use crate::update::{Cuts, Delivery, StateKind, Update, UpdateId};
 use crate::view::NotificationKind;
 
 use super::Dispatch;
@@ -68,7 +68,7 @@ impl Dispatch {
     /// Tells the user when that has happened for the third time, and when the device has to be left alone.
     pub(super) fn tell_cuts(&mut self, id: UpdateId, now: Timestamp) {
         let Some(update) = self.updates.get(&id) else { return };
-        let cuts = cuts_of(&update.state);
+        let cuts = update.state.cuts();
         if cuts.in_all == CUTS_TOLD {
             self.notify_about(id, NotificationKind::TransfersCut, &broken_off(cuts.in_all));
         }
@@ -89,7 +89,7 @@ impl Dispatch {
 
     /// What the user should know about an update whose transfers break off.
     pub(super) fn breaks_off(&self, update: &Update) -> Option<Problem> {
-        let cuts = cuts_of(&update.state).in_all;
+        let cuts = update.state.cuts().in_all;
         if self.rest_shown(update).is_some() {
             let problem = Problem::new(
                 "update.transfers_limited",
@@ -107,18 +107,8 @@ impl Dispatch {
 
     /// The time that the user sees.
     pub(super) fn rest_shown(&self, update: &Update) -> Option<Timestamp> {
-        match &update.state {
-            UpdateState::Waiting { .. } => self.rests_until(update),
-            UpdateState::Queued
-            | UpdateState::Building { .. }
-            | UpdateState::Held { .. }
-            | UpdateState::Flashing { .. }
-            | UpdateState::Confirming { .. }
-            | UpdateState::Installed { .. }
-            | UpdateState::Failed { .. }
-            | UpdateState::Cancelled { .. }
-            | UpdateState::Superseded { .. } => None,
-        }
+        let waits = update.state.kind() == StateKind::Waiting;
+        self.rests_until(update).filter(|_| waits)
     }
 }
 
@@ -127,22 +117,6 @@ impl Dispatch {
 pub(super) fn pause_after_unknown(cuts: Cuts) -> Option<Duration> {
     let before = cuts.in_wake.checked_sub(1).filter(|before| *before > 0)?;
     Some(after_cuts(before))
-}
-
-fn cuts_of(state: &UpdateState) -> Cuts {
-    match state {
-        UpdateState::Waiting { delivery, .. } | UpdateState::Flashing { delivery, .. } => {
-            delivery.cuts
-        }
-        UpdateState::Queued
-        | UpdateState::Building { .. }
-        | UpdateState::Held { .. }
-        | UpdateState::Confirming { .. }
-        | UpdateState::Installed { .. }
-        | UpdateState::Failed { .. }
-        | UpdateState::Cancelled { .. }
-        | UpdateState::Superseded { .. } => Cuts::default(),
-    }
 }
 
 fn broken_off(cuts: u32) -> Problem {

@@ -60,6 +60,36 @@ impl StateKind {
         }
     }
 
+    /// Whether the device has to do with it: it is being flashed, or its word is awaited.
+    #[must_use]
+    pub const fn occupies_the_device(self) -> bool {
+        matches!(self, Self::Flashing | Self::Confirming)
+    }
+
+    /// Whether it waits for its device, or for its word.
+    #[must_use]
+    pub const fn awaits_the_device(self) -> bool {
+        matches!(self, Self::Waiting | Self::Flashing | Self::Confirming)
+    }
+
+    /// Whether nothing of it has left for the device yet.
+    #[must_use]
+    pub const fn is_before_its_flash(self) -> bool {
+        matches!(self, Self::Queued | Self::Building | Self::Waiting | Self::Held)
+    }
+
+    /// Whether it goes on only with the files that it is built from.
+    #[must_use]
+    pub const fn needs_its_sources(self) -> bool {
+        matches!(self, Self::Queued | Self::Held)
+    }
+
+    /// Whether the user may ask for the same once more.
+    #[must_use]
+    pub const fn can_be_retried(self) -> bool {
+        matches!(self, Self::Failed | Self::Cancelled)
+    }
+
     /// Whether the transition table (docs/ARCHITECTURE.md) has a line from this state to `next`.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {

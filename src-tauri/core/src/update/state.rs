@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Delivery, SourceChange, StateKind, UpdateId};
+use super::{Cuts, Delivery, SourceChange, StateKind, UpdateId};
 use crate::device::ConfigHash;
 use crate::error::Problem;
 use crate::time::Timestamp;
@@ -201,6 +201,70 @@ impl UpdateState {
             Self::Queued
             | Self::Building { .. }
             | Self::Failed { taken_back: None, .. }
+            | Self::Cancelled { .. }
+            | Self::Superseded { .. } => None,
+        }
+    }
+
+    /// What is built and on its way to nobody yet.
+    pub(crate) const fn undelivered(&self) -> Option<&Delivery> {
+        match self {
+            Self::Waiting { delivery, .. } | Self::Held { delivery, .. } => Some(delivery),
+            Self::Queued
+            | Self::Building { .. }
+            | Self::Flashing { .. }
+            | Self::Confirming { .. }
+            | Self::Installed { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. }
+            | Self::Superseded { .. } => None,
+        }
+    }
+
+    /// The transfers that were cut so far, as long as there may be more.
+    pub(crate) fn cuts(&self) -> Cuts {
+        match self {
+            Self::Waiting { delivery, .. } | Self::Flashing { delivery, .. } => delivery.cuts,
+            Self::Queued
+            | Self::Building { .. }
+            | Self::Held { .. }
+            | Self::Confirming { .. }
+            | Self::Installed { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. }
+            | Self::Superseded { .. } => Cuts::default(),
+        }
+    }
+
+    /// Whether the device may yet turn out to run it, or something else.
+    pub(crate) const fn is_undecided(&self) -> bool {
+        match self {
+            Self::Queued
+            | Self::Building { .. }
+            | Self::Waiting { .. }
+            | Self::Held { .. }
+            | Self::Flashing { .. }
+            | Self::Confirming { .. }
+            | Self::Installed { watch: RollbackWatch::Watched, .. }
+            | Self::Failed { taken_back: Some(_), .. } => true,
+            Self::Installed { watch: RollbackWatch::Over, .. }
+            | Self::Failed { taken_back: None, .. }
+            | Self::Cancelled { .. }
+            | Self::Superseded { .. } => false,
+        }
+    }
+
+    /// As what it goes on when its Cancel is taken back. A transfer that was cut, and a device that may just commit, are
+    /// not as they were.
+    pub(crate) fn after_undo(&self) -> Option<Self> {
+        match self {
+            // A build that was stopped begins anew.
+            Self::Queued | Self::Building { .. } => Some(Self::Queued),
+            Self::Waiting { .. } | Self::Held { .. } => Some(self.clone()),
+            Self::Flashing { .. }
+            | Self::Confirming { .. }
+            | Self::Installed { .. }
+            | Self::Failed { .. }
             | Self::Cancelled { .. }
             | Self::Superseded { .. } => None,
         }

@@ -85,16 +85,7 @@ impl Dispatch {
     fn waits_for(&self, name: &str) -> Option<StateKind> {
         let is_for = |update: &&Update| update.is_for(name) || update.is_suffixed_as(name);
         let active = self.updates.values().filter(is_for);
-        active.map(|update| update.state.kind()).find(|kind| match kind {
-            StateKind::Waiting | StateKind::Flashing | StateKind::Confirming => true,
-            StateKind::Queued
-            | StateKind::Building
-            | StateKind::Held
-            | StateKind::Installed
-            | StateKind::Failed
-            | StateKind::Cancelled
-            | StateKind::Superseded => false,
-        })
+        active.map(|update| update.state.kind()).find(|kind| kind.awaits_the_device())
     }
 
     /// Whether an update waits for the device of this name, or for its word.

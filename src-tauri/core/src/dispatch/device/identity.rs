@@ -8,7 +8,7 @@ use crate::error::Problem;
 use crate::gate::LiteralAddress;
 use crate::identity::{Claims, Identity, Rival, Worth};
 use crate::time::Timestamp;
-use crate::update::{Build, RollbackWatch, Update, UpdateId, UpdateState};
+use crate::update::{Build, Update, UpdateId, UpdateState};
 use crate::view::Trust;
 use crate::word::NO_DEVICE;
 
@@ -31,7 +31,7 @@ impl Dispatch {
             return own;
         }
         let of_update = self.updates.values().rev().filter(|update| update.is_for(name));
-        let of_update = of_update.filter(|update| is_open(&update.state)).find_map(|update| {
+        let of_update = of_update.filter(|update| update.state.is_undecided()).find_map(|update| {
             let build = update.state.delivery().map(|delivery| delivery.build.name.as_str());
             [Some(update.name.as_str()), build].into_iter().flatten().find(|other| *other != name)
         });
@@ -177,18 +177,14 @@ impl Dispatch {
     /// An update that hasn't reached its device yet is for this board now.
     fn deliver_to(&mut self, id: UpdateId, rival: &Rival, now: Timestamp) {
         let Some(update) = self.change(id) else { return };
-        match &mut update.state {
-            UpdateState::Waiting { delivery, .. } | UpdateState::Held { delivery, .. } => {
-                delivery.avoided.clear();
-            }
-            UpdateState::Queued | UpdateState::Building { .. } => {}
+        if !update.state.kind().is_before_its_flash() {
             // The image went to the board that was known before, and its word is awaited.
-            UpdateState::Flashing { .. }
-            | UpdateState::Confirming { .. }
-            | UpdateState::Installed { .. }
-            | UpdateState::Failed { .. }
-            | UpdateState::Cancelled { .. }
-            | UpdateState::Superseded { .. } => return,
+            return;
+        }
+        if let UpdateState::Waiting { delivery, .. } | UpdateState::Held { delivery, .. } =
+            &mut update.state
+        {
+            delivery.avoided.clear();
         }
         update.mac = rival.mac.or(update.mac);
         let hash = rival.build.as_ref().and_then(|build| build.config_hash);
@@ -201,22 +197,4 @@ impl Dispatch {
 /// nothing about the update, as it doesn't get the image.
 pub(in crate::dispatch) fn is_another_board(update: &Update, sighting: &Sighting) -> bool {
     update.mac.zip(sighting.mac).is_some_and(|(meant, said)| meant != said)
-}
-
-/// Whether the device of an update may still go by either name.
-fn is_open(state: &UpdateState) -> bool {
-    match state {
-        UpdateState::Queued
-        | UpdateState::Building { .. }
-        | UpdateState::Waiting { .. }
-        | UpdateState::Held { .. }
-        | UpdateState::Flashing { .. }
-        | UpdateState::Confirming { .. }
-        | UpdateState::Installed { watch: RollbackWatch::Watched, .. }
-        | UpdateState::Failed { taken_back: Some(_), .. } => true,
-        UpdateState::Installed { watch: RollbackWatch::Over, .. }
-        | UpdateState::Failed { taken_back: None, .. }
-        | UpdateState::Cancelled { .. }
-        | UpdateState::Superseded { .. } => false,
-    }
 }

@@ -230,7 +230,7 @@ impl Dispatch {
         let mac = self.memory(former).and_then(DeviceMemory::mac);
         let same = mac.is_some() && mac == heard.memory.mac();
         let state = self.active_here(file).map(|update| update.state.kind());
-        let undecided = matches!(state, Some(StateKind::Flashing | StateKind::Confirming));
+        let undecided = state.is_some_and(StateKind::occupies_the_device);
         if same && !undecided {
             self.move_memory(file, former, &name);
         } else if state.is_none() {

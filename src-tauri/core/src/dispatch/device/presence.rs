@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use crate::device::{ConfigHash, DeviceId, Presence};
 use crate::dispatch::Dispatch;
 use crate::time::Timestamp;
-use crate::update::{UpdateId, UpdateState};
+use crate::update::UpdateId;
 
 use super::{Heard, Liveness};
 
@@ -86,17 +86,7 @@ impl Dispatch {
         let occupied: BTreeSet<&str> = self
             .updates
             .values()
-            .filter(|update| match &update.state {
-                UpdateState::Flashing { .. } | UpdateState::Confirming { .. } => true,
-                UpdateState::Queued
-                | UpdateState::Building { .. }
-                | UpdateState::Waiting { .. }
-                | UpdateState::Held { .. }
-                | UpdateState::Installed { .. }
-                | UpdateState::Failed { .. }
-                | UpdateState::Cancelled { .. }
-                | UpdateState::Superseded { .. } => false,
-            })
+            .filter(|update| update.state.kind().occupies_the_device())
             .map(|update| update.name.as_str())
             .collect();
         self.heard

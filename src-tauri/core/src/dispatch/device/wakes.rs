@@ -78,36 +78,22 @@ impl Dispatch {
     fn is_rebooting(&self, name: &str, now: Timestamp) -> bool {
         let slept = self.silence_of_sleep(name);
         let longest = slept.map_or(REBOOT, |silence| silence.clamp(LEAST_SLEEP, REBOOT));
-        self.updates.values().any(|update| {
-            update.is_for(name)
-                && match &update.state {
-                    // What was connected to before may have woken just now.
-                    UpdateState::Flashing { stage, .. } => {
-                        *stage == FlashStage::MayBeComplete || self.slots.contains_key(&update.id)
-                    }
-                    UpdateState::Confirming {
-                        since: flashed,
-                        acknowledgement,
-                        returned_at,
-                        ..
-                    } => {
-                        let back = returned_at
-                            .is_some_and(|back| back.since(*flashed) >= acknowledgement.settle());
-                        !back
-                            && *flashed <= now
-                            && now.since(*flashed) < REBOOT
-                            && self.silence_since(name, *flashed, now) < longest
-                    }
-                    // It has come back already.
-                    UpdateState::Installed { .. }
-                    | UpdateState::Queued
-                    | UpdateState::Building { .. }
-                    | UpdateState::Waiting { .. }
-                    | UpdateState::Held { .. }
-                    | UpdateState::Failed { .. }
-                    | UpdateState::Cancelled { .. }
-                    | UpdateState::Superseded { .. } => false,
-                }
+        self.updates.values().filter(|update| update.is_for(name)).any(|update| {
+            if let UpdateState::Flashing { stage, .. } = &update.state {
+                // What was connected to before may have woken just now.
+                return *stage == FlashStage::MayBeComplete || self.slots.contains_key(&update.id);
+            }
+            let UpdateState::Confirming { since: flashed, acknowledgement, returned_at, .. } =
+                &update.state
+            else {
+                return false;
+            };
+            let back =
+                returned_at.is_some_and(|back| back.since(*flashed) >= acknowledgement.settle());
+            !back
+                && *flashed <= now
+                && now.since(*flashed) < REBOOT
+                && self.silence_since(name, *flashed, now) < longest
         })
     }
 

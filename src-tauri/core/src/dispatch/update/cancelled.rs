@@ -45,21 +45,10 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Keeps what an update is that is about to be cancelled. A transfer that was cut, and a device that may just commit,
-    /// are not as they were.
+    /// Keeps what an update is that is about to be cancelled.
     fn remember_for_undo(&mut self, id: UpdateId, now: Timestamp) {
         let Some(update) = self.updates.get(&id) else { return };
-        let state = match &update.state {
-            // A build that was stopped begins anew.
-            UpdateState::Queued | UpdateState::Building { .. } => UpdateState::Queued,
-            state @ (UpdateState::Waiting { .. } | UpdateState::Held { .. }) => state.clone(),
-            UpdateState::Flashing { .. }
-            | UpdateState::Confirming { .. }
-            | UpdateState::Installed { .. }
-            | UpdateState::Failed { .. }
-            | UpdateState::Cancelled { .. }
-            | UpdateState::Superseded { .. } => return,
-        };
+        let Some(state) = update.state.after_undo() else { return };
         self.undo.insert(id, Undo { state, at: now });
     }
 

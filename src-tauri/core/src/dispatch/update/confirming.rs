@@ -96,18 +96,12 @@ impl Dispatch {
     pub(super) fn note_previous_hash(&mut self, id: UpdateId, sighting: &Sighting) {
         let Some(said) = sighting.config_hash else { return };
         let Some(update) = self.updates.get(&id) else { return };
-        let can_be_new = match &update.state {
-            UpdateState::Flashing { stage, .. } => *stage == FlashStage::MayBeComplete,
-            UpdateState::Confirming { .. } => true,
-            UpdateState::Queued
-            | UpdateState::Building { .. }
-            | UpdateState::Waiting { .. }
-            | UpdateState::Held { .. }
-            | UpdateState::Installed { .. }
-            | UpdateState::Failed { .. }
-            | UpdateState::Cancelled { .. }
-            | UpdateState::Superseded { .. } => return,
-        };
+        if !update.state.kind().occupies_the_device() {
+            return;
+        }
+        let begun = FlashStage::Incomplete;
+        let can_be_new =
+            !matches!(&update.state, UpdateState::Flashing { stage, .. } if *stage == begun);
         let wanted = update.state.delivery().and_then(|delivery| delivery.build.config_hash);
         if update.state.previous_hash() == Some(said) || (can_be_new && wanted == Some(said)) {
             return;
@@ -222,19 +216,12 @@ impl Dispatch {
     /// Whether it comes from where an image has just been sent to, and the device's word is awaited.
     pub(in crate::dispatch) fn was_flashed_there(&self, sighting: &Sighting) -> bool {
         let sender = sighting.source.sender();
-        self.updates.values().any(|update| match &update.state {
-            UpdateState::Confirming { peer, .. } => {
-                sender == Some(*peer) && update.is_for(&sighting.name)
-            }
-            UpdateState::Queued
-            | UpdateState::Building { .. }
-            | UpdateState::Waiting { .. }
-            | UpdateState::Held { .. }
-            | UpdateState::Flashing { .. }
-            | UpdateState::Installed { .. }
-            | UpdateState::Failed { .. }
-            | UpdateState::Cancelled { .. }
-            | UpdateState::Superseded { .. } => false,
+        self.updates.values().any(|update| {
+            let there = matches!(
+                &update.state,
+                UpdateState::Confirming { peer, .. } if sender == Some(*peer)
+            );
+            there && update.is_for(&sighting.name)
         })
     }
 }

@@ -4,7 +4,7 @@ use crate::device::DeviceId;
 use crate::dispatch::Dispatch;
 use crate::error::Problem;
 use crate::time::Timestamp;
-use crate::update::{SourceTracking, StateKind, UpdateId, UpdateState};
+use crate::update::{SourceChange, SourceTracking, StateKind, UpdateId, UpdateState};
 
 impl Dispatch {
     pub(in crate::dispatch) fn rebuild(
@@ -39,19 +39,31 @@ impl Dispatch {
 
     pub(in crate::dispatch) fn held(&self, device: &DeviceId) -> Result<UpdateId, Problem> {
         let update = self.active(device).ok_or_else(|| self.nothing_active(device))?;
-        match update.state.kind() {
-            StateKind::Held => Ok(update.id),
-            StateKind::Queued
-            | StateKind::Building
-            | StateKind::Waiting
-            | StateKind::Flashing
-            | StateKind::Confirming
-            | StateKind::Installed
-            | StateKind::Failed
-            | StateKind::Cancelled
-            | StateKind::Superseded => {
-                Err(Problem::new("update.not_held", format!("The update of {device} is not held.")))
-            }
+        if update.state.kind() == StateKind::Held {
+            Ok(update.id)
+        } else {
+            Err(Problem::new("update.not_held", format!("The update of {device} is not held.")))
+        }
+    }
+
+    /// The sources of a held update were compared with what it was built from.
+    pub(super) fn held_sources_checked(
+        &mut self,
+        id: UpdateId,
+        changes: Vec<SourceChange>,
+        now: Timestamp,
+    ) {
+        let Some(update) = self.updates.get(&id) else { return };
+        let UpdateState::Held { delivery, changes: known } = &update.state else { return };
+        if changes.is_empty() {
+            let delivery = delivery.clone();
+            let text = "The sources are again what was built. Waiting for the device.";
+            self.wait(id, delivery, None, now, text);
+        } else if *known != changes
+            && let Some(update) = self.change(id)
+            && let UpdateState::Held { changes: known, .. } = &mut update.state
+        {
+            *known = changes;
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::device::{DeviceId, DeviceMemory, Sighting};
 use crate::dispatch::device::sighted::is_fresh;
 use crate::dispatch::update::announced::runs_it;
 use crate::error::Problem;
+use crate::retry::pause_is_over;
 use crate::time::Timestamp;
 use crate::update::{
     Acknowledgement, Build, Cuts, Delivery, FlashStage, InstalledHow, Note, PasswordChoice, Secret,
@@ -26,6 +27,8 @@ use crate::update::{
 };
 
 use super::{Dispatch, Effect};
+use confirming::is_from_the_future;
+use queued::due_at;
 
 /// A transition that the table doesn't have; it was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -146,23 +149,8 @@ impl Dispatch {
     }
 
     pub(super) fn is_tracked(&self, id: UpdateId) -> bool {
-        let delivery = match self.updates.get(&id).map(|update| &update.state) {
-            Some(UpdateState::Waiting { delivery, .. } | UpdateState::Held { delivery, .. }) => {
-                delivery
-            }
-            Some(
-                UpdateState::Queued
-                | UpdateState::Building { .. }
-                | UpdateState::Flashing { .. }
-                | UpdateState::Confirming { .. }
-                | UpdateState::Installed { .. }
-                | UpdateState::Failed { .. }
-                | UpdateState::Cancelled { .. }
-                | UpdateState::Superseded { .. },
-            )
-            | None => return false,
-        };
-        delivery.tracking == SourceTracking::Tracked
+        let delivery = self.updates.get(&id).and_then(|update| update.state.undelivered());
+        delivery.is_some_and(|delivery| delivery.tracking == SourceTracking::Tracked)
     }
 
     pub(super) fn sources_checked(
@@ -175,33 +163,13 @@ impl Dispatch {
             return;
         }
         let Some(update) = self.updates.get(&id) else { return };
-        match &update.state {
-            UpdateState::Waiting { .. } if changes.is_empty() => {}
-            UpdateState::Waiting { delivery, .. } => {
-                let delivery = delivery.clone();
-                self.sources_changed(id, delivery, changes, now);
-            }
-            UpdateState::Held { delivery, .. } if changes.is_empty() => {
-                let delivery = delivery.clone();
-                let text = "The sources are again what was built. Waiting for the device.";
-                self.wait(id, delivery, None, now, text);
-            }
-            UpdateState::Held { changes: known, .. } if *known == changes => {}
-            UpdateState::Held { .. } => {
-                if let Some(update) = self.change(id)
-                    && let UpdateState::Held { changes: known, .. } = &mut update.state
-                {
-                    *known = changes;
-                }
-            }
-            UpdateState::Queued
-            | UpdateState::Building { .. }
-            | UpdateState::Flashing { .. }
-            | UpdateState::Confirming { .. }
-            | UpdateState::Installed { .. }
-            | UpdateState::Failed { .. }
-            | UpdateState::Cancelled { .. }
-            | UpdateState::Superseded { .. } => {}
+        if let UpdateState::Held { .. } = &update.state {
+            self.held_sources_checked(id, changes, now);
+        } else if !changes.is_empty()
+            && let UpdateState::Waiting { delivery, .. } = &update.state
+        {
+            let delivery = delivery.clone();
+            self.sources_changed(id, delivery, changes, now);
         }
     }
 
@@ -214,6 +182,29 @@ impl Dispatch {
             && let Some(update) = self.change(id)
         {
             update.wire_size = Some(wire_size);
+        }
+    }
+
+    /// When time alone decides something about an update.
+    pub(super) fn update_is_due(&self, update: &Update, now: Timestamp) -> Option<Timestamp> {
+        match &update.state {
+            UpdateState::Waiting { delivery, retry_at } => {
+                let avoided = delivery.avoided.iter().map(|avoided| avoided.until);
+                let pauses = retry_at.iter().copied().chain(avoided);
+                let pauses = pauses.filter(|at| !pause_is_over(Some(*at), now));
+                let rest = self.rest_is_due(update, now);
+                pauses.chain(self.pace(&update.name, now).1).chain(rest).min()
+            }
+            UpdateState::Confirming { .. } if is_from_the_future(update, now) => Some(now),
+            UpdateState::Confirming { .. } => self.silence_decides_at(update),
+            UpdateState::Queued => due_at(update, now),
+            UpdateState::Building { .. }
+            | UpdateState::Held { .. }
+            | UpdateState::Flashing { .. }
+            | UpdateState::Installed { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled { .. }
+            | UpdateState::Superseded { .. } => None,
         }
     }
 
@@ -271,27 +262,16 @@ impl Dispatch {
                 format!("{device} already has an update under way."),
             ));
         }
-        match self.last(device).map(|update| update.state.kind()) {
-            Some(StateKind::Failed | StateKind::Cancelled) => self.install(device, now),
-            Some(
-                StateKind::Queued
-                | StateKind::Building
-                | StateKind::Waiting
-                | StateKind::Held
-                | StateKind::Flashing
-                | StateKind::Confirming
-                | StateKind::Installed
-                | StateKind::Superseded,
-            )
-            | None
-                if self.is_known(device) =>
-            {
-                Err(Problem::new(
-                    "update.none",
-                    format!("{device} has no failed or cancelled update to retry."),
-                ))
-            }
-            Some(_) | None => Err(self.no_configuration(device)),
+        let last = self.last(device).map(|update| update.state.kind());
+        if last.is_some_and(StateKind::can_be_retried) {
+            self.install(device, now)
+        } else if self.is_known(device) {
+            Err(Problem::new(
+                "update.none",
+                format!("{device} has no failed or cancelled update to retry."),
+            ))
+        } else {
+            Err(self.no_configuration(device))
         }
     }
 
@@ -361,21 +341,12 @@ impl Dispatch {
     /// Ends the process or the connection that works for an update.
     fn stop_work(&mut self, id: UpdateId) {
         let Some(kind) = self.updates.get(&id).map(|update| update.state.kind()) else { return };
-        match kind {
-            StateKind::Building => self.decision.effects.push(Effect::StopBuild(id)),
-            StateKind::Flashing => {
-                // What was decided together is carried out together: not a byte is to leave first.
-                self.withdraw_transfer(id);
-                self.decision.effects.push(Effect::StopFlash(id));
-            }
-            StateKind::Queued
-            | StateKind::Waiting
-            | StateKind::Held
-            | StateKind::Confirming
-            | StateKind::Installed
-            | StateKind::Failed
-            | StateKind::Cancelled
-            | StateKind::Superseded => {}
+        if kind == StateKind::Building {
+            self.decision.effects.push(Effect::StopBuild(id));
+        } else if kind == StateKind::Flashing {
+            // What was decided together is carried out together: not a byte is to leave first.
+            self.withdraw_transfer(id);
+            self.decision.effects.push(Effect::StopFlash(id));
         }
     }
 

@@ -49,30 +49,17 @@ impl Dispatch {
     ) {
         let tracked = delivery.tracking == SourceTracking::Tracked;
         let waiting = UpdateState::Waiting { delivery, retry_at };
-        match self.updates.get(&id).map(|update| update.state.kind()) {
-            Some(StateKind::Waiting) => {
-                if let Some(update) = self.change(id) {
-                    update.state = waiting;
-                    update.note(now, note);
-                }
-            }
-            Some(StateKind::Flashing | StateKind::Confirming) => {
-                if self.go(id, waiting, now, note) && tracked {
-                    self.decision.effects.push(Effect::CheckSources(id));
-                }
-            }
-            Some(
-                StateKind::Queued
-                | StateKind::Building
-                | StateKind::Held
-                | StateKind::Installed
-                | StateKind::Failed
-                | StateKind::Cancelled
-                | StateKind::Superseded,
-            )
-            | None => {
-                self.go(id, waiting, now, note);
-            }
+        let was = self.updates.get(&id).map(|update| update.state.kind());
+        if was == Some(StateKind::Waiting)
+            && let Some(update) = self.change(id)
+        {
+            update.state = waiting;
+            update.note(now, note);
+        } else if self.go(id, waiting, now, note)
+            && tracked
+            && was.is_some_and(StateKind::occupies_the_device)
+        {
+            self.decision.effects.push(Effect::CheckSources(id));
         }
     }
 
@@ -118,29 +105,14 @@ impl Dispatch {
     }
 
     pub(in crate::dispatch) fn connected(&mut self, id: UpdateId, peer: IpAddr, now: Timestamp) {
-        let update = self.updates.get(&id);
-        let wanted = update.is_some_and(|update| self.may_hold(update));
-        let ready = match update.map(|update| &update.state) {
-            Some(UpdateState::Waiting { delivery, retry_at })
-                if pause_is_over(*retry_at, now) && !delivery.avoids(peer, now) && wanted =>
-            {
-                let rests = update.is_some_and(|update| self.is_resting(update, now));
-                (!rests).then(|| delivery.clone())
-            }
-            Some(
-                UpdateState::Waiting { .. }
-                | UpdateState::Queued
-                | UpdateState::Building { .. }
-                | UpdateState::Held { .. }
-                | UpdateState::Flashing { .. }
-                | UpdateState::Confirming { .. }
-                | UpdateState::Installed { .. }
-                | UpdateState::Failed { .. }
-                | UpdateState::Cancelled { .. }
-                | UpdateState::Superseded { .. },
-            )
-            | None => None,
-        };
+        let ready = self.updates.get(&id).and_then(|update| {
+            let UpdateState::Waiting { delivery, retry_at } = &update.state else { return None };
+            let ready = pause_is_over(*retry_at, now)
+                && !delivery.avoids(peer, now)
+                && self.may_hold(update)
+                && !self.is_resting(update, now);
+            ready.then(|| delivery.clone())
+        });
         let Some(mut delivery) = ready else {
             self.decision.effects.push(Effect::DropConnection(id));
             return;
