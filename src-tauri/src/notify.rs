@@ -17,7 +17,7 @@ use wakeflash_core::notification::{Button, Gatherer, NoWindow, Showing, Shown, n
 use wakeflash_core::settings::Language;
 use wakeflash_core::view::Notification;
 use wakeflash_core::words::Lang;
-use wakeflash_engine::handle::{Handle, Shell};
+use wakeflash_engine::handle::{Asked, Handle, Shell};
 
 use crate::events::OpenDevice;
 use crate::language;
@@ -171,8 +171,14 @@ async fn answer(app: &AppHandle, engine: &Handle, click: Click) {
     let done = match click.button {
         Button::Open => return open(app, device, click.failed),
         Button::ShowLog => return open(app, device, true),
-        Button::Retry => engine.retry(device.clone()).await.map(drop),
-        Button::Rebuild => engine.rebuild(device.clone()).await,
+        Button::Retry => {
+            let device = device.clone();
+            engine.ask(|reply| Asked::Retry { device, reply }).await.map(drop)
+        }
+        Button::Rebuild => {
+            let device = device.clone();
+            engine.ask(|reply| Asked::Rebuild { device, reply }).await
+        }
     };
     if let Err(problem) = done {
         tracing::warn!("{:?} of {device} by a notification: {problem}", click.button);

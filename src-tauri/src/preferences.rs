@@ -3,7 +3,7 @@
 use tokio::sync::Mutex;
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::{Settings, SettingsChange};
-use wakeflash_engine::handle::Handle;
+use wakeflash_engine::handle::{Asked, Handle};
 
 use crate::autostart::{self, Autostart};
 
@@ -25,8 +25,8 @@ pub(crate) async fn set(engine: &Handle, change: SettingsChange) -> Result<Setti
         // An entry that the user removed meanwhile is not written again by another change.
         Some(_) | None => known && is_on(),
     };
-    engine.change_settings(change.starting_at_login(start_at_login)).await?;
-    Ok(engine.snapshot().await?.settings)
+    let change = change.starting_at_login(start_at_login);
+    engine.ask(|reply| Asked::ChangeSettings { change, reply }).await
 }
 
 /// Says in the settings what is true: the user may have removed the entry, or switched it off, or on.
@@ -39,7 +39,7 @@ pub(crate) async fn reconcile(engine: &Handle) {
             return Ok(());
         }
         let change = SettingsChange::default().starting_at_login(start_at_login);
-        engine.change_settings(change).await
+        engine.ask(|reply| Asked::ChangeSettings { change, reply }).await.map(drop)
     };
     if let Err(problem) = outcome.await {
         tracing::warn!("whether it starts at login isn't known to the settings: {problem}");

@@ -16,7 +16,7 @@ use wakeflash_core::tray::{
     menu_change, tray_view,
 };
 use wakeflash_core::view::Envelope;
-use wakeflash_engine::handle::Handle;
+use wakeflash_engine::handle::{Asked, Handle};
 
 use crate::events::OpenDevice;
 use crate::page::Message;
@@ -157,7 +157,7 @@ fn chosen(app: &AppHandle, event: MenuEvent) {
 fn set_paused(app: &AppHandle, paused: bool) {
     let Ok(engine) = app.state::<AppState>().engine().cloned() else { return };
     tauri::async_runtime::spawn(async move {
-        if let Err(problem) = engine.set_paused(paused).await {
+        if let Err(problem) = engine.ask(|reply| Asked::SetPaused { paused, reply }).await {
             tracing::error!("pausing by the tray's menu: {problem}");
         }
     });

@@ -11,7 +11,7 @@ use tauri::{AppHandle, Manager};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use wakeflash_core::notification::NoWindow;
-use wakeflash_engine::handle::Handle;
+use wakeflash_engine::handle::{Asked, Handle};
 
 use crate::page::{Message, Page};
 use crate::paths::Paths;
@@ -326,7 +326,7 @@ async fn say_no_window(app: AppHandle, why: NoWindow) {
 async fn tell_who_looks(engine: Handle, mut looking: watch::Receiver<bool>) {
     while looking.changed().await.is_ok() {
         let on = *looking.borrow_and_update();
-        if let Err(problem) = engine.set_watching(on).await {
+        if let Err(problem) = engine.ask(|reply| Asked::SetWatching { on, reply }).await {
             tracing::debug!("the engine isn't told who looks: {problem}");
         }
     }

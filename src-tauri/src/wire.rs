@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::io::AsyncBufRead;
 use wakeflash_core::error::Problem;
-use wakeflash_core::settings::SettingsChange;
+use wakeflash_core::request::EngineRequest;
 use wakeflash_core::update::UpdateId;
-use wakeflash_core::view::{Command, Envelope, StoreChoice, StoreDamage};
+use wakeflash_core::view::{Envelope, StoreChoice, StoreDamage};
 use wakeflash_engine::lines::{Line, read_line};
 
 use crate::events::{OpenDevice, QuitRequested};
@@ -50,7 +50,7 @@ pub(crate) enum ToApplication {
         /// Repeated by the answer; each number is used once.
         id: u64,
         /// What it wants.
-        request: Request,
+        request: AppRequest,
     },
     /// The window is there, in front of others.
     Shown,
@@ -58,50 +58,78 @@ pub(crate) enum ToApplication {
     Closing,
 }
 
-/// What the window's process can ask for.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Request {
-    /// Of the engine; answered as docs/API.md says.
-    Engine(Command),
-    /// Everything there is to see, for a page that listens to its events: a `Snapshot`.
-    Look,
-    /// Where the configurations are: a path, or null.
-    ConfigDir,
-    /// Where the log of an update's build is: a path, or null when there is none.
-    LogFile(UpdateId),
-    /// Change some of the settings, and the entry for starting at login: what all are then, `Settings`.
-    ChangeSettings(SettingsChange),
-    /// What surrounds the window: [`Surroundings`].
-    Surroundings,
-    /// What to do when the user closes the window: [`Closing`].
-    Close,
-    /// End the application: null.
-    Quit,
-    /// Go on; the next Quit in the tray's menu asks again: null.
-    Stay,
-    /// Mend the damaged database and start anew: null.
-    MendStore(StoreChoice),
+wakeflash_core::requests! {
+    /// What the window can ask the application for, beside what the engine answers.
+    pub(crate) enum ShellRequest -> ShellAnswer {
+        /// The application itself.
+        AppInfo {} -> AppInfo;
+        /// Goes on. The answer to [`QuitRequested`] that isn't `shutdown`: the next Quit asks again.
+        Stay {} -> ();
+        /// Does what the user has chosen about a damaged database, and starts the application anew.
+        MendStore {
+            /// What they have chosen.
+            choice: StoreChoice,
+        } -> ();
+        /// Where the configurations are; null: nowhere yet.
+        ConfigDir {} -> Option<String>;
+        /// Where the log of an update's build is; null: there is none.
+        LogFile {
+            /// Of which update.
+            update: UpdateId,
+        } -> Option<String>;
+        /// What to do when the user closes the window.
+        Closing {} -> Closing;
+    }
 }
 
-/// What surrounds the window.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Surroundings {
-    /// What shows desktop notifications.
+/// What the window's process can ask for. The names of all requests differ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, specta::Type)]
+#[serde(untagged)]
+pub(crate) enum AppRequest {
+    /// Of the application.
+    Shell(ShellRequest),
+    /// Of the engine; but the settings have an entry for starting at login beside them, and the end is the application's.
+    Engine(EngineRequest),
+}
+
+impl From<ShellRequest> for AppRequest {
+    fn from(request: ShellRequest) -> Self {
+        Self::Shell(request)
+    }
+}
+
+impl From<EngineRequest> for AppRequest {
+    fn from(request: EngineRequest) -> Self {
+        Self::Engine(request)
+    }
+}
+
+/// What the window wants to know about the application around it.
+#[derive(Clone, Debug, Serialize, specta::Type)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AppInfo {
+    /// The version of Wakeflash.
+    pub(crate) version: String,
+    /// Its licence, as an SPDX expression.
+    pub(crate) license: String,
+    /// What shows desktop notifications here.
     pub(crate) notifications: NotificationServer,
     /// Whether there is a tray icon that can be seen.
     pub(crate) tray: bool,
-    /// Whether another start of the application shows its window.
+    /// Whether another start of Wakeflash opens the window again.
     pub(crate) reopens: bool,
-    /// Nothing is kept when the application ends.
+    /// This is a demo: nothing is kept when it ends.
     pub(crate) demo: bool,
-    /// Why the engine didn't start.
+    /// Where the logs are.
+    pub(crate) log_dir: String,
+    /// Why the engine didn't start. Every other command answers with the same problem then.
     pub(crate) start_problem: Option<Problem>,
-    /// What is wrong with the database, when that is why.
+    /// What is wrong with the database, when that is why. `mend_store` is the way out.
     pub(crate) damage: Option<StoreDamage>,
 }
 
 /// What to do when the user closes the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub(crate) enum Closing {
     /// Close it.
     Close,
@@ -165,7 +193,7 @@ mod tests {
 
     fn ask(id: u64, name: &str) -> ToApplication {
         let device = DeviceId::of_file(name);
-        ToApplication::Ask { id, request: Request::Engine(Command::Install { device }) }
+        ToApplication::Ask { id, request: EngineRequest::Install { device }.into() }
     }
 
     proptest! {

@@ -137,14 +137,14 @@ fn waits_for_room(row: &DeviceView) -> bool {
     state["kind"] == "queued" && state["again"]["problem"]["code"] == "artifact.no_space"
 }
 
-/// Starts the application on a state directory; it must refuse, in one line.
+/// Starts the application on a state directory; it must refuse, in one line after its greeting.
 async fn refuses(state: &Path, config: &Path, code: &str) -> Result<()> {
     let app = Headless::start(HeadlessOptions::new(config, state), None)?;
     let status = app.process().wait(SOON).await.context(code.to_owned())?;
     ensure!(status.code() == Some(1), "{code}: {status}");
     // What it printed is read to its end by then, or soon after.
     let line = app.wait_for("its reason", SOON, |line| line.get("error").is_some()).await?;
-    ensure!(app.process().lines().len() == 1, "{:?}", app.process().lines());
+    ensure!(app.process().lines().len() == 2, "{:?}", app.process().lines());
     ensure!(line["error"]["code"] == code && line["id"].is_null(), "{code}: {line}");
     for words in ["message", "help"] {
         ensure!(line["error"][words].as_str().is_some_and(|text| !text.is_empty()), "{line}");

@@ -84,7 +84,7 @@ describe('the details', () => {
     await store.start();
     const asked = vi.spyOn(backend, 'details');
     const details = new Details(backend, store, idle);
-    const snapshot = await backend.snapshot();
+    const snapshot = await backend.ask({ cmd: 'snapshot' });
     if (snapshot.status === 'error') throw new Error();
     const now = { ...snapshot.data, revision: 50, devices: [building] };
     backend.snapshot = async () => ({ status: 'ok', data: now });

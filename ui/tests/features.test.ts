@@ -149,7 +149,7 @@ describe('many devices at once', () => {
 
   it('wait for an ESPHome to compare with, in a dialog that is open already', async () => {
     const backend = await show('quiet');
-    const before = await backend.snapshot();
+    const before = await backend.ask({ cmd: 'snapshot' });
     if (before.status !== 'ok') throw new Error('no snapshot');
     const { status, devices } = before.data;
     const problem = { code: 'esphome.missing', message: 'There is none.', help: null };
@@ -317,7 +317,7 @@ describe('the keyboard', () => {
   it('quits at once while no device is being flashed', async () => {
     const backend = await show('quiet');
     await user.keyboard('{Control>}q{/Control}');
-    await waitFor(() => expect(backend.calls).toEqual(['quit']));
+    await waitFor(() => expect(backend.calls).toEqual(['shutdown']));
     expect(screen.queryByRole('alertdialog')).toBeNull();
   });
 
@@ -331,7 +331,7 @@ describe('the keyboard', () => {
     expect(backend.calls).toEqual(['stay']);
     await user.keyboard('{Control>}q{/Control}');
     await user.click(await screen.findByTestId('confirm-yes'));
-    await waitFor(() => expect(backend.calls).toEqual(['stay', 'quit']));
+    await waitFor(() => expect(backend.calls).toEqual(['stay', 'shutdown']));
   });
 });
 

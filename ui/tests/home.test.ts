@@ -306,7 +306,7 @@ describe('what is done', () => {
     const outcomes = screen.getAllByTestId('done-line').map((one) => one.dataset.state);
     expect(outcomes).toContain('cancelled');
     // What needs the user stands above, once.
-    const now = await backend.details('pond-level.yaml');
+    const now = await backend.ask({ cmd: 'details', device: 'pond-level.yaml' });
     const failed = now.status === 'ok' ? now.data.update.id : 0;
     expect(document.querySelector(`[data-key="done/${failed}"]`)).toBeNull();
   });

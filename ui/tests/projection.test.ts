@@ -26,7 +26,7 @@ function bench() {
     apply: (event) => log.push(event.kind === 'deviceRemoved' ? event.id : event.kind),
     trouble: (problem) => problem && log.push(`trouble ${problem.code}`),
   });
-  const template = new FakeBackend(story('empty')).snapshot();
+  const template = new FakeBackend(story('empty')).ask({ cmd: 'snapshot' });
   return {
     log,
     asked,

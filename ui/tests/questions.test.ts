@@ -153,7 +153,7 @@ describe('what is refused for many', () => {
   async function refuse(states: UpdateStateView[], problems: (n: number) => Problem) {
     const [backend, devices] = await askToCancelAll(states);
     const data = devices.map(({ id }, n) => ({ device: id, problem: problems(n) }));
-    backend.cancelMany = async () => ({ status: 'ok', data });
+    backend.cancel_many = async () => ({ status: 'ok', data });
     await user.click(await screen.findByTestId('confirm-yes'));
     return screen.findAllByTestId('problem');
   }
@@ -194,7 +194,7 @@ describe('what is refused for many', () => {
     const devices = devicesIn([waiting]);
     const backend = await show('quiet', { devices, settings });
     const problem = { ...full, message: 'This can’t be saved: the disk is full.' };
-    backend.cancelMany = async () => ({ status: 'ok', data: [{ device: 'd0.yaml', problem }] });
+    backend.cancel_many = async () => ({ status: 'ok', data: [{ device: 'd0.yaml', problem }] });
     await user.click(inside(row('d0.yaml'), 'select'));
     await user.click(screen.getByTestId('bulk-cancel'));
     await user.click(await screen.findByTestId('confirm-yes'));

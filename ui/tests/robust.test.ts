@@ -2,7 +2,7 @@
 import { fireEvent, screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Backend, Event, Settings } from '../src/lib/backend';
+import { completeSettings, type Event, type Settings } from '../src/lib/backend';
 import { FakeBackend } from '../src/lib/backend/fake';
 import { device, update } from '../src/lib/backend/fake/devices';
 import { tauriBackend } from '../src/lib/backend/tauri';
@@ -53,17 +53,17 @@ describe('the keyboard', () => {
 
 describe('settings', () => {
   function slow(backend: FakeBackend, answer: (settings: Settings) => Settings | null) {
-    const sent: Partial<Settings>[] = [];
+    const sent: Parameters<FakeBackend['change_settings']>[0]['change'][] = [];
     const finish: (() => void)[] = [];
     const { settings } = story('demo');
-    const set: Backend['changeSettings'] = async (change) => {
+    const set: FakeBackend['change_settings'] = async ({ change }) => {
       sent.push(change);
       await new Promise<void>((done) => finish.push(done));
-      const data = answer({ ...settings, ...change });
+      const data = answer(completeSettings({ ...settings, ...change }));
       if (data) return { status: 'ok', data };
       return { status: 'error', error: { code: 'autostart.failed', message: 'No.', help: null } };
     };
-    backend.changeSettings = set;
+    backend.change_settings = set;
     return { sent, finish: () => finish.splice(0).forEach((done) => done()) };
   }
 
@@ -160,7 +160,7 @@ describe('the way to the application', () => {
     const codes = [];
     for (const answer of answers) {
       vi.stubGlobal('__TAURI_INTERNALS__', { invoke: () => Promise.reject(answer) });
-      const result = await tauriBackend().plan(null);
+      const result = await tauriBackend().ask({ cmd: 'plan', devices: null });
       codes.push(result.status === 'error' ? result.error.code : 'none');
     }
     vi.unstubAllGlobals();
@@ -198,7 +198,7 @@ describe('the window', () => {
     backend.install = () => Promise.resolve({ status: 'error', error: missing });
     await user.click(screen.getAllByText('Install')[0] ?? document.body);
     expect(await screen.findByTestId('problem')).toHaveTextContent('ESPHome was not found.');
-    const before = await backend.snapshot();
+    const before = await backend.ask({ cmd: 'snapshot' });
     if (before.status !== 'ok') throw new Error('no snapshot');
     const esphome = { kind: 'ready', version: '2026.10.0', path: '/e', problem: null } as const;
     backend.emit({ kind: 'status', status: { ...before.data.status, esphome } });

@@ -129,7 +129,7 @@ describe('the list', () => {
     expect(row('garden-soil-sensor.yaml')).toHaveTextContent(
       /next wake in ~\d+ min.*Waiting for wake/,
     );
-    await backend.setPaused(true);
+    await backend.ask({ cmd: 'set_paused', paused: true });
     await waitFor(() => expect(row('beehive-scale.yaml')).toHaveTextContent('Queued, paused'));
     expect(row('garden-soil-sensor.yaml')).toHaveTextContent('Waiting, paused');
     expect(row('garden-soil-sensor.yaml')).not.toHaveTextContent('next wake');
@@ -191,7 +191,7 @@ describe('unsafe moments', () => {
   });
 
   it.each([
-    ['confirm-yes', 'quit'],
+    ['confirm-yes', 'shutdown'],
     ['confirm-no', 'stay'],
     ['confirm-other', 'closeWindow'],
   ])('asks when the window is closed without a tray: %s', async (button, command) => {
@@ -231,7 +231,7 @@ describe('unsafe moments', () => {
   });
 
   it.each([
-    ['confirm-yes', 'quit'],
+    ['confirm-yes', 'shutdown'],
     ['confirm-no', 'stay'],
   ])('asks for the tray before it knows any device: %s', async (button, command) => {
     const backend = await show('empty');
@@ -261,7 +261,7 @@ describe('leaving', () => {
     backend.requestClose();
     await question();
     await user.click(screen.getByTestId('confirm-yes'));
-    await waitFor(() => expect(backend.calls).toEqual(['stay', 'quit']));
+    await waitFor(() => expect(backend.calls).toEqual(['stay', 'shutdown']));
   });
 
   it('by the tray takes the place of closing, and one answer is for all', async () => {

@@ -22,6 +22,7 @@ pub mod network;
 pub mod ninja;
 pub mod notification;
 pub mod pip;
+pub mod request;
 pub mod retry;
 pub mod schedule;
 pub mod scrub;

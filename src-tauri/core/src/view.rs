@@ -4,7 +4,6 @@
 //! missing, it asks again.
 
 mod bulk;
-mod command;
 mod group;
 mod history;
 mod identity;
@@ -24,7 +23,6 @@ use crate::time::Timestamp;
 use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, UpdateId};
 
 pub use bulk::{InstallPlan, Refusal};
-pub use command::Command;
 pub use group::Group;
 pub use history::{ActivityCursor, ActivityPage, ActivityRecord, UpdateRecord};
 pub use identity::{RivalView, Trust};

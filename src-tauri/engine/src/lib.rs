@@ -3,7 +3,6 @@
 pub mod api;
 pub mod artifacts;
 pub mod builder;
-pub mod command;
 pub mod configs;
 pub mod esphome;
 pub mod flasher;

@@ -2,14 +2,13 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::io::{BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// Starts it and waits for its reply to a first command, so that it surely listens.
-fn start(state: &Path, arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_wakeflash-headless"))
+fn spawn(state: &Path, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_wakeflash-headless"))
         .arg("--state")
         .arg(state)
         .args(arguments)
@@ -17,7 +16,12 @@ fn start(state: &Path, arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Starts it and waits for its reply to a first command, so that it surely listens.
+fn start(state: &Path, arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
+    let mut child = spawn(state, arguments);
     let mut output = BufReader::new(child.stdout.take().unwrap());
     ask(&mut child, &mut output, r#"{"id":1,"cmd":"snapshot"}"#);
     (child, output)
@@ -51,6 +55,28 @@ fn ended_within(child: &mut Child, limit: Duration) -> ExitStatus {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+#[test]
+fn it_greets_first_and_refuses_a_client_of_another_version() {
+    let state = tempfile::tempdir().unwrap();
+    let mut child = spawn(state.path(), &[]);
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    let greeting: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(greeting["hello"], "wakeflash");
+    assert_eq!(greeting["version"], env!("CARGO_PKG_VERSION"));
+    let own = greeting["protocol"].as_u64().unwrap();
+    let mut hello = |protocol| {
+        let command = serde_json::json!({ "id": 1, "cmd": "hello", "protocol": protocol });
+        let reply = ask(&mut child, &mut output, &command.to_string());
+        serde_json::from_str::<serde_json::Value>(&reply).unwrap()
+    };
+    assert_eq!(hello(own)["ok"], greeting);
+    assert_eq!(hello(own + 1)["error"]["code"], "protocol.version");
+    drop(child.stdin.take());
+    assert_eq!(ended_within(&mut child, Duration::from_secs(5)).code(), Some(0));
 }
 
 #[test]

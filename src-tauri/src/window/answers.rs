@@ -6,12 +6,15 @@ use tauri::{AppHandle, Manager};
 use tokio::io::BufReader;
 use tokio::process::ChildStdout;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use wakeflash_engine::command::{execute, json};
+use wakeflash_core::request::EngineRequest;
+use wakeflash_engine::handle::{Asked, json};
 
 use super::process::Said;
 use crate::state::AppState;
 use crate::tasks::Tasks;
-use crate::wire::{self, Answer, Closing, Request, Surroundings, ToApplication, ToWindow};
+use crate::wire::{
+    self, Answer, AppInfo, AppRequest, Closing, ShellRequest, ToApplication, ToWindow,
+};
 use crate::{notify, preferences, tray_host};
 
 /// How many requests are dealt with at once. Beyond that the window's pipe isn't read.
@@ -81,44 +84,72 @@ pub(super) async fn take(
     }
 }
 
-async fn answer(asker: &Asker, request: Request) -> Answer {
+async fn answer(asker: &Asker, request: AppRequest) -> Answer {
+    match request {
+        AppRequest::Engine(request) => engine_answer(asker, request).await,
+        AppRequest::Shell(request) => shell_answer(asker, request).await,
+    }
+}
+
+/// What the engine answers, and what the application has to do with it.
+async fn engine_answer(asker: &Asker, request: EngineRequest) -> Answer {
+    if let EngineRequest::Shutdown {} = request {
+        asker.app.exit(0);
+        return json(&());
+    }
+    let looks = matches!(request, EngineRequest::Snapshot {});
+    if looks {
+        // The page subscribes to its events before it asks for everything there is to see.
+        asker.say(Said::Listens).await;
+    }
+    let state = asker.app.state::<AppState>();
+    let engine = state.engine()?;
+    if looks {
+        preferences::reconcile(engine).await;
+    }
+    if let EngineRequest::ChangeSettings { change } = request {
+        return json(&preferences::set(engine, change).await?);
+    }
+    engine.answer(request).await
+}
+
+async fn shell_answer(asker: &Asker, request: ShellRequest) -> Answer {
     let state = asker.app.state::<AppState>();
     match request {
-        Request::Engine(command) => execute(state.engine()?, command).await,
-        Request::Look => {
-            asker.say(Said::Listens).await;
-            let engine = state.engine()?;
-            preferences::reconcile(engine).await;
-            json(&engine.snapshot().await?)
+        ShellRequest::AppInfo {} => json(&app_info(asker).await),
+        ShellRequest::ConfigDir {} => json(&state.engine()?.snapshot().await?.settings.config_dir),
+        ShellRequest::LogFile { update } => {
+            let log = state.engine()?.ask(|reply| Asked::BuildLog { update, reply }).await?;
+            json(&log.path)
         }
-        Request::ConfigDir => json(&state.engine()?.snapshot().await?.settings.config_dir),
-        Request::LogFile(update) => json(&state.engine()?.build_log(update).await?.path),
-        Request::ChangeSettings(change) => json(&preferences::set(state.engine()?, change).await?),
-        Request::Surroundings => json(&Surroundings {
-            notifications: notify::server().await,
-            tray: state.tray_visible(),
-            reopens: tray_host::told_of_other_starts().await,
-            demo: state.demo,
-            start_problem: state.engine().err(),
-            damage: state.damage(),
-        }),
-        Request::Close => {
+        ShellRequest::Closing {} => {
             let unseen = !state.tray_visible() && state.engine().is_ok();
             json(&closing(unseen, asker.page_listens().await))
         }
-        Request::Quit => {
-            asker.app.exit(0);
-            json(&())
-        }
-        Request::MendStore(choice) => {
+        ShellRequest::MendStore { choice } => {
             state.mend_store(choice).await?;
             asker.app.exit(0);
             json(&())
         }
-        Request::Stay => {
+        ShellRequest::Stay {} => {
             asker.say(Said::Stays).await;
             json(&())
         }
+    }
+}
+
+async fn app_info(asker: &Asker) -> AppInfo {
+    let state = asker.app.state::<AppState>();
+    AppInfo {
+        version: asker.app.package_info().version.to_string(),
+        license: env!("CARGO_PKG_LICENSE").to_owned(),
+        notifications: notify::server().await,
+        tray: state.tray_visible(),
+        reopens: tray_host::told_of_other_starts().await,
+        demo: state.demo,
+        log_dir: state.paths.log_dir().display().to_string(),
+        start_problem: state.engine().err(),
+        damage: state.damage(),
     }
 }
 

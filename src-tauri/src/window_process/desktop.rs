@@ -12,7 +12,7 @@ use wakeflash_engine::configs;
 use super::dialog::{Question, ask};
 use super::remote::Remote;
 use crate::paths::Paths;
-use crate::wire::Request;
+use crate::wire::ShellRequest;
 
 /// The files that may be opened: text that the desktop shows in an editor, nothing that it would run.
 const TEXTS: [&str; 4] = ["yaml", "yml", "log", "txt"];
@@ -51,7 +51,8 @@ pub(crate) async fn choose_directory(
 /// # Errors
 /// There is no log, no dialog can be shown, or the file can't be written.
 pub(crate) async fn save_log(app: &AppHandle, update: UpdateId) -> Result<Option<String>, Problem> {
-    let source: Option<PathBuf> = app.state::<Remote>().ask(Request::LogFile(update)).await?;
+    let source: Option<PathBuf> =
+        app.state::<Remote>().ask(ShellRequest::LogFile { update }).await?;
     let Some(source) = source else {
         return Err(Problem::new("log.none", "There is no log of this update any more."));
     };
@@ -137,7 +138,7 @@ async fn show_in_file_manager(path: &Path) -> zbus::Result<()> {
 }
 
 async fn config_dir(app: &AppHandle) -> Result<PathBuf, Problem> {
-    let dir: Option<PathBuf> = app.state::<Remote>().ask(Request::ConfigDir).await?;
+    let dir: Option<PathBuf> = app.state::<Remote>().ask(ShellRequest::ConfigDir {}).await?;
     dir.ok_or_else(|| {
         Problem::new("config_dir.unset", "No config directory is chosen yet.")
             .with_help("Choose the directory that your YAML files lie in.")

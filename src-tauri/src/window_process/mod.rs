@@ -21,7 +21,7 @@ use crate::cli::Cli;
 use crate::display;
 use crate::events::{CloseRequested, EngineEvent};
 use crate::paths::Paths;
-use crate::wire::{Closing, Request, ToWindow};
+use crate::wire::{Closing, ShellRequest, ToWindow};
 use crate::{complain, context, logging};
 use pipes::Pipes;
 use remote::Remote;
@@ -70,7 +70,7 @@ fn build(cli: &Cli, pipes: Pipes) -> anyhow::Result<i32> {
     display::check()?;
     let api = commands::api();
     let app = tauri::Builder::default()
-        .invoke_handler(api.invoke_handler())
+        .invoke_handler(tauri::generate_handler![commands::request])
         .setup(move |app| {
             api.mount_events(app);
             app.manage(paths);
@@ -219,7 +219,7 @@ fn close_requested(app: &AppHandle, api: &CloseRequestApi) {
     let app = app.clone();
     tauri::async_runtime::spawn(async move {
         let remote = app.state::<Remote>().inner().clone();
-        let asked = tokio::time::timeout(CLOSING, remote.ask(Request::Close)).await;
+        let asked = tokio::time::timeout(CLOSING, remote.ask(ShellRequest::Closing {})).await;
         if let Ok(Ok(Closing::Ask)) = asked {
             // A window can be closed from a task bar while it is hidden, and nobody would see the question.
             match CloseRequested.emit(&app).and_then(|()| to_front(&app)) {

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use wakeflash_core::error::Problem;
-use wakeflash_core::view::Command;
 
-use crate::wire::{self, Answer, Request, ToApplication, ToWindow};
+use crate::wire::{self, Answer, AppRequest, ToApplication, ToWindow};
 
 /// How long the application has to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -75,19 +75,22 @@ impl Remote {
         (Self { lines, asked: Arc::default() }, spoken)
     }
 
-    /// Asks the engine.
+    /// Asks the application, and reads its answer.
     ///
     /// # Errors
-    /// As the engine says, or as [`Self::ask`].
-    pub(crate) async fn engine<T: DeserializeOwned>(&self, command: Command) -> Result<T, Problem> {
-        self.ask(Request::Engine(command)).await
+    /// As [`Self::answer`], or the answer is another one.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        request: impl Into<AppRequest>,
+    ) -> Result<T, Problem> {
+        read(&self.answer(request.into()).await?)
     }
 
     /// Asks the application.
     ///
     /// # Errors
     /// As it says, or it is gone, or it doesn't answer in a minute.
-    pub(crate) async fn ask<T: DeserializeOwned>(&self, request: Request) -> Result<T, Problem> {
+    pub(crate) async fn answer(&self, request: AppRequest) -> Answer {
         let (id, answered) = self.asked.open().ok_or_else(gone)?;
         let answer = tokio::time::timeout(PATIENCE, async {
             self.say(&ToApplication::Ask { id, request }).await?;
@@ -96,11 +99,7 @@ impl Remote {
         let answer = answer.await.unwrap_or_else(|_| Err(silent()));
         // One that comes too late is for nobody.
         drop(self.asked.close(id));
-        serde_json::from_str(answer?.get()).map_err(|error| {
-            tracing::error!("request {id} has another answer than it should: {error}");
-            Problem::new("window.answer", "Wakeflash gave an answer that its window can't read.")
-                .with_help("Close the window and open it again.")
-        })
+        answer
     }
 
     /// Tells the application that the window is there.
@@ -153,6 +152,18 @@ impl Remote {
     }
 }
 
+/// What an answer says.
+///
+/// # Errors
+/// It is another one than it should be.
+pub(crate) fn read<T: DeserializeOwned>(answer: &RawValue) -> Result<T, Problem> {
+    serde_json::from_str(answer.get()).map_err(|error| {
+        tracing::error!("an answer isn't what it should be: {error}");
+        Problem::new("window.answer", "Wakeflash gave an answer that its window can't read.")
+            .with_help("Close the window and open it again.")
+    })
+}
+
 fn gone() -> Problem {
     Problem::new("engine.ended", "Wakeflash is shutting down.")
 }
@@ -179,9 +190,9 @@ pub(crate) async fn speak(mut lines: mpsc::Receiver<Vec<u8>>, mut output: impl A
 
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
     use tokio::io::{BufReader, DuplexStream, duplex};
     use wakeflash_core::device::DeviceId;
+    use wakeflash_core::request::EngineRequest;
 
     use super::*;
     use crate::events::OpenDevice;
@@ -201,7 +212,7 @@ mod tests {
         (remote, BufReader::new(requests), answers, hears)
     }
 
-    async fn heard(requests: &mut BufReader<DuplexStream>) -> (u64, Request) {
+    async fn heard(requests: &mut BufReader<DuplexStream>) -> (u64, AppRequest) {
         let mut buffer = Vec::new();
         match wire::next(requests, &mut buffer, wire::TO_APPLICATION).await.unwrap() {
             Some(ToApplication::Ask { id, request }) => (id, request),
@@ -216,7 +227,7 @@ mod tests {
     }
 
     async fn paused(remote: &Remote, paused: bool) -> Result<bool, Problem> {
-        remote.engine(Command::SetPaused { paused }).await
+        remote.ask(EngineRequest::SetPaused { paused }).await
     }
 
     #[tokio::test]
@@ -225,11 +236,9 @@ mod tests {
         let (first, second, ()) =
             tokio::join!(paused(&remote, true), paused(&remote, false), async {
                 let (one, two) = (heard(&mut requests).await, heard(&mut requests).await);
-                let wants = |request: &Request| {
-                    matches!(request, Request::Engine(Command::SetPaused { paused: true }))
-                };
+                let pause = AppRequest::from(EngineRequest::SetPaused { paused: true });
                 for (id, request) in [two, one] {
-                    answer(&mut answers, id, if wants(&request) { "true" } else { "false" }).await;
+                    answer(&mut answers, id, if request == pause { "true" } else { "false" }).await;
                 }
             });
         assert_eq!((first, second), (Ok(true), Ok(false)));
@@ -266,7 +275,7 @@ mod tests {
     async fn what_is_too_long_is_refused_and_not_sent() {
         let (remote, _requests, _answers, _hears) = pair();
         let devices = vec![DeviceId::of_file("x".repeat(wire::TO_APPLICATION))];
-        let refused: Result<(), Problem> = remote.engine(Command::CancelMany { devices }).await;
+        let refused: Result<(), Problem> = remote.ask(EngineRequest::CancelMany { devices }).await;
         assert_eq!(refused.unwrap_err().code, "window.request");
     }
 

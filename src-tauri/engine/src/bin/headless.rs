@@ -16,8 +16,8 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 use wakeflash_core::error::Problem;
-use wakeflash_core::view::{Command, Envelope, Notification, StoreChoice, StoreDamage};
-use wakeflash_engine::command::execute;
+use wakeflash_core::request::{EngineRequest, Greeting};
+use wakeflash_core::view::{Envelope, Notification, StoreChoice, StoreDamage};
 use wakeflash_engine::handle::{Handle, Shell};
 use wakeflash_engine::lines::{Line, read_line};
 use wakeflash_engine::log_limit::Sparing;
@@ -61,18 +61,19 @@ impl Arguments {
     }
 }
 
-/// A command with the number that its reply repeats.
+/// A request with the number that its reply repeats.
 #[derive(Debug, Deserialize)]
-struct Request {
+struct Numbered {
     id: Option<u64>,
     #[serde(flatten)]
-    command: Value,
+    request: Value,
 }
 
 /// A line on standard output.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Output {
+    Greeting(Greeting),
     Reply { id: Option<u64>, ok: Box<RawValue> },
     Refusal { id: Option<u64>, error: Problem },
     NoStart { id: Option<u64>, error: Problem, damage: Option<StoreDamage> },
@@ -135,6 +136,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut printer = tokio::spawn(print(printed));
+    output.send(Output::Greeting(Greeting::own())).await?;
     let engine = match start(options, choice, Lines(output.clone())).await {
         Ok(engine) => engine,
         Err(error) => {
@@ -245,11 +247,11 @@ async fn take_commands(
             Line::TooLong => (None, Err(too_long())),
         };
         let result = match parsed {
-            Ok(Command::Shutdown) => {
+            Ok(EngineRequest::Shutdown {}) => {
                 output.send(Output::Reply { id, ok: RawValue::NULL.to_owned() }).await?;
                 return Ok(());
             }
-            Ok(command) => execute(&handle, command).await,
+            Ok(request) => handle.answer(request).await,
             Err(problem) => Err(problem),
         };
         let reply = match result {
@@ -269,13 +271,13 @@ fn too_long() -> Problem {
         .with_help("docs/API.md lists the commands.")
 }
 
-fn parse(line: &[u8]) -> (Option<u64>, Result<Command, Problem>) {
+fn parse(line: &[u8]) -> (Option<u64>, Result<EngineRequest, Problem>) {
     let refused = |error: serde_json::Error| {
         Problem::new("command.unreadable", format!("This is not a command: {error}."))
             .with_help("docs/API.md lists the commands.")
     };
-    match serde_json::from_slice::<Request>(line) {
-        Ok(request) => (request.id, serde_json::from_value(request.command).map_err(refused)),
+    match serde_json::from_slice::<Numbered>(line) {
+        Ok(numbered) => (numbered.id, serde_json::from_value(numbered.request).map_err(refused)),
         Err(error) => (None, Err(refused(error))),
     }
 }

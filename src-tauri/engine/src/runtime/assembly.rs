@@ -14,7 +14,7 @@ use super::publish::Publisher;
 use super::work::{Report, Work};
 use super::{EngineOptions, Runtime, backups, now, other_tools, surroundings};
 use crate::artifacts::Artifacts;
-use crate::handle::{Handle, Request, Shell};
+use crate::handle::{Asked, Handle, Shell};
 use crate::store::{Loaded, Store};
 use crate::watch::{Feeds, Watch, WatchEvent};
 
@@ -23,7 +23,7 @@ const EVENTS_KEPT: usize = 1_024;
 
 /// What the loop listens to.
 pub(super) struct Queues {
-    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) requests: mpsc::Receiver<Asked>,
     pub(super) watched: mpsc::Receiver<WatchEvent>,
     pub(super) reports: mpsc::Receiver<Report>,
 }

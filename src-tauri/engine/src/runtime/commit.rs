@@ -10,8 +10,11 @@ use super::{Runtime, now};
 use crate::kill::{self, Point};
 use crate::store::unwritable;
 
-/// Where an answer goes.
-pub(super) type Reply = Box<dyn FnOnce(Result<Answer, Problem>) + Send>;
+/// What came of a request.
+pub(super) type Decided = Result<Answer, Problem>;
+
+/// Where an answer goes, and what the settings are by then.
+pub(super) type Reply = Box<dyn FnOnce(Decided, &Settings) + Send>;
 
 impl Runtime {
     /// Takes in something of our own that is never told again: it is kept until it is stored.
@@ -63,7 +66,7 @@ impl Runtime {
             Action::TryStore => self.store.begin(WriteSet::default()),
             Action::Answer(ticket, answer) => {
                 if let Some(reply) = self.replies.remove(&ticket) {
-                    reply(answer);
+                    reply(answer, self.conductor.state().settings());
                 }
             }
             Action::StoreStatus(problem) => {

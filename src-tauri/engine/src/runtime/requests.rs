@@ -7,15 +7,18 @@ use tokio::time::timeout;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::Input;
 use wakeflash_core::error::Problem;
-use wakeflash_core::settings::SettingsChange;
+use wakeflash_core::request::Greeting;
+use wakeflash_core::settings::{Settings, SettingsChange};
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{
-    ActivityCursor, ActivityPage, BuildLog, Refusal, UpdateDetails, UpdateRecord,
+    ActivityCursor, ActivityPage, BuildLog, ConfigDirCandidate, Refusal, UpdateDetails,
+    UpdateRecord,
 };
 
 use super::Runtime;
+use super::commit::{Decided, Reply};
 use super::work::Report;
-use crate::handle::{ReplyTo, Request};
+use crate::handle::{Asked, ReplyTo};
 use crate::store::{Ended, History};
 use crate::{builder, configs, report};
 
@@ -27,102 +30,109 @@ const MOST_ACTIVITY: u32 = 500;
 const CHOICE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Runtime {
-    pub(super) fn take_request(&mut self, request: Request) {
-        match request {
-            Request::Install(device, reply) => self.start(Input::Install(device), reply),
-            Request::Cancel(device, reply) => self.do_it(Input::Cancel(device), reply),
-            Request::Retry(device, reply) => self.start(Input::Retry(device), reply),
-            Request::RetryWithPassword(device, password, reply) => {
+    pub(super) fn take_request(&mut self, asked: Asked) {
+        match asked {
+            Asked::Hello { protocol, reply } => answer(reply, Greeting::to(protocol)),
+            Asked::Install { device, reply } => self.start(Input::Install(device), reply),
+            Asked::Cancel { device, reply } => self.do_it(Input::Cancel(device), reply),
+            Asked::Retry { device, reply } => self.start(Input::Retry(device), reply),
+            Asked::RetryWithPassword { device, password, reply } => {
                 self.start(Input::RetryWithPassword { device, password }, reply);
             }
-            Request::Rebuild(device, reply) => self.do_it(Input::Rebuild(device), reply),
-            Request::FlashAnyway(device, reply) => self.do_it(Input::FlashAnyway(device), reply),
-            Request::Dismiss(device, reply) => self.do_it(Input::Dismiss(device), reply),
-            Request::AcceptBoard(device, reply) => self.do_it(Input::AcceptBoard(device), reply),
-            Request::ChooseConfig(device, reply) => {
-                self.do_it(Input::ChooseConfig(device), reply);
+            Asked::UndoCancel { devices, reply } => {
+                self.for_many(Input::UndoCancel(devices), reply);
             }
-            Request::InstallMany(devices, reply) => {
+            Asked::Rebuild { device, reply } => self.do_it(Input::Rebuild(device), reply),
+            Asked::FlashAnyway { device, reply } => self.do_it(Input::FlashAnyway(device), reply),
+            Asked::Dismiss { device, reply } => self.do_it(Input::Dismiss(device), reply),
+            Asked::InstallMany { devices, reply } => {
                 self.for_many(Input::InstallMany(devices), reply);
             }
-            Request::CancelMany(devices, reply) => {
+            Asked::CancelMany { devices, reply } => {
                 self.for_many(Input::CancelMany(devices), reply);
             }
-            Request::Plan(devices, reply) => {
+            Asked::Plan { devices, reply } => {
                 let plan = self.conductor.state().install_plan(devices.as_deref(), super::now());
                 answer(reply, Ok(plan));
             }
-            Request::History(device, reply) => self.history(device, reply),
-            Request::Activity(before, limit, reply) => self.activity(before, limit, reply),
-            Request::UndoCancel(devices, reply) => {
-                self.for_many(Input::UndoCancel(devices), reply);
-            }
-            Request::SetAddress(device, address, reply) => {
+            Asked::History { device, reply } => self.history(device, reply),
+            Asked::Activity { before, limit, reply } => self.activity(before, limit, reply),
+            Asked::SetAddress { device, address, reply } => {
                 self.do_it(Input::SetAddress { device, address }, reply);
             }
-            Request::SetPaused(paused, reply) => {
+            Asked::AcceptBoard { device, reply } => self.do_it(Input::AcceptBoard(device), reply),
+            Asked::ChooseConfig { device, reply } => {
+                self.do_it(Input::ChooseConfig(device), reply);
+            }
+            Asked::SetPaused { paused, reply } => {
                 let change = SettingsChange::default().pausing(paused);
                 self.do_it(Input::ChangeSettings(change), reply);
             }
-            Request::BuildLog(update, reply) => self.build_log(update, reply),
-            Request::Report(reply) => self.report(reply),
-            Request::Snapshot(reply) => answer(reply, Ok(self.publisher.snapshot())),
-            Request::Details(device, reply) => self.details(&device, reply),
-            Request::Wakes(device, reply) => {
+            Asked::BuildLog { update, reply } => self.build_log(update, reply),
+            Asked::Report { reply } => self.report(reply),
+            Asked::List { reply } => answer(reply, Ok(self.publisher.snapshot().devices)),
+            Asked::Snapshot { reply } => answer(reply, Ok(self.publisher.snapshot())),
+            Asked::Details { device, reply } => self.details(&device, reply),
+            Asked::Wakes { device, reply } => {
                 answer(reply, Ok(self.conductor.state().wakes(&device)));
             }
-            Request::SetSettings(settings, reply) => {
+            Asked::SetSettings { settings, reply } => {
                 let dir = settings.config_dir.clone();
-                self.set_settings(dir, Input::Settings(*settings), reply);
+                let reply = Box::new(|decided: Decided, _: &Settings| {
+                    answer(reply, decided.map(|_| ()));
+                });
+                self.set_settings(dir, Input::Settings(settings), reply);
             }
-            Request::ChangeSettings(change, reply) => {
+            Asked::ChangeSettings { change, reply } => {
                 let changed = change.clone().applied_to(self.conductor.state().settings());
                 let dir = changed.ok().and_then(|settings| settings.config_dir);
+                let reply = Box::new(|decided: Decided, settings: &Settings| {
+                    answer(reply, decided.map(|_| settings.clone()));
+                });
                 self.set_settings(dir, Input::ChangeSettings(change), reply);
             }
-            Request::ConfigDirCandidates(reply) => {
-                self.spawn(async move {
-                    let candidates = tokio::task::spawn_blocking(configs::candidates).await;
-                    answer(
-                        reply,
-                        candidates.map_err(|error| {
-                            Problem::new(
-                                "engine.defect",
-                                format!("Looking for configurations: {error}."),
-                            )
-                        }),
-                    );
-                    None
-                });
-            }
-            Request::FindEsphome(reply) => {
+            Asked::ConfigDirCandidates { reply } => self.config_dir_candidates(reply),
+            Asked::FindEsphome { reply } => {
                 self.find_esphome();
                 answer(reply, Ok(()));
             }
-            Request::InstallEsphome(reply) => answer(reply, self.install_esphome()),
-            Request::SetWatching(on, reply) => {
+            Asked::InstallEsphome { reply } => answer(reply, self.install_esphome()),
+            Asked::SetWatching { on, reply } => {
                 self.watching.send_replace(on);
                 answer(reply, Ok(()));
             }
+            // Whoever shows the engine holds it, and ends it.
+            Asked::Shutdown { reply } => answer(reply, Ok(())),
         }
     }
 
+    fn config_dir_candidates(&mut self, reply: ReplyTo<Vec<ConfigDirCandidate>>) {
+        self.spawn(async move {
+            let candidates = tokio::task::spawn_blocking(configs::candidates).await;
+            let defect = |error| {
+                Problem::new("engine.defect", format!("Looking for configurations: {error}."))
+            };
+            answer(reply, candidates.map_err(defect));
+            None
+        });
+    }
+
     fn do_it(&mut self, input: Input, reply: ReplyTo<()>) {
-        self.ask(input, Box::new(|decided| answer(reply, decided.map(|_| ()))));
+        self.ask(input, Box::new(|decided, _| answer(reply, decided.map(|_| ()))));
     }
 
     fn start(&mut self, input: Input, reply: ReplyTo<UpdateId>) {
         let none = || Problem::new("engine.defect", "No update was started.");
         self.ask(
             input,
-            Box::new(move |decided| {
+            Box::new(move |decided, _| {
                 answer(reply, decided.and_then(|it| it.started.ok_or_else(none)));
             }),
         );
     }
 
     fn for_many(&mut self, input: Input, reply: ReplyTo<Vec<Refusal>>) {
-        self.ask(input, Box::new(|decided| answer(reply, decided.map(|it| it.refusals))));
+        self.ask(input, Box::new(|decided, _| answer(reply, decided.map(|it| it.refusals))));
     }
 
     /// Reads the history, which is only in the store; how its states are shown, the loop knows.
@@ -206,25 +216,28 @@ impl Runtime {
     }
 
     /// Changes the settings; a config directory that is chosen has to show first that it is there.
-    fn set_settings(&mut self, dir: Option<String>, input: Input, reply: ReplyTo<()>) {
+    fn set_settings(&mut self, dir: Option<String>, input: Input, reply: Reply) {
         let now = self.conductor.state().settings().config_dir.as_deref();
         match dir.filter(|dir| now != Some(dir)) {
-            None => self.do_it(input, reply),
+            None => self.ask(input, reply),
             Some(dir) => self.spawn(async move {
-                match can_be_chosen(Path::new(&dir)).await {
-                    Ok(()) => Some(Report::DirectoryLookedAt { input, reply }),
-                    Err(problem) => {
-                        answer(reply, Err(problem));
-                        None
-                    }
-                }
+                let looked_at = can_be_chosen(Path::new(&dir)).await;
+                Some(Report::DirectoryLookedAt { input, looked_at, reply })
             }),
         }
     }
 
-    /// The directory that the user has chosen can be read.
-    pub(super) fn directory_looked_at(&mut self, input: Input, reply: ReplyTo<()>) {
-        self.do_it(input, reply);
+    /// The directory that the user has chosen can be read, or not.
+    pub(super) fn directory_looked_at(
+        &mut self,
+        input: Input,
+        looked_at: Result<(), Problem>,
+        reply: Reply,
+    ) {
+        match looked_at {
+            Ok(()) => self.ask(input, reply),
+            Err(problem) => reply(Err(problem), self.conductor.state().settings()),
+        }
     }
 
     fn details(&mut self, device: &DeviceId, reply: ReplyTo<UpdateDetails>) {

@@ -5,7 +5,12 @@ use wakeflash_core::view::Event as Told;
 
 use super::tests::runtime_over;
 use super::*;
+use crate::handle::Asked;
 use crate::store::tests::disk::Disk;
+
+async fn pause(engine: Handle, paused: bool) -> Result<(), Problem> {
+    engine.ask(|reply| Asked::SetPaused { paused, reply }).await
+}
 
 /// An engine over this disk.
 async fn engine(dir: &std::path::Path, disk: &str) -> Engine {
@@ -15,7 +20,7 @@ async fn engine(dir: &std::path::Path, disk: &str) -> Engine {
     let task = tokio::spawn(runtime.run(queues));
     let engine = Engine { handle, log_dir: dir.join("logs"), cancel, task };
     // It has stored what there is to store at a start.
-    engine.handle.set_paused(false).await.unwrap();
+    pause(engine.handle.clone(), false).await.unwrap();
     engine
 }
 
@@ -27,7 +32,7 @@ async fn a_change_that_takes_long_to_store_is_told_until_it_is_stored() {
     let mut events = engine.handle.subscribe();
     disk.hold(true);
     let handle = engine.handle.clone();
-    let asked = tokio::spawn(async move { handle.set_paused(true).await });
+    let asked = tokio::spawn(pause(handle, true));
     let mut told = Vec::new();
     while told.len() < 2 {
         if let Told::Status { status } = events.recv().await.unwrap().event {
@@ -50,10 +55,12 @@ async fn a_disk_that_does_not_answer_does_not_hold_up_the_end() {
     let engine = engine(dir.path(), "no_end").await;
     disk.hold(true);
     let handle = engine.handle.clone();
-    let asked = tokio::spawn(async move { handle.set_paused(true).await });
+    let asked = tokio::spawn(pause(handle, true));
     // Questions are answered meanwhile.
     engine.handle.snapshot().await.unwrap();
-    assert_eq!(engine.handle.history(DeviceId::of_file("a.yaml")).await.unwrap(), []);
+    let device = DeviceId::of_file("a.yaml");
+    let history = engine.handle.ask(|reply| Asked::History { device, reply }).await;
+    assert_eq!(history.unwrap(), []);
     engine.shutdown().await;
     asked.await.unwrap().unwrap_err();
     disk.hold(false);

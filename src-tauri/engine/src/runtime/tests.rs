@@ -11,7 +11,7 @@ use wakeflash_core::view::{Action, EsphomeStatus, Notification};
 use super::assembly::{Queues, assemble};
 use super::*;
 use crate::configs::ConfigsEvent;
-use crate::handle::Request;
+use crate::handle::Asked;
 use crate::store::Commit;
 
 struct Silent;
@@ -183,15 +183,16 @@ async fn a_change_of_some_settings_undoes_no_other_one_that_came_before_it() {
     // The page knows nothing of the pause in the tray, nor of our own ESPHome that was just installed.
     let change = serde_json::from_str(r#"{"theme":"dark","maxBuilds":2}"#).unwrap();
     let (reply, _answer) = tokio::sync::oneshot::channel();
-    runtime.take_request(Request::SetPaused(true, reply));
+    runtime.take_request(Asked::SetPaused { paused: true, reply });
     let installed =
         EsphomeStatus::Ready { path: "/own".into(), version: "1".into(), problem: None };
     runtime.take_report(Report::InstallEnded(installed));
     let (reply, answer) = tokio::sync::oneshot::channel();
-    runtime.take_request(Request::ChangeSettings(change, reply));
+    runtime.take_request(Asked::ChangeSettings { change, reply });
     stored(&mut runtime).await;
-    answer.await.unwrap().unwrap();
+    let answered = answer.await.unwrap().unwrap();
     let settings = runtime.conductor.state().settings();
+    assert_eq!(answered, *settings);
     assert!(settings.paused && settings.own_esphome && settings.max_builds == 2, "{settings:?}");
     assert_eq!(runtime.store.load().unwrap().settings, *settings);
 }

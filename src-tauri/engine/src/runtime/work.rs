@@ -13,6 +13,7 @@ use wakeflash_core::device::{DeviceId, Sighting};
 use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::identity::Proof;
+use wakeflash_core::settings::Settings;
 use wakeflash_core::update::{Sha256, SourceChange, StateKind, UpdateId};
 use wakeflash_core::view::{ActivityPage, EsphomeStatus, Progress, UpdateRecord};
 use wakeflash_ota::PreparedImage;
@@ -21,6 +22,7 @@ use super::Runtime;
 use super::api::{AT_THE_GATE, ApiQuestion};
 use super::asking::Opens;
 use super::challenge::OnClaim;
+use super::commit::{Decided, Reply};
 pub(super) use super::sources::compare_sources;
 use crate::artifacts::LoadError;
 use crate::builder::{self, BuildEnd, BuildOutcome, BuildRequest, BuilderEvent};
@@ -31,7 +33,6 @@ use crate::handle::ReplyTo;
 use crate::store::{Ended, History};
 
 /// What a task has to say.
-#[derive(Debug)]
 pub(super) enum Report {
     /// Of the config directory that was followed at that time.
     Configs(u32, ConfigsEvent),
@@ -115,10 +116,11 @@ pub(super) enum Report {
         update: UpdateId,
         peer: IpAddr,
     },
-    /// A config directory that was chosen is there.
+    /// Whether a config directory that was chosen is there.
     DirectoryLookedAt {
         input: Input,
-        reply: ReplyTo<()>,
+        looked_at: Result<(), Problem>,
+        reply: Reply,
     },
     /// What nobody needs was deleted.
     Collected,
@@ -278,7 +280,7 @@ impl Runtime {
             }
             Report::AboutToComplete { update, encrypted, reply } => {
                 // A flasher that no longer waits was stopped; the state says so already.
-                let told = |answer: Result<_, _>| drop(reply.send(answer.map(drop)));
+                let told = |answer: Decided, _: &Settings| drop(reply.send(answer.map(drop)));
                 self.announce(Input::AboutToComplete { update, encrypted }, Box::new(told));
             }
             Report::FlashEnded { update, outcome } => {
@@ -294,7 +296,9 @@ impl Runtime {
                 self.history_read(&device, history, reply);
             }
             Report::Activity { ended, reply } => self.activity_read(ended, reply),
-            Report::DirectoryLookedAt { input, reply } => self.directory_looked_at(input, reply),
+            Report::DirectoryLookedAt { input, looked_at, reply } => {
+                self.directory_looked_at(input, looked_at, reply);
+            }
             Report::Collected => self.collected(),
             Report::Asked { name, address, opens, answer } => {
                 self.asked(name, address, opens, answer);
@@ -506,7 +510,7 @@ mod tests {
         let fault = || Report::FlashEnded { update, outcome: super::super::flash::defect() };
         let report = guarded(fault(), async { panic!("a defect") }).await;
         let Some(Report::FlashEnded { update: UpdateId(7), outcome }) = report else {
-            panic!("{report:?}");
+            panic!("another report");
         };
         let FlashOutcome::Failed { class, problem } = outcome else { panic!("{outcome:?}") };
         assert_eq!(class, FailureClass::OutcomeUnknown);

@@ -1,24 +1,15 @@
 /** What the window needs from the application behind it. Components know this interface only. */
 import type {
-  ActivityCursor,
-  ActivityPage,
-  AppInfo,
-  BuildLog,
-  ConfigDirCandidate,
-  DeviceId,
+  EngineAnswer,
   Envelope,
-  InstallPlan,
   NotifyKinds as LooseNotifyKinds,
   OpenDevice,
+  PageRequest,
   Problem,
-  Refusal,
   Settings as LooseSettings,
   Snapshot as LooseSnapshot,
-  StoreChoice,
-  UpdateDetails,
-  UpdateId,
-  UpdateRecord,
-  WakeRecord,
+  ShellAnswer,
+  WindowAnswer,
 } from './generated/bindings';
 
 export type {
@@ -49,6 +40,7 @@ export type {
   SourceChange,
   StateKind,
   Status,
+  StoreChoice,
   StoreDamage,
   Theme,
   TimelineEntry,
@@ -69,6 +61,21 @@ export type NotifyKinds = Required<LooseNotifyKinds>;
 /** Everything there is to see, at one revision. */
 export type Snapshot = Omit<LooseSnapshot, 'settings'> & { settings: LooseSettings };
 
+/** What only other programs and the window's own process ask for. */
+type OfOthers =
+  'hello' | 'list' | 'set_settings' | 'set_watching' | 'config_dir' | 'log_file' | 'closing';
+
+export type Command = Exclude<PageRequest['cmd'], OfOthers>;
+
+/** A command with its arguments. */
+export type RequestOf<C extends Command> = Extract<PageRequest, { cmd: C }>;
+export type Request = RequestOf<Command>;
+
+type Answers = EngineAnswer | ShellAnswer | WindowAnswer;
+
+/** What a command answers when it is done. */
+export type AnswerOf<C extends Command> = Extract<Answers, Record<C, unknown>>[C];
+
 /** What a command answers: its result, or why it didn't do what was asked. */
 export type Answer<T> = { status: 'ok'; data: T } | { status: 'error'; error: Problem };
 
@@ -76,6 +83,9 @@ export type Answer<T> = { status: 'ok'; data: T } | { status: 'error'; error: Pr
 export type Unlisten = () => void;
 
 export interface Backend {
+  /** Asks for something; it never rejects. */
+  ask<R extends Request>(request: R): Promise<Answer<AnswerOf<R['cmd']>>>;
+
   /** Every change from now on, in order. Resolves when the subscription stands. */
   listen(onEvent: (envelope: Envelope) => void): Promise<Unlisten>;
   /** The user wants to close the window where it couldn't be opened again with a click. */
@@ -84,71 +94,6 @@ export interface Backend {
   onQuitRequested(onRequest: (flashing: number) => void): Promise<Unlisten>;
   /** A notification of a device, or its line in the tray's menu, was clicked. */
   onOpenDevice(onOpen: (request: OpenDevice) => void): Promise<Unlisten>;
-
-  snapshot(): Promise<Answer<Snapshot>>;
-  details(device: DeviceId): Promise<Answer<UpdateDetails>>;
-  appInfo(): Promise<Answer<AppInfo>>;
-
-  install(device: DeviceId): Promise<Answer<UpdateId>>;
-  cancel(device: DeviceId): Promise<Answer<null>>;
-  /** Takes back cancels of a moment ago: the updates go on where they were. */
-  undoCancel(devices: DeviceId[]): Promise<Answer<Refusal[]>>;
-  retry(device: DeviceId): Promise<Answer<UpdateId>>;
-  /** With the OTA password that is on the device now: it is tried when the configured one is refused. */
-  retryWithPassword(device: DeviceId, password: string): Promise<Answer<UpdateId>>;
-  rebuild(device: DeviceId): Promise<Answer<null>>;
-  flashAnyway(device: DeviceId): Promise<Answer<null>>;
-  /** Puts a failed update aside. */
-  dismiss(device: DeviceId): Promise<Answer<null>>;
-
-  installMany(devices: DeviceId[]): Promise<Answer<Refusal[]>>;
-  cancelMany(devices: DeviceId[]): Promise<Answer<Refusal[]>>;
-  /** What installing on these would do, or on all that there is an update for; changes nothing. */
-  plan(devices: DeviceId[] | null): Promise<Answer<InstallPlan>>;
-  setPaused(paused: boolean): Promise<Answer<null>>;
-  /** An address to try beside the device's own; `null` removes it. */
-  setAddress(device: DeviceId, address: string | null): Promise<Answer<null>>;
-
-  /** The board that claims the device's name is the device. */
-  acceptBoard(device: DeviceId): Promise<Answer<null>>;
-  /** Of several configurations which name their device so, this one is the device's. */
-  chooseConfig(device: DeviceId): Promise<Answer<null>>;
-
-  /** Newest first. */
-  history(device: DeviceId): Promise<Answer<UpdateRecord[]>>;
-  /** What has ended, the last ended first; `before`: where a page begins. */
-  activity(before: ActivityCursor | null, limit: number): Promise<Answer<ActivityPage>>;
-  /** A native dialog; `null`: the user changed their mind. */
-  saveCsv(text: string): Promise<Answer<string | null>>;
-  /** Newest last. */
-  wakes(device: DeviceId): Promise<Answer<WakeRecord[]>>;
-  buildLog(update: UpdateId): Promise<Answer<BuildLog>>;
-  /** A native dialog; `null`: the user changed their mind. */
-  saveLog(update: UpdateId): Promise<Answer<string | null>>;
-
-  /** Changes those that are named; answers what all of them are then. */
-  changeSettings(change: Partial<Settings>): Promise<Answer<LooseSettings>>;
-  configDirCandidates(): Promise<Answer<ConfigDirCandidate[]>>;
-  findEsphome(): Promise<Answer<null>>;
-  installEsphome(): Promise<Answer<null>>;
-
-  /** A native dialog; `null`: the user changed their mind. */
-  chooseDirectory(title: string): Promise<Answer<string | null>>;
-  /** Opens a log or configuration file, or their directory, with the desktop's program for it. */
-  openPath(path: string): Promise<Answer<null>>;
-  openYaml(device: DeviceId): Promise<Answer<null>>;
-  /** The folder of a device's file; `null`: the config directory. */
-  openFolder(device: DeviceId | null): Promise<Answer<null>>;
-  /** For diagnosis, without secrets. */
-  report(): Promise<Answer<string>>;
-  /** Closes the window; the application goes on without it. */
-  closeWindow(): Promise<Answer<null>>;
-  /** Ends the application. */
-  quit(): Promise<Answer<null>>;
-  /** The user doesn't want to quit after all. */
-  stay(): Promise<Answer<null>>;
-  /** Mends a damaged database and starts the application anew. */
-  mendStore(choice: StoreChoice): Promise<Answer<null>>;
 }
 
 /** Fills in what a settings object of an older version doesn't say. */

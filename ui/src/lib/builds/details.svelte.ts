@@ -78,7 +78,7 @@ export class Details {
     do {
       this.#again = false;
       try {
-        const answer = await this.#backend.details(this.#id);
+        const answer = await this.#backend.ask({ cmd: 'details', device: this.#id });
         if (answer.status === 'ok') {
           const { update, timeline, log } = answer.data;
           this.problem = null;

@@ -48,13 +48,13 @@ function ofFile(app: App, device: DeviceView): Entry[] {
       key: 'yaml',
       label: texts.drawer.openYaml,
       Icon: FileCode,
-      run: () => void app.report(backend.openYaml(device.id)),
+      run: () => void app.report(backend.ask({ cmd: 'open_yaml', device: device.id })),
     },
     {
       key: 'folder',
       label: texts.drawer.openFolder,
       Icon: Folder,
-      run: () => void app.report(backend.openFolder(device.id)),
+      run: () => void app.report(backend.ask({ cmd: 'open_folder', device: device.id })),
     },
     {
       key: 'address',

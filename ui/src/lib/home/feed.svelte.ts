@@ -62,7 +62,7 @@ export class Feed {
 
   async #ask(before: ActivityCursor | null): Promise<void> {
     const asked = ++this.#asked;
-    const answer = await this.#backend.activity(before, this.#limit);
+    const answer = await this.#backend.ask({ cmd: 'activity', before, limit: this.#limit });
     // Of two answers the later question's counts.
     if (asked !== this.#asked) return;
     this.loaded = true;

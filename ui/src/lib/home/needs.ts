@@ -44,14 +44,15 @@ function why(app: App, device: DeviceView): Remedy {
 }
 
 function openYaml(app: App, device: DeviceView): Remedy {
-  const run = () => void app.report(app.backend.openYaml(device.id));
+  const run = () => void app.report(app.backend.ask({ cmd: 'open_yaml', device: device.id }));
   return { key: 'yaml', label: texts.drawer.openYaml, decides: false, run };
 }
 
 function openSecrets(app: App): Remedy[] {
   const dir = app.store.status?.configDir;
   if (!dir || !('path' in dir)) return [];
-  const run = () => void app.report(app.backend.openPath(`${dir.path}/secrets.yaml`));
+  const run = () =>
+    void app.report(app.backend.ask({ cmd: 'open_path', path: `${dir.path}/secrets.yaml` }));
   return [{ key: 'secrets', label: texts.home.openSecrets, decides: false, run }];
 }
 

@@ -94,7 +94,7 @@ export class App {
 
   /** Asks what surrounds the window: a tray can come later, and go. */
   async look(): Promise<void> {
-    const answer = await this.backend.appInfo();
+    const answer = await this.backend.ask({ cmd: 'app_info' });
     if (answer.status === 'ok') this.info = answer.data;
     else this.show(answer.error);
   }
@@ -168,7 +168,9 @@ export class App {
 
   /** Changes some settings; answers why they weren't taken. */
   changeSettings(change: Partial<Settings>): Promise<Problem | null> {
-    return this.store.changeSettings(change, (part) => this.backend.changeSettings(part));
+    return this.store.changeSettings(change, (part) =>
+      this.backend.ask({ cmd: 'change_settings', change: part }),
+    );
   }
 
   go(page: Page): void {

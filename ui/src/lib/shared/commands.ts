@@ -21,11 +21,11 @@ import { quit } from './leave';
 import type { Entry } from './Menu.svelte';
 
 export function copyReport(app: App): Promise<void> {
-  return app.copy(app.backend.report(), texts.nav.reportCopied);
+  return app.copy(app.backend.ask({ cmd: 'report' }), texts.nav.reportCopied);
 }
 
 export function openLogs(app: App): void {
-  if (app.info) void app.report(app.backend.openPath(app.info.logDir));
+  if (app.info) void app.report(app.backend.ask({ cmd: 'open_path', path: app.info.logDir }));
 }
 
 /** Asks for the plan of installing on everything that there is an update for. */
@@ -61,7 +61,7 @@ export function mainMenu(app: App): Entry[] {
       label: t.openFolder,
       Icon: Folder,
       apart: true,
-      run: () => void app.report(app.backend.openFolder(null)),
+      run: () => void app.report(app.backend.ask({ cmd: 'open_folder', device: null })),
     },
     { key: 'logs', label: texts.app.openLogs, Icon: Logs, run: () => openLogs(app) },
     { key: 'report', label: t.copyReport, Icon: ClipboardCopy, run: () => void copyReport(app) },
@@ -104,7 +104,7 @@ export function allCommands(app: App): Entry[] {
       key: 'pause',
       label: paused ? t.resume : t.pause,
       Icon: paused ? Play : Pause,
-      run: () => void app.report(app.backend.setPaused(!paused)),
+      run: () => void app.report(app.backend.ask({ cmd: 'set_paused', paused: !paused })),
     },
     ...mainMenu(app).filter(({ key }) => key !== 'palette'),
     ...themes.map((theme) => ({

@@ -70,9 +70,9 @@ export async function quit(app: App, told = 0): Promise<void> {
       no: t.no,
       about: 'quit',
     }));
-    if (reply !== 'yes') return app.report(app.backend.stay());
+    if (reply !== 'yes') return app.report(app.backend.ask({ cmd: 'stay' }));
   }
-  await app.report(app.backend.quit());
+  await app.report(app.backend.ask({ cmd: 'shutdown' }));
 }
 
 /** The window is closed where it couldn't be opened again with a click. */
@@ -98,11 +98,11 @@ export async function askToClose(app: App): Promise<void> {
   });
   switch (reply) {
     case 'yes':
-      return app.report(app.backend.quit());
+      return app.report(app.backend.ask({ cmd: 'shutdown' }));
     case 'other':
-      return app.report(app.backend.closeWindow());
+      return app.report(app.backend.ask({ cmd: 'close_window' }));
     case 'no':
-      return app.report(app.backend.stay());
+      return app.report(app.backend.ask({ cmd: 'stay' }));
     case 'replaced':
       return;
     default:

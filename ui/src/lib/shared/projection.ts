@@ -76,7 +76,7 @@ export class Projection {
 
   async #ask(): Promise<void> {
     try {
-      const answer = await this.#backend.snapshot();
+      const answer = await this.#backend.ask({ cmd: 'snapshot' });
       if (this.#stopped) return;
       if (answer.status === 'ok') {
         this.#retryMs = FIRST_RETRY_MS;

@@ -1,6 +1,8 @@
 /* eslint-disable svelte/prefer-svelte-reactivity -- the maps here are not rendered; what is, is published from them */
 /** The application's state as the components read it: a projection of the backend. */
 import type {
+  Answer,
+  AnswerOf,
   Backend,
   DeviceId,
   DeviceView,
@@ -145,7 +147,7 @@ export class Store {
    */
   async changeSettings(
     change: Partial<Settings>,
-    send: Backend['changeSettings'],
+    send: (change: Partial<Settings>) => Promise<Answer<AnswerOf<'change_settings'>>>,
   ): Promise<Problem | null> {
     this.#changes.push(change);
     this.#showSettings();
@@ -156,7 +158,7 @@ export class Store {
 
   async #sendChange(
     change: Partial<Settings>,
-    send: Backend['changeSettings'],
+    send: (change: Partial<Settings>) => Promise<Answer<AnswerOf<'change_settings'>>>,
   ): Promise<Problem | null> {
     const before = this.#told;
     const answer = this.#confirmed && (await send(change));

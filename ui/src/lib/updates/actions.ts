@@ -12,18 +12,19 @@ export async function perform(app: App, { id }: DeviceView, action: Action): Pro
   if (!device || ![device.primary, ...device.secondary].includes(action)) return;
   switch (action) {
     case 'install':
-      return app.report(app.backend.install(device.id));
+      return app.report(app.backend.ask({ cmd: 'install', device: device.id }));
     case 'retry':
-      return app.report(app.backend.retry(device.id));
+      return app.report(app.backend.ask({ cmd: 'retry', device: device.id }));
     case 'rebuild':
-      return app.report(app.backend.rebuild(device.id));
+      return app.report(app.backend.ask({ cmd: 'rebuild', device: device.id }));
     case 'cancel':
       return cancel(app, device);
     case 'flashAnyway':
-      if (await mayFlashAnyway(app, device)) await app.report(app.backend.flashAnyway(device.id));
+      if (await mayFlashAnyway(app, device))
+        await app.report(app.backend.ask({ cmd: 'flash_anyway', device: device.id }));
       return;
     case 'dismiss':
-      return app.report(app.backend.dismiss(device.id));
+      return app.report(app.backend.ask({ cmd: 'dismiss', device: device.id }));
     case 'none':
       return;
     default:
@@ -34,7 +35,7 @@ export async function perform(app: App, { id }: DeviceView, action: Action): Pro
 async function cancel(app: App, device: DeviceView): Promise<void> {
   if (!(await mayCancel(app, device))) return;
   const undoable = canComeBack(app, [device]);
-  const problem = await failure(app.backend.cancel(device.id));
+  const problem = await failure(app.backend.ask({ cmd: 'cancel', device: device.id }));
   if (problem) app.show(problem);
   else offerUndo(app, undoable);
 }
@@ -54,7 +55,10 @@ function offerUndo(app: App, cancelled: readonly DeviceView[]): void {
   const text =
     cancelled.length > 1 ? t.cancelledMany(cancelled.length) : t.cancelled(displayName(first));
   const ids = cancelled.map(({ id }) => id);
-  app.offerUndo(text, () => void reportRefusals(app, app.backend.undoCancel(ids)));
+  app.offerUndo(
+    text,
+    () => void reportRefusals(app, app.backend.ask({ cmd: 'undo_cancel', devices: ids })),
+  );
 }
 
 /** Ends some updates: asks once, for all of them that aren't over when it is answered. */
@@ -64,7 +68,10 @@ export async function cancelMany(app: App, devices: readonly DeviceView[]): Prom
   const question = () => cancelManyQuestion(left());
   if (!(await agreed(app, question, texts.confirm.cancelMany.over))) return;
   const undoable = canComeBack(app, left());
-  const refused = await reportRefusals(app, app.backend.cancelMany(left().map(({ id }) => id)));
+  const refused = await reportRefusals(
+    app,
+    app.backend.ask({ cmd: 'cancel_many', devices: left().map(({ id }) => id) }),
+  );
   offerUndo(
     app,
     undoable.filter(({ id }) => !refused.has(id)),
@@ -87,7 +94,7 @@ function cancelManyQuestion(devices: readonly DeviceView[]): Question | null {
 
 /** Starts updates, and says which ones were refused. */
 export async function installMany(app: App, ids: DeviceId[]): Promise<void> {
-  await reportRefusals(app, app.backend.installMany(ids));
+  await reportRefusals(app, app.backend.ask({ cmd: 'install_many', devices: ids }));
 }
 
 /** Says what was refused: each cause once, with all of its devices. */

@@ -1,7 +1,9 @@
 /** A backend without an application: stories for `npm run dev` and for the tests of the components. */
 import type {
   Answer,
+  AnswerOf,
   Backend,
+  Command,
   DeviceId,
   DeviceView,
   Envelope,
@@ -9,10 +11,13 @@ import type {
   OpenDevice,
   Problem,
   Refusal,
+  Request,
+  RequestOf,
   UpdateRecord,
   UpdateStateView,
   UpdateView,
 } from '..';
+import { completeSettings } from '..';
 import { progress, update, withActions } from './devices';
 import { buildOutput } from './output';
 import { earlierOf, endedOf, pageOf, pastOf, recordOf, wakesOf, type Past } from './past';
@@ -37,7 +42,12 @@ function no<T>(error: Problem): Answer<T> {
   return { status: 'error', error };
 }
 
-export class FakeBackend implements Backend {
+/** How each command is answered. */
+type Commands = {
+  [C in Command]: (its: Omit<RequestOf<C>, 'cmd'>) => Promise<Answer<AnswerOf<C>>>;
+};
+
+export class FakeBackend implements Backend, Commands {
   /** The commands that were given, for the tests. */
   readonly calls: string[] = [];
   #story: Story;
@@ -77,6 +87,12 @@ export class FakeBackend implements Backend {
     for (const listener of this.#opening) listener(request);
   }
 
+  ask<R extends Request>(request: R): Promise<Answer<AnswerOf<R['cmd']>>> {
+    const commands = this as Record<Command, unknown>;
+    const answer = commands[request.cmd] as (its: R) => Promise<Answer<AnswerOf<R['cmd']>>>;
+    return answer.call(this, request);
+  }
+
   /** Plays Quit in the tray's menu. */
   askToQuit: (flashing: number) => void = () => undefined;
   onQuitRequested: Backend['onQuitRequested'] = async (onRequest) => {
@@ -101,7 +117,7 @@ export class FakeBackend implements Backend {
     return () => this.#closing.delete(onRequest);
   }
 
-  snapshot: Backend['snapshot'] = async () => {
+  snapshot: Commands['snapshot'] = async () => {
     const { startProblem } = this.#story.info;
     if (startProblem) return { status: 'error', error: startProblem };
     return ok({
@@ -112,7 +128,7 @@ export class FakeBackend implements Backend {
     });
   };
 
-  details: Backend['details'] = async (id) => {
+  details: Commands['details'] = async ({ device: id }) => {
     const device = this.#devices.get(id);
     if (!device?.update) return no(problems.noUpdate);
     const { timeline, lines } = this.#pastOf(id);
@@ -124,33 +140,33 @@ export class FakeBackend implements Backend {
     });
   };
 
-  appInfo: Backend['appInfo'] = async () => ok(this.#story.info);
+  app_info: Commands['app_info'] = async () => ok(this.#story.info);
 
-  install = (id: DeviceId): Promise<Answer<number>> => this.#begin('install', id);
-  retry = (id: DeviceId): Promise<Answer<number>> => this.#begin('retry', id);
+  install: Commands['install'] = ({ device }) => this.#begin('install', device);
+  retry: Commands['retry'] = ({ device }) => this.#begin('retry', device);
 
-  retryWithPassword = (id: DeviceId): Promise<Answer<number>> =>
-    this.#begin('retryWithPassword', id);
+  retry_with_password: Commands['retry_with_password'] = ({ device }) =>
+    this.#begin('retryWithPassword', device);
 
-  rebuild = async (id: DeviceId): Promise<Answer<null>> => {
+  rebuild: Commands['rebuild'] = async ({ device: id }) => {
     const answer = await this.#begin('rebuild', id);
     return answer.status === 'ok' ? ok(null) : answer;
   };
 
-  flashAnyway: Backend['flashAnyway'] = async (id) => {
+  flash_anyway: Commands['flash_anyway'] = async ({ device: id }) => {
     this.calls.push(`flashAnyway ${id}`);
     void this.#deliver(id, this.#newLife(id));
     return ok(null);
   };
 
-  dismiss: Backend['dismiss'] = async (id) => {
+  dismiss: Commands['dismiss'] = async ({ device: id }) => {
     this.calls.push(`dismiss ${id}`);
     const device = this.#devices.get(id);
     if (device) this.emit({ kind: 'device', device: withActions({ ...device, update: null }) });
     return ok(null);
   };
 
-  cancel: Backend['cancel'] = async (id) => {
+  cancel: Commands['cancel'] = async ({ device: id }) => {
     this.calls.push(`cancel ${id}`);
     const refusal = this.#refusal<null>();
     if (refusal) return refusal;
@@ -161,7 +177,7 @@ export class FakeBackend implements Backend {
     return ok(null);
   };
 
-  undoCancel: Backend['undoCancel'] = (ids) =>
+  undo_cancel: Commands['undo_cancel'] = ({ devices: ids }) =>
     this.#each(ids, async (id) => {
       this.calls.push(`undoCancel ${id}`);
       const before = this.#undo.get(id);
@@ -172,19 +188,20 @@ export class FakeBackend implements Backend {
     });
 
   /** All at the same moment, as the application does. */
-  installMany: Backend['installMany'] = (ids) => {
+  install_many: Commands['install_many'] = ({ devices: ids }) => {
     const at = Date.now();
     return this.#each(ids, (id) => this.#begin('install', id, at));
   };
-  cancelMany: Backend['cancelMany'] = (ids) => this.#each(ids, (id) => this.cancel(id));
+  cancel_many: Commands['cancel_many'] = ({ devices: ids }) =>
+    this.#each(ids, (id) => this.cancel({ device: id }));
 
-  plan: Backend['plan'] = async (ids) => {
+  plan: Commands['plan'] = async ({ devices: ids }) => {
     const all = [...this.#devices.values()];
     const wanted = ids?.flatMap((id) => this.#devices.get(id) ?? []);
     return ok(planOf(wanted ?? all.filter((device) => device.updateAvailable)));
   };
 
-  setPaused: Backend['setPaused'] = async (paused) => {
+  set_paused: Commands['set_paused'] = async ({ paused }) => {
     this.calls.push(`setPaused ${paused}`);
     this.#story = { ...this.#story, settings: { ...this.#story.settings, paused } };
     this.emit({ kind: 'settings', settings: this.#story.settings });
@@ -192,7 +209,7 @@ export class FakeBackend implements Backend {
     return ok(null);
   };
 
-  setAddress: Backend['setAddress'] = async (id, address) => {
+  set_address: Commands['set_address'] = async ({ device: id, address }) => {
     this.calls.push(`setAddress ${id} ${address}`);
     const device = this.#devices.get(id);
     if (!device) return no(problems.unknownDevice);
@@ -203,7 +220,7 @@ export class FakeBackend implements Backend {
     return ok(null);
   };
 
-  chooseConfig: Backend['chooseConfig'] = async (id) => {
+  choose_config: Commands['choose_config'] = async ({ device: id }) => {
     this.calls.push(`chooseConfig ${id}`);
     const device = this.#devices.get(id);
     if (!device) return no(problems.unknownDevice);
@@ -211,7 +228,7 @@ export class FakeBackend implements Backend {
     return ok(null);
   };
 
-  acceptBoard: Backend['acceptBoard'] = async (id) => {
+  accept_board: Commands['accept_board'] = async ({ device: id }) => {
     this.calls.push(`acceptBoard ${id}`);
     const device = this.#devices.get(id);
     if (!device?.rival) return no(problems.noRival);
@@ -221,40 +238,40 @@ export class FakeBackend implements Backend {
     return ok(null);
   };
 
-  history: Backend['history'] = async (id) => {
+  history: Commands['history'] = async ({ device: id }) => {
     const { update } = this.#devices.get(id) ?? {};
     const earlier = this.#earlier.get(id) ?? [];
     return ok([...earlier, ...(update ? [recordOf(update)] : [])].reverse());
   };
 
-  activity: Backend['activity'] = async (before, limit) => {
+  activity: Commands['activity'] = async ({ before, limit }) => {
     const all = [...this.#devices.values()].flatMap((device) =>
       endedOf(device, this.#earlier.get(device.id) ?? []),
     );
     return ok(pageOf(all, before, limit));
   };
 
-  saveCsv: Backend['saveCsv'] = async (text) => {
+  save_csv: Commands['save_csv'] = async ({ text }) => {
     this.calls.push(`saveCsv ${text}`);
     return ok('/home/sam/activity.csv');
   };
 
-  wakes: Backend['wakes'] = async (id) =>
+  wakes: Commands['wakes'] = async ({ device: id }) =>
     ok([this.#devices.get(id)].flatMap((device) => (device ? wakesOf(device) : [])));
 
-  buildLog: Backend['buildLog'] = async (update) => {
+  build_log: Commands['build_log'] = async ({ update }) => {
     const path = `${this.#story.info.logDir}/update-${update}.log`;
     return ok({ firstLine: 0, lines: buildOutput(`update-${update}`), path });
   };
 
-  saveLog: Backend['saveLog'] = async (update) => {
+  save_log: Commands['save_log'] = async ({ update }) => {
     this.calls.push(`saveLog ${update}`);
     return ok(`/home/sam/update-${update}.log`);
   };
 
-  changeSettings: Backend['changeSettings'] = async (change) => {
+  change_settings: Commands['change_settings'] = async ({ change }) => {
     this.calls.push(`changeSettings ${JSON.stringify(change)}`);
-    const settings = { ...this.#story.settings, ...change };
+    const settings = completeSettings({ ...this.#story.settings, ...change });
     const { configDir } = settings;
     if (configDir !== null && !configDir.startsWith('/')) {
       return no(problems.folderMissing);
@@ -269,45 +286,45 @@ export class FakeBackend implements Backend {
     return ok(settings);
   };
 
-  configDirCandidates: Backend['configDirCandidates'] = async () => ok(this.#story.candidates);
+  config_dir_candidates: Commands['config_dir_candidates'] = async () => ok(this.#story.candidates);
 
-  findEsphome: Backend['findEsphome'] = () => this.#done('findEsphome');
+  find_esphome: Commands['find_esphome'] = () => this.#done('findEsphome');
 
-  installEsphome: Backend['installEsphome'] = async () => {
+  install_esphome: Commands['install_esphome'] = async () => {
     this.calls.push('installEsphome');
     void this.#installEsphome();
     return ok(null);
   };
 
-  chooseDirectory: Backend['chooseDirectory'] = async () => ok('/home/sam/chosen');
+  choose_directory: Commands['choose_directory'] = async () => ok('/home/sam/chosen');
 
-  openPath: Backend['openPath'] = async (path) => {
+  open_path: Commands['open_path'] = async ({ path }) => {
     this.calls.push(`openPath ${path}`);
     return no(NOT_OPENED);
   };
 
-  openYaml: Backend['openYaml'] = async (id) => {
+  open_yaml: Commands['open_yaml'] = async ({ device: id }) => {
     this.calls.push(`openYaml ${id}`);
     return no(NOT_OPENED);
   };
 
-  openFolder: Backend['openFolder'] = async (id) => {
+  open_folder: Commands['open_folder'] = async ({ device: id }) => {
     this.calls.push(`openFolder ${id}`);
     return no(NOT_OPENED);
   };
 
-  report: Backend['report'] = async () => {
+  report: Commands['report'] = async () => {
     this.calls.push('report');
     return ok(`Wakeflash ${this.#story.info.version}\nESPHome 2026.10.0\n`);
   };
 
-  closeWindow: Backend['closeWindow'] = () => this.#done('closeWindow');
+  close_window: Commands['close_window'] = () => this.#done('closeWindow');
 
-  mendStore: Backend['mendStore'] = (choice) => this.#done(`mendStore ${choice}`);
+  mend_store: Commands['mend_store'] = ({ choice }) => this.#done(`mendStore ${choice}`);
 
-  stay: Backend['stay'] = () => this.#done('stay');
+  stay: Commands['stay'] = () => this.#done('stay');
 
-  quit: Backend['quit'] = () => this.#done('quit');
+  shutdown: Commands['shutdown'] = () => this.#done('shutdown');
 
   async #done(call: string): Promise<Answer<null>> {
     this.calls.push(call);

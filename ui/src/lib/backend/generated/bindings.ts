@@ -6,96 +6,6 @@
 import { invoke as __TAURI_INVOKE } from "@tauri-apps/api/core";
 import * as __TAURI_EVENT from "@tauri-apps/api/event";
 
-/** Commands */
-export const commands = {
-	/**  Builds and flashes a device. */
-	install: (device: DeviceId) => typedError<UpdateId, Problem>(__TAURI_INVOKE("install", { device })),
-	/**  Ends the update of a device. */
-	cancel: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("cancel", { device })),
-	/**  Starts the last update of a device once more. */
-	retry: (device: DeviceId) => typedError<UpdateId, Problem>(__TAURI_INVOKE("retry", { device })),
-	/**  Starts the last update of a device once more, with the OTA password that is on the device now. */
-	retryWithPassword: (device: DeviceId, password: Secret) => typedError<UpdateId, Problem>(__TAURI_INVOKE("retry_with_password", { device, password })),
-	/**  Builds the held update of a device again. */
-	rebuild: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("rebuild", { device })),
-	/**  Flashes the held update of a device as it was built. */
-	flashAnyway: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("flash_anyway", { device })),
-	/**  Puts the failed update of a device aside. */
-	dismiss: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("dismiss", { device })),
-	/**
-	 *  Builds and flashes many devices. Those with an update under way are left alone; they and those that
-	 *  can't be built are answered with the reason.
-	 */
-	installMany: (devices: DeviceId[]) => typedError<Refusal[], Problem>(__TAURI_INVOKE("install_many", { devices })),
-	/**  Ends the updates of many devices; those that have none are answered with that. */
-	cancelMany: (devices: DeviceId[]) => typedError<Refusal[], Problem>(__TAURI_INVOKE("cancel_many", { devices })),
-	/**  What [`install_many`] would do; null: with all that there is an update for. */
-	plan: (devices: DeviceId[] | null) => typedError<InstallPlan, Problem>(__TAURI_INVOKE("plan", { devices })),
-	/**  Takes back cancels of a moment ago; those for which that is too late are answered with the reason. */
-	undoCancel: (devices: DeviceId[]) => typedError<Refusal[], Problem>(__TAURI_INVOKE("undo_cancel", { devices })),
-	/**  The updates of a device, newest first; at most 50. */
-	history: (device: DeviceId) => typedError<UpdateRecord[], Problem>(__TAURI_INVOKE("history", { device })),
-	/**  The updates that have ended, over all devices, the last ended first: a page of them. */
-	activity: (before: ActivityCursor | null, limit: number) => typedError<ActivityPage, Problem>(__TAURI_INVOKE("activity", { before, limit })),
-	/**  Lets the user save a table; the path, or null: they changed their mind. */
-	saveCsv: (text: string) => typedError<string | null, Problem>(__TAURI_INVOKE("save_csv", { text })),
-	/**  The wakes of a device that were seen, newest last; at most 200. */
-	wakes: (device: DeviceId) => typedError<WakeRecord[], Problem>(__TAURI_INVOKE("wakes", { device })),
-	/**  Where the user says that a device is; null: nothing is said any more. */
-	setAddress: (device: DeviceId, address: string | null) => typedError<null, Problem>(__TAURI_INVOKE("set_address", { device, address })),
-	/**  Takes the board that claims a device's name for the device. */
-	acceptBoard: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("accept_board", { device })),
-	/**  Says that, of several configurations which name their device so, this one is the device's. */
-	chooseConfig: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("choose_config", { device })),
-	/**  Begins no new build and no new flash, or does so again. What runs goes on. */
-	setPaused: (paused: boolean) => typedError<null, Problem>(__TAURI_INVOKE("set_paused", { paused })),
-	/**  The log of an update's build, also of one in the history. Empty when it is gone or there was none. */
-	buildLog: (update: UpdateId) => typedError<BuildLog, Problem>(__TAURI_INVOKE("build_log", { update })),
-	/**
-	 *  Lets the user save the log of an update's build, as plain text; the path, or null: they changed their
-	 *  mind.
-	 */
-	saveLog: (update: UpdateId) => typedError<string | null, Problem>(__TAURI_INVOKE("save_log", { update })),
-	/**  Opens a device's YAML file in the desktop's editor. */
-	openYaml: (device: DeviceId) => typedError<null, Problem>(__TAURI_INVOKE("open_yaml", { device })),
-	/**
-	 *  Opens the config directory in the desktop's file manager; with a device, at its file where the file
-	 *  manager can do that.
-	 */
-	openFolder: (device: DeviceId | null) => typedError<null, Problem>(__TAURI_INVOKE("open_folder", { device })),
-	/**  Diagnostics for a bug report, as text without secrets. */
-	report: () => typedError<string, Problem>(__TAURI_INVOKE("report")),
-	/**  Everything there is to see. */
-	snapshot: () => typedError<Snapshot, Problem>(__TAURI_INVOKE("snapshot")),
-	/**  The update of a device in detail. */
-	details: (device: DeviceId) => typedError<UpdateDetails, Problem>(__TAURI_INVOKE("details", { device })),
-	/**  Changes those settings that are named; what all of them are then. */
-	changeSettings: (change: SettingsChange) => typedError<Settings, Problem>(__TAURI_INVOKE("change_settings", { change })),
-	/**  Directories that may be the config directory. */
-	configDirCandidates: () => typedError<ConfigDirCandidate[], Problem>(__TAURI_INVOKE("config_dir_candidates")),
-	/**  Looks for ESPHome again. */
-	findEsphome: () => typedError<null, Problem>(__TAURI_INVOKE("find_esphome")),
-	/**  Installs ESPHome into an environment of the application's own. */
-	installEsphome: () => typedError<null, Problem>(__TAURI_INVOKE("install_esphome")),
-	/**  Lets the user choose a directory; `None`: they changed their mind. */
-	chooseDirectory: (title: string) => typedError<string | null, Problem>(__TAURI_INVOKE("choose_directory", { title })),
-	/**
-	 *  Opens the log directory, the config directory, or a text file in one of them with the program that the
-	 *  desktop has for it. Nothing else can be opened.
-	 */
-	openPath: (path: string) => typedError<null, Problem>(__TAURI_INVOKE("open_path", { path })),
-	/**  The application itself. */
-	appInfo: () => typedError<AppInfo, Problem>(__TAURI_INVOKE("app_info")),
-	/**  Closes the window; the application goes on. The answer to [`CloseRequested`] that isn't [`quit`]. */
-	closeWindow: () => typedError<null, Problem>(__TAURI_INVOKE("close_window")),
-	/**  Ends the application. Updates that wait go on at its next start. */
-	quit: () => typedError<null, Problem>(__TAURI_INVOKE("quit")),
-	/**  Goes on. The answer to [`crate::events::QuitRequested`] that isn't [`quit`]: the next Quit asks again. */
-	stay: () => typedError<null, Problem>(__TAURI_INVOKE("stay")),
-	/**  Does what the user has chosen about a damaged database, and starts the application anew. */
-	mendStore: (choice: StoreChoice) => typedError<null, Problem>(__TAURI_INVOKE("mend_store", { choice })),
-};
-
 /** Events */
 export const events = {
 	closeRequested: makeEvent<CloseRequested, CloseRequested>("close-requested"),
@@ -926,3 +836,13 @@ function makeEvent<TListen, TEmit = TListen>(name: string, serialize?: (payload:
     return Object.assign(fn, base);
 }
 
+export type EngineRequest = { cmd: "hello"; protocol: number } | { cmd: "install"; device: DeviceId } | { cmd: "cancel"; device: DeviceId } | { cmd: "retry"; device: DeviceId } | { cmd: "retry_with_password"; device: DeviceId; password: Secret } | { cmd: "undo_cancel"; devices: DeviceId[] } | { cmd: "rebuild"; device: DeviceId } | { cmd: "flash_anyway"; device: DeviceId } | { cmd: "dismiss"; device: DeviceId } | { cmd: "install_many"; devices: DeviceId[] } | { cmd: "cancel_many"; devices: DeviceId[] } | { cmd: "plan"; devices: DeviceId[] | null } | { cmd: "history"; device: DeviceId } | { cmd: "activity"; before: ActivityCursor | null; limit: number } | { cmd: "set_address"; device: DeviceId; address: string | null } | { cmd: "accept_board"; device: DeviceId } | { cmd: "choose_config"; device: DeviceId } | { cmd: "set_paused"; paused: boolean } | { cmd: "build_log"; update: UpdateId } | { cmd: "report" } | { cmd: "list" } | { cmd: "snapshot" } | { cmd: "details"; device: DeviceId } | { cmd: "wakes"; device: DeviceId } | { cmd: "set_settings"; settings: Settings } | { cmd: "change_settings"; change: SettingsChange } | { cmd: "config_dir_candidates" } | { cmd: "find_esphome" } | { cmd: "install_esphome" } | { cmd: "set_watching"; on: boolean } | { cmd: "shutdown" };
+export type EngineAnswer = { hello: Greeting } | { install: UpdateId } | { cancel: null } | { retry: UpdateId } | { retry_with_password: UpdateId } | { undo_cancel: Refusal[] } | { rebuild: null } | { flash_anyway: null } | { dismiss: null } | { install_many: Refusal[] } | { cancel_many: Refusal[] } | { plan: InstallPlan } | { history: UpdateRecord[] } | { activity: ActivityPage } | { set_address: null } | { accept_board: null } | { choose_config: null } | { set_paused: null } | { build_log: BuildLog } | { report: string } | { list: DeviceView[] } | { snapshot: Snapshot } | { details: UpdateDetails } | { wakes: WakeRecord[] } | { set_settings: null } | { change_settings: Settings } | { config_dir_candidates: ConfigDirCandidate[] } | { find_esphome: null } | { install_esphome: null } | { set_watching: null } | { shutdown: null };
+export type ShellRequest = { cmd: "app_info" } | { cmd: "stay" } | { cmd: "mend_store"; choice: StoreChoice } | { cmd: "config_dir" } | { cmd: "log_file"; update: UpdateId } | { cmd: "closing" };
+export type ShellAnswer = { app_info: AppInfo } | { stay: null } | { mend_store: null } | { config_dir: string | null } | { log_file: string | null } | { closing: Closing };
+export type WindowRequest = { cmd: "choose_directory"; title: string } | { cmd: "save_log"; update: UpdateId } | { cmd: "save_csv"; text: string } | { cmd: "open_path"; path: string } | { cmd: "open_yaml"; device: DeviceId } | { cmd: "open_folder"; device: DeviceId | null } | { cmd: "close_window" };
+export type WindowAnswer = { choose_directory: string | null } | { save_log: string | null } | { save_csv: string | null } | { open_path: null } | { open_yaml: null } | { open_folder: null } | { close_window: null };
+export type AppRequest = ShellRequest | EngineRequest;
+export type PageRequest = WindowRequest | AppRequest;
+export type Closing = 'Close' | 'Ask';
+export type Greeting = { hello: string; protocol: number; version: string };
