@@ -11,15 +11,17 @@ use wakeflash_core::settings::Language;
 use wakeflash_core::tray::TrayView;
 use wakeflash_engine::runtime::{self, Engine, EngineOptions};
 
-use crate::cli::Cli;
-use crate::notify::Notifier;
-use crate::paths::Paths;
-use crate::state::{AppState, NoEngine};
-use crate::tasks::Tasks;
-use crate::window::{Early, Keeper, Window};
-use crate::{
-    complain, context, display, language, logging, notify, program, signals, tray, tray_host,
-};
+use crate::means::cli::Cli;
+use crate::means::logging::complain;
+use crate::means::paths::Paths;
+use crate::means::program::context;
+use crate::means::tasks::Tasks;
+use crate::means::{display, language, logging, program, signals};
+use crate::messages::notifier::Notifier;
+use crate::messages::state::{AppState, NoEngine};
+use crate::messages::window::Window;
+use crate::parts::window::{Early, Keeper};
+use crate::parts::{notify, tray};
 
 /// How long the engine has to end builds and transfers.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
@@ -136,10 +138,9 @@ fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, ru
     match handle {
         Ok(handle) => {
             tasks.spawn(notify::deliver(app.clone(), handle.clone(), notifications));
-            if let Some(icon) = tray::build(app, TrayView::starting(language::of(Language::System)))
-            {
-                app.state::<AppState>().set_tray(icon);
-                tasks.spawn(tray_host::watch(app.clone()));
+            let first = TrayView::starting(language::of(Language::System));
+            if tray::build(app, first) {
+                tasks.spawn(tray::watch(app.clone()));
                 tasks.spawn(tray::follow(app.clone(), handle));
             }
         }

@@ -1,0 +1,48 @@
+//! What the user is to be notified of.
+
+use tokio::sync::{mpsc, oneshot};
+use wakeflash_core::notification::NoWindow;
+use wakeflash_core::view::Notification;
+use wakeflash_engine::handle::Shell;
+
+/// How many notifications may wait for a slow daemon.
+const WAITING: usize = 1_024;
+
+/// What is to be shown.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// By the engine.
+    Engine(Notification),
+    /// There is no window, though one was asked for; answered with whether something shows that.
+    NoWindow(NoWindow, oneshot::Sender<bool>),
+}
+
+/// What the engine and the window's keeper hand their notifications to.
+#[derive(Clone)]
+pub(crate) struct Notifier {
+    queue: mpsc::Sender<Told>,
+}
+
+impl Notifier {
+    /// The notifier, and what its task takes the notifications from.
+    #[must_use]
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Told>) {
+        let (queue, waiting) = mpsc::channel(WAITING);
+        (Self { queue }, waiting)
+    }
+
+    /// Says that there is no window; whether something shows that.
+    pub(crate) async fn no_window(&self, why: NoWindow) -> bool {
+        let (shown, answer) = oneshot::channel();
+        // It is shown only when it is said to be.
+        self.queue.send(Told::NoWindow(why, shown)).await.is_ok() && answer.await.unwrap_or(false)
+    }
+}
+
+impl Shell for Notifier {
+    fn notify(&self, notification: Notification) {
+        if let Err(error) = self.queue.try_send(Told::Engine(notification)) {
+            tracing::warn!("a notification is left out: {error}");
+        }
+    }
+}
