@@ -48,7 +48,7 @@ bench-window: ## Measure the window: start, memory, keeping up; ARGS='--only mem
 	@bash scripts/bench-window.sh $(ARGS)
 
 bench-decide: ## Measure what a decision costs with 1,000 devices
-	@cargo bench --package wakeflash-sim --bench decide
+	@bash scripts/bench-decide.sh $(ARGS)
 
 clean: ## Remove what was built; ESPHome and the npm packages stay
 	@bash scripts/clean.sh

@@ -36,7 +36,23 @@ die() {
 at_least() { [[ $(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1) == "$1" ]]; }
 
 rust_wanted() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
-node_wanted() { sed -n 's/.*"node": ">=\([0-9.]*\)".*/\1/p' ui/package.json; }
+node_wanted() { sed -n 's/.*"node": "\(.*\)".*/\1/p' ui/package.json; }
+
+# node_fits '^20.19 || ^22.13 || >=24' 22.14.0
+node_fits() {
+    local range
+    while read -r range; do
+        case $range in
+            '>='*) if at_least "${range#>=}" "$2"; then return; fi ;;
+            '^'*)
+                range=${range#^}
+                if [[ ${range%%.*} == "${2%%.*}" ]] && at_least "$range" "$2"; then return; fi
+                ;;
+            *) die "ui/package.json wants a Node.js that isn't understood: $range" ;;
+        esac
+    done < <(sed 's/ *|| */\n/g' <<<"$1")
+    return 1
+}
 
 # The version of the cargo on PATH, or nothing when it doesn't run.
 rust_version() { cargo --version 2>/dev/null | sed -n 's/^cargo \([0-9.]*\).*/\1/p'; }
@@ -67,13 +83,13 @@ use_rust() {
     return 1
 }
 
-# Puts a Node.js that is new enough, with npm, on PATH.
+# Puts a Node.js that fits, with npm, on PATH.
 use_node() {
     local wanted node have before=$PATH
     wanted=$(node_wanted)
     while read -r node; do
         have=$("$node" --version 2>/dev/null) || continue
-        at_least "$wanted" "${have#v}" || continue
+        node_fits "$wanted" "${have#v}" || continue
         # npm runs on the first one on PATH.
         if [[ $(command -v node) != "$node" ]]; then PATH=$(dirname "$node"):$before; fi
         if command -v npm >/dev/null; then return; fi
@@ -86,15 +102,16 @@ use_node() {
     return 1
 }
 
+need_rust() { use_rust || die "No Rust $(rust_wanted) or newer: run \`make setup\`."; }
+
 need_tools() {
-    use_node || die "No Node.js $(node_wanted) or newer: run \`make setup\`."
-    use_rust || die "No Rust $(rust_wanted) or newer: run \`make setup\`."
+    use_node || die "No Node.js that fits \"$(node_wanted)\": run \`make setup\`."
+    need_rust
 }
 
 # The directory that cargo builds into, whatever the user's settings are.
 target_dir() {
-    cargo metadata --no-deps --format-version 1 |
-        node -e 'process.stdout.write(JSON.parse(require("fs").readFileSync(0)).target_directory)'
+    cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
 
 # Builds the window's files, unless they are those of these sources: the programs embed them, so that

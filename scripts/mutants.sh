@@ -5,6 +5,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-need_tools
+bash scripts/setup.sh rust
+need_rust
 cargo build --quiet --profile sim --package wakeflash-sim
 exec "$(target_dir)/sim/wakeflash-mutants" "$root" "$(target_dir)" "$@"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing: for `run` what it takes to build and run, for the others what they need on top of it.
+# Installs what is missing: for `rust` a compiler and Rust, for `run` what it takes to build and run, for the others
+# what they need on top of it.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -7,8 +8,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 level=${1:-test}
 
 # Package, and how to tell that what it contains is there, whoever installed it.
-build_packages=(
+rust_packages=(
     'build-essential|command -v c++ make'
+)
+build_packages=(
+    "${rust_packages[@]}"
     'pkg-config|command -v pkg-config'
     'libwebkit2gtk-4.1-dev|pkg-config --exists webkit2gtk-4.1'
     'libayatana-appindicator3-dev|pkg-config --exists ayatana-appindicator3-0.1'
@@ -20,16 +24,19 @@ demo_packages=(
     'iproute2|command -v ip'
     'util-linux|command -v unshare nsenter setpriv'
 )
-# The window on a screen of its own, driven and photographed; its session bus; packet filters; text.
+# The window on a screen of its own, driven and photographed; its session bus; packet filters; text; a repository that
+# a configuration includes; what a build reads.
 test_packages=(
     'xvfb|command -v Xvfb'
     'xauth|command -v xauth'
     'webkit2gtk-driver|command -v WebKitWebDriver'
-    'imagemagick|command -v import && command -v convert'
+    'imagemagick|command -v import convert'
     'at-spi2-core|test -e /usr/share/dbus-1/services/org.a11y.Bus.service'
     'dbus|command -v dbus-daemon'
     'nftables|command -v nft'
     'fonts-dejavu-core|has_fonts'
+    'git|command -v git'
+    'strace|command -v strace'
 )
 
 # What a package is checked with.
@@ -43,11 +50,12 @@ package_packages=(
 )
 
 case $level in
+    rust) packages=("${rust_packages[@]}") ;;
     run) packages=("${build_packages[@]}") ;;
     demo) packages=("${build_packages[@]}" "${demo_packages[@]}") ;;
     test) packages=("${build_packages[@]}" "${demo_packages[@]}" "${test_packages[@]}") ;;
     package) packages=("${build_packages[@]}" "${package_packages[@]}") ;;
-    *) die "$0 run|demo|test|package" ;;
+    *) die "$0 rust|run|demo|test|package" ;;
 esac
 
 has_apt() { command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; }
@@ -145,12 +153,12 @@ set_up_node() {
         offered=$(apt_offers nodejs)
         # Without the epoch and Debian's own part.
         offered=${offered#*:}
-        if [[ -n $offered ]] && at_least "$wanted" "${offered%%[-+~]*}"; then
+        if [[ -n $offered ]] && node_fits "$wanted" "${offered%%[-+~]*}"; then
             apt_install nodejs
             if ! command -v npm >/dev/null; then apt_install npm; fi
         fi
     fi
-    use_node || die "Node.js $wanted or newer with npm is needed${offered:+, and this Debian has ${offered%%[-+~]*}}." \
+    use_node || die "A Node.js that fits \"$wanted\", with npm, is needed${offered:+, and this Debian has ${offered%%[-+~]*}}." \
         "Install it from https://nodejs.org/en/download, then run this again."
 }
 
@@ -292,7 +300,7 @@ set_up_esphome() {
 # The user's own ESPHome will do to run Wakeflash; tests want a known version, at a known place.
 esphome_wanted() {
     case $level in
-        package) false ;;
+        rust | package) false ;;
         run) esphome_there || ! esphome version >/dev/null 2>&1 ;;
         *) [[ ! -x ${WAKEFLASH_TEST_ESPHOME:-} ]] ;;
     esac
@@ -305,7 +313,9 @@ if command -v flock >/dev/null; then
 fi
 set_up_rust
 set_up_packages
-set_up_node
-set_up_ui
+if [[ $level != rust ]]; then
+    set_up_node
+    set_up_ui
+fi
 if esphome_wanted; then set_up_esphome; fi
 say "Everything is there (${SECONDS} s)."

@@ -4,7 +4,8 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-need_tools
+bash scripts/setup.sh rust
+need_rust
 cargo build --quiet --profile sim --package wakeflash-sim
 sim=$(target_dir)/sim/wakeflash-sim
 if [[ -n ${SEED:-} ]]; then exec "$sim" --seed "$SEED" "$@"; fi

@@ -124,6 +124,7 @@ vitest_code=0
 screens_code=0
 cargo_code=0
 
+stage 'named tests' bash scripts/named-tests.sh || fail 'a test that docs/THREAT_MODEL.md names'
 stage 'cargo fmt' cargo fmt --all --check || fail 'cargo fmt; "cargo fmt" may help'
 stage 'ui: types' npm --prefix ui run check || fail 'ui: types'
 stage 'ui: style' npm --prefix ui run lint || fail 'ui: style; "npm run format" in ui/ may help'
