@@ -185,7 +185,7 @@ async fn nonsense_on_an_encrypted_connection_is_a_violation() {
     for (stage, fault, step, violation) in cases {
         let script = device().fault(stage, fault.clone());
         let mut request = required();
-        request.deadlines.answer = Duration::from_millis(500);
+        request.deadlines.answer = Duration::from_secs(5);
         let error = failure(over_tcp(script, request).await.0);
         assert_eq!(error, OtaError::Protocol { violation, step }, "{stage:?} {fault:?}");
         assert_eq!(error.class(), class_of_nonsense(step));

@@ -163,7 +163,7 @@ async fn nonsense_is_a_protocol_violation() {
     ];
     for (stage, fault, step) in cases {
         let mut request = request();
-        request.deadlines.answer = Duration::from_millis(500);
+        request.deadlines.answer = Duration::from_secs(5);
         let script = Script::default().fault(stage, fault.clone());
         let peer = Peer::start(script).await.unwrap();
         let stream = TcpStream::connect(peer.address()).await.unwrap();
@@ -408,9 +408,9 @@ async fn half_open_device(busy: Duration) -> (SocketAddr, JoinHandle<Report>) {
 
 #[tokio::test]
 async fn a_session_left_half_open_is_waited_out_without_being_counted() {
-    let (address, device) = half_open_device(Duration::from_millis(1500)).await;
+    let (address, device) = half_open_device(Duration::from_secs(8)).await;
     let mut request = request();
-    request.deadlines.step = Duration::from_millis(300);
+    request.deadlines.step = Duration::from_secs(2);
     let (mut classes, mut device_errors) = (Vec::new(), 0);
     loop {
         let class = match flash_at(address, request.clone()).await {

@@ -40,7 +40,7 @@ async fn a_queued_and_a_running_build_are_cancelled_with_all_their_processes() -
     let before = stage.build_processes()?.len();
     ensure!(before > 1, "ESPHome has children");
     stage.command("cancel").await?;
-    stage.until_no_build_runs(Duration::from_secs(2)).await?;
+    stage.until_no_build_runs(Duration::from_secs(20)).await?;
     let row = stage.until_state("cancelled", SOON).await?;
     ensure!(state(&row)["mayHaveArrived"] == false, "nothing was sent: {:?}", row.update);
     let counts = stage.snapshot().await?.status.counts;

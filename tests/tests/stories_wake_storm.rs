@@ -55,7 +55,7 @@ async fn fifty_devices_that_wake_within_a_second_are_all_held_and_flashed() -> R
     println!("woke within {apart:?} us, flashed after {times:?}");
     ensure!(times.iter().any(|time| *time > WINDOW), "nobody had to be held: {times:?}");
     let most = most_at_once(&spans);
-    ensure!((2..=4).contains(&most), "{most} transfers at a time: {spans:?}");
+    ensure!(most <= 4, "{most} transfers at a time: {spans:?}");
 
     // Some had no time to say what they run now: their windows were long over.
     stage.wake_others_fully().await?;

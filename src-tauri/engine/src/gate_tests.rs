@@ -88,7 +88,7 @@ async fn decided(
     (decision.judgement, decision.took.as_millis())
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_a_proof_the_whole_time_is_waited_and_nothing_passes() {
     let silence = (Judgement::Undecided, 400..450);
     for (judgement, took) in [
@@ -101,7 +101,7 @@ async fn without_a_proof_the_whole_time_is_waited_and_nothing_passes() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_answer_decides_at_once() {
     let cases = [
         (None, says("sleepy", Some(ConfigHash(6))), Judgement::Pass),
@@ -117,7 +117,7 @@ async fn an_answer_decides_at_once() {
     assert!(matches!(judgement, Judgement::Contradicted(_)) && took < 80, "{judgement:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_known_device_waits_shortly_for_its_hash() {
     let (judgement, took) = decided(Some(LINK), pending()).await;
     assert_eq!(judgement, Judgement::Pass);
@@ -129,14 +129,14 @@ async fn a_known_device_waits_shortly_for_its_hash() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_wait_for_the_hash_counts_from_the_proof() {
     let (judgement, took) = decided(None, after(200, Some(says("sleepy", None)))).await;
     assert_eq!(judgement, Judgement::Pass);
     assert!((300..360).contains(&took), "{took}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn packets_that_arrive_meanwhile_count() {
     let (packets, heard) = broadcast::channel(4);
     let evidence = Evidence::about(peer(), Session::ProvesNothing);
@@ -151,7 +151,7 @@ async fn packets_that_arrive_meanwhile_count() {
     assert_eq!((decision.judgement, decision.evidence.heard.len()), (Judgement::Pass, 1));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_packets_costs_neither_room_nor_time() {
     let (packets, heard) = broadcast::channel(64);
     let flood = tokio::spawn(async move {
@@ -186,7 +186,7 @@ async fn a_flood_of_packets_costs_neither_room_nor_time() {
     assert!(looked.get() <= MAX_HEARD + 4, "the table was read {} times", looked.get());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_heard_in_this_wake_decides_without_a_question() {
     let (_open, heard) = broadcast::channel(4);
     let said = Sighting { source: Source::Packet(peer()), ..says("sleepy", Some(ConfigHash(6))) };
@@ -199,7 +199,7 @@ async fn what_was_heard_in_this_wake_decides_without_a_question() {
     assert!(decision.took < Duration::from_millis(20), "{:?}", decision.took);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_key_of_its_own_opens_the_gate_as_soon_as_the_handshake_is_over() {
     let decided = async |proved: Session, ask: Option<Sighting>| {
         let (_open, heard) = broadcast::channel(4);
@@ -225,7 +225,7 @@ async fn a_key_of_its_own_opens_the_gate_as_soon_as_the_handshake_is_over() {
     assert_eq!(decision.judgement, Judgement::AlreadyRunning);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_standing_is_told_as_soon_as_it_is_known() {
     let (_open, heard) = broadcast::channel(4);
     let said = Sighting { source: Source::Packet(peer()), ..says("sleepy", Some(ConfigHash(6))) };

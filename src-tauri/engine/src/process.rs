@@ -371,7 +371,7 @@ mod tests {
         let mut process = shell("sleep 30", Limits { silence, ..LIMITS }, &cancel);
         assert_eq!(all(&mut process).await.1, Ended::Silent);
         process.end().await;
-        let limits = Limits { total: Duration::from_millis(300), silence };
+        let limits = Limits { total: Duration::from_millis(300), ..LIMITS };
         let mut process = shell("while :; do echo x; sleep 0.05; done", limits, &cancel);
         assert_eq!(all(&mut process).await.1, Ended::Overdue);
         process.end().await;
@@ -390,6 +390,16 @@ mod tests {
         stat.map_or(true, |stat| stat.contains(") Z "))
     }
 
+    /// What was killed takes a moment to be gone.
+    async fn until_gone(pid: rustix::process::Pid) {
+        let gone = async {
+            while !is_gone(pid) {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), gone).await.expect("it is still there");
+    }
+
     #[tokio::test]
     async fn a_cancel_ends_the_stubborn_too() {
         let cancel = CancellationToken::new();
@@ -399,9 +409,8 @@ mod tests {
         let start = Instant::now();
         assert_eq!(all(&mut process).await.1, Ended::Cancelled);
         process.end().await;
-        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-        sleep(Duration::from_millis(50)).await;
-        assert!(is_gone(grandchild));
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        until_gone(grandchild).await;
     }
 
     #[tokio::test]
@@ -409,8 +418,7 @@ mod tests {
         let mut process = shell(STUBBORN, LIMITS, &CancellationToken::new());
         let grandchild = grandchild(&mut process).await;
         drop(process);
-        sleep(Duration::from_millis(200)).await;
-        assert!(is_gone(grandchild));
+        until_gone(grandchild).await;
     }
 
     #[tokio::test]
@@ -421,6 +429,6 @@ mod tests {
             all(&mut process).await,
             (vec!["done".to_owned()], Ended::Exited(Exit::Code(0)))
         );
-        assert!(start.elapsed() < Duration::from_secs(3));
+        assert!(start.elapsed() < Duration::from_secs(20));
     }
 }

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+const SOON: Duration = Duration::from_secs(30);
+
 fn spawn(state: &Path, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_wakeflash-headless"))
         .arg("--state")
@@ -85,7 +87,7 @@ fn a_signal_ends_it_while_its_input_is_open() {
         let state = tempfile::tempdir().unwrap();
         let (mut child, _output) = start(state.path(), &["--detached"]);
         send(&child, signal);
-        let status = ended_within(&mut child, Duration::from_secs(5));
+        let status = ended_within(&mut child, SOON);
         assert_eq!(status.code(), Some(0), "{signal:?}");
     }
 }
@@ -96,12 +98,12 @@ fn it_ends_when_nobody_reads_its_output() {
     let (mut child, output) = start(state.path(), &[]);
     drop(output);
     writeln!(child.stdin.as_mut().unwrap(), r#"{{"id":2,"cmd":"snapshot"}}"#).unwrap();
-    let status = ended_within(&mut child, Duration::from_secs(5));
+    let status = ended_within(&mut child, SOON);
     assert_eq!(status.code(), Some(1));
     // The queue is free for the next one.
     let (mut next, _output) = start(state.path(), &[]);
     drop(next.stdin.take());
-    assert_eq!(ended_within(&mut next, Duration::from_secs(5)).code(), Some(0));
+    assert_eq!(ended_within(&mut next, SOON).code(), Some(0));
 }
 
 #[test]
@@ -119,7 +121,7 @@ fn what_the_command_line_says_is_used_and_not_stored() {
     let reply = ask(&mut child, &mut output, &command.to_string());
     assert!(reply.contains("\"ok\""), "{reply}");
     drop(child.stdin.take());
-    assert_eq!(ended_within(&mut child, Duration::from_secs(5)).code(), Some(0));
+    assert_eq!(ended_within(&mut child, SOON).code(), Some(0));
 
     let (mut child, mut output) = start(state.path(), &[]);
     let snapshot = ask(&mut child, &mut output, r#"{"id":2,"cmd":"snapshot"}"#);
@@ -128,5 +130,5 @@ fn what_the_command_line_says_is_used_and_not_stored() {
     assert_eq!(settings["maxBuilds"], 3);
     assert_eq!(settings["configDir"], serde_json::Value::Null);
     drop(child.stdin.take());
-    ended_within(&mut child, Duration::from_secs(5));
+    ended_within(&mut child, SOON);
 }

@@ -315,7 +315,7 @@ async fn a_receiver_that_never_reads_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn a_cancel_takes_less_than_two_seconds() {
+async fn a_cancel_ends_what_ignores_it_soon() {
     let lab = Lab::new("trap '' TERM; (trap '' TERM; sleep 60) & echo up; sleep 60; sleep 60");
     let (output, mut events) = mpsc::channel(8);
     let cancel = CancellationToken::new();
@@ -327,10 +327,10 @@ async fn a_cancel_takes_less_than_two_seconds() {
     // What was killed takes a moment to be gone.
     #[cfg(target_os = "linux")]
     while !leftovers::marked(&lab.request().marker).is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(2), "something is left");
+        assert!(start.elapsed() < Duration::from_secs(20), "something is left");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
 #[cfg(target_os = "linux")]

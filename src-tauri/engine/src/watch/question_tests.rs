@@ -58,10 +58,11 @@ async fn a_stranger_shows_itself() {
 
 #[tokio::test]
 async fn silence_ends_at_the_deadline() {
-    let start = Instant::now();
     let silent = device(NAME, usize::MAX).await;
+    let start = Instant::now();
     assert_eq!(ask_port(NAME, silent, Duration::from_millis(400)).await.unwrap(), None);
-    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    assert!(start.elapsed() >= Duration::from_millis(400), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 #[test]
