@@ -343,14 +343,15 @@ mod tests {
         assert_eq!(names(state.path()), expected);
     }
 
-    /// Runs itself once more in a mount namespace of its own, on a tmpfs of 64 KiB.
-    #[cfg(target_os = "linux")]
     /// Says it past cargo's capture of what tests print.
+    #[cfg(target_os = "linux")]
     fn skip(reason: &str) {
         use std::io::Write as _;
         writeln!(std::io::stderr(), "skipped: {reason}").unwrap();
     }
 
+    /// Runs itself once more in a mount namespace of its own, on a tmpfs of 64 KiB.
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_leaves_nothing_behind() {
         const TMPFS: &str = "WAKEFLASH_TEST_TMPFS";
