@@ -157,15 +157,6 @@ impl Conductor {
         &self.dispatch
     }
 
-    /// Whether nothing waits and nothing is being stored.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.storing.is_none()
-            && self.requests.is_empty()
-            && self.reports.is_empty()
-            && self.claims.is_empty()
-    }
-
     /// Whether something that is never told again waits to be stored.
     #[must_use]
     pub fn owes(&self) -> bool {

@@ -58,7 +58,8 @@ fn conductor() -> Conductor {
     conductor.on(Event::Reported(Input::Configs(vec![config()])), at(0));
     let ready = Builder::Ready { version: "2026.10.0".into() };
     conductor.on(Event::Reported(Input::Builder(ready)), at(0));
-    assert!(conductor.is_idle());
+    assert!(conductor.storing.is_none() && conductor.requests.is_empty());
+    assert!(conductor.reports.is_empty() && conductor.claims.is_empty());
     conductor
 }
 
