@@ -27,6 +27,8 @@ async function openTab(tab: 'update' | 'history' | 'device') {
   };
   await user.click(inside(row('one.yaml'), 'open-details'));
   await user.click(screen.getByTestId(`tab-${tab}`));
+  const needed = { update: asked.details, history: asked.history, device: asked.wakes }[tab];
+  await waitFor(() => expect(needed).toHaveBeenCalled());
   await settled();
   return { backend, asked };
 }
@@ -68,6 +70,7 @@ describe('the drawer', () => {
     await settled();
     expect(asked.details).toHaveBeenCalledTimes(before);
     await user.click(screen.getByTestId('tab-update'));
+    await waitFor(() => expect(asked.details).toHaveBeenCalledTimes(before + 1));
     await settled();
     expect(asked.details).toHaveBeenCalledTimes(before + 1);
   });
@@ -117,8 +120,9 @@ describe('the wakes', () => {
     const { backend, asked } = await openTab('device');
     const answers: ((answer: Answer<WakeRecord[]>) => void)[] = [];
     asked.wakes.mockImplementation(() => new Promise((done) => answers.push(done)));
-    for (const presence of ['online', 'asleep'] as const) {
+    for (const [before, presence] of (['online', 'asleep'] as const).entries()) {
       backend.emit({ kind: 'device', device: { ...building, presence } });
+      await waitFor(() => expect(answers).toHaveLength(before + 1));
       await settled();
     }
     expect(answers).toHaveLength(2);
@@ -143,7 +147,9 @@ describe('the wakes', () => {
       backend.emit({ kind: 'device', device: { ...building, presence } });
       await settled();
     }
-    expect(screen.getByRole('tabpanel')).toHaveTextContent('The store can’t be read.');
+    await waitFor(() =>
+      expect(screen.getByRole('tabpanel')).toHaveTextContent('The store can’t be read.'),
+    );
     expect(screen.queryByTestId('problem')).toBeNull();
   });
 

@@ -234,9 +234,10 @@ describe('the scroll position', () => {
     const scroll = screen.getByTestId('device-scroll');
     scroll.scrollTop = 20_000;
     await fireEvent.scroll(scroll);
-    const [first] = story('many').devices;
-    backend.emit({ kind: 'device', device: { ...first!, presence: 'online' } });
-    await pause(150);
+    const sleeper = story('many').devices.find(({ presence }) => presence === 'asleep');
+    const asleep = screen.getByTestId('summary-asleep').innerHTML;
+    backend.emit({ kind: 'device', device: { ...sleeper!, presence: 'online' } });
+    await waitFor(() => expect(screen.getByTestId('summary-asleep').innerHTML).not.toBe(asleep));
     expect(scroll.scrollTop).toBe(20_000);
   });
 });
@@ -355,6 +356,7 @@ describe('a tooltip', () => {
     await waitFor(() => expect(screen.queryByTestId('tip')).toBeNull());
     await fireEvent.pointerMove(button, { clientX: 1, clientY: 1 });
     await user.click(button);
+    await screen.findByTestId('menu-about');
     await pause(700);
     expect(screen.queryByTestId('tip')).toBeNull();
   });

@@ -1,5 +1,9 @@
 import '@testing-library/jest-dom/vitest';
+import { configure } from '@testing-library/svelte';
 import { afterEach, vi } from 'vitest';
+
+// A busy machine takes long to draw a screen.
+configure({ asyncUtilTimeout: 10_000 });
 
 // jsdom lays nothing out and lacks these.
 class NoObserver {
