@@ -21,7 +21,7 @@ function sources(): string[] {
     .filter((file) => file.endsWith('.rs') && !/(^|\/)(tests|target|benches)(\/|\.rs$)/.test(file))
     .map(
       (file) =>
-        readFileSync(join(SOURCES, file), 'utf8').split(/^#\[cfg\(test\)\]\nmod /m)[0] ?? '',
+        readFileSync(join(SOURCES, file), 'utf8').split(/^#\[cfg\(test\)\]\nmod \w+ \{/m)[0] ?? '',
     );
 }
 
@@ -47,11 +47,22 @@ function codes(): string[] {
   return [...new Set(all)].sort();
 }
 
+/** The codes of what goes wrong in the window itself. */
+function ownCodes(): string[] {
+  const own = join(import.meta.dirname, '../src');
+  return readdirSync(own, { recursive: true, encoding: 'utf8' })
+    .filter((file) => /\.(ts|svelte)$/.test(file) && !file.includes('fake'))
+    .flatMap((file) => [...readFileSync(join(own, file), 'utf8').matchAll(/code: '([^']+)'/g)])
+    .map((found) => found[1] ?? '');
+}
+
 describe('problems', () => {
   it('all have German words', () => {
     const known = codes();
     expect(known.length).toBeGreaterThan(80);
     expect(known.filter((code) => !germanCodes.includes(code))).toEqual([]);
+    const all = [...known, ...ownCodes()];
+    expect(germanCodes.filter((code) => !all.includes(code))).toEqual([]);
   });
 
   it('have codes that are written out, so that they are found', () => {
@@ -111,9 +122,12 @@ function timelineSentences(): string[] {
   const dispatch = join(SOURCES, 'core/src/dispatch');
   const others =
     /(Problem::new\(\s*"[^"]*",\s*|with_help\(\s*|NotificationKind::Held[^"]*"[^"]*"[^"]*)(format!\(\s*)?"(?:[^"\\]|\\.)*"/g;
-  const texts = readdirSync(dispatch)
-    .filter((file) => file.endsWith('.rs') && file !== 'wakes.rs')
-    .map((file) => readFileSync(join(dispatch, file), 'utf8').split(/^#\[cfg\(test\)\]\nmod /m)[0])
+  const texts = readdirSync(dispatch, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.rs') && !/^tests\/|\/schedule\.rs$/.test(file))
+    .map(
+      (file) =>
+        readFileSync(join(dispatch, file), 'utf8').split(/^#\[cfg\(test\)\]\nmod \w+ \{/m)[0],
+    )
     .map((text) => (text ?? '').replaceAll(/^\s*\/\/.*$/gm, '').replaceAll(/\\\n\s*/g, ''));
   const said = texts.flatMap((text) =>
     [...text.replaceAll(others, '').matchAll(/"([A-Z{](?:[^"\\]|\\.)*\.)"/g)].map(
