@@ -332,7 +332,7 @@ describe('what is done', () => {
     const state = { kind: 'installed', at: Date.now(), how: 'returned', watched: false } as const;
     backend.emit({ kind: 'device', device: { ...one!, update: { ...one!.update!, state } } });
     await waitFor(() => expect(lines('done-line')[0]).toBe('garden-soil-sensor.yaml'));
-    expect(screen.getAllByTestId('done-line')[0]).toHaveTextContent('came back, silent');
+    expect(screen.getAllByTestId('done-line')[0]).toHaveTextContent('took it and came back');
   });
 
   it('is all on a page of its own, searched, by outcome, and saved as a table', async () => {

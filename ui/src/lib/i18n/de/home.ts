@@ -35,7 +35,7 @@ export const home: typeof english = {
     installAgain: 'Noch einmal installieren',
     keepAwake:
       'Halte es nach der nächsten Installation eine Minute wach, damit es die Firmware behält',
-    heldSince: (change) => `Hält an: ${change}, seit es gebaut wurde`,
+    heldSince: (change) => `Zurückgehalten: ${change}, seit es gebaut wurde`,
     overdue: 'Überfällig',
     overdueSince: (when, span) => `War erwartet: ${when}, vor ${since(span)}`,
     overdueMany: (n) => `${n} Geräte sind überfällig`,
@@ -66,7 +66,7 @@ export const home: typeof english = {
     },
     known: {
       confirmed: 'gemeldet',
-      returned: 'wieder da, stumm',
+      returned: 'genommen und wieder da',
       alreadyRunning: 'lief schon',
     },
     fromTo: (from, to) => `${from} → ${to}`,

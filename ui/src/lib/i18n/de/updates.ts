@@ -33,7 +33,7 @@ export const updates: typeof english = {
     waitingForDevice: 'Wartet auf das Gerät',
     waitingOnline: 'Wartet auf Verbindung',
     waitingPaused: 'Wartet, angehalten',
-    rests: (time) => `Pause bis ${time}`,
+    rests: (time) => `Pause bis ${time}: Übertragungen brachen immer wieder ab`,
     since: (time) => `seit ${time}`,
     held: (what) => `Zurückgehalten: ${what}`,
     flashing: 'Wird geflasht',

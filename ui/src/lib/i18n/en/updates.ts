@@ -30,7 +30,7 @@ export const updates = {
     waitingForDevice: 'Waiting for the device',
     waitingOnline: 'Waiting to connect',
     waitingPaused: 'Waiting, paused',
-    rests: (time: string) => `Left alone until ${time}`,
+    rests: (time: string) => `Resting until ${time}: transfers kept breaking off`,
     since: (time: string) => `since ${time}`,
     held: (what: string) => `Held: ${what}`,
     flashing: 'Flashing',
@@ -114,7 +114,7 @@ export const updates = {
     working: 'Looking at what this would do…',
     sum: {
       now: (n: number) => `${n} now`,
-      atWake: (n: number) => `${n} when they wake`,
+      atWake: (n: number) => (n === 1 ? '1 when it wakes' : `${n} when they wake`),
       held: (n: number) => (n === 1 ? '1 is held' : `${n} are held`),
     },
     now: (n: number) => `${count(n, 'device is', 'devices are')} online`,
