@@ -32,7 +32,7 @@ export function findLines(folded: readonly string[], query: string): number[] {
   return found;
 }
 
-export interface Marked extends Piece {
+interface Marked extends Piece {
   found: boolean;
 }
 

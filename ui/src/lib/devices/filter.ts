@@ -19,7 +19,7 @@ export type Filter = (typeof FILTERS)[number];
 export const SORTS = ['name', 'wake', 'update', 'version'] as const;
 export type Sort = (typeof SORTS)[number];
 
-export function passes(device: DeviceView, filter: Filter): boolean {
+function passes(device: DeviceView, filter: Filter): boolean {
   switch (filter) {
     case 'attention':
     case 'waiting':

@@ -44,7 +44,7 @@ export function toneOfOutcome(outcome: Outcome): 'good' | 'bad' | 'idle' {
 }
 
 /** "2026.9.2 → 2026.10.0"; empty: it was never built. */
-export function versionsOf({ fromVersion, update }: ActivityRecord): string {
+function versionsOf({ fromVersion, update }: ActivityRecord): string {
   const to = update.wantedVersion;
   if (to === null) return '';
   return fromVersion === null ? texts.home.to(to) : texts.home.fromTo(fromVersion, to);

@@ -6,7 +6,7 @@ import type { Forecast } from './batch';
 const DAY = 24 * 3_600_000;
 
 /** "tomorrow 07:30". */
-export function dayWords(at: number, now: number): string {
+function dayWords(at: number, now: number): string {
   const t = texts.batch;
   const days = Math.round((startOfDay(at) - startOfDay(now)) / DAY);
   if (days === 0) return t.today(timeOfDay(at, at));

@@ -8,7 +8,7 @@ import { perform } from '../updates/actions';
 import { ownProblem } from '../updates/groups';
 import { changeWords } from '../updates/words';
 
-export interface Remedy {
+interface Remedy {
   key: string;
   label: string;
   /** It takes a decision, and does something. */
@@ -16,7 +16,7 @@ export interface Remedy {
   run: () => void;
 }
 
-export interface Need {
+interface Need {
   kind: 'failed' | 'rolledBack' | 'held' | 'broken' | 'overdue' | 'mistaken';
   sentence: string;
   /** What is done first, and what else is near. */
@@ -57,7 +57,7 @@ function openSecrets(app: App): Remedy[] {
 }
 
 /** What is done about a failed update, by what went wrong. */
-export function remediesOf(app: App, device: DeviceView, problem: Problem): Remedy[] {
+function remediesOf(app: App, device: DeviceView, problem: Problem): Remedy[] {
   const retry = act(app, device, 'retry');
   switch (problem.code) {
     case 'ota.auth_invalid': {

@@ -3,7 +3,7 @@ import type { ActivityRecord, DeviceView } from '../backend';
 import { groupOf, ownProblem } from '../updates/groups';
 import { soonest } from './next';
 
-export interface Sections {
+interface Sections {
   /** Decisions and failures, newest first; then files that can't be read. */
   attention: DeviceView[];
   /** Those whose wake didn't come, the longest awaited first. */
@@ -43,12 +43,12 @@ export function sectionsOf(devices: readonly DeviceView[]): Sections {
 }
 
 /** It needs somebody for nothing else than that it didn't wake. */
-export function isOverdue(device: DeviceView): boolean {
+function isOverdue(device: DeviceView): boolean {
   const { update, wake } = device;
   return update?.state.kind === 'waiting' && !ownProblem(device) && (wake?.overdue ?? false);
 }
 
-export interface DonePart {
+interface DonePart {
   kind: 'new' | 'today' | 'earlier';
   records: ActivityRecord[];
 }

@@ -14,7 +14,7 @@ import { Store } from './store.svelte';
 
 export type Page = 'home' | 'activity' | 'devices' | 'settings';
 export type DrawerTab = 'update' | 'history' | 'device';
-export type SettingsField = 'title' | 'configDir' | 'esphome' | 'language' | 'about';
+type SettingsField = 'title' | 'configDir' | 'esphome' | 'language' | 'about';
 
 /** A device that a command for many could not be carried out for. */
 export interface RefusedDevice {

@@ -1,5 +1,5 @@
 /** Which rows of a long list are on the screen. Pure arithmetic. */
-export interface Slice {
+interface Slice {
   start: number;
   end: number;
 }

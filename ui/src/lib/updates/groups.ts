@@ -11,7 +11,7 @@ import { isActive } from './words';
 export type Group = 'attention' | 'working' | 'waiting';
 
 /** Who answered at the device's address couldn't be told, or was somebody else. */
-export function isMistaken({ lastAttempt }: UpdateView): boolean {
+function isMistaken({ lastAttempt }: UpdateView): boolean {
   const code = lastAttempt?.problem.code;
   return code === 'gate.other_device' || code === 'gate.unidentified';
 }
@@ -54,7 +54,7 @@ export function isAvailable(device: DeviceView): boolean {
   return updateAvailable && refusalOf(device) === null && !active;
 }
 
-export interface Tally extends Record<Group, number> {
+interface Tally extends Record<Group, number> {
   available: number;
 }
 
