@@ -78,7 +78,11 @@ async fn the_user_accepts_a_board_that_took_the_place_of_another() -> Result<()>
     let (host, board) = impostor(&mut stage, None).await?;
     board.wake_fully().await?;
     stage.until("both are shown", SOON, |row| row.rival.is_some()).await?;
-    stage.command("accept_board").await?;
+    let other = stage.row().await?.rival.context("it is shown")?;
+    let accept = serde_json::json!({
+        "cmd": "accept_board", "device": "sleepy.yaml", "mac": other.mac, "link_address": other.link_address,
+    });
+    stage.app.request(accept).await?;
     let row = stage.until_state("installed", SOON).await?;
     ensure!(row.mac.is_some_and(|mac| mac.to_string().eq_ignore_ascii_case(host.mac())));
     let state = board.state().await?;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::DeviceId;
+use crate::device::{DeviceId, MacAddress};
 use crate::error::Problem;
 use crate::settings::{Settings, SettingsChange};
 use crate::update::{Secret, UpdateId};
@@ -151,6 +151,11 @@ macro_rules! engine_requests {
             /// Of which device.
             device: DeviceId,
         } -> ();
+        /// Flashes a device with the build that was installed before the last one, as it was built.
+        InstallPrevious {
+            /// Which.
+            device: DeviceId,
+        } -> UpdateId;
         /// Flashes the held update of a device as it was built.
         FlashAnyway {
             /// Of which device.
@@ -200,6 +205,10 @@ macro_rules! engine_requests {
         AcceptBoard {
             /// Which device.
             device: DeviceId,
+            /// The MAC address that the board was shown with: by now another one may claim the name.
+            mac: Option<MacAddress>,
+            /// The address of its network hardware, where it has given no MAC address.
+            link_address: Option<MacAddress>,
         } -> ();
         /// Says that, of several configurations which name their device so, this one is the device's.
         ChooseConfig {

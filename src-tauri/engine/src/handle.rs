@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::{broadcast, mpsc, oneshot};
-use wakeflash_core::device::DeviceId;
+use wakeflash_core::device::{DeviceId, MacAddress};
 use wakeflash_core::engine_requests;
 use wakeflash_core::error::Problem;
 use wakeflash_core::request::{EngineRequest, Greeting};

@@ -78,7 +78,7 @@ fn it_greets_first_and_refuses_a_client_of_another_version() {
     assert_eq!(hello(own)["ok"], greeting);
     assert_eq!(hello(own + 1)["error"]["code"], "protocol.version");
     drop(child.stdin.take());
-    assert_eq!(ended_within(&mut child, Duration::from_secs(5)).code(), Some(0));
+    assert_eq!(ended_within(&mut child, SOON).code(), Some(0));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use wakeflash_core::build_failure::BuildFailure;
-use wakeflash_core::device::{ConfigFile, DeviceId, DeviceMemory, Sighting};
+use wakeflash_core::device::{ConfigFile, DeviceId, DeviceMemory, MacAddress, Sighting};
 use wakeflash_core::dispatch::{Builder, FlashOutcome, WriteSet};
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::Expectation;
@@ -35,7 +35,8 @@ pub(crate) enum Request {
     InstallMany(Vec<DeviceId>),
     CancelMany(Vec<DeviceId>),
     SetAddress(DeviceId, Option<String>),
-    AcceptBoard(DeviceId),
+    AcceptBoard(DeviceId, Option<MacAddress>),
+    InstallPrevious(DeviceId),
     /// Some of the settings.
     Change(Change),
     /// Everything that is shown; nothing is stored for it.

@@ -116,6 +116,7 @@ pub(crate) enum UserAct {
     Retry(u32),
     Rebuild(u32),
     FlashAnyway(u32),
+    Previous(u32),
     Dismiss(u32),
     InstallAll,
     CancelAll,
@@ -391,6 +392,7 @@ impl Plan {
                     self.at(undoes, What::User(UserAct::Undo(device)));
                     UserAct::Cancel(device)
                 }
+                37 => UserAct::Previous(device),
                 33 | 34 => UserAct::OtherDirectory(rng.between(5, 600) * SECOND),
                 _ => UserAct::List,
             };

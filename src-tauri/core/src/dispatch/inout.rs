@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use crate::build_failure::BuildFailure;
-use crate::device::{ConfigFile, DeviceId, Sighting};
+use crate::device::{ConfigFile, DeviceId, MacAddress, Sighting};
 use crate::error::Problem;
 use crate::identity::Proof;
 use crate::network::Prefix;
@@ -110,7 +110,14 @@ pub enum Input {
     /// The networks that this computer is in.
     Links(Vec<Prefix>),
     /// The user says that the board which claims a device's name is the device.
-    AcceptBoard(DeviceId),
+    AcceptBoard {
+        /// Which device.
+        device: DeviceId,
+        /// The MAC address that the board was shown with.
+        mac: Option<MacAddress>,
+        /// The address of its network hardware, where it has given no MAC address.
+        link_address: Option<MacAddress>,
+    },
     /// A connection to a waiting device's OTA port is open.
     Connected {
         /// For which update it was opened.
@@ -212,7 +219,7 @@ impl Input {
             | Self::InstallMany(_)
             | Self::CancelMany(_)
             | Self::SetAddress { .. }
-            | Self::AcceptBoard(_)
+            | Self::AcceptBoard { .. }
             | Self::Settings(_)
             | Self::ChangeSettings(_)
             | Self::AboutToComplete { .. } => true,

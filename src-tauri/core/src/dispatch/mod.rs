@@ -178,7 +178,9 @@ impl Dispatch {
             Input::Sighted(sighting) => self.sighted(&sighting, now),
             Input::Proven { update, proof } => self.proven(update, proof, now),
             Input::Links(links) => self.take_links(links),
-            Input::AcceptBoard(device) => self.accept_board(&device, now)?,
+            Input::AcceptBoard { device, mac, link_address } => {
+                self.accept_board(&device, (mac, link_address), now)?;
+            }
             Input::Connected { update, peer } => self.connected(update, peer, now),
             Input::Returned { update, peer } => self.returned(update, peer, now),
             Input::ServesAgain { update, peer } => self.serves_again(update, peer),

@@ -16,8 +16,7 @@ use wakeflash_core::gate::{
     self as core_gate, Evidence, Expectation, Judgement, Session, Standing,
 };
 use wakeflash_core::update::{
-    Delivery, OtaMethod, PasswordChoice, SourceChange, SourceTracking, Update, UpdateId,
-    UpdateState,
+    Delivery, OtaMethod, PasswordChoice, SourceChange, SourceTracking, UpdateId, UpdateState,
 };
 use wakeflash_core::view::Progress;
 use wakeflash_ota::{FailureClass, PreparedImage, Step};

@@ -43,6 +43,9 @@ impl Runtime {
                 self.for_many(Input::UndoCancel(devices), reply);
             }
             Asked::Rebuild { device, reply } => self.do_it(Input::Rebuild(device), reply),
+            Asked::InstallPrevious { device, reply } => {
+                self.start(Input::InstallPrevious(device), reply);
+            }
             Asked::FlashAnyway { device, reply } => self.do_it(Input::FlashAnyway(device), reply),
             Asked::Dismiss { device, reply } => self.do_it(Input::Dismiss(device), reply),
             Asked::InstallMany { devices, reply } => {
@@ -60,7 +63,9 @@ impl Runtime {
             Asked::SetAddress { device, address, reply } => {
                 self.do_it(Input::SetAddress { device, address }, reply);
             }
-            Asked::AcceptBoard { device, reply } => self.do_it(Input::AcceptBoard(device), reply),
+            Asked::AcceptBoard { device, mac, link_address, reply } => {
+                self.do_it(Input::AcceptBoard { device, mac, link_address }, reply);
+            }
             Asked::ChooseConfig { device, reply } => {
                 self.do_it(Input::ChooseConfig(device), reply);
             }

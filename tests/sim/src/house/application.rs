@@ -195,7 +195,10 @@ impl House {
             Request::InstallMany(devices) => Input::InstallMany(devices),
             Request::CancelMany(devices) => Input::CancelMany(devices),
             Request::SetAddress(device, address) => Input::SetAddress { device, address },
-            Request::AcceptBoard(device) => Input::AcceptBoard(device),
+            Request::AcceptBoard(device, mac) => {
+                Input::AcceptBoard { device, mac, link_address: None }
+            }
+            Request::InstallPrevious(device) => Input::InstallPrevious(device),
         };
         let ticket = Ticket(u64::from(id));
         self.conduct(conductor::Event::Asked { ticket, input }, now);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wakeflash_core::device::DeviceId;
+use wakeflash_core::device::{DeviceId, MacAddress};
 use wakeflash_core::error::Problem;
 use wakeflash_core::update::{StateKind, Update, UpdateId};
 
@@ -59,6 +59,7 @@ impl World<'_> {
             UserAct::Retry(key) => Request::Retry(file_of(key)),
             UserAct::Rebuild(key) => Request::Rebuild(file_of(key)),
             UserAct::FlashAnyway(key) => Request::FlashAnyway(file_of(key)),
+            UserAct::Previous(key) => Request::InstallPrevious(file_of(key)),
             UserAct::Dismiss(key) => Request::Dismiss(file_of(key)),
             UserAct::InstallAll => Request::InstallMany(all().collect()),
             UserAct::CancelAll => Request::CancelMany(all().collect()),
@@ -116,11 +117,12 @@ impl World<'_> {
                 | Request::Retry(_)
                 | Request::Rebuild(_)
                 | Request::FlashAnyway(_)
+                | Request::InstallPrevious(_)
                 | Request::Dismiss(_)
                 | Request::InstallMany(_)
                 | Request::CancelMany(_)
                 | Request::SetAddress(..)
-                | Request::AcceptBoard(_)
+                | Request::AcceptBoard(..)
                 | Request::Change(_)
                 | Request::List => None,
             };
@@ -198,7 +200,7 @@ impl World<'_> {
 
     /// The user knows which boards were replaced, and says so where the row shows the new one.
     pub(super) fn accepts_new_boards(&mut self) -> Step {
-        let claims: Vec<DeviceId> = self
+        let claims: Vec<(DeviceId, MacAddress)> = self
             .devices
             .iter()
             .filter(|device| !device.plan.stranger)
@@ -207,9 +209,10 @@ impl World<'_> {
                 let rival = self.row(file).and_then(|row| row.rival);
                 rival.is_some_and(|rival| rival.mac == Some(*mac))
             })
-            .map(|(file, _)| file)
             .collect();
-        claims.into_iter().try_for_each(|file| self.ask(Request::AcceptBoard(file)))
+        claims
+            .into_iter()
+            .try_for_each(|(file, mac)| self.ask(Request::AcceptBoard(file, Some(mac))))
     }
 
     fn user_will_look_again(&mut self, device: usize) {

@@ -5,6 +5,7 @@ import Download from '@lucide/svelte/icons/download';
 import FileCode from '@lucide/svelte/icons/file-code';
 import Folder from '@lucide/svelte/icons/folder-open';
 import Hammer from '@lucide/svelte/icons/hammer';
+import HistoryIcon from '@lucide/svelte/icons/history';
 import Logs from '@lucide/svelte/icons/scroll-text';
 import MapPin from '@lucide/svelte/icons/map-pin';
 import RotateCw from '@lucide/svelte/icons/rotate-cw';
@@ -15,6 +16,7 @@ import type { DeviceView } from '../backend';
 import { texts } from '../i18n/index.svelte';
 import type { App } from '../shared/app.svelte';
 import type { Entry } from '../shared/Menu.svelte';
+import { dayAndTime } from '../shared/time';
 import { perform } from '../updates/actions';
 import { actionName, displayName } from '../updates/words';
 import { isChoosable } from './presence';
@@ -70,6 +72,12 @@ export function deviceMenu(app: App, device: DeviceView): Entry[] {
   const address = device.addresses[0] ?? device.userAddress;
   const { mac } = device;
   const entries = actions(app, device);
+  if (device.previousBuild) {
+    const run = () =>
+      void app.report(app.backend.ask({ cmd: 'install_previous', device: device.id }));
+    const from = dayAndTime(device.previousBuild.builtAt, app.clock.now);
+    entries.push({ key: 'previous', label: t.previous(from), Icon: HistoryIcon, run });
+  }
   if (device.update) {
     const run = () => app.openDevice(device.id, 'update');
     entries.push({ key: 'log', label: t.showLog, Icon: Logs, run });

@@ -143,6 +143,7 @@ impl Dispatch {
     pub(in crate::dispatch) fn accept_board(
         &mut self,
         device: &DeviceId,
+        (mac, link_address): (Option<MacAddress>, Option<MacAddress>),
         now: Timestamp,
     ) -> Result<(), Problem> {
         let name = self.known_name(device).ok_or_else(|| self.no_configuration(device))?;
@@ -157,6 +158,14 @@ impl Dispatch {
                 format!("No other board says that it is {device}."),
             ));
         };
+        let shown = mac.is_some() || rival.link_address == link_address;
+        if rival.mac != mac || !shown {
+            return Err(Problem::new(
+                "device.another_rival",
+                format!("By now yet another board says that it is {device}."),
+            )
+            .with_help("Compare its MAC address, and accept it if it is yours."));
+        }
         let hash = rival.build.as_ref().and_then(|build| build.config_hash);
         let memory = self.change_memory(&name);
         memory.identity.accept(&rival, now);

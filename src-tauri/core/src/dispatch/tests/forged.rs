@@ -279,9 +279,10 @@ fn the_user_accepts_a_new_board() {
     let mut lab = known();
     let id = lab.install("sleepy");
     lab.built(id);
-    assert_eq!(lab.refuse(Input::AcceptBoard(yaml("sleepy"))), "device.no_rival");
+    assert_eq!(lab.refuse(accept(Some(OTHER))), "device.no_rival");
     lab.after(60).give(Input::Sighted(forged(OTHER, ConfigHash(5))));
-    lab.give(Input::AcceptBoard(yaml("sleepy")));
+    assert_eq!(lab.refuse(accept(Some(OWN))), "device.another_rival", "it was shown another one");
+    lab.give(accept(Some(OTHER)));
     let row = lab.row("sleepy");
     assert_eq!((row.mac, row.rival, row.trust), (Some(OTHER), None, Trust::Proven));
     assert_eq!(lab.update(id).mac, Some(OTHER));
@@ -302,7 +303,7 @@ fn an_image_that_is_on_its_way_is_not_the_new_boards() {
     lab.connected(id);
     lab.acknowledged(id);
     lab.after(5).give(Input::Sighted(forged(OTHER, OLD)));
-    lab.give(Input::AcceptBoard(yaml("sleepy")));
+    lab.give(accept(Some(OTHER)));
     let there = Sighting { source: Source::Answer(address(9)), ..forged(OTHER, OLD) };
     lab.after(20).give(Input::Sighted(there));
     lab.expect(id, StateKind::Confirming);

@@ -146,7 +146,7 @@ fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &De
         (new.id, &new.device, &new.name, new.requested_at)
     );
     // A board that the user accepts may run what it ran before.
-    let accepted = matches!(input, Input::AcceptBoard(_));
+    let accepted = matches!(input, Input::AcceptBoard { .. });
     // So may one that runs an image which was built before.
     let earlier = new.earlier_may_have_arrived && !old.earlier_may_have_arrived;
     assert!(new.known_hashes.starts_with(&old.known_hashes));
@@ -234,7 +234,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Dismiss(_)
             | Input::InstallMany(_)
             | Input::SetAddress { .. }
-            | Input::AcceptBoard(_)
+            | Input::AcceptBoard { .. }
             | Input::Links(_)
             | Input::Proven { .. }
             | Input::ImageReady { .. }

@@ -5,8 +5,8 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::device::{
-    AddressClaim, ConfigFile, ConfigHash, ConfigSummary, DeviceId, DeviceMemory, Sighting,
-    SightingKind, Source, SourcesState,
+    AddressClaim, ConfigFile, ConfigHash, ConfigSummary, DeviceId, DeviceMemory, MacAddress,
+    Sighting, SightingKind, Source, SourcesState,
 };
 use crate::dispatch::{
     Answer, Builder, Decision, Dispatch, Effect, FlashOutcome, IllegalTransition, Input, WriteSet,
@@ -175,6 +175,11 @@ pub(super) fn ready() -> Input {
 
 pub(super) fn problem() -> Problem {
     Problem::new("test.problem", "It went wrong.")
+}
+
+/// The user takes the board that has this MAC address for the device.
+pub(super) fn accept(mac: Option<MacAddress>) -> Input {
+    Input::AcceptBoard { device: yaml("sleepy"), mac, link_address: None }
 }
 
 pub(super) fn not_proven() -> FlashOutcome {

@@ -109,12 +109,15 @@ fn outcome() -> impl Strategy<Value = FlashOutcome> {
     ]
 }
 
+fn board() -> impl Strategy<Value = Option<MacAddress>> {
+    prop::sample::select(vec![None, Some(MacAddress([1; 6])), Some(MacAddress([2; 6]))])
+}
+
 fn sighting() -> impl Strategy<Value = Sighting> {
     let kind = prop_oneof![4 => Just(SightingKind::Alive), 1 => Just(SightingKind::Gone)];
     let version = prop::sample::select(vec![None, Some("2025.1.0"), Some(lab::VERSION)]);
     // Of one device, two boards and others that speak of it.
-    let mac = prop::sample::select(vec![None, Some(MacAddress([1; 6])), Some(MacAddress([2; 6]))]);
-    let said = (name(), kind, version, hash(), mac.clone(), mac);
+    let said = (name(), kind, version, hash(), board(), board());
     (said, 0..5_u8, 0..3_u8).prop_map(|(said, how, last)| {
         let (name, kind, version, config_hash, mac, link_address) = said;
         let source = match how {
@@ -211,7 +214,11 @@ fn input() -> impl Strategy<Value = Input> {
             update,
             proof: Proof::of_session(peer, None, None, core::iter::empty()),
         }),
-        1 => device().prop_map(Input::AcceptBoard),
+        1 => (device(), board()).prop_map(|(device, mac)| Input::AcceptBoard {
+            device,
+            mac,
+            link_address: None,
+        }),
         1 => device().prop_map(Input::ChooseConfig),
         1 => any::<bool>().prop_map(|up| {
             Input::Links(if up { vec![lab::own_network()] } else { Vec::new() })

@@ -46,8 +46,9 @@ fn news(was: &Update, is: &Update) -> Vec<&'static str> {
     let mut news = Vec::new();
     let mut note = |is_so: bool, word| news.extend(is_so.then_some(word));
     let paused = |update: &Update| {
+        let again = update.build_again.as_ref().and_then(|again| again.not_before);
         matches!(update.state, S::Waiting { retry_at: Some(_), .. })
-            || update.build_again.as_ref().is_some_and(|again| again.not_before.is_some())
+            || (matches!(update.state, S::Queued) && again.is_some())
     };
     note(!paused(was) && paused(is), "pause");
     note(paused(was) && !paused(is), "a pause ends");

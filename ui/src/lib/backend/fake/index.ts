@@ -153,6 +153,12 @@ export class FakeBackend implements Backend, Commands {
     return answer.status === 'ok' ? ok(null) : answer;
   };
 
+  install_previous: Commands['install_previous'] = async ({ device: id }) => {
+    const device = this.#devices.get(id);
+    if (!device?.previousBuild) return no(problems.noPrevious);
+    return this.#begin('installPrevious', id);
+  };
+
   flash_anyway: Commands['flash_anyway'] = async ({ device: id }) => {
     this.calls.push(`flashAnyway ${id}`);
     void this.#deliver(id, this.#newLife(id));

@@ -5,6 +5,7 @@ const sentences: readonly (readonly [RegExp, string])[] = [
     'Das Gerät heißt „$1“, bis dieser Build darauf läuft, und dann „$2“.',
   ],
   [/^Install requested\.$/, 'Installation gewünscht.'],
+  [/^The previous build was requested\.$/, 'Der vorige Build gewünscht.'],
   [/^The previous build was requested\.$/, 'Der vorige Build wurde gewünscht.'],
   [
     /^You have accepted the board that claims this name\.$/,
