@@ -158,3 +158,61 @@ fn judge(dir: &Path, truth: &Value, answer: &Answer, reads: &[SourceFile]) -> Re
         (truth, answer) => Err(format!("{answer:?} and not {truth:?}")),
     }
 }
+
+/// A config directory of these files.
+fn written(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+/// The name and whether there is a hash, which only a process has that has loaded ESPHome; or what is wrong.
+fn name_of(answer: &Answer) -> (String, bool) {
+    match answer {
+        Answer::Device(summary) => {
+            let hash = summary.word.as_ref().and_then(|word| word.config_hash);
+            (summary.name.clone(), hash.is_some())
+        }
+        Answer::Refused(problem) => (format!("refused: {problem}"), false),
+        Answer::Unanswered(problem) => (format!("unanswered: {problem}"), false),
+    }
+}
+
+const TICKER: &str = "import esphome.config_validation as cv
+CONFIG_SCHEMA = cv.Schema({})
+async def to_code(config):
+    pass
+";
+
+/// What a fork of ESPHome has, too: a component that ESPHome itself always loads, and one that others used before.
+#[tokio::test]
+async fn the_components_of_a_fork_are_its_own() {
+    const SOURCE: &str = "external_components:\n  - source: {type: local, path: fork/components}\n";
+    let some = format!(
+        "{SOURCE}    components: [ticker]\nesphome: {{name: some}}\nhost:\nlogger:\nticker:\n"
+    );
+    let all = format!("{SOURCE}esphome: {{name: all}}\nhost:\nlogger:\n");
+    let dir = written(&[
+        ("plain.yaml", "esphome: {name: plain}\nhost:\nlogger:\n"),
+        ("some.yaml", &some),
+        ("all.yaml", &all),
+        ("fork/components/ticker/__init__.py", TICKER),
+        ("fork/components/substitutions/__init__.py", "raise ImportError('nobody asks for it')\n"),
+        (
+            "fork/components/logger/__init__.py",
+            "import esphome.config_validation as cv\nCONFIG_SCHEMA = cv.invalid('the one of the fork')\n",
+        ),
+    ]);
+    let files = ["plain.yaml", "some.yaml", "all.yaml", "plain.yaml"].map(str::to_owned);
+    let answers = configs::ask(&installed(), dir.path(), &files).await;
+    let names: Vec<_> = answers.iter().map(|(answer, _)| name_of(answer)).collect();
+    println!("{names:?}");
+    assert_eq!(names[0], ("plain".to_owned(), true));
+    assert_eq!(names[1], ("some".to_owned(), true));
+    assert!(names[2].0.starts_with("refused") && names[2].0.contains("the one of the fork"));
+    assert_eq!(names[3], names[0]);
+}

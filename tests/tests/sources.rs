@@ -247,19 +247,72 @@ fn opened(trace: &str, lab: &Lab) -> std::collections::BTreeSet<PathBuf> {
 #[test]
 fn a_temporary_file_hides_nothing_that_lies_beside_it() {
     let lab = Lab::new(&[("a.yaml", "a"), ("parts/b.yaml", "b")]);
-    let program = lab.dir.path().join("program");
     let text = "import tempfile\nfor dir in ('.', 'parts'):\n    tempfile.NamedTemporaryFile(dir=dir).close()\n\
                 for name in ('a.yaml', 'parts/b.yaml'):\n    open(name, 'rb').close()\n";
-    std::fs::write(&program, text).unwrap();
-    let reads = lab.dir.path().join("reads");
-    let mut recorded = std::process::Command::new(Esphome::locate().unwrap().python().unwrap());
-    recorded.args(["-c", include_str!("../../src-tauri/engine/src/esphome/witness.py"), "record"]);
-    let status = recorded.arg(&reads).arg(&program).current_dir(lab.config_dir()).status();
-    assert!(status.unwrap().success());
-    let read = wakeflash_core::witness::reads(&std::fs::read_to_string(&reads).unwrap()).unwrap();
+    let read = recorded(&lab, text);
     for name in ["a.yaml", "parts/b.yaml"] {
         assert!(read.files.contains_key(name), "{name} of {:?}", read.files);
     }
+}
+
+/// What a Python program reads, by what is recorded: started in the config directory of the lab, its home.
+fn recorded(lab: &Lab, text: &str) -> wakeflash_core::witness::Reads {
+    let (program, reads) = (lab.dir.path().join("program"), lab.dir.path().join("reads"));
+    std::fs::write(&program, text).unwrap();
+    let mut recorded = std::process::Command::new(Esphome::locate().unwrap().python().unwrap());
+    recorded.args(["-c", include_str!("../../src-tauri/engine/src/esphome/witness.py"), "record"]);
+    recorded.arg(&reads).arg(&program).current_dir(lab.config_dir()).env("HOME", lab.dir.path());
+    assert!(recorded.status().unwrap().success());
+    wakeflash_core::witness::reads(&std::fs::read_to_string(&reads).unwrap()).unwrap()
+}
+
+/// What a question has started ends with it, also where it leads a session of its own: in time, and when whoever asks
+/// ends.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_left_of_a_question() {
+    use std::io::{BufRead as _, Write as _};
+
+    let busy = "import os, subprocess\nimport esphome.config_validation as cv\n\
+                busy = subprocess.Popen(['sleep', '600'], start_new_session=True)\n\
+                with open('busy.new', 'w') as file:\n    file.write(str(busy.pid))\n\
+                os.rename('busy.new', 'busy')\nbusy.wait()\n";
+    let yaml = "external_components: [{source: parts}]\nesphome: {name: a}\nhost:\nticker:\n";
+    let lab = Lab::new(&[("a.yaml", yaml), ("parts/ticker/__init__.py", busy)]);
+    let temporary = lab.dir.path().join("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let mut server = std::process::Command::new(Esphome::locate().unwrap().python().unwrap());
+    server.args(["-c", include_str!("../../src-tauri/engine/src/esphome/witness.py"), "serve"]);
+    server.current_dir(lab.config_dir()).env("TMPDIR", &temporary);
+    server.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut server = server.spawn().unwrap();
+    let mut questions = server.stdin.take().unwrap();
+    let mut answers = std::io::BufReader::new(server.stdout.take().unwrap()).lines();
+    answers.next().unwrap().unwrap();
+    let busy = lab.config_dir().join("busy");
+    let wait = |until: &dyn Fn() -> bool| {
+        while !until() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    let is_gone = |pid: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+    };
+    // In time.
+    questions.write_all(b"{\"file\": \"a.yaml\", \"seconds\": 20}\n").unwrap();
+    assert_eq!(answers.next().unwrap().unwrap(), "{\"timeout\": 20}");
+    let pid = std::fs::read_to_string(&busy).unwrap();
+    wait(&|| is_gone(&pid));
+    // With whoever asks.
+    std::fs::remove_file(&busy).unwrap();
+    questions.write_all(b"{\"file\": \"a.yaml\", \"seconds\": 600}\n").unwrap();
+    wait(&|| busy.exists());
+    let pid = std::fs::read_to_string(&busy).unwrap();
+    let ended = std::process::Command::new("kill").arg(server.id().to_string()).status();
+    assert!(ended.unwrap().success() && server.wait().unwrap().success());
+    wait(&|| is_gone(&pid));
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
 }
 
 #[test]

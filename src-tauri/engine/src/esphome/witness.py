@@ -6,11 +6,13 @@ witness.py record FILE PROGRAM ARGUMENT...
     {"names": [directory, [...]]}, {"commit": [directory, commit or null]}.
     A path below the working directory is relative to it.
 
-witness.py serve
+witness.py serve [alone]
     answers questions, one line of JSON each, with one line of JSON: what is a configuration, by ESPHome's own word?
     {"file": name, "seconds": limit, "bytes": limit of memory}; the working directory is the config directory.
     The first line says {"ready": "ESPHome's version"}. Each answer is made by a process of its own, a copy of this one
-    that has loaded ESPHome already, so that none has a say in another.
+    that has loaded ESPHome already, so that none has a say in another. The components that one needs are loaded for
+    the next ones; not for the process that is `alone`, which answers where others would stand in for those that a
+    configuration brings.
 """
 
 import hashlib
@@ -249,7 +251,7 @@ def record(into, program, *arguments):
     runpy.run_path(program, run_name="__main__")
 
 
-def serve():
+def serve(alone=False):
     # Whoever works at this computer, and builds, come first.
     os.setpriority(os.PRIO_PROCESS, 0, max(10, os.getpriority(os.PRIO_PROCESS, 0)))
     import esphome.__main__  # noqa: F401
@@ -257,26 +259,25 @@ def serve():
     import esphome.const
     import esphome.core.config  # noqa: F401
 
-    signal.signal(signal.SIGTERM, lambda *_: end())
+    signal.signal(signal.SIGTERM, end)
     tell({"ready": esphome.const.__version__})
-    known = set(sys.modules)
+    # These stand in ESPHome's own process, too, before it looks at a configuration.
+    always = set(sys.modules)
     for line in sys.stdin:
         question = json.loads(line)
-        answer, modules = asked(question, known)
+        loaded = set() if alone else {name for name in sys.modules if name not in always}
+        answer, modules = asked(question, loaded)
         if answer == {"again": True}:
             answer, modules = asked_elsewhere(question), []
         tell(answer)
-        load(modules, known)
+        if not alone:
+            load(modules)
 
 
-# The process that is at work.
-under_way = []
-
-
-def end():
-    for child in under_way:
-        os.killpg(child, signal.SIGKILL)
-    os._exit(0)
+def end(*_):
+    """What is under way ends on the way out, and is tidied up."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
 
 
 def tell(answer):
@@ -284,10 +285,9 @@ def tell(answer):
     sys.stdout.flush()
 
 
-def load(modules, known):
+def load(modules):
     """Components that one configuration uses are loaded before the next one is asked about."""
     for name in modules:
-        known.add(name)
         try:
             importlib.import_module(name)
         except Exception:  # noqa: BLE001
@@ -299,22 +299,26 @@ def load(modules, known):
         gc.freeze()
 
 
-def asked(question, known):
+def asked(question, loaded):
     """The answer, and the modules of ESPHome's own that it took."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as build_path:
         reader, writer = os.pipe()
+        # To be told to end has to wait until it is known what there is to end.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         child = os.fork()
         if child == 0:
             os.close(reader)
-            answer_and_exit(question, known, build_path, writer)
-        under_way.append(child)
-        os.close(writer)
-        said = until(reader, child, time.monotonic() + question["seconds"])
-        os.close(reader)
-        _, status = os.waitpid(child, 0)
-        under_way.clear()
+            answer_and_exit(question, loaded, build_path, writer)
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            os.close(writer)
+            said = until(reader, time.monotonic() + question["seconds"])
+        finally:
+            end_with_all(child)
+            os.close(reader)
+            _, status = os.waitpid(child, 0)
     if said is None:
         return {"timeout": question["seconds"]}, []
     try:
@@ -328,22 +332,28 @@ def asked_elsewhere(question):
     """The answer of a process that has loaded no components for others."""
     import subprocess
 
-    command = [sys.executable, "-c", sys.orig_argv[2], "serve"]
+    command = [sys.executable, "-c", sys.orig_argv[2], "serve", "alone"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-    under_way.append(process.pid)
     try:
         said, _ = process.communicate(json.dumps(question).encode() + b"\n", 2 * question["seconds"])
         return json.loads(said.splitlines()[1])
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.communicate()
         return {"timeout": question["seconds"]}
+    except (IndexError, ValueError):
+        return {"died": process.wait()}
     finally:
-        under_way.clear()
+        if process.poll() is None:
+            # It knows best what there is to tidy up.
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                end_with_all(process.pid)
+        process.communicate()
 
 
-def until(reader, child, deadline):
-    """What a child says until its end; `None`: it took too long, and is gone."""
+def until(reader, deadline):
+    """What a child says until its end; `None`: it takes too long."""
     import select
 
     said = b""
@@ -354,17 +364,44 @@ def until(reader, child, deadline):
         if not part:
             return said
         said += part
-    # With git and whatever else it has started.
-    os.killpg(child, signal.SIGKILL)
     return None
 
 
-def answer_and_exit(question, known, build_path, writer):
+def end_with_all(process):
+    """Ends a process, with git and whatever else it has started, also where that leads a group of its own."""
+    for one in [process, *descendants(process)]:
+        for kill in (os.killpg, os.kill):
+            try:
+                kill(one, signal.SIGKILL)
+            except OSError:
+                # It is gone, or leads no group.
+                pass
+
+
+def descendants(process):
+    """Those that the system tells of; elsewhere its group is all that is known."""
+    children = {}
+    for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else ()):
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                parent = int(file.read().rpartition(")")[2].split()[1])
+        except (OSError, IndexError, ValueError):
+            continue
+        children.setdefault(parent, []).append(int(name))
+    found = list(children.get(process, ()))
+    for one in found:
+        found += children.get(one, ())
+    return found
+
+
+def answer_and_exit(question, loaded, build_path, writer):
+    known = set(sys.modules)
     try:
         os.setpgid(0, 0)
         import resource
 
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         # Should the one that has started this be gone.
         signal.alarm(int(question["seconds"]) + 5)
         if question.get("bytes"):
@@ -374,7 +411,7 @@ def answer_and_exit(question, known, build_path, writer):
             os.dup2(nowhere, stream)
         reads = []
         Record(reads.append).start()
-        prefer_its_own(known)
+        prefer_its_own(loaded)
         answer = answer_about(question["file"], build_path)
         answer["reads"] = reads
         for problem in answer.get("problems", []):
@@ -398,16 +435,17 @@ class Again(BaseException):
     """Components that are loaded already would stand in for those that the configuration brings."""
 
 
-def prefer_its_own(known):
+def prefer_its_own(loaded):
     import esphome.loader
 
     install = esphome.loader.install_meta_finder
-    loaded = {name.split(".")[2] for name in known if name.startswith("esphome.components.")}
+    components = {name.split(".")[2] for name in loaded if name.startswith("esphome.components.")}
 
-    def installed(components_path, *args, **kwargs):
-        if any(os.path.exists(os.path.join(components_path, name, "__init__.py")) for name in loaded):
+    def installed(components_path, allowed_components=None, *args, **kwargs):
+        brought = components if allowed_components is None else components.intersection(allowed_components)
+        if any(os.path.exists(os.path.join(components_path, name, "__init__.py")) for name in brought):
             raise Again
-        return install(components_path, *args, **kwargs)
+        return install(components_path, allowed_components, *args, **kwargs)
 
     esphome.loader.install_meta_finder = installed
 
@@ -578,9 +616,9 @@ def main():
     match sys.argv[1:]:
         case ["record", into, program, *arguments]:
             record(into, program, *arguments)
-        case ["serve"]:
+        case ["serve", *alone]:
             sys.path.pop(0)
-            serve()
+            serve(alone=alone == ["alone"])
         case _:
             sys.exit(__doc__)
 
