@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use wakeflash_core::device::ConfigSummary;
+use wakeflash_core::device::{ConfigSummary, DeviceId};
 use wakeflash_core::update::SourceFile;
 use wakeflash_core::word::{Answer, NO_DEVICE};
 use wakeflash_engine::configs::{self, Esphome};
@@ -215,4 +215,28 @@ async fn the_components_of_a_fork_are_its_own() {
     assert_eq!(names[1], ("some".to_owned(), true));
     assert!(names[2].0.starts_with("refused") && names[2].0.contains("the one of the fork"));
     assert_eq!(names[3], names[0]);
+}
+
+#[tokio::test]
+async fn secrets_count_however_they_are_written() {
+    let yaml = "esphome: {name: flow, friendly_name: !secret 'my name'}\nesp32: {board: esp32dev}\n\
+                wifi: {ssid: !secret wifi_ssid, password: !secret wifi_password}\n\
+                # ap: !secret gone\nota: [{platform: esphome, password: !secret\n    ota}]\n";
+    let secrets = |password: &str, ota: &str, other: &str| {
+        format!("wifi_ssid: a\nwifi_password: {password}\nota: {ota}\nother: {other}\nmy name: x\n")
+    };
+    let dir = written(&[("flow.yaml", yaml), ("secrets.yaml", &secrets("longenough", "o", "1"))]);
+    let answers = configs::ask(&installed(), dir.path(), &["flow.yaml".to_owned()]).await;
+    let (answer, reads) = &answers[0];
+    assert_eq!(name_of(answer), ("flow".to_owned(), true));
+    let changed = |text: &str| {
+        std::fs::write(dir.path().join("secrets.yaml"), text).unwrap();
+        let changes =
+            configs::changed_sources(dir.path(), &DeviceId::of_file("flow.yaml"), reads).unwrap();
+        changes.into_iter().map(|change| change.path).collect::<Vec<_>>()
+    };
+    assert_eq!(changed(&secrets("longenough", "o", "2")), Vec::<String>::new());
+    assert_eq!(changed(&secrets("longer than that", "o", "1")), ["secrets.yaml"]);
+    assert_eq!(changed(&secrets("longenough", "p", "1")), ["secrets.yaml"]);
+    assert_eq!(changed(&secrets("longenough", "o", "1").replace(": x", ": y")), ["secrets.yaml"]);
 }

@@ -1,6 +1,6 @@
 //! The values in a file of secrets, to be compared by name: what other devices' secrets are, is nobody's business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput, Tag};
 use sha2::{Digest as _, Sha256 as Hasher};
@@ -31,12 +31,21 @@ pub fn digest<'n>(text: &str, names: impl IntoIterator<Item = &'n String>) -> Op
     Some(Sha256(hex::encode(hasher.finalize())))
 }
 
+/// Those of these names that the text of `secrets.yaml` has itself.
+#[must_use]
+pub fn found<'n>(text: &str, names: &'n [String]) -> BTreeSet<&'n str> {
+    let values = values(text).unwrap_or_default();
+    names.iter().map(String::as_str).filter(|name| values.contains_key(*name)).collect()
+}
+
 /// The names that a text asks for by `!secret`, also where that is no YAML: rather too many than too few.
 pub fn used_names(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split("!secret").skip(1).filter_map(|rest| {
         let name = rest.strip_prefix(|c: char| c.is_whitespace())?.trim_start();
-        let name = name.trim_start_matches(['\'', '"']);
-        let end = name.find(|c: char| c.is_whitespace() || c == '\'' || c == '"');
+        let end = match name.strip_prefix(['\'', '"']) {
+            Some(quoted) => return Some(quoted.split(['\'', '"']).next()?.to_owned()),
+            None => name.find(|c: char| c.is_whitespace() || ",[]{}'\"".contains(c)),
+        };
         Some(name.split_at(end.unwrap_or(name.len())).0.to_owned())
     })
 }
@@ -158,7 +167,17 @@ mod tests {
     fn the_names_in_a_text_are_found() {
         let text = "a: !secret one\nb: !secret 'two'\n# c: !secret\t\"three\"\n[!secret four]\nx!secretly\n!secret";
         let names: Vec<_> = used_names(text).collect();
-        assert_eq!(names, ["one", "two", "three", "four]"]);
+        assert_eq!(names, ["one", "two", "three", "four"]);
+        let names: Vec<_> =
+            used_names("{a: !secret five, b: [!secret 'six 6', !secret seven]}").collect();
+        assert_eq!(names, ["five", "six 6", "seven"]);
+    }
+
+    #[test]
+    fn the_names_that_a_text_has_are_found() {
+        let names = ["a", "b]", "c"].map(str::to_owned);
+        assert_eq!(found("a: 1\nb: 2\nc: {d: 1}\n", &names), BTreeSet::from(["a", "c"]));
+        assert_eq!(found("- a\n", &names), BTreeSet::new());
     }
 
     #[test]

@@ -95,9 +95,23 @@ fn changes(
 ) -> Vec<SourceChange> {
     let mut changes = BTreeMap::new();
     for source in sources {
-        compare(config_dir, source, digest_of, &mut changes);
+        compare(config_dir, source, sources, digest_of, &mut changes);
     }
     changes.into_iter().map(|(path, kind)| SourceChange { path, kind }).collect()
+}
+
+/// Whether each secret that is used is found in a file of secrets. One that isn't is no name, but what was taken for one:
+/// nobody knows then which values count.
+fn secrets_are_known(config_dir: &Path, sources: &[SourceFile]) -> bool {
+    let mut missing: BTreeSet<&str> = BTreeSet::new();
+    let mut found = BTreeSet::new();
+    for source in sources {
+        let Counts::Secrets { names, .. } = &source.counts else { continue };
+        missing.extend(names.iter().map(String::as_str));
+        let text = read_whole(&config_dir.join(&source.path));
+        found.extend(secrets::found(&text.unwrap_or_default(), names));
+    }
+    missing.is_subset(&found)
 }
 
 /// What files contain, as long as they look the same.
@@ -127,6 +141,7 @@ impl Contents {
 fn compare(
     config_dir: &Path,
     source: &SourceFile,
+    all: &[SourceFile],
     digest_of: DigestOf<'_>,
     changes: &mut BTreeMap<String, SourceChangeKind>,
 ) {
@@ -137,6 +152,7 @@ fn compare(
         Counts::Secrets { names, values } => {
             compare_content(&path, then, digest_of(&path), |path| {
                 values_of(path, names).as_ref() == Some(values)
+                    && secrets_are_known(config_dir, all)
             })
         }
         Counts::Names(then) => {

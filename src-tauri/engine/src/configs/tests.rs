@@ -373,6 +373,34 @@ fn of_a_file_of_secrets_only_those_count_that_are_used() {
 }
 
 #[test]
+fn all_of_a_file_of_secrets_counts_where_one_of_them_is_not_found() {
+    let dir = dir();
+    let dir = dir.path();
+    write(dir, "a.yaml", "packages: {b: !include below/b.yaml}\nx: {y: !secret wifi}\n");
+    write(dir, "secrets.yaml", "wifi: one\nother: two\n");
+    write(dir, "below/secrets.yaml", "more: three\n");
+    let device = DeviceId::of_file("a.yaml");
+    let of_names = |names: [&str; 2]| wakeflash_core::witness::Reads {
+        secret_names: names.map(str::to_owned).into(),
+        ..reads(dir, &["a.yaml"], &["secrets.yaml", "below/secrets.yaml"])
+    };
+    // What was once taken for a name.
+    let stored = sources_of(dir, of_names(["wifi}", "more"]));
+    let known = sources_of(dir, of_names(["wifi", "more"]));
+    let changed = |sources| {
+        let changes = changed_sources(dir, &device, sources).unwrap();
+        changes.into_iter().map(|change| change.path).collect::<Vec<_>>()
+    };
+    assert_eq!((changed(&stored), changed(&known)), (vec![], vec![]));
+    write(dir, "secrets.yaml", "wifi: one\nother: three\n");
+    assert_eq!(changed(&known), Vec::<String>::new(), "each is in one of the files");
+    assert_eq!(changed(&stored), ["secrets.yaml"]);
+    write(dir, "secrets.yaml", "wifi: two\nother: two\n");
+    assert_eq!(changed(&stored), ["secrets.yaml"]);
+    assert_eq!(changed(&known), ["secrets.yaml"]);
+}
+
+#[test]
 fn what_comes_into_a_directory_and_what_is_fetched_are_changes() {
     let dir = dir();
     let dir = dir.path();

@@ -30,7 +30,8 @@ import time
 CODE = (
     ".c .cc .cpp .cxx .csv .h .hh .hpp .hxx .inc .ino .ipp .json .py .s .tcc .tpp .txt .yaml .yml".split()
 )
-SECRET = re.compile(rb"!secret\s+['\"]?([^\s'\"]+)")
+SECRET = re.compile(rb"""!secret\s+(?:'([^']*)'|"([^"]*)"|([^\s'",\[\]{}]+))""")
+COMMENT = re.compile(rb"(?m)(?:^|(?<=\s))#.*")
 # What ESPHome itself writes below its data directory.
 OWN = "build storage idedata pio_components platformio snapshots .espressif .platformio esphome.json".split()
 
@@ -126,7 +127,10 @@ class Record:
         if repository is not None:
             self.tell("commit", [self.shown(repository), commit_of(repository)])
         elif digest is not NotImplemented:
-            self.tell("secret" if in_secret(sys._getframe(2)) else "file", [self.shown(path), digest])
+            secret = secret_in(sys._getframe(2))
+            if secret is not None:
+                self.tell("secret_names", [secret])
+            self.tell("file" if secret is None else "secret", [self.shown(path), digest])
 
     def listed(self, path):
         if isinstance(path, int):
@@ -191,17 +195,18 @@ def content(path):
         return None, []
     except OSError:
         return "unreadable", []
-    names = {name.decode("utf-8", "replace") for name in SECRET.findall(text)}
+    names = {b"".join(name).decode("utf-8", "replace") for name in SECRET.findall(COMMENT.sub(b"", text))}
     return hashlib.sha256(text).hexdigest(), sorted(names)
 
 
-def in_secret(frame):
-    """Whether the file is opened for the sake of a secret only."""
+def secret_in(frame):
+    """The secret for whose sake alone a file is opened. The texts tell the names, too: an ESPHome that doesn't open the
+    file for each secret wouldn't. One that says no name makes all of the file count."""
     while frame is not None:
         if frame.f_code.co_name == "construct_secret":
-            return True
+            return str(getattr(frame.f_locals.get("node"), "value", ""))
         frame = frame.f_back
-    return False
+    return None
 
 
 def commit_of(repository):
