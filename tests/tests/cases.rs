@@ -240,3 +240,42 @@ async fn secrets_count_however_they_are_written() {
     assert_eq!(changed(&secrets("longenough", "p", "1")), ["secrets.yaml"]);
     assert_eq!(changed(&secrets("longenough", "o", "1").replace(": x", ": y")), ["secrets.yaml"]);
 }
+
+/// No space, no memory: where it is met, ESPHome says something else about the configuration in part.
+#[tokio::test]
+async fn what_the_computer_lacks_now_is_no_refusal() {
+    let failing = |place: &str, error: &str| {
+        let lines = format!("import os\nif os.path.exists('lacking'):\n    raise {error}\n");
+        match place {
+            "import" => format!("{lines}{TICKER}"),
+            _ => format!(
+                "import esphome.config_validation as cv\ndef checked(value):\n{}    return value\n\
+                 CONFIG_SCHEMA = checked\nasync def to_code(config):\n    pass\n",
+                lines.lines().map(|line| format!("    {line}\n")).collect::<String>()
+            ),
+        }
+    };
+    for (place, error) in [
+        ("import", "MemoryError"),
+        ("import", "OSError(24, 'Too many open files')"),
+        ("check", "MemoryError"),
+        ("check", "cv.Invalid('not there') from OSError(28, 'No space left on device')"),
+    ] {
+        let dir = written(&[
+            (
+                "a.yaml",
+                "external_components: [{source: parts}]\nesphome: {name: a}\nhost:\nticker: {}\n",
+            ),
+            ("parts/ticker/__init__.py", &failing(place, error)),
+            ("lacking", ""),
+        ]);
+        let ask = async || {
+            let answers = configs::ask(&installed(), dir.path(), &["a.yaml".to_owned()]).await;
+            name_of(&answers[0].0)
+        };
+        let (said, _) = ask().await;
+        assert!(said.starts_with("unanswered"), "{place} {error}: {said}");
+        std::fs::remove_file(dir.path().join("lacking")).unwrap();
+        assert_eq!(ask().await, ("a".to_owned(), true), "{place} {error}");
+    }
+}

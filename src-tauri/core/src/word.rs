@@ -55,11 +55,32 @@ pub fn answer(file: &str, said: &Value) -> Result<Answer, String> {
     if said.get("timeout").is_some() {
         return Ok(Answer::Unanswered(unanswered("it doesn't answer in time")));
     }
+    if let Some(fault) = said.get("passing").and_then(Value::as_str) {
+        return Ok(Answer::Unanswered(unanswered(&short(fault))));
+    }
     if said.get("died").is_some() {
         return Ok(Answer::Unanswered(unanswered("it ends without an answer")));
     }
     let fault = said.get("fault").and_then(Value::as_str);
     Err(fault.unwrap_or("the answer isn't understood").to_owned())
+}
+
+/// Whether it is the same the next time as long as the files are: it is a device, none, or what is wrong is the
+/// configuration itself.
+#[must_use]
+pub fn is_lasting(said: &Value) -> bool {
+    let problems = said.get("problems").and_then(Value::as_array);
+    problems.is_none_or(|problems| {
+        problems.first().is_some_and(|problem| {
+            let says = problem.get("says").and_then(Value::as_str).unwrap_or_default();
+            let valid = problem.get("validation").and_then(Value::as_bool);
+            valid == Some(true) || problem.get("line").is_some() || is_no_device(says)
+        })
+    })
+}
+
+fn is_no_device(says: &str) -> bool {
+    ["'esphome' section missing", "Platform missing"].iter().any(|sign| says.starts_with(sign))
 }
 
 fn summary(file: &str, said: &Value, config: &Value) -> ConfigSummary {
@@ -93,7 +114,7 @@ fn refusal(file: &str, problem: &Value) -> Option<Answer> {
     let says = short(problem.get("says")?.as_str()?);
     let number = |key: &str| problem.get(key).and_then(Value::as_u64);
     let place = number("line").zip(number("column"));
-    if ["'esphome' section missing", "Platform missing"].iter().any(|sign| says.starts_with(sign)) {
+    if is_no_device(&says) {
         let message = "The file is no device of its own: it has no `esphome:` with a platform.";
         let help =
             "If it is to be one, add `esphome:` with a name, and a platform such as `esp32:`.";
@@ -101,7 +122,7 @@ fn refusal(file: &str, problem: &Value) -> Option<Answer> {
     }
     let Some((line, column)) = place else {
         // It may lie in what was to be fetched, and be another one the next time.
-        return Some(if depends_on_network(&says) {
+        return Some(if can_pass(&says) {
             Answer::Unanswered(unanswered(&says))
         } else {
             let message = format!("ESPHome refuses the configuration: {says}");
@@ -114,7 +135,7 @@ fn refusal(file: &str, problem: &Value) -> Option<Answer> {
     } else {
         format!("{of}, line {line}, column {column}: {says}")
     };
-    Some(match depends_on_network(&says) {
+    Some(match can_pass(&says) {
         true => Answer::Unanswered(unanswered(&says)),
         false => Answer::Refused(Problem::new("config.refused", message).with_help(CORRECT)),
     })
@@ -137,7 +158,8 @@ pub fn unanswered(why: &str) -> Problem {
     .with_help("What the list shows was read without ESPHome. Install asks it again.")
 }
 
-fn depends_on_network(says: &str) -> bool {
+/// It depends on the network, or on what this computer lacks now.
+fn can_pass(says: &str) -> bool {
     let says = says.to_lowercase();
     [
         "://",
@@ -149,6 +171,16 @@ fn depends_on_network(says: &str) -> bool {
         "could not resolve",
         "timed out",
         "connection",
+        "could not create leading directories",
+        "permission denied",
+        "operation not permitted",
+        "read-only file system",
+        "no space left",
+        "disk quota exceeded",
+        "cannot allocate memory",
+        "too many open files",
+        "input/output error",
+        "resource temporarily unavailable",
     ]
     .iter()
     .any(|sign| says.contains(sign))
@@ -253,6 +285,10 @@ mod tests {
         for said in [
             json!({"problems": [{"says": "Error: could not clone https://x", "line": 1, "column": 1}]}),
             json!({"problems": [{"says": "fatal: unable to access 'https://x'"}]}),
+            json!({"problems": [{"says": "fatal: could not create leading directories of 'x'"}]}),
+            json!({"problems": [{"says": "could not lock .esphome/x: Permission denied", "line": 1, "column": 1}]}),
+            json!({"problems": [{"says": "Error reading file a.yaml: [Errno 24] Too many open files"}]}),
+            json!({"passing": "[Errno 28] No space left on device"}),
             json!({"timeout": 60}),
             json!({"died": -9}),
         ] {
@@ -261,6 +297,21 @@ mod tests {
         }
         assert!(answer("a.yaml", &json!({"fault": "AttributeError: x"})).is_err());
         assert!(answer("a.yaml", &json!([])).is_err());
+    }
+
+    #[test]
+    fn what_lasts_is_what_the_files_alone_decide() {
+        for lasting in [
+            json!({"platform": "host", "config": {}}),
+            json!({"problems": [{"says": "x", "validation": true}]}),
+            json!({"problems": [{"says": "x", "line": 1, "column": 1}]}),
+            json!({"problems": [{"says": "'esphome' section missing from configuration"}]}),
+        ] {
+            assert!(is_lasting(&lasting), "{lasting}");
+        }
+        for passing in [json!({"problems": []}), json!({"problems": [{"says": "x"}]})] {
+            assert!(!is_lasting(&passing), "{passing}");
+        }
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(super) struct Kept {
     said: Value,
     #[serde(skip)]
     answer: Option<Answer>,
-    /// It isn't one, and is asked for again then.
+    /// It isn't one, or may be another one by then, and is asked for again.
     #[serde(skip)]
     again_at: Option<Instant>,
 }
@@ -72,7 +72,11 @@ pub(super) struct Kept {
 impl Kept {
     fn read(kept: &KeptWord) -> Option<Self> {
         let mut read: Self = serde_json::from_str(&kept.body).ok()?;
-        read.answer = Some(word::answer(&kept.file, &read.said).ok()?);
+        let answer = word::answer(&kept.file, &read.said).ok()?;
+        // Earlier versions kept what can pass, too.
+        let again = matches!(answer, Answer::Unanswered(_)) || !word::is_lasting(&read.said);
+        read.again_at = again.then(Instant::now);
+        read.answer = Some(answer);
         Some(read)
     }
 }
@@ -224,13 +228,17 @@ impl Words {
             }),
             None => Answer::Unanswered(word::unanswered("it can't be started")),
         };
-        let unanswered = matches!(answer, Answer::Unanswered(_));
+        let again = match answer {
+            Answer::Unanswered(_) => true,
+            Answer::Device(_) => false,
+            Answer::Refused(_) => asked.said.as_ref().is_some_and(|said| !word::is_lasting(said)),
+        };
         Arc::new(Kept {
             esphome: self.key().unwrap_or_default(),
             reads,
             said: asked.said.unwrap_or_default(),
             answer: Some(answer),
-            again_at: unanswered.then(|| Instant::now() + AGAIN),
+            again_at: again.then(|| Instant::now() + AGAIN),
         })
     }
 

@@ -107,7 +107,10 @@ impl Asker {
                 tracing::warn!(file, "ESPHome ends with an error and says nothing");
                 None
             }
-            Ok((false, lines)) => Some(json!({"problems": [{"says": refusal(&lines)}]})),
+            Ok((false, lines)) => {
+                let validation = lines.iter().any(|line| line.trim() == "Failed config");
+                Some(json!({"problems": [{"says": refusal(&lines), "validation": validation}]}))
+            }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Some(json!({"timeout": LIMITS.total.as_secs()}))
             }

@@ -15,6 +15,7 @@ witness.py serve [alone]
     configuration brings.
 """
 
+import errno
 import hashlib
 import importlib
 import importlib.util
@@ -32,6 +33,10 @@ CODE = (
 )
 SECRET = re.compile(rb"""!secret\s+(?:'([^']*)'|"([^"]*)"|([^\s'",\[\]{}]+))""")
 COMMENT = re.compile(rb"(?m)(?:^|(?<=\s))#.*")
+# What is wrong with a file that a configuration names; other errors of the system can pass.
+OF_CONFIGURATION = {
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL
+}  # fmt: skip
 # What ESPHome itself writes below its data directory.
 OWN = "build storage idedata pio_components platformio snapshots .espressif .platformio esphome.json".split()
 
@@ -473,16 +478,20 @@ def answer_about(file, build_path):
     # To name them all, ESPHome would load every component that it has.
     esphome.core.config._list_target_platforms = lambda: ["esp32", "esp8266", "rp2", "..."]
     CORE.config_path = Path(file)
+    faults = faults_logged()
     try:
         config = load_config({})
-    except EsphomeError as error:
-        return {"problems": [problem_of_text(error)]}
     except Exception as error:  # noqa: BLE001
+        if (fault := passing_fault(error)) or (fault := next(iter(faults), None)):
+            return {"passing": fault}
         # ESPHome would end with it, too.
-        if not is_mapping(file):
+        if not isinstance(error, EsphomeError) and not is_mapping(file):
             return {"problems": [{"says": "'esphome' section missing from configuration"}]}
         return {"problems": [problem_of_text(error)]}
     if config.errors:
+        faults += filter(None, map(passing_fault, config.errors))
+        if faults:
+            return {"passing": faults[0]}
         return {"problems": [problem_of(config, error) for error in config.errors[:20]]}
     CORE.config = config
     answer = {
@@ -493,6 +502,44 @@ def answer_about(file, build_path):
     CORE.build_path = Path(build_path)
     answer["hash"] = hash_of(config)
     return answer
+
+
+def passing_fault(error):
+    """What this computer lacks now, and that is no fault of the configuration."""
+    for one in led_to(error):
+        if isinstance(one, MemoryError):
+            return "there isn't enough memory"
+        if isinstance(one, OSError) and one.errno is not None and one.errno not in OF_CONFIGURATION:
+            return str(one)[:2000]
+    return None
+
+
+def led_to(error):
+    """An error with those that led to it."""
+    seen, open_ones = set(), [error]
+    while open_ones:
+        one = open_ones.pop()
+        if id(one) in seen or not isinstance(one, BaseException):
+            continue
+        seen.add(id(one))
+        yield one
+        open_ones += [getattr(one, "base_exc", None), one.__cause__, one.__context__, *one.args]
+        open_ones += several if isinstance(several := getattr(one, "errors", None), list) else []
+
+
+def faults_logged():
+    """Those that ESPHome only logs, to say something else about the configuration then."""
+    import logging
+
+    faults = []
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            if record.exc_info and (fault := passing_fault(record.exc_info[1])):
+                faults.append(fault)
+
+    logging.getLogger().addHandler(Handler())
+    return faults
 
 
 def is_mapping(file):
@@ -557,7 +604,7 @@ def problem_of(config, error):
     from esphome.config import _format_vol_invalid
 
     place = config.get_deepest_document_range_for_path(error.path, error.error_message == "extra keys not allowed")
-    problem = {"says": _format_vol_invalid(error, config)}
+    problem = {"says": _format_vol_invalid(error, config), "validation": True}
     if place is not None:
         mark = place.start_mark
         problem |= {"file": str(mark.document), "line": mark.line + 1, "column": mark.column + 1}
@@ -566,15 +613,9 @@ def problem_of(config, error):
 
 def problem_of_text(error):
     """A problem with the text of a file: where it is stands in one of the errors that led to this one."""
-    seen, open_ones = set(), [error]
-    while open_ones:
-        one = open_ones.pop()
-        if id(one) in seen or not isinstance(one, BaseException):
-            continue
-        seen.add(id(one))
+    for one in led_to(error):
         if placed := placed_problem(one) or undecodable(one, str(error)):
             return placed
-        open_ones += [getattr(one, "base_exc", None), one.__cause__, one.__context__, *one.args]
     kind = "" if type(error).__module__.startswith("esphome") else f"{type(error).__name__}: "
     return {"says": f"{kind}{error}"}
 
