@@ -279,3 +279,27 @@ async fn what_the_computer_lacks_now_is_no_refusal() {
         assert_eq!(ask().await, ("a".to_owned(), true), "{place} {error}");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_name_that_is_no_text_takes_nothing_from_its_neighbours() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let dir = written(&[
+        (
+            "a.yaml",
+            "external_components: [{source: parts}]\nesphome: {name: a}\nhost:\nticker: {}\n",
+        ),
+        ("parts/ticker/__init__.py", TICKER),
+        ("parts/ticker/no\u{a0}break.h", ""),
+    ]);
+    let name = std::ffi::OsStr::from_bytes(b"gr\xfcn.h");
+    std::fs::write(dir.path().join("parts/ticker").join(name), "").unwrap();
+    std::fs::create_dir(dir.path().join("parts").join(name)).unwrap();
+    let answers = configs::ask(&installed(), dir.path(), &["a.yaml".to_owned()]).await;
+    let (answer, reads) = &answers[0];
+    assert_eq!(name_of(answer), ("a".to_owned(), true));
+    assert!(reads.iter().any(|source| source.path == "parts/"), "{reads:?}");
+    let device = DeviceId::of_file("a.yaml");
+    assert_eq!(configs::changed_sources(dir.path(), &device, reads).unwrap(), []);
+}

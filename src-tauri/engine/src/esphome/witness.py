@@ -122,8 +122,7 @@ class Record:
                 path = importlib.util.source_from_cache(path)
             except ValueError:
                 return
-        # ESPHome reads no file whose name isn't text.
-        if not self.counts(path) or not path.isprintable():
+        if not self.counts(path):
             return
         repository = self.repository(path)
         digest, secrets = content(path)
@@ -146,8 +145,9 @@ class Record:
         self.tell("names", [self.shown(path), names_in(path)])
 
     def tell(self, what, value):
-        key = json.dumps({what: value})
-        if key not in self.known:
+        key = json.dumps({what: value}, ensure_ascii=False)
+        # ESPHome reads no file whose name isn't text; whoever reads this couldn't.
+        if is_text(key) and key not in self.known:
             self.known.add(key)
             self.write({what: value})
 
@@ -244,9 +244,17 @@ def names_in(directory):
     return sorted(found)
 
 
+def is_text(name):
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def may_be_source(entry):
     name = entry.name
-    if name.startswith(".") or name == "__pycache__":
+    if name.startswith(".") or name == "__pycache__" or not is_text(name):
         return False
     return os.path.splitext(name)[1].lower() in CODE or entry.is_dir()
 
