@@ -266,6 +266,22 @@ fn recorded(lab: &Lab, text: &str) -> wakeflash_core::witness::Reads {
     wakeflash_core::witness::reads(&std::fs::read_to_string(&reads).unwrap()).unwrap()
 }
 
+#[test]
+fn what_is_shared_beside_other_programs_settings_counts() {
+    let lab = Lab::new(&[("a.yaml", "a")]);
+    let text = "for name in ('esphome-common/wifi.yaml', 'git/config', 'pip/pip.conf'):\n    \
+                try: open('../.config/' + name, 'rb')\n    except OSError: pass\n\
+                for name in ('/run/media/stick/wifi.yaml', '/etc/esphome/wifi.yaml', '/etc/hosts'):\n    \
+                try: open(name, 'rb')\n    except OSError: pass\n";
+    let read = recorded(&lab, text);
+    let home = lab.dir.path().join(".config/esphome-common/wifi.yaml").display().to_string();
+    let program = lab.dir.path().join("program").display().to_string();
+    let paths: std::collections::BTreeSet<_> =
+        read.files.into_keys().filter(|path| *path != program).collect();
+    let outside = ["/etc/esphome/wifi.yaml", "/run/media/stick/wifi.yaml", &home];
+    assert_eq!(paths, outside.map(str::to_owned).into());
+}
+
 /// What a question has started ends with it, also where it leads a session of its own: in time, and when whoever asks
 /// ends.
 #[cfg(target_os = "linux")]

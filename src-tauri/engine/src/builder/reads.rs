@@ -120,7 +120,7 @@ pub(crate) fn delete_leftovers(state_dir: &Path) {
 
 /// A file that a compiler read at some time since `began`.
 fn as_compiled(shown: String, path: &Path, began: SystemTime) -> SourceFile {
-    let written = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let written = fs::metadata(path).and_then(|metadata| written(&metadata));
     let sha256 = match fs::read(path) {
         Ok(_) if written.is_ok_and(|written| written > began) => Some(Sha256(CHANGED.to_owned())),
         Ok(bytes) => Some(digest(&bytes)),
@@ -128,6 +128,22 @@ fn as_compiled(shown: String, path: &Path, began: SystemTime) -> SourceFile {
         Err(_) => Some(Sha256(CHANGED.to_owned())),
     };
     SourceFile::file(shown, sha256)
+}
+
+/// When a file came to be what it is: one that was put in the place of another one brings its own time along.
+fn written(metadata: &fs::Metadata) -> io::Result<SystemTime> {
+    let modified = metadata.modified()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let seconds = u64::try_from(metadata.ctime()).unwrap_or_default();
+        let nanoseconds = u64::try_from(metadata.ctime_nsec()).unwrap_or_default();
+        let since = Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds);
+        Ok(modified.max(SystemTime::UNIX_EPOCH + since))
+    }
+    #[cfg(not(unix))]
+    Ok(modified)
 }
 
 /// The directories that tell whose file a compiler read.
@@ -144,13 +160,14 @@ impl Compiled {
         let home = std::env::home_dir();
         let mut others: Vec<PathBuf> =
             ["/usr", "/opt", "/lib", "/nix", "/snap"].into_iter().map(PathBuf::from).collect();
-        others.extend([data_dir(config_dir), real(&data_dir(config_dir))]);
+        others.push(data_dir(config_dir));
         others.extend(home.iter().flat_map(|home| [home.join(".platformio"), home.join(".cache")]));
         let variables = ["PLATFORMIO_CORE_DIR", "IDF_PATH", "IDF_TOOLS_PATH", "CCACHE_DIR"];
         others.extend(variables.into_iter().filter_map(std::env::var_os).map(PathBuf::from));
         // The environment that ESPHome lies in.
         others.extend(python.and_then(|python| Some(python.parent()?.parent()?.to_owned())));
         others.retain(|dir| !dir.as_os_str().is_empty());
+        others.extend(others.clone().iter().map(|dir| real(dir)));
         Self { build_path: real(build_path), config_dir: real(config_dir), others }
     }
 
@@ -170,12 +187,18 @@ impl Compiled {
         }
         let of_users = found.into_iter().filter_map(|path| {
             let path = path.canonicalize().ok()?;
-            let other = path.starts_with(&self.build_path)
-                || self.others.iter().any(|other| path.starts_with(other));
             let shown = path.strip_prefix(&self.config_dir).unwrap_or(&path).to_str()?.to_owned();
-            (!other).then_some((shown, path))
+            self.is_of_user(&path).then_some((shown, path))
         });
         of_users.collect()
+    }
+
+    fn is_of_user(&self, path: &Path) -> bool {
+        let own = path.starts_with(&self.config_dir);
+        // A config directory may lie in one of the others.
+        let is_of =
+            |other: &Path| path.starts_with(other) && !(own && self.config_dir.starts_with(other));
+        !path.starts_with(&self.build_path) && !self.others.iter().any(|other| is_of(other))
     }
 }
 
@@ -238,4 +261,45 @@ async fn list(request: &BuildRequest, cancel: CancellationToken) -> Result<Vec<S
 fn lost(error: &io::Error) -> Problem {
     Problem::new("build.reads", format!("What ESPHome read can't be told: {error}."))
         .with_help("Retry. If it stays so, please report it, with the log of the application.")
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_the_config_directory_is_the_users_wherever_that_is() {
+        let in_config = |config_dir: &str, path: &str| {
+            let config_dir = Path::new(config_dir);
+            let build_path = data_dir(config_dir).join("build/a");
+            let python = Path::new("/opt/venv/bin/python");
+            Compiled::new(config_dir, &build_path, Some(python)).is_of_user(Path::new(path))
+        };
+        for config_dir in ["/opt/esphome", "/opt/venv/config", "/srv/esphome"] {
+            let of_user = |path: &str| in_config(config_dir, &format!("{config_dir}/{path}"));
+            assert!(of_user("lib/dial.h") && of_user("near.h"));
+            assert!(!of_user(".esphome/build/a/src/main.h") && !of_user(".esphome/x.h"));
+            assert!(!in_config(config_dir, "/opt/venv/lib/esphome/core.h"));
+        }
+        assert!(!in_config("/opt", "/opt/.esphome/x.h"));
+        assert!(in_config("/srv/esphome", "/srv/shared/near.h"));
+    }
+
+    #[test]
+    fn an_old_file_that_is_put_in_the_place_of_another_one_is_a_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old.h"), dir.path().join("new.h"));
+        fs::write(&old, "1").unwrap();
+        fs::write(&new, "2").unwrap();
+        let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        fs::File::open(&new).unwrap().set_modified(hour_ago).unwrap();
+        let began = SystemTime::now() - Duration::from_secs(60);
+        fs::rename(&new, &old).unwrap();
+        let source = as_compiled("old.h".to_owned(), &old, began);
+        assert_eq!(source.sha256, Some(Sha256(CHANGED.to_owned())));
+        let later = SystemTime::now() + Duration::from_secs(60);
+        let source = as_compiled("old.h".to_owned(), &old, later);
+        assert_eq!(source.sha256, Some(digest(b"2")));
+    }
 }

@@ -40,6 +40,14 @@ OF_CONFIGURATION = {
 # What ESPHome itself writes below its data directory.
 OWN = "build storage idedata pio_components platformio snapshots .espressif .platformio esphome.json".split()
 
+# What the system and other programs keep, where a user can keep sources, too.
+SYSTEM = """proc sys dev run/user run/systemd
+    etc/ca-certificates etc/fonts etc/gitconfig etc/group etc/host.conf etc/hostname etc/hosts etc/localtime
+    etc/machine-id etc/mime.types etc/nsswitch.conf etc/os-release etc/passwd etc/pip.conf etc/pki etc/protocols
+    etc/resolv.conf etc/services etc/ssl etc/timezone etc/xdg"""
+HOME = """.cache .platformio .netrc .gitconfig .config/git .config/gh .config/fontconfig .config/matplotlib .config/pip
+    .config/platformio .config/uv"""
+
 
 def same_or_below(path, root):
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
@@ -76,9 +84,9 @@ class Record:
         shared = {"/", "/usr", "/usr/local", os.path.expanduser("~")}
         python = {root for path in python for root in (path, os.path.realpath(path)) if root not in shared}
         python = {root for root in python if not same_or_below(self.root, root)}
-        elsewhere = {"/proc", "/sys", "/dev", "/etc", "/run"}
+        elsewhere = {os.sep + name for name in SYSTEM.split()}
         home = os.path.expanduser("~")
-        elsewhere |= {os.path.join(home, name) for name in (".cache", ".config", ".platformio", ".netrc", ".gitconfig")}
+        elsewhere |= {os.path.join(home, name) for name in HOME.split()}
         elsewhere |= {os.environ[name] for name in ("PLATFORMIO_CORE_DIR", "IDF_TOOLS_PATH") if os.environ.get(name)}
         return sorted(python), sorted(elsewhere)
 
