@@ -2,6 +2,7 @@
 //! stdout.
 
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub struct JsonProcess {
     name: String,
     child: Mutex<Child>,
     stdin: Mutex<Option<ChildStdin>>,
-    printed: watch::Receiver<Printed>,
+    printed: Arc<watch::Sender<Printed>>,
     next_id: AtomicU64,
     /// Up to where [`JsonProcess::wait_for`] has looked.
     cursor: Mutex<usize>,
@@ -43,8 +44,8 @@ impl JsonProcess {
         let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         let stdin = child.stdin.take().context("no stdin")?;
         let stdout = child.stdout.take().context("no stdout")?;
-        let (sender, printed) = watch::channel(Printed::default());
-        tokio::spawn(collect(stdout, sender));
+        let printed = Arc::new(watch::Sender::new(Printed::default()));
+        tokio::spawn(collect(stdout, Arc::clone(&printed)));
         Ok(Self {
             name: name.to_owned(),
             child: Mutex::new(child),
@@ -134,6 +135,15 @@ impl JsonProcess {
         *self.cursor.lock().await = self.printed.borrow().lines.len();
     }
 
+    /// Forgets all lines but the last one. Nobody may be waiting for a line.
+    pub async fn forget(&self) {
+        *self.cursor.lock().await = 0;
+        self.printed.send_modify(|printed| {
+            let last = printed.lines.pop();
+            printed.lines = last.into_iter().collect();
+        });
+    }
+
     /// Every line so far.
     #[must_use]
     pub fn lines(&self) -> Vec<Value> {
@@ -147,7 +157,7 @@ impl JsonProcess {
         timeout: Duration,
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<(usize, Value)> {
-        let mut printed = self.printed.clone();
+        let mut printed = self.printed.subscribe();
         let mut next = from;
         let mut found = None;
         let search = printed.wait_for(|printed| {
@@ -219,7 +229,7 @@ impl JsonProcess {
     }
 }
 
-async fn collect(stdout: ChildStdout, printed: watch::Sender<Printed>) {
+async fn collect(stdout: ChildStdout, printed: Arc<watch::Sender<Printed>>) {
     let mut lines = BufReader::new(stdout).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         // A line that is no JSON is kept as text, so that a test can complain about it.

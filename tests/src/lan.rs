@@ -5,6 +5,7 @@
 //! the holders end with whoever made them, even when that is by SIGKILL.
 
 pub mod crowd;
+pub mod fleet;
 pub mod forger;
 pub mod sniffer;
 pub mod storm;

@@ -20,6 +20,7 @@ pub mod paths;
 pub mod peer;
 pub mod relay;
 pub mod scripted;
+pub mod soak;
 pub mod stage;
 pub mod supervisor;
 pub mod yaml;

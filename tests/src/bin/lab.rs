@@ -8,11 +8,13 @@ use wakeflash_tests::control::{self, Schedule};
 use wakeflash_tests::demo::{self, DemoOptions};
 use wakeflash_tests::flash::{self, FlashOptions};
 use wakeflash_tests::lan::crowd::{self, CrowdOptions};
+use wakeflash_tests::lan::fleet::{self, FleetOptions};
 use wakeflash_tests::lan::forger::{self, ForgeOptions};
 use wakeflash_tests::lan::sniffer::{self, SniffOptions};
 use wakeflash_tests::lan::storm::{self, StormOptions};
 use wakeflash_tests::relay::{self, RelayOptions};
 use wakeflash_tests::scripted::{self, ScriptedOptions};
+use wakeflash_tests::soak::{self, SoakOptions};
 use wakeflash_tests::supervisor::{DeviceOptions, Wake};
 
 #[derive(Parser)]
@@ -34,6 +36,10 @@ enum What {
     Flash(FlashOptions),
     /// Announce many devices in the network namespace that this is started in, until stdin ends.
     Crowd(CrowdOptions),
+    /// Run many scripted sleepers in the network namespace that this is started in, until stdin ends. Prints JSON lines.
+    Fleet(FleetOptions),
+    /// Let the application work for a long time, and judge whether it grows.
+    Soak(SoakOptions),
     /// Announce what isn't so, in the network namespace that this is started in.
     Forge(ForgeOptions),
     /// Let devices come and go in the network namespace that this is started in, until stdin ends.
@@ -89,6 +95,8 @@ async fn main() -> Result<()> {
         What::Demo(options) => demo::run(options).await,
         What::Flash(options) => flash::run(options).await,
         What::Crowd(options) => crowd::run(&options).await,
+        What::Fleet(options) => fleet::run(options).await,
+        What::Soak(options) => soak::tell(&options).await,
         What::Forge(options) => forger::run(&options).await,
         What::Storm(options) => storm::run(&options).await,
         What::Sniff(options) => sniffer::run(&options),
