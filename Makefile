@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build run demo test screenshots package sim soak mutants bench bench-wake bench-window bench-decide clean
+.PHONY: help setup build run demo test screenshots package sim soak mutants bench bench-wake bench-load bench-window bench-decide clean
 
 # For build, run and demo: `make run PROFILE=dev` builds faster and runs slower.
 PROFILE := release
@@ -46,6 +46,9 @@ bench: ## Measure the OTA client against ESPHome's own; ARGS='--pairs 20' is pas
 
 bench-wake: ## Measure how wakes are caught and what waiting costs; ARGS='--only waiting' is passed on
 	@bash scripts/bench-wake.sh $(ARGS)
+
+bench-load: ## Measure answers on a slow disk, an idle hour, 1,000 devices, 300 held ones; ARGS='--only held' is passed on
+	@bash scripts/bench-load.sh $(ARGS)
 
 bench-window: ## Measure the window: start, memory, keeping up; ARGS='--only memory' is passed on
 	@bash scripts/bench-window.sh $(ARGS)

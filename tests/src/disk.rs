@@ -1,11 +1,13 @@
-//! A small disk: a tmpfs in a mount namespace, which can be filled and emptied.
+//! Disks that aren't as they should be: a small one (a tmpfs in a mount namespace, which can be filled and emptied), and one
+//! that takes its time.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStdin};
+use tokio::process::{Child, ChildStdin, Command};
 
 use crate::lan::Lan;
 
@@ -83,4 +85,38 @@ impl Disk {
     pub fn free(&self) -> Result<()> {
         std::fs::remove_file(self.path(FILLER)).context("cannot empty the disk")
     }
+}
+
+/// What waits before everything that is put on the disk.
+const SLOW: &str = r#"
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static void wait(void) {
+    const char *ms = getenv("LAB_SYNC_MS");
+    long long time = ms ? atoll(ms) : 0;
+    struct timespec pause = {time / 1000, time % 1000 * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+int fsync(int file) { wait(); return syscall(SYS_fsync, file); }
+int fdatasync(int file) { wait(); return syscall(SYS_fdatasync, file); }
+"#;
+
+/// What a program has to be started with so that each `fsync` takes this much longer, as on an SD card.
+///
+/// # Errors
+/// When there is no C compiler.
+pub async fn slow(dir: &Path, by: Duration) -> Result<Vec<String>> {
+    let (source, library) = (dir.join("slow.c"), dir.join("slow.so"));
+    std::fs::write(&source, SLOW)?;
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source);
+    let compiled = compiler.output().await.context("cannot run cc")?;
+    ensure!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    let preload = format!("LD_PRELOAD={}", library.display());
+    Ok(vec!["env".to_owned(), preload, format!("LAB_SYNC_MS={}", by.as_millis())])
 }

@@ -72,6 +72,8 @@ pub struct Scene {
     pub disk: Option<(String, u32)>,
     /// Whether the application has a clock of its own, which can be set.
     pub clock: bool,
+    /// How much longer the disk takes to keep something; see [`disk::slow`](crate::disk::slow).
+    pub slow_disk: Option<Duration>,
     /// How many further devices there are, each with its YAML; see [`others`].
     pub others: u16,
     /// Whether those have an API.
@@ -94,6 +96,7 @@ impl Default for Scene {
             really_builds: false,
             disk: None,
             clock: false,
+            slow_disk: None,
             others: 0,
             others_have_api: true,
             ready: true,
@@ -174,6 +177,9 @@ impl Stage {
         let clock = if scene.clock { Some(LabClock::new(dir.path()).await?) } else { None };
         options.prefix = disk.as_ref().map(Disk::prefix).unwrap_or_default();
         options.prefix.extend(clock.as_ref().map(LabClock::prefix).unwrap_or_default());
+        if let Some(by) = scene.slow_disk {
+            options.prefix.extend(crate::disk::slow(dir.path(), by).await?);
+        }
         options.log = scene.logs.then(|| dir.path().join("app.log"));
         options.kill_at = scene.kill_at;
         let app = Headless::start(options, Some(&home))?;
