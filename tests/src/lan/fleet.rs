@@ -132,6 +132,8 @@ struct Sleeper {
     runs: watch::Sender<u32>,
     /// Whether somebody is at its OTA port.
     held: watch::Sender<bool>,
+    /// Whether it is awake; who is at its OTA port when it isn't is forgotten.
+    awake: watch::Sender<bool>,
     voice: UdpSocket,
     door: TcpListener,
 }
@@ -163,6 +165,7 @@ impl Sleeper {
             counters: Arc::clone(counters),
             runs: watch::Sender::new(options.old_hash),
             held: watch::Sender::new(false),
+            awake: watch::Sender::new(false),
             voice: UdpSocket::from_std(voice.into())?,
             door: TcpListener::from_std(door.into())?,
         })
@@ -184,6 +187,7 @@ impl Sleeper {
         loop {
             sleep_until(next).await;
             next += every;
+            self.awake.send_replace(true);
             self.order("add").await?;
             self.counters.wakes.fetch_add(1, Ordering::Relaxed);
             if awake >= every {
@@ -194,6 +198,7 @@ impl Sleeper {
             self.say(true).await?;
             sleep(Duration::from_millis(20)).await;
             self.order("del").await?;
+            self.awake.send_replace(false);
         }
     }
 
@@ -281,7 +286,11 @@ impl Sleeper {
             self.held.send_replace(true);
             self.counters.held.fetch_add(1, Ordering::Relaxed);
             let report = LiveReport::default();
-            peer::play(stream, script.clone(), report.clone()).await;
+            let mut awake = self.awake.subscribe();
+            tokio::select! {
+                () = peer::play(stream, script.clone(), report.clone()) => {}
+                _ = awake.wait_for(|awake| !awake) => {}
+            }
             self.counters.held.fetch_sub(1, Ordering::Relaxed);
             if report.now().image.is_some() {
                 self.counters.images.fetch_add(1, Ordering::Relaxed);
