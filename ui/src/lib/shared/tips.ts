@@ -26,6 +26,11 @@ function tipOf(anchor: HTMLElement, parts = (): Iterable<HTMLElement> => [anchor
   return read().length > 0 ? { anchor, read } : null;
 }
 
+/** What a row tells: its other buttons say themselves what they do. */
+function partsOf(row: Element): NodeListOf<HTMLElement> {
+  return row.querySelectorAll('[data-tip]:not(button:not([data-tips]))');
+}
+
 export function isOver(element: Element, x: number, y: number): boolean {
   const { left, right, top, bottom } = element.getBoundingClientRect();
   return x >= left && x <= right && y >= top && y <= bottom;
@@ -34,7 +39,7 @@ export function isOver(element: Element, x: number, y: number): boolean {
 /** The tooltip of what the pointer rests on. */
 export function pointedAt(target: Element, x: number, y: number): Tip | null {
   const row = target.closest('[data-tips]')?.closest('li');
-  const parts = row?.querySelectorAll<HTMLElement>('[data-tip]') ?? [];
+  const parts = row ? partsOf(row) : [];
   const anchor = row
     ? [...parts].find((part) => isOver(part, x, y))
     : target.closest<HTMLElement>('[data-tip]');
@@ -44,5 +49,5 @@ export function pointedAt(target: Element, x: number, y: number): Tip | null {
 /** The tooltip of what the keyboard has led to. */
 export function ofFocus(target: HTMLElement): Tip | null {
   const row = target.matches('[data-tips]') ? target.closest('li') : null;
-  return row ? tipOf(target, () => row.querySelectorAll<HTMLElement>('[data-tip]')) : tipOf(target);
+  return row ? tipOf(target, () => partsOf(row)) : tipOf(target);
 }
