@@ -2,8 +2,8 @@ import '@testing-library/jest-dom/vitest';
 import { configure } from '@testing-library/svelte';
 import { afterEach, vi } from 'vitest';
 
-// A busy machine takes long to draw a screen.
-configure({ asyncUtilTimeout: 10_000 });
+// What is waited for comes at once, except on a machine that has much else to do.
+configure({ asyncUtilTimeout: 20_000 });
 
 // jsdom lays nothing out and lacks these.
 class NoObserver {
