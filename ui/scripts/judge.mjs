@@ -52,9 +52,12 @@ export async function change(browser, { shows }, { text = 1, ...size }) {
   }
 }
 
-/** What is wrong with the screen. `whole`: also with what lies under a dialog or a menu, which costs time. */
-export function judge(browser, whole) {
-  return browser.run(objections, whole);
+/**
+ * What is wrong with the screen. `whole`: also with what lies under a dialog or a menu, which costs time. `colours`: all
+ * else was judged in other colours.
+ */
+export function judge(browser, whole, colours) {
+  return browser.run(objections, whole, colours);
 }
 
 /* The following run in the page. */
@@ -82,7 +85,7 @@ function settled() {
 }
 
 /** What axe objects to, what is wider than its place, and errors of the page. */
-async function objections(whole) {
+async function objections(whole, colours) {
   const { axe, faults } = window;
   const scrolls = (element) => axe.utils.getScroll(element) !== undefined;
   const above = (element) =>
@@ -123,6 +126,7 @@ async function objections(whole) {
 
   async function look(context) {
     const options = { resultTypes: ['violations', 'incomplete'], preload: false };
+    if (colours) options.runOnly = ['color-contrast', 'link-in-text-block'];
     const { violations, incomplete } = await axe.run(context, options);
     return {
       told: violations.filter((violation) => !isMenu(violation)).map(inWords),
