@@ -15,6 +15,19 @@ const isInSight = (device) => `((row, list) => row.top >= list.top && row.bottom
   document.querySelector('[data-device="${device}"]').getBoundingClientRect(),
   document.querySelector('${named('device-scroll')}').getBoundingClientRect())`;
 
+/** Whether so many rows are to be seen once the page is scrolled to its list. */
+const areInSight = (count) => `((list) => {
+  list.scrollIntoView({ block: 'end' });
+  const place = list.getBoundingClientRect();
+  const top = Math.max(place.top + list.querySelector('.columns').offsetHeight, 0);
+  const bottom = Math.min(place.bottom, innerHeight);
+  const seen = [...list.querySelectorAll('${named('device-row')}')].filter((row) => {
+    const { top: from, bottom: to } = row.getBoundingClientRect();
+    return from >= top - 1 && to <= bottom + 1;
+  });
+  return seen.length >= ${count};
+})(document.querySelector('${named('device-scroll')}'))`;
+
 /** Everything that counts the same says the same number. */
 const COUNTS_AGREE = `(() => {
   const seen = new Map();
@@ -87,6 +100,19 @@ export const SCREENS = [
         `document.querySelector('${named('device-scroll')}').scrollTop === 0`,
       ],
     ],
+  },
+  {
+    name: 'five-rows',
+    story: 'demo',
+    size: 'large',
+    shows: 'device-row',
+    holds: [['the headline makes room for five rows', areInSight(5)]],
+  },
+  {
+    name: 'overdue',
+    story: 'demo',
+    steps: [open('cellar-leak-sensor.yaml')],
+    shows: 'overdue',
   },
   {
     name: 'problems',

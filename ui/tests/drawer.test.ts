@@ -10,7 +10,7 @@ import { problems } from '../src/lib/backend/fake/problems';
 import { Details } from '../src/lib/builds/details.svelte';
 import { HEIGHT, plotOf } from '../src/lib/devices/wakes';
 import { Store } from '../src/lib/shared/store.svelte';
-import { CLICKS, inside, row, show, story } from './helpers';
+import { CLICKS, expectAccessible, inside, row, show, story } from './helpers';
 
 let user = userEvent.setup(CLICKS);
 beforeEach(() => (user = userEvent.setup(CLICKS)));
@@ -41,6 +41,43 @@ describe('the drawer', () => {
     await user.click(await screen.findByTestId('choose-config'));
     expect(backend.calls).toContain('chooseConfig one.yaml');
     await waitFor(() => expect(screen.queryByTestId('choose-config')).toBeNull());
+  });
+
+  it('has its neighbours beside it, and says by which key they come', async () => {
+    await show('quiet', { devices: [device('One'), device('Two')] });
+    await user.click(inside(row('one.yaml'), 'open-details'));
+    const [previous, next] = ['previous', 'next'].map(
+      (one) => () => screen.getByTestId(`drawer-${one}`),
+    );
+    expect(previous!()).toBeDisabled();
+    expect(previous!().dataset.tip).toBe('Previous device (K)');
+    expect(next!().dataset.tip).toBe('Next device (J)');
+    await user.click(next!());
+    await waitFor(() => expect(screen.getByTestId('drawer').dataset.device).toBe('two.yaml'));
+    expect(next!()).toBeDisabled();
+    await user.click(previous!());
+    await waitFor(() => expect(screen.getByTestId('drawer').dataset.device).toBe('one.yaml'));
+  });
+
+  it('says of a device that is overdue what is known, and what to try', async () => {
+    const ids = ['cellar-leak-sensor.yaml', 'garden-soil-sensor.yaml'];
+    const devices = story('demo').devices.filter(({ id }) => ids.includes(id));
+    await show('demo', { devices });
+    await user.click(inside(row(ids[0]!), 'open-details'));
+    const why = screen.getByTestId('overdue');
+    await waitFor(() =>
+      expect(why).toHaveTextContent(/Last wakes: (.+ for \d+.s, ){2}.+ for \d+.s\./),
+    );
+    expect(why).toHaveTextContent(/Expected at .+, 19.h ago\./);
+    expect(why).toHaveTextContent('Last heard 1 day ago, at 192.168.7.77.');
+    expect(why).toHaveTextContent(/It usually wakes every 12.h\./);
+    await expectAccessible(why);
+    await user.click(screen.getByTestId('overdue-address'));
+    expect(await screen.findByTestId('address-dialog')).toBeInTheDocument();
+    await user.keyboard('{Escape}');
+    await user.click(inside(row(ids[1]!), 'open-details'));
+    await waitFor(() => expect(screen.getByTestId('drawer').dataset.device).toBe(ids[1]));
+    expect(screen.queryByTestId('overdue')).toBeNull();
   });
 
   it.each(['details', 'history', 'wakes'] as const)(

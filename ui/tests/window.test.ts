@@ -14,10 +14,10 @@ describe('the list', () => {
       [
         'garden-soil-sensor.yaml',
         'waiting',
-        /^Waiting for wake since .+2 attempts · Connection lost/,
+        /^Waiting for wake ?for \d+.(min|h) · 2 attempts · Connection lost/,
         'Cancel',
       ],
-      ['attic-lights.yaml', 'waiting', /^Waiting for the device since /, 'Cancel'],
+      ['attic-lights.yaml', 'waiting', /^Waiting for the device ?for \d+.(min|h|days)/, 'Cancel'],
       ['bathroom-fan.yaml', 'building', /^Building 40 %/, 'Cancel'],
       ['beehive-scale.yaml', 'queued', /^Queued, 2 builds ahead/, 'Cancel'],
       ['rain-gauge.yaml', 'held', /^Held: rain-gauge.yaml changed/, 'Rebuild'],

@@ -59,14 +59,14 @@ describe('the next wake', () => {
 
 describe('states', () => {
   it('tells a sleeper from a device that is merely gone', () => {
-    const waiting = update({ kind: 'waiting', since: NOW, mayHaveArrived: false });
+    const waiting = update({ kind: 'waiting', since: NOW - 3 * 3_600_000, mayHaveArrived: false });
     const title = (part: Parameters<typeof device>[1]) =>
       stateWords(device('A', { update: waiting, ...part }), NOW, false).title;
-    expect(title({})).toMatch(/^Waiting for wake since /);
+    expect(title({})).toMatch(/^Waiting for wake for 3.h$/);
     expect(title({ deepSleep: false, presence: 'offline' })).toMatch(
-      /^Waiting for the device since/,
+      /^Waiting for the device for 3.h$/,
     );
-    expect(title({ deepSleep: false, presence: 'online' })).toMatch(/^Waiting to connect since /);
+    expect(title({ deepSleep: false, presence: 'online' })).toMatch(/^Waiting to connect for 3.h$/);
   });
 
   it('names the file that changed, or how many did', () => {

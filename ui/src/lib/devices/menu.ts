@@ -1,4 +1,5 @@
 /** Everything that can be done with a device. */
+import Ban from '@lucide/svelte/icons/ban';
 import Check from '@lucide/svelte/icons/check';
 import Copy from '@lucide/svelte/icons/copy';
 import Download from '@lucide/svelte/icons/download';
@@ -10,7 +11,6 @@ import Logs from '@lucide/svelte/icons/scroll-text';
 import MapPin from '@lucide/svelte/icons/map-pin';
 import RotateCw from '@lucide/svelte/icons/rotate-cw';
 import SquareCheck from '@lucide/svelte/icons/square-check';
-import X from '@lucide/svelte/icons/x';
 import Zap from '@lucide/svelte/icons/zap';
 import type { DeviceView } from '../backend';
 import { texts } from '../i18n/index.svelte';
@@ -26,7 +26,7 @@ const ICONS = {
   retry: RotateCw,
   rebuild: Hammer,
   flashAnyway: Zap,
-  cancel: X,
+  cancel: Ban,
   dismiss: Check,
 };
 

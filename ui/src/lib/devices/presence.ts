@@ -31,6 +31,11 @@ export function isChoosable(device: DeviceView): boolean {
   return device.file !== null;
 }
 
+/** It should have woken by now, and isn't there. */
+export function isOverdue(device: DeviceView): boolean {
+  return device.presence !== 'online' && (device.wake?.overdue ?? false);
+}
+
 export function shapeOf(device: DeviceView): Shape {
   return device.file === null ? 'discovered' : device.presence;
 }
@@ -58,7 +63,7 @@ export function presenceWords(device: DeviceView, now: number, paused = false): 
   const { lastSeen } = device;
   const seen = lastSeen === null ? '' : texts.presence.seen(ago(lastSeen, now));
   const address = device.addresses[0] ?? device.userAddress ?? '';
-  const overdue = device.presence !== 'online' && (device.wake?.overdue ?? false);
+  const overdue = isOverdue(device);
   switch (device.presence) {
     case 'online':
       return { title: texts.presence.online, detail: address, overdue };

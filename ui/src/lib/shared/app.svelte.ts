@@ -50,7 +50,7 @@ export class App {
   before: Exclude<Page, 'settings'> = 'home';
   selected: DeviceId | null = $state(null);
   /** The devices of the page in its order. */
-  order: () => readonly DeviceId[] = () => [];
+  order: () => readonly DeviceId[] = $state.raw(() => []);
   /** Which part of the drawer is open; `null`: the one that fits. */
   tab: DrawerTab | null = $state(null);
   query = $state('');
@@ -190,12 +190,16 @@ export class App {
     this.selected = id;
   }
 
-  /** Opens the details of the next device of the page, or of the one before. */
-  step(by: 1 | -1): void {
+  /** The next device of the page, or the one before. */
+  neighbour(by: 1 | -1): DeviceId | undefined {
     const ids = this.order();
     const here = ids.indexOf(this.selected ?? '');
-    const next = ids[here + by];
-    if (here >= 0 && next !== undefined) this.selected = next;
+    return here < 0 ? undefined : ids[here + by];
+  }
+
+  /** Opens its details. */
+  step(by: 1 | -1): void {
+    this.selected = this.neighbour(by) ?? this.selected;
   }
 
   /** Whether somebody is chosen who isn't listed, as far as that can be said by now. */

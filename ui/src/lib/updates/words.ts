@@ -4,8 +4,10 @@ import { assertNever } from '../shared/assert';
 import { texts } from '../i18n/index.svelte';
 import { say, translateSentence } from '../i18n/problems';
 import { isUnseen, isUntold } from '../devices/presence';
-import { ago, timeOfDay } from '../shared/time';
+import { ago, span, timeOfDay } from '../shared/time';
 import { refusalOf } from './refusal';
+
+const MINUTE = 60_000;
 
 /** How a state is drawn: which colour and which weight. */
 export type Tone = 'idle' | 'waiting' | 'working' | 'good' | 'warn' | 'bad';
@@ -140,7 +142,7 @@ function wordsOf(device: DeviceView, now: number, paused: boolean): StateWords {
       return {
         tone: 'waiting',
         title,
-        rest: texts.update.since(timeOfDay(state.since, now)),
+        rest: now - state.since < MINUTE ? '' : texts.update.since(span(now - state.since)),
         detail: attemptsDetail(update),
         meaning: paused
           ? texts.meaning.waitingPaused

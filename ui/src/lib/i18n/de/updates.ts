@@ -34,7 +34,7 @@ export const updates: typeof english = {
     waitingOnline: 'Wartet auf Verbindung',
     waitingPaused: 'Wartet, angehalten',
     rests: (time) => `Pause bis ${time}: Übertragungen brachen immer wieder ab`,
-    since: (time) => `seit ${time}`,
+    since: (span) => `seit ${span.replace(/Tage$/, 'Tagen')}`,
     held: (what) => `Zurückgehalten: ${what}`,
     flashing: 'Wird geflasht',
     confirming: 'Wird bestätigt',

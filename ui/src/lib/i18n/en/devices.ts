@@ -19,6 +19,8 @@ export const devices = {
     asleep: 'Asleep',
     offline: 'Offline',
     discovered: 'Discovered',
+    unseen: 'Never seen',
+    untold: 'Version not reported',
   },
   sort: {
     label: 'Sort',
@@ -80,6 +82,9 @@ export const devices = {
   },
   drawer: {
     close: 'Close details',
+    previous: 'Previous device',
+    next: 'Next device',
+    withKey: (what: string, key: string) => `${what} (${key})`,
     tabs: 'Details of the device',
     tabUpdate: 'Update',
     tabHistory: 'History',
@@ -141,6 +146,24 @@ export const devices = {
     remove: 'Remove',
     edit: 'Change',
     add: 'Add',
+  },
+  /** What is known of a device that should have woken, and what can be done. */
+  overdue: {
+    title: 'Why is it overdue?',
+    heard: (when: string) => `Last heard ${when}`,
+    heardAt: (when: string, address: string) => `Last heard ${when}, at ${address}`,
+    never: 'Never heard',
+    wakes: (times: string) => `Last wakes: ${times}`,
+    wakeFor: (when: string, span: string) => `${when} for ${span}`,
+    noWakes: 'No wake of it was seen',
+    every: (period: string) => `It usually wakes every ${period}`,
+    attempt: (ago: string, why: string) => `Last attempt ${ago}: ${why}`,
+    paused: 'Wakeflash is paused: what wakes now is seen, but not flashed',
+    try: 'What to try',
+    press: 'Press its button or reset it: that wakes it.',
+    battery: 'Check its battery, and whether your Wi-Fi reaches it.',
+    moved: 'Is it in another network, or does its address change? Tell Wakeflash where it is.',
+    sleep: 'Does it sleep longer than it did? Its next wakes teach Wakeflash.',
   },
   wakes: {
     title: 'Wakes',

@@ -31,7 +31,7 @@ export const updates = {
     waitingOnline: 'Waiting to connect',
     waitingPaused: 'Waiting, paused',
     rests: (time: string) => `Resting until ${time}: transfers kept breaking off`,
-    since: (time: string) => `since ${time}`,
+    since: (span: string) => `for ${span}`,
     held: (what: string) => `Held: ${what}`,
     flashing: 'Flashing',
     confirming: 'Confirming',
