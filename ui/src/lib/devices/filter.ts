@@ -4,6 +4,7 @@ import { assertNever } from '../shared/assert';
 import { groupOf, isAvailable } from '../updates/groups';
 import { displayName } from '../updates/words';
 import { refusalOf } from '../updates/refusal';
+import { isUnseen, isUntold } from './presence';
 
 export const FILTERS = [
   'waiting',
@@ -13,6 +14,8 @@ export const FILTERS = [
   'asleep',
   'offline',
   'discovered',
+  'unseen',
+  'untold',
 ] as const;
 export type Filter = (typeof FILTERS)[number];
 
@@ -32,6 +35,10 @@ function passes(device: DeviceView, filter: Filter): boolean {
       return device.file !== null && device.presence === filter;
     case 'discovered':
       return device.file === null;
+    case 'unseen':
+      return isUnseen(device);
+    case 'untold':
+      return isUntold(device);
     default:
       return assertNever(filter);
   }
