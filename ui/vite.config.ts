@@ -3,12 +3,7 @@ import { svelteTesting } from '@testing-library/svelte/vite';
 import { defineConfig } from 'vitest/config';
 
 /** Svelte has to be the same for what is bundled and what isn't. */
-const BUNDLED = [
-  'bits-ui',
-  'svelte',
-  'svelte/internal/client',
-  'svelte/internal/disclose-version',
-];
+const BUNDLED = ['bits-ui', 'svelte', 'svelte/internal/client', 'svelte/internal/disclose-version'];
 
 export default defineConfig({
   plugins: [svelte(), svelteTesting()],

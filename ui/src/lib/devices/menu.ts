@@ -76,7 +76,7 @@ export function deviceMenu(app: App, device: DeviceView): Entry[] {
     const run = () =>
       void app.report(app.backend.ask({ cmd: 'install_previous', device: device.id }));
     const from = dayAndTime(device.previousBuild.builtAt, app.clock.now);
-    entries.push({ key: 'previous', label: t.previous(from), Icon: HistoryIcon, run });
+    entries.push({ key: 'previous', label: t.previousBuild(from), Icon: HistoryIcon, run });
   }
   if (device.update) {
     const run = () => app.openDevice(device.id, 'update');

@@ -9,7 +9,6 @@ import type {
   Envelope,
   Event,
   OpenDevice,
-  Problem,
   Refusal,
   Request,
   RequestOf,
@@ -24,23 +23,9 @@ import { earlierOf, endedOf, pageOf, pastOf, recordOf, wakesOf, type Past } from
 import { planOf } from './plan';
 import { problems } from './problems';
 import { countsOf, stories, type Story } from './stories';
+import { INSTALLING, NOT_OPENED, STEP_MS, no, ok, sleep } from './answers';
 
 export { stories } from './stories';
-
-const STEP_MS = 150;
-const NOT_OPENED: Problem = {
-  code: 'open.failed',
-  message: 'The desktop has no program that opens this.',
-  help: null,
-};
-
-function ok<T>(data: T): Answer<T> {
-  return { status: 'ok', data };
-}
-
-function no<T>(error: Problem): Answer<T> {
-  return { status: 'error', error };
-}
 
 /** How each command is answered. */
 type Commands = {
@@ -494,12 +479,7 @@ export class FakeBackend implements Backend, Commands {
   }
 
   async #installEsphome(): Promise<void> {
-    const steps: [string, number | null][] = [
-      ['Creating an environment', null],
-      ['Downloading 31 of 62 packages, 48 MB', 48],
-      ['Installing 62 packages', null],
-    ];
-    for (const [step, percent] of steps) {
+    for (const [step, percent] of INSTALLING) {
       this.#setStatus({ esphome: { kind: 'installing', step, percent } });
       await sleep(10 * STEP_MS);
     }
@@ -509,10 +489,6 @@ export class FakeBackend implements Backend, Commands {
     const path = '/home/sam/.local/share/wakeflash/esphome-1/bin/esphome';
     this.#setStatus({ esphome: { kind: 'ready', path, version: '2026.10.0', problem: null } });
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 export function fakeBackend(name: string): FakeBackend {

@@ -98,7 +98,7 @@ export const devices: typeof english = {
     openYaml: 'YAML öffnen',
     openFolder: 'Ordner öffnen',
     setAddress: 'Adresse angeben …',
-    previous: (from: string) => `Zurück zum vorigen Build (${from})`,
+    previousBuild: (from: string) => `Zurück zum vorigen Build (${from})`,
     showLog: 'Log anzeigen',
     copyAddress: 'Adresse kopieren',
     copyMac: 'MAC-Adresse kopieren',

@@ -97,7 +97,7 @@ export const devices = {
     openYaml: 'Open YAML',
     openFolder: 'Open folder',
     setAddress: 'Set address…',
-    previous: (from: string) => `Back to the previous build (${from})`,
+    previousBuild: (from: string) => `Back to the previous build (${from})`,
     showLog: 'Show log',
     copyAddress: 'Copy address',
     copyMac: 'Copy MAC address',
