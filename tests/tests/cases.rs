@@ -198,8 +198,8 @@ async fn the_components_of_a_fork_are_its_own() {
     let all = format!("{SOURCE}esphome: {{name: all}}\nhost:\nlogger:\n");
     let dir = written(&[
         ("plain.yaml", "esphome: {name: plain}\nhost:\nlogger:\n"),
-        ("some.yaml", &some),
-        ("all.yaml", &all),
+        ("some.yaml", some.as_str()),
+        ("all.yaml", all.as_str()),
         ("fork/components/ticker/__init__.py", TICKER),
         ("fork/components/substitutions/__init__.py", "raise ImportError('nobody asks for it')\n"),
         (
@@ -225,7 +225,8 @@ async fn secrets_count_however_they_are_written() {
     let secrets = |password: &str, ota: &str, other: &str| {
         format!("wifi_ssid: a\nwifi_password: {password}\nota: {ota}\nother: {other}\nmy name: x\n")
     };
-    let dir = written(&[("flow.yaml", yaml), ("secrets.yaml", &secrets("longenough", "o", "1"))]);
+    let text = secrets("longenough", "o", "1");
+    let dir = written(&[("flow.yaml", yaml), ("secrets.yaml", text.as_str())]);
     let answers = configs::ask(&installed(), dir.path(), &["flow.yaml".to_owned()]).await;
     let (answer, reads) = &answers[0];
     assert_eq!(name_of(answer), ("flow".to_owned(), true));
@@ -249,9 +250,9 @@ async fn what_the_computer_lacks_now_is_no_refusal() {
         match place {
             "import" => format!("{lines}{TICKER}"),
             _ => format!(
-                "import esphome.config_validation as cv\ndef checked(value):\n{}    return value\n\
+                "import esphome.config_validation as cv\ndef checked(value):\n    {}\n    return value\n\
                  CONFIG_SCHEMA = checked\nasync def to_code(config):\n    pass\n",
-                lines.lines().map(|line| format!("    {line}\n")).collect::<String>()
+                lines.trim_end().replace('\n', "\n    ")
             ),
         }
     };
@@ -261,12 +262,13 @@ async fn what_the_computer_lacks_now_is_no_refusal() {
         ("check", "MemoryError"),
         ("check", "cv.Invalid('not there') from OSError(28, 'No space left on device')"),
     ] {
+        let component = failing(place, error);
         let dir = written(&[
             (
                 "a.yaml",
                 "external_components: [{source: parts}]\nesphome: {name: a}\nhost:\nticker: {}\n",
             ),
-            ("parts/ticker/__init__.py", &failing(place, error)),
+            ("parts/ticker/__init__.py", component.as_str()),
             ("lacking", ""),
         ]);
         let ask = async || {
