@@ -40,7 +40,8 @@ pub struct Case<'a> {
     pub expected: &'a Expectation,
     /// How long to wait for what.
     pub limits: Limits,
-    /// Told at once, and whenever it changes, how sure it is that the peer is the device.
+    /// Told whenever it changes how sure it is that the peer is the device; not before the peer had time to say over its
+    /// API what it runs.
     pub standing: watch::Sender<Standing>,
 }
 
@@ -99,19 +100,28 @@ pub async fn decide(
             evidence.neighbour = neighbour(evidence.peer);
         }
         let judgement = judge(expected, &evidence);
-        let now = standing(expected, &evidence);
-        told.send_if_modified(|last| std::mem::replace(last, now) != now);
+        let may_run = may_still_be_running(expected, &evidence, api.is_some());
+        // Once it has the password's answer, a device serves nobody else until the session is over.
+        let api_first = api.is_some() && may_run && start.elapsed() < limits.hash;
+        if !api_first {
+            let now = standing(expected, &evidence);
+            told.send_if_modified(|last| std::mem::replace(last, now) != now);
+        }
         let deadline = match judgement {
             Judgement::AlreadyRunning | Judgement::Contradicted(_) => break judgement,
             Judgement::Pass => {
                 let since = *identified.get_or_insert_with(Instant::now);
-                if !may_still_be_running(expected, &evidence, api.is_some()) {
+                if !may_run {
                     break judgement;
                 }
                 since + limits.hash
             }
             Judgement::Undecided => start + limits.identity,
         };
+        if Instant::now() >= deadline {
+            break judgement;
+        }
+        let look_again = if api_first { deadline.min(start + limits.hash) } else { deadline };
         tokio::select! {
             biased;
             answer = &mut ask, if asking => {
@@ -128,7 +138,7 @@ pub async fn decide(
                 None => api = None,
             },
             packet = news(&mut heard, &evidence) => evidence.heard.push(packet),
-            () = sleep_until(deadline) => break judgement,
+            () = sleep_until(look_again) => {}
         }
     };
     Decision { judgement, evidence, took: start.elapsed() }
