@@ -200,6 +200,7 @@ async fn the_components_of_a_fork_are_its_own() {
         ("plain.yaml", "esphome: {name: plain}\nhost:\nlogger:\n"),
         ("some.yaml", some.as_str()),
         ("all.yaml", all.as_str()),
+        ("then.yaml", "esphome: {name: then}\nhost:\nlogger:\n"),
         ("fork/components/ticker/__init__.py", TICKER),
         ("fork/components/substitutions/__init__.py", "raise ImportError('nobody asks for it')\n"),
         (
@@ -207,14 +208,14 @@ async fn the_components_of_a_fork_are_its_own() {
             "import esphome.config_validation as cv\nCONFIG_SCHEMA = cv.invalid('the one of the fork')\n",
         ),
     ]);
-    let files = ["plain.yaml", "some.yaml", "all.yaml", "plain.yaml"].map(str::to_owned);
+    let files = ["plain.yaml", "some.yaml", "all.yaml", "then.yaml"].map(str::to_owned);
     let answers = configs::ask(&installed(), dir.path(), &files).await;
     let names: Vec<_> = answers.iter().map(|(answer, _)| name_of(answer)).collect();
     println!("{names:?}");
     assert_eq!(names[0], ("plain".to_owned(), true));
     assert_eq!(names[1], ("some".to_owned(), true));
     assert!(names[2].0.starts_with("refused") && names[2].0.contains("the one of the fork"));
-    assert_eq!(names[3], names[0]);
+    assert_eq!(names[3], ("then".to_owned(), true));
 }
 
 #[tokio::test]

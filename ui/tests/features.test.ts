@@ -94,7 +94,7 @@ describe('many devices at once', () => {
       await user.click(inside(row(`${id}.yaml`), 'select'));
     await user.click(screen.getByTestId('bulk-install'));
     expect(await screen.findByTestId('plan-sum')).toHaveTextContent(
-      '1 now, 1 when they wake; 1 is held',
+      '1 now, 1 when it wakes; 1 is held',
     );
     expect(screen.getByTestId('install-dialog')).toHaveTextContent('1 update is already under way');
     await expectAccessible(screen.getByTestId('install-dialog'));

@@ -342,7 +342,7 @@ describe('a tooltip', () => {
     await show('demo');
     await user.click(inside(row('pond-level.yaml'), 'open-details'));
     await user.tab();
-    expect(await screen.findByTestId('tip')).toHaveTextContent('More for Pond Level');
+    expect(await screen.findByTestId('tip')).toHaveTextContent('Previous device');
     await user.keyboard('{Escape}');
     expect(screen.queryByTestId('drawer')).toBeNull();
   });

@@ -19,6 +19,8 @@ const NO_CODES =
 function sources(): string[] {
   return readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.rs') && !/(^|\/)(tests|target|benches)(\/|\.rs$)/.test(file))
+    // The points at which a test ends the process are named alike.
+    .filter((file) => !file.endsWith('engine/src/kill.rs'))
     .map(
       (file) =>
         readFileSync(join(SOURCES, file), 'utf8').split(/^#\[cfg\(test\)\]\nmod \w+ \{/m)[0] ?? '',

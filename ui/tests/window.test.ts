@@ -64,7 +64,7 @@ describe('the list', () => {
   });
 
   it.each([
-    ['what there is an update for', true, /1 when they wake/],
+    ['what there is an update for', true, /1 when it wakes/],
     ['nothing, and says so', false, /Everything is up to date/],
   ])('offers to update all: %s', async (_, updateAvailable, words) => {
     const backend = await show('quiet', {
