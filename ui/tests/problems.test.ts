@@ -17,14 +17,19 @@ const NO_CODES =
   /^(wifi|ethernet|openthread|deep_sleep|substitutions|api)\.|^esphome\.(name|friendly_name|platform|exe)$|\.(yaml|yml|json|rs|bin|db|log|toml|svg|png|py|h|txt|local|exe|tmp|partial|desktop)$/;
 
 function sources(): string[] {
-  return readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.rs') && !/(^|\/)(tests|target|benches)(\/|\.rs$)/.test(file))
-    // The points at which a test ends the process are named alike.
-    .filter((file) => !file.endsWith('engine/src/kill.rs'))
-    .map(
-      (file) =>
-        readFileSync(join(SOURCES, file), 'utf8').split(/^#\[cfg\(test\)\]\nmod \w+ \{/m)[0] ?? '',
-    );
+  return (
+    readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
+      .filter(
+        (file) => file.endsWith('.rs') && !/(^|\/)(tests|target|benches)(\/|\.rs$)/.test(file),
+      )
+      // The points at which a test ends the process are named alike.
+      .filter((file) => !file.endsWith('engine/src/kill.rs'))
+      .map(
+        (file) =>
+          readFileSync(join(SOURCES, file), 'utf8').split(/^#\[cfg\(test\)\]\nmod \w+ \{/m)[0] ??
+          '',
+      )
+  );
 }
 
 /** What a problem's code is given as. */
