@@ -168,7 +168,7 @@ impl World<'_> {
             ),
         };
         self.cover.struck(kind);
-        self.after(1, Ev::Packet(Packet { sender, sighting, by: None }));
+        self.after(1, Ev::Packet(Box::new(Packet { sender, sighting, by: None })));
     }
 
     /// What the device of this key is to get.

@@ -46,7 +46,7 @@ enum Ev {
         power: u32,
         what: device::What,
     },
-    Packet(Packet),
+    Packet(Box<Packet>),
     /// What a task of the application has to say, as long as that life of it lasts.
     Host {
         life: u32,
@@ -253,7 +253,7 @@ impl<'a> World<'a> {
         match what {
             Ev::Happening(place) => self.happening(place),
             Ev::Device { device, power, what } => self.device_step(device, power, what),
-            Ev::Packet(packet) => self.arrives(packet),
+            Ev::Packet(packet) => self.arrives(*packet),
             Ev::Host { life, event } => self.host_says(life, *event),
             Ev::CommitEnds { life } => self.commit_ends(life),
             Ev::Due { number } => self.due(number),

@@ -68,17 +68,17 @@ impl World<'_> {
         if self.lan.echoes_until > self.now && self.rng.chance(500) {
             self.cover.struck("a packet is repeated");
             let later = delay + self.rng.below(1_500);
-            self.after(later, Ev::Packet(packet.clone()));
+            self.after(later, Ev::Packet(Box::new(packet.clone())));
         }
         if is_packet(&packet.sighting) && self.rng.chance(300) {
             // The resolver says it, too.
             let sighting = Sighting { source: Source::Browse, ..packet.sighting.clone() };
             if sighting.version.is_some() {
                 let echo = Packet { sighting, ..packet.clone() };
-                self.after(delay + 20, Ev::Packet(echo));
+                self.after(delay + 20, Ev::Packet(Box::new(echo)));
             }
         }
-        self.after(delay, Ev::Packet(packet));
+        self.after(delay, Ev::Packet(Box::new(packet)));
     }
 
     /// A packet reaches this computer.

@@ -169,9 +169,7 @@ pub(super) const DRIVERS: &[(&str, Driver)] = &[
         lab.after(20);
         one(lab, id, Input::Sighted(answer("sleepy", Some(NEW))))
     }),
-    ("acknowledged; the device is back and silent for 15 s", |from| {
-        at(from, |lab, id| silence(lab, id))
-    }),
+    ("acknowledged; the device is back and silent for 15 s", |from| at(from, silence)),
     ("acknowledged; the device is seen with another firmware", |from| {
         at(from, |lab, _| {
             lab.after(20);
