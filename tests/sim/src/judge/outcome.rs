@@ -64,7 +64,9 @@ impl World<'_> {
         let begin = last
             .and_then(|last| lines.iter().rposition(|line| line == last))
             .map_or(0, |place| place + 1);
-        let mut before = from.unwrap_or(StateKind::Queued);
+        // An update begins in the state of its first line.
+        let first = lines.first().map(|line| line.state);
+        let Some(mut before) = from.or(first) else { return };
         let mut previous = last;
         for line in lines.iter().skip(begin) {
             if line.text.contains("acknowledged the update and came back") {
