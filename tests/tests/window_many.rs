@@ -59,7 +59,7 @@ async fn many(scene: &mut Scene) -> Result<()> {
     page.until_shown("banner-paused").await?;
     select(&app, &[first, DEVICE]).await?;
     page.click("bulk-install").await?;
-    page.until_says("plan-sum", "1 now, 1 when they wake").await?;
+    page.until_says("plan-sum", "1 now, 1 when it wakes").await?;
     page.click("install-go").await?;
     for file in [first, DEVICE] {
         page.until_state(file, "queued", SOON).await?;
