@@ -225,7 +225,7 @@ pub fn program(dir: &Path) -> Result<PathBuf> {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
         Ok(path)
     };
-    write("witness.py", include_str!("../../src-tauri/engine/src/esphome/witness.py"))?;
+    write("witness.py", wakeflash_engine::esphome::WITNESS)?;
     write("compile.sh", &filled(SCRIPT))?;
     write("esphome", &filled(PROGRAM))
 }

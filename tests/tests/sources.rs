@@ -11,6 +11,7 @@ use wakeflash_core::device::DeviceId;
 use wakeflash_core::update::{SourceChange, SourceFile, UpdateId};
 use wakeflash_engine::builder::{self, BuildOutcome, BuildRequest, BuilderEvent};
 use wakeflash_engine::configs;
+use wakeflash_engine::esphome::WITNESS;
 use wakeflash_tests::esphome::Esphome;
 
 struct Lab {
@@ -260,7 +261,7 @@ fn recorded(lab: &Lab, text: &str) -> wakeflash_core::witness::Reads {
     let (program, reads) = (lab.dir.path().join("program"), lab.dir.path().join("reads"));
     std::fs::write(&program, text).unwrap();
     let mut recorded = std::process::Command::new(Esphome::locate().unwrap().python().unwrap());
-    recorded.args(["-c", include_str!("../../src-tauri/engine/src/esphome/witness.py"), "record"]);
+    recorded.args(["-c", WITNESS, "record"]);
     recorded.arg(&reads).arg(&program).current_dir(lab.config_dir()).env("HOME", lab.dir.path());
     assert!(recorded.status().unwrap().success());
     wakeflash_core::witness::reads(&std::fs::read_to_string(&reads).unwrap()).unwrap()
@@ -298,7 +299,7 @@ fn nothing_is_left_of_a_question() {
     let temporary = lab.dir.path().join("temporary");
     std::fs::create_dir(&temporary).unwrap();
     let mut server = std::process::Command::new(Esphome::locate().unwrap().python().unwrap());
-    server.args(["-c", include_str!("../../src-tauri/engine/src/esphome/witness.py"), "serve"]);
+    server.args(["-c", WITNESS, "serve"]);
     server.current_dir(lab.config_dir()).env("TMPDIR", &temporary);
     server.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
     let mut server = server.spawn().unwrap();
@@ -350,7 +351,7 @@ fn what_is_recorded_is_what_the_system_saw() {
         return;
     }
     let esphome = Esphome::locate().unwrap();
-    let witness = include_str!("../../src-tauri/engine/src/esphome/witness.py");
+    let witness = WITNESS;
     let mut runner = TestRunner::new(Config { cases: 6, ..Config::default() });
     let kinds = prop::collection::vec(0_u8..7, 1..6);
     let result = runner.run(&kinds, |kinds| {

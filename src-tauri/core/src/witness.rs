@@ -1,4 +1,4 @@
-//! What ESPHome read while it built, as the program writes it down that runs ESPHome for us (`witness.py`).
+//! What ESPHome read while it built, as the program writes it down that runs ESPHome for us (`engine/src/esphome/witness`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

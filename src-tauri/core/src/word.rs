@@ -1,4 +1,4 @@
-//! ESPHome's own word about a configuration, as the program says it that asks ESPHome for us (`witness.py`).
+//! ESPHome's own word about a configuration, as the program says it that asks ESPHome for us (`engine/src/esphome/witness`).
 
 use serde_json::Value;
 

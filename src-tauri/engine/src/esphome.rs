@@ -21,6 +21,7 @@ use wakeflash_core::view::{EsphomeStatus, Progress};
 use crate::process::{Ended, Event, Limits, Process, path_with};
 use environments::{Environment, complete};
 pub(crate) use environments::{delete, leftovers, outdated};
+pub use python::WITNESS;
 
 /// `esphome version` imports a lot; on a cold disk it takes its time.
 const VERSION_LIMITS: Limits =

@@ -16,7 +16,7 @@ use super::sources::{Stamp, read_whole};
 use super::{config_path, present};
 use crate::artifacts::digest;
 
-/// What can be a source in a directory that was looked into, by its extension: as in `witness.py`.
+/// What can be a source in a directory that was looked into, by its extension: as in `engine/src/esphome/witness`.
 const CODE: [&str; 20] = [
     "c", "cc", "cpp", "cxx", "csv", "h", "hh", "hpp", "hxx", "inc", "ino", "ipp", "json", "py",
     "s", "tcc", "tpp", "txt", "yaml", "yml",

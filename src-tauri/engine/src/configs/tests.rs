@@ -326,7 +326,7 @@ fn the_last_build_of_a_configuration_is_read() {
     assert_eq!(of(&before, "a.yaml"), of(&after, "a.yaml"), "it includes nothing");
 }
 
-/// What `witness.py` would write down.
+/// What `engine/src/esphome/witness` would write down.
 fn reads(dir: &Path, files: &[&str], secrets: &[&str]) -> wakeflash_core::witness::Reads {
     let of = |names: &[&str]| {
         let content = |name: &str| {

@@ -10,8 +10,14 @@ use tokio::process::Command;
 
 use super::is_executable;
 
-/// It is given to Python as an argument, so that nothing has to lie anywhere.
-pub(super) const WITNESS: &str = include_str!("witness.py");
+/// It is given to Python as an argument, so that nothing has to lie anywhere: its parts one after the other.
+pub const WITNESS: &str = concat!(
+    include_str!("witness/reads.py"),
+    "\n\n",
+    include_str!("witness/answer.py"),
+    "\n\n",
+    include_str!("witness/serve.py"),
+);
 
 /// The Python that runs an `esphome` program; `None`: it is no Python script, so that only its command line is known.
 pub(crate) fn of(program: &Path) -> Option<PathBuf> {
