@@ -204,21 +204,26 @@ impl Stage {
         .map(|_| ())
     }
 
-    /// Lets the device wake once, so that the application sees it, and sleep again.
+    /// Lets the device wake, so that the application sees it, and sleep again. On a busy machine an answer that proves who
+    /// it is may come too late; then it wakes again.
     ///
     /// # Errors
     /// When it doesn't.
     pub async fn let_it_be_seen(&self) -> Result<()> {
-        self.device.wake_fully().await?;
-        self.until("the device is online", SOON, |device| {
-            device.deployed_hash.is_some_and(|hash| hash.0 == self.old.config_hash)
-        })
-        .await?;
-        self.device.sleep(true).await?;
-        self.until("the device is asleep", SOON, |device| {
-            device.presence == wakeflash_core::device::Presence::Asleep
-        })
-        .await?;
+        for _ in 0..3 {
+            self.device.wake_fully().await?;
+            self.until("the device is online", SOON, |device| {
+                device.deployed_hash.is_some_and(|hash| hash.0 == self.old.config_hash)
+            })
+            .await?;
+            self.device.sleep(true).await?;
+            let asleep = self.until("the device is asleep", SOON, |device| {
+                device.presence == wakeflash_core::device::Presence::Asleep
+            });
+            if asleep.await?.trust == wakeflash_core::view::Trust::Proven {
+                break;
+            }
+        }
         Ok(())
     }
 
