@@ -63,6 +63,22 @@ describe('the list', () => {
     expect(screen.getByTestId('announcement')).toHaveTextContent('Mailbox: Queued, builds next');
   });
 
+  it('goes back to the previous build of a device that has one', async () => {
+    const previousBuild = { version: '2026.9.2', builtAt: Date.now() - 60_000 };
+    const backend = await show('quiet', {
+      devices: [device('A', { previousBuild }), device('B', {})],
+    });
+    await user.click(inside(row('b.yaml'), 'row-menu'));
+    expect(await screen.findByTestId('menu-copy-address')).toBeInTheDocument();
+    expect(screen.queryByTestId('menu-previous')).toBeNull();
+    await user.keyboard('{Escape}');
+    await user.click(inside(row('a.yaml'), 'row-menu'));
+    const entry = await screen.findByTestId('menu-previous');
+    expect(entry).toHaveTextContent(/^Back to the previous build \(/);
+    await user.click(entry);
+    await waitFor(() => expect(backend.calls).toContain('installPrevious a.yaml'));
+  });
+
   it.each([
     ['what there is an update for', true, /1 when it wakes/],
     ['nothing, and says so', false, /Everything is up to date/],
