@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use wakeflash_core::device::{ConfigHash, Presence};
-use wakeflash_core::view::Snapshot;
+use wakeflash_core::view::{Snapshot, Trust};
 use wakeflash_tests::lan::Host;
 use wakeflash_tests::lan::forger::{ForgeOptions, Forger, forge};
 use wakeflash_tests::stage::{SOON, Stage, old_yaml, state_of};
@@ -52,12 +52,17 @@ async fn is_flashed_in_spite_of(clones_the_mac: bool) -> Result<()> {
         row.mac
     );
 
+    only_the_device_gets_it(&stage, &impostor).await
+}
+
+/// While the impostor is awake, the update waits for the device.
+async fn only_the_device_gets_it(stage: &Stage, impostor: &LabDevice) -> Result<()> {
     stage.until_built().await?;
     tokio::time::sleep(LONG_ENOUGH).await;
-    ensure_untouched(&impostor).await?;
+    ensure_untouched(impostor).await?;
     stage.wake().await?;
     stage.ensure_flashed_once().await?;
-    ensure_untouched(&impostor).await
+    ensure_untouched(impostor).await
 }
 
 #[tokio::test]
@@ -68,6 +73,23 @@ async fn another_board_before_install_doesnt_get_the_image_and_the_device_does()
 #[tokio::test]
 async fn a_host_with_the_devices_mac_address_in_its_words_gets_nothing() -> Result<()> {
     is_flashed_in_spite_of(true).await
+}
+
+#[tokio::test]
+async fn a_clone_of_a_device_that_was_only_heard_gets_nothing() -> Result<()> {
+    let Some(mut stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
+    let mac = stage.sensor.mac().to_owned();
+    // Its last words before it sleeps: whoever asks it then gets no answer that would prove it.
+    let words = ForgeOptions::new(&stage.sensor, "sleepy", &mac, stage.old.config_hash);
+    stage.sensor.link(true).await?;
+    forge(&stage.sensor, &words).await?;
+    stage.sensor.link(false).await?;
+    stage.until("its words are heard", SOON, |row| row.mac.is_some()).await?;
+    let (_host, impostor) = impostor(&mut stage, Some(mac)).await?;
+    impostor.wake_fully().await?;
+    let row = stage.until("the claim is heard", SOON, |row| row.addresses.len() > 1).await?;
+    ensure!(row.trust == Trust::Claimed, "{row:?}");
+    only_the_device_gets_it(&stage, &impostor).await
 }
 
 #[tokio::test]

@@ -179,7 +179,8 @@ pub enum Judgement {
 /// was put to the peer.
 ///
 /// A link-layer address that differs is no contradiction by itself, since repeaters put their own; but a device that
-/// was proven with one isn't recognised by words alone behind another.
+/// was proven with one isn't recognised by words alone behind another, nor is one that was never proven and came with
+/// one when its MAC address was claimed first.
 #[must_use]
 pub fn judge(expected: &Expectation, evidence: &Evidence) -> Judgement {
     let contradiction = contradiction(expected, evidence);
@@ -211,7 +212,10 @@ pub fn standing(expected: &Expectation, evidence: &Evidence) -> Standing {
     }
     let link = link_says(expected, evidence);
     let says_mac = evidence.own_words().any(|words| words.mac.is_some());
-    let may_be_here = expected.identity.may_be_at(evidence.peer, evidence.neighbour, says_mac);
+    let as_claimed =
+        expected.identity.is_proven() || expected.link_address.is_none() || link != Link::Different;
+    let may_be_here =
+        as_claimed && expected.identity.may_be_at(evidence.peer, evidence.neighbour, says_mac);
     let literal = expected.literal_address == LiteralAddress::Own(evidence.peer);
     let named = names_itself(expected, evidence) && may_be_here;
     if link == Link::Same
@@ -224,6 +228,15 @@ pub fn standing(expected: &Expectation, evidence: &Evidence) -> Standing {
     } else {
         Standing::Unknown
     }
+}
+
+/// Whether only its words say that a peer is a device which was never proven, and its network hardware isn't the one
+/// that its MAC address would have: a repeater's, an Ethernet interface's, or another board's.
+#[must_use]
+pub fn is_doubtful(expected: &Expectation, evidence: &Evidence) -> bool {
+    !expected.identity.is_proven()
+        && evidence.session != Session::OwnKey
+        && link_says(expected, evidence) == Link::Different
 }
 
 /// What a session that the gate let pass has proved; `None`: it didn't let it pass.

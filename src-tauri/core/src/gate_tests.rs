@@ -416,7 +416,7 @@ fn a_packet_claims_and_an_answer_shows() {
         (evidence([]), Standing::Unknown),
         (says(Source::Browse), Standing::Unknown),
         (says(Source::Packet(peer())), Standing::Claimed),
-        (near(STRANGE), Standing::Claimed),
+        (near(STRANGE), Standing::Unknown),
         (near(LINK), Standing::Shown),
         (says(Source::Answer(peer())), Standing::Shown),
         (key, Standing::Shown),
@@ -429,6 +429,10 @@ fn a_packet_claims_and_an_answer_shows() {
     for (evidence, expected) in cases {
         assert_eq!(standing(&expectation(), &evidence), expected, "{evidence:?}");
     }
+    let unseen = Expectation { link_address: None, ..expectation() };
+    assert_eq!(standing(&unseen, &near(STRANGE)), Standing::Claimed, "no hardware was claimed");
+    let clone = Evidence { neighbour: Some(STRANGE), ..says(Source::Answer(peer())) };
+    assert_eq!(short(&expectation(), &clone), Short::Open, "its MAC address is public");
     let more = Expectation { least: Standing::Shown, ..expectation() };
     assert_eq!(short(&more, &says(Source::Packet(peer()))), Short::Open);
     assert_eq!(short(&more, &says(Source::Answer(peer()))), Short::Pass);

@@ -5,8 +5,8 @@
 //! about an update. What proves something is an answer of the address itself that nothing pinned contradicts, a
 //! session that passed the [gate](crate::gate), and the user's word.
 //!
-//! A device that was never proven is trusted on first use: the first MAC address that is claimed for its name binds
-//! those that come later, and the first proof pins it.
+//! A device that was never proven is trusted on first use: the first MAC address that is claimed for its name, and the
+//! network hardware that it came with, bind those that come later, and the first proof pins it.
 
 use core::net::IpAddr;
 
@@ -121,7 +121,8 @@ impl Proof {
 pub struct Claims {
     /// The first MAC address that somebody claimed to have, under its name.
     pub mac: Option<MacAddress>,
-    /// The link-layer address that went with it.
+    /// The first link-layer address that went with it; the MAC address itself takes its place, since whoever is seen with
+    /// that one is behind no repeater.
     pub link_address: Option<MacAddress>,
     /// Where it is said to be, newest first.
     pub addresses: Vec<IpAddr>,
@@ -135,6 +136,11 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// Whether what was claimed first lets the device be behind this link-layer address.
+    fn let_it_be_behind(&self, link: MacAddress) -> bool {
+        self.mac == Some(link) || self.link_address.is_none_or(|first| first == link)
+    }
+
     /// Takes over what somebody says of the device. The first MAC address stays.
     pub fn take(&mut self, sighting: &Sighting) {
         for address in sighting.addresses.iter().rev() {
@@ -148,7 +154,8 @@ impl Claims {
             self.mac = self.mac.or(sighting.mac);
         }
         if of_itself && sighting.mac == self.mac {
-            self.link_address = sighting.link_address.or(self.link_address);
+            let own = sighting.link_address.filter(|link| self.mac == Some(*link));
+            self.link_address = own.or(self.link_address).or(sighting.link_address);
         }
         if let Some(said) = RunningBuild::said(sighting) {
             let (version, config_hash) = (self.version.take(), self.config_hash);
@@ -334,9 +341,11 @@ impl Identity {
                 let says_mac = self.mac.is_some() && self.mac == sighting.mac;
                 let complete = sighting.mac.is_some() || sighting.version.is_some();
                 let told = complete || expected.is_none() || link.is_some_and(|l| self.has_link(l));
+                let as_claimed =
+                    self.is_proven() || link.is_none_or(|link| claimed.let_it_be_behind(link));
                 if is_other {
                     Worth::Rival(Rival::of(sighting, sender, now))
-                } else if told && self.may_be_at(sender, link, says_mac) {
+                } else if told && as_claimed && self.may_be_at(sender, link, says_mac) {
                     Worth::Proof(Proof::of_session(sender, link, None, core::iter::once(sighting)))
                 } else if link.is_some() {
                     Worth::Rival(Rival::of(sighting, sender, now))

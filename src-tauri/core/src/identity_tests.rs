@@ -118,6 +118,29 @@ fn of_a_device_that_was_never_proven_the_first_claim_binds() {
 }
 
 #[test]
+fn of_a_device_that_was_never_proven_the_hardware_of_the_first_claim_binds() {
+    let mut claims = Claims::default();
+    claims.take(&says(Source::Packet(at(7))));
+    let fresh = Identity::default();
+    let clone_at =
+        |source| Sighting { addresses: vec![at(9)], link_address: Some(STRANGE), ..says(source) };
+    claims.take(&clone_at(Source::Packet(at(9))));
+    assert_eq!(claims.link_address, Some(LINK), "later claims don't take its place");
+    let (own, clone) = (says(Source::Answer(at(7))), clone_at(Source::Answer(at(9))));
+    assert_eq!(short(&fresh, &claims, &clone), Short::Rival, "its MAC address is public");
+    assert_eq!(short(&fresh, &claims, &own), Short::Proof);
+    let unseen = Sighting { link_address: None, ..clone };
+    assert_eq!(short(&fresh, &claims, &unseen), Short::Proof, "no neighbour table tells");
+
+    // Whoever was first may have been a repeater, or may have lied: the device's own hardware speaks for itself.
+    let near = |source| Sighting { link_address: Some(OWN), ..says(source) };
+    assert_eq!(short(&fresh, &claims, &near(Source::Answer(at(7)))), Short::Proof);
+    claims.take(&near(Source::Packet(at(7))));
+    claims.take(&clone_at(Source::Packet(at(9))));
+    assert_eq!(claims.link_address, Some(OWN));
+}
+
+#[test]
 fn what_was_proven_through_a_router_is_not_believed_of_hardware_that_is_near() {
     let mut identity = Identity::default();
     let far = Sighting { link_address: None, ..says(Source::Answer(at(7))) };

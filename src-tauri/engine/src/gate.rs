@@ -9,8 +9,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use wakeflash_core::device::{MacAddress, Sighting};
 use wakeflash_core::gate::{
-    Evidence, Expectation, Judgement, Session, Standing, hash_wait, judge, may_still_be_running,
-    standing,
+    Evidence, Expectation, Judgement, Session, Standing, hash_wait, is_doubtful, judge,
+    may_still_be_running, standing,
 };
 
 /// Words of the peer that are kept. No device says so much while it is looked at; what does is flooding.
@@ -77,9 +77,10 @@ pub enum Told {
 /// - `api`: what the peer says over its native API, until its end; with no word when it has none.
 /// - `session`: what the session with the peer has proved, once its handshake is over; it is dropped like `ask`.
 ///
-/// A contradiction ends it at once, and so does the news that the wanted build runs already. When the
-/// identity is known, the hash is waited for as long as [`Limits::hash`], counted from when the identity was
-/// known. Dropping the future is safe.
+/// A contradiction ends it at once, and so does the news that the wanted build runs already. What the API says may
+/// contradict what mDNS says: without a proven key it is waited for as long as [`Limits::hash`], and half of
+/// [`Limits::identity`] where [there is doubt](is_doubtful). When the identity is known, the hash is waited for as long
+/// as [`Limits::hash`], counted from when the identity was known. Dropping the future is safe.
 pub async fn decide(
     case: &Case<'_>,
     mut evidence: Evidence,
@@ -101,27 +102,31 @@ pub async fn decide(
         }
         let judgement = judge(expected, &evidence);
         let may_run = may_still_be_running(expected, &evidence, api.is_some());
-        // Once it has the password's answer, a device serves nobody else until the session is over.
-        let api_first = api.is_some() && may_run && start.elapsed() < limits.hash;
-        if !api_first {
+        let doubtful = is_doubtful(expected, &evidence);
+        // Its mDNS responder and its API may say different things of it. Once it has the password's answer, it serves
+        // nobody else until the session is over.
+        let held_until = start + if doubtful { limits.identity / 2 } else { limits.hash };
+        let asked = api.is_some() && evidence.session != Session::OwnKey;
+        let held = asked && Instant::now() < held_until;
+        if !held {
             let now = standing(expected, &evidence);
             told.send_if_modified(|last| std::mem::replace(last, now) != now);
         }
         let deadline = match judgement {
-            Judgement::AlreadyRunning | Judgement::Contradicted(_) => break judgement,
+            Judgement::Contradicted(_) => break judgement,
+            Judgement::AlreadyRunning if held && doubtful => held_until,
+            Judgement::AlreadyRunning => break judgement,
             Judgement::Pass => {
                 let since = *identified.get_or_insert_with(Instant::now);
-                if !may_run {
-                    break judgement;
-                }
-                since + limits.hash
+                let hash_by = if may_run { since + limits.hash } else { since };
+                if held { hash_by.max(held_until) } else { hash_by }
             }
             Judgement::Undecided => start + limits.identity,
         };
         if Instant::now() >= deadline {
             break judgement;
         }
-        let look_again = if api_first { deadline.min(start + limits.hash) } else { deadline };
+        let look_again = if held { deadline.min(held_until) } else { deadline };
         tokio::select! {
             biased;
             answer = &mut ask, if asking => {

@@ -321,3 +321,36 @@ async fn a_key_of_its_own_shown_over_the_api_opens_the_gate() {
         assert_eq!(decision.evidence.session, Session::OwnKey);
     }
 }
+
+/// The gate of a device that was never proven, whose mDNS responder gives `MAC`, and that is behind `link`.
+async fn never_proven(link: MacAddress, api: mpsc::Receiver<Told>) -> (Judgement, Standing, u128) {
+    let expected = Expectation { mac: Some(LINK), link_address: None, ..expectation() };
+    let (told, standing) = watch::channel(Standing::Unknown);
+    let case = Case { standing: told, ..case(&expected) };
+    let (_open, heard) = broadcast::channel(4);
+    let words = Sighting { mac: Some(LINK), ..says("sleepy", Some(ConfigHash(6))) };
+    let evidence =
+        Evidence { heard: vec![words], ..Evidence::about(peer(), Session::ProvesNothing) };
+    let decision = decide(&case, evidence, heard, |_| Some(link), pending(), api, pending()).await;
+    (decision.judgement, *standing.borrow(), decision.took.as_millis())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_api_says_is_waited_for_whatever_mdns_has_said() {
+    let other = MacAddress([2, 0, 0, 0, 0, 3]);
+    let liar = || vec![Told::Says(Sighting { mac: Some(other), ..says("sleepy", None) })];
+    for link in [LINK, other] {
+        let (judgement, standing, took) = never_proven(link, by_api(30, liar())).await;
+        assert!(matches!(judgement, Judgement::Contradicted(_)), "{judgement:?}");
+        assert_eq!((standing, took), (Standing::Unknown, 30), "it gets no answer to its challenge");
+    }
+    // Other network hardware than its MAC address has: it may take longer.
+    let (judgement, standing, took) = never_proven(other, by_api(150, liar())).await;
+    assert!(matches!(judgement, Judgement::Contradicted(_)), "{judgement:?}");
+    assert_eq!((standing, took), (Standing::Unknown, 150));
+    // One without an API, and one whose API never answers.
+    let passes = |took| (Judgement::Pass, Standing::Shown, took);
+    assert_eq!(never_proven(other, silent()).await, passes(0));
+    assert_eq!(never_proven(other, by_api(5_000, Vec::new())).await, passes(200));
+    assert_eq!(never_proven(LINK, by_api(5_000, Vec::new())).await, passes(100));
+}
