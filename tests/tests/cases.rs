@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use wakeflash_core::device::{ConfigSummary, DeviceId};
 use wakeflash_core::update::SourceFile;
-use wakeflash_core::word::{Answer, NO_DEVICE};
+use wakeflash_core::validated::{Answer, NO_DEVICE};
 use wakeflash_engine::configs::{self, Esphome};
 use wakeflash_tests::esphome;
 
@@ -49,7 +49,7 @@ fn copied() -> tempfile::TempDir {
 
 /// A summary as `truth.json` has it.
 fn said(summary: &ConfigSummary) -> Value {
-    let word = summary.word.as_ref().unwrap();
+    let word = summary.validated.as_ref().unwrap();
     json!({
         "name": summary.name,
         "friendly": summary.friendly_name,
@@ -140,7 +140,7 @@ fn judge(dir: &Path, truth: &Value, answer: &Answer, reads: &[SourceFile]) -> Re
             if said != expected {
                 return Err(format!("{said} and not {expected}"));
             }
-            if summary.word.as_ref().is_none_or(|word| word.config_hash.is_none()) {
+            if summary.validated.as_ref().is_none_or(|word| word.config_hash.is_none()) {
                 return Err("no hash".to_owned());
             }
             compare_reads(dir, truth, reads)
@@ -174,7 +174,7 @@ fn written(files: &[(&str, &str)]) -> tempfile::TempDir {
 fn name_of(answer: &Answer) -> (String, bool) {
     match answer {
         Answer::Device(summary) => {
-            let hash = summary.word.as_ref().and_then(|word| word.config_hash);
+            let hash = summary.validated.as_ref().and_then(|word| word.config_hash);
             (summary.name.clone(), hash.is_some())
         }
         Answer::Refused(problem) => (format!("refused: {problem}"), false),

@@ -5,7 +5,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Problem;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, is_over};
 
 /// A build that came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,11 +68,10 @@ pub fn pause_after(failures: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
 }
 
-/// Whether the pause until this time is over. One that would last longer than any was begun before the clock was
-/// set back.
+/// Whether the pause until this time is over.
 #[must_use]
-pub fn pause_is_over(until: Option<Timestamp>, now: Timestamp) -> bool {
-    until.is_none_or(|until| until <= now || until > now + LONGEST_PAUSE)
+pub fn build_pause_is_over(until: Option<Timestamp>, now: Timestamp) -> bool {
+    is_over(until, LONGEST_PAUSE, now)
 }
 
 #[cfg(test)]
@@ -90,8 +89,8 @@ mod tests {
     fn a_clock_that_was_set_back_ends_a_pause() {
         let now = Timestamp::from_millis(10_000_000);
         let until = now + LONGEST_PAUSE;
-        assert!(!pause_is_over(Some(until), now) && pause_is_over(Some(until), until));
-        assert!(pause_is_over(Some(until), now.before(Duration::from_secs(1))));
-        assert!(pause_is_over(None, now));
+        assert!(!build_pause_is_over(Some(until), now) && build_pause_is_over(Some(until), until));
+        assert!(build_pause_is_over(Some(until), now.before(Duration::from_secs(1))));
+        assert!(build_pause_is_over(None, now));
     }
 }

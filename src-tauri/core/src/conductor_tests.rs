@@ -27,7 +27,7 @@ fn config() -> ConfigFile {
         sleep_plan: None,
         compiled_name: None,
         doubt: None,
-        word: None,
+        validated: None,
         claim: AddressClaim::Names(None),
     });
     ConfigFile { id: sleepy(), content, sources: SourcesState::default() }

@@ -161,7 +161,7 @@ pub fn summarize<D: Borrow<Document>>(
         ),
         compiled_name: recorded(|s| &s.name),
         doubt: None,
-        word: None,
+        validated: None,
     }
 }
 

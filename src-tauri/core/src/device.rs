@@ -11,7 +11,7 @@ use crate::identity::{Claims, Identity, Rival};
 use crate::schedule::SleepPlan;
 use crate::time::Timestamp;
 use crate::update::{Build, BuildStamp, Sha256, SourceFile};
-use crate::word::Word;
+use crate::validated::Validated;
 
 /// Names a row of the list: the file name of a configuration (`sleepy.yaml`), or `mdns/NAME` for a device
 /// that was only seen on the network. A file name can't contain the slash, so the two can't be confused.
@@ -187,7 +187,7 @@ pub struct ConfigSummary {
     /// Why ESPHome's word isn't known.
     pub doubt: Option<Problem>,
     /// What ESPHome says beside; `None`: ESPHome hasn't been asked, and all of this is only what the file seems to say.
-    pub word: Option<Box<Word>>,
+    pub validated: Option<Box<Validated>>,
 }
 
 /// What is surely known about the address that a configuration names. What isn't known could be any.

@@ -12,7 +12,7 @@ use crate::device::{ConfigHash, MacAddress, Sighting, SightingKind, Source};
 use crate::error::Problem;
 use crate::identity::{Identity, Proof};
 use crate::update::BuildStamp;
-use crate::word::is_suffixed;
+use crate::validated::is_suffixed;
 
 /// An address that stands in the device's own configuration as a number (`use_address`, static IP).
 #[derive(Clone, Debug, PartialEq, Eq)]

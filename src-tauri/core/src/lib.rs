@@ -32,7 +32,7 @@ pub mod time;
 pub mod tray;
 pub mod update;
 pub mod upload;
+pub mod validated;
 pub mod view;
 pub mod witness;
-pub mod word;
 pub mod words;

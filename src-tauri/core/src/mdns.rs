@@ -128,13 +128,13 @@ struct Contents {
 /// # Errors
 /// [`MalformedPacket`] when the packet can't be read.
 pub fn sightings(packet: &[u8], source: Source) -> Result<Vec<Sighting>, MalformedPacket> {
-    Ok(words(packet, source)?.into_iter().map(|word| word.sighting).collect())
+    Ok(service_sightings(packet, source)?.into_iter().map(|word| word.sighting).collect())
 }
 
 /// A sighting, and whether it is about the device's native API service. The goodbye of a mere web server takes
 /// no device along that has its API.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
+pub struct ServiceSighting {
     /// What the packet says.
     pub sighting: Sighting,
     /// The packet has a record of the device's `_esphomelib._tcp` instance.
@@ -145,14 +145,17 @@ pub struct Word {
 ///
 /// # Errors
 /// [`MalformedPacket`] when the packet can't be read.
-pub fn words(packet: &[u8], source: Source) -> Result<Vec<Word>, MalformedPacket> {
+pub fn service_sightings(
+    packet: &[u8],
+    source: Source,
+) -> Result<Vec<ServiceSighting>, MalformedPacket> {
     let packet = parse(packet)?;
     let contents = if packet.has_flags(PacketFlag::RESPONSE) {
         read(packet.answers.iter().chain(&packet.additional_records))
     } else {
         read(packet.name_servers.iter())
     };
-    Ok(words_of(contents, source))
+    Ok(service_sightings_of(contents, source))
 }
 
 /// The identifier of a response, for matching it with a question; `None` for anything else. An answer to
@@ -270,7 +273,7 @@ impl Contents {
     }
 }
 
-fn words_of(contents: Contents, source: Source) -> Vec<Word> {
+fn service_sightings_of(contents: Contents, source: Source) -> Vec<ServiceSighting> {
     let sender = source.sender();
     let Contents { instances, mut hosts } = contents;
     let living = instances.values().filter(|i| i.counts() && i.alive).count();
@@ -289,12 +292,12 @@ fn words_of(contents: Contents, source: Source) -> Vec<Word> {
             }
             describe(&mut sighting, |key| instance.txt.get(key).map(String::as_str));
         }
-        found.push(Word { sighting, native: instance.esphome });
+        found.push(ServiceSighting { sighting, native: instance.esphome });
     }
     for (name, addresses) in hosts {
         let mut sighting = blank(name, source);
         sighting.addresses = ordered(addresses, sender);
-        found.push(Word { sighting, native: false });
+        found.push(ServiceSighting { sighting, native: false });
     }
     found
 }

@@ -193,7 +193,8 @@ fn http_counts_with_the_keys_of_esphome_only() {
 
 #[test]
 fn a_word_tells_which_service_it_is_about() {
-    let native = |records| words(&packet(records), Source::Packet(SENDER)).unwrap()[0].native;
+    let native =
+        |records| service_sightings(&packet(records), Source::Packet(SENDER)).unwrap()[0].native;
     assert!(native(announcement(4500)) && native(announcement(0)));
     assert!(!native(vec![ptr(HTTP, "sleepy._http._tcp.local", 0)]));
     assert!(!native(vec![a("sleepy.local", [192, 168, 1, 41], 120)]));

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::time::Timestamp;
+use crate::time::{Timestamp, is_over};
 use wakeflash_ota::FailureClass;
 
 /// What to do after a failed attempt.
@@ -48,13 +48,13 @@ pub const AFTER_REFUSED_GATE: Duration = Duration::from_secs(10);
 /// How long an address is left alone where another device answers.
 pub const AT_ANOTHER_DEVICE: Duration = Duration::from_secs(60);
 
-/// The longest of these pauses. One that is said to last longer was begun before the clock was set back.
+/// The longest of these pauses.
 const LONGEST_PAUSE: Duration = AT_ANOTHER_DEVICE;
 
 /// Whether the pause until this time is over.
 #[must_use]
 pub fn pause_is_over(until: Option<Timestamp>, now: Timestamp) -> bool {
-    until.is_none_or(|until| until <= now || until > now + LONGEST_PAUSE)
+    is_over(until, LONGEST_PAUSE, now)
 }
 
 /// The pause after so many transfers that were cut in one wake.

@@ -26,6 +26,13 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
+/// Whether a pause until this time is over. One that would last longer than the `longest` was begun before the clock
+/// was set back.
+#[must_use]
+pub fn is_over(until: Option<Timestamp>, longest: Duration, now: Timestamp) -> bool {
+    until.is_none_or(|until| until <= now || until > now + longest)
+}
+
 impl Timestamp {
     /// The time `millis` milliseconds after the Unix epoch.
     #[must_use]

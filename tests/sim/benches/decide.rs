@@ -36,7 +36,7 @@ fn config(number: u32) -> ConfigFile {
         sleep_plan: None,
         compiled_name: None,
         doubt: None,
-        word: None,
+        validated: None,
         claim: AddressClaim::Names(None),
     });
     let id = DeviceId::of_file(format!("{}.yaml", name(number)));

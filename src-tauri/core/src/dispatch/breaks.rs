@@ -33,10 +33,10 @@ impl Dispatch {
     /// From now on what isn't heard counts; nothing that was missed until now does.
     fn begin_listening(&mut self, now: Timestamp) {
         self.listening_since = now;
-        for name in self.heard.keys_where(|_, heard| heard.doubted_since.is_some()) {
-            self.heard.entry(&name).doubted_since = Some(now);
+        for name in self.devices.keys_where(|_, heard| heard.doubted_since.is_some()) {
+            self.devices.entry(&name).doubted_since = Some(now);
         }
-        for name in self.heard.keys().cloned().collect::<Vec<_>>() {
+        for name in self.devices.keys().cloned().collect::<Vec<_>>() {
             self.touch(&name);
         }
     }
@@ -51,8 +51,8 @@ impl Dispatch {
         if connected {
             self.is_back_for_builds(Lack::Network);
         }
-        for name in self.heard.keys_where(|_, heard| heard.expired) {
-            let heard = self.heard.entry(&name);
+        for name in self.devices.keys_where(|_, heard| heard.expired) {
+            let heard = self.devices.entry(&name);
             let expired = core::mem::take(&mut heard.expired);
             if heard.liveness == Liveness::Alive && connected && expired {
                 // It has to say that it is still there.

@@ -46,7 +46,7 @@ impl Dispatch {
     fn namesake(&self, file: &ConfigFile) -> Option<&ConfigFile> {
         let named = |file: &ConfigFile| {
             let summary = file.content.as_ref().ok()?;
-            summary.word.is_some().then(|| summary.name.clone())
+            summary.validated.is_some().then(|| summary.name.clone())
         };
         let own = named(file)?;
         self.configs
@@ -122,7 +122,7 @@ impl Dispatch {
     /// hash that ESPHome says such a build has, where it is the same ESPHome, and by the sources.
     pub(super) fn is_modified(&self, file: &ConfigFile, memory: &DeviceMemory) -> bool {
         let sources = &file.sources;
-        let word = file.content.as_ref().ok().and_then(|summary| summary.word.as_ref());
+        let word = file.content.as_ref().ok().and_then(|summary| summary.validated.as_ref());
         let wanted = word.and_then(|word| Some((word.config_hash?, word.version.as_deref()?)));
         if let Some(installed) = memory.installed() {
             let built = installed.config_hash.zip(installed.version.as_deref());

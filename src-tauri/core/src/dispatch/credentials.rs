@@ -43,7 +43,7 @@ impl Dispatch {
                 })
         });
         built
-            || self.heard.iter().any(|(name, heard)| {
+            || self.devices.iter().any(|(name, heard)| {
                 !update.is_for(name) && heard.memory.installed_encryption.as_ref().is_some_and(same)
             })
     }
@@ -67,7 +67,7 @@ impl Dispatch {
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
         let key = |encryption: Option<&Encryption>| encryption.and_then(key_of).cloned();
-        let remembered = self.heard.values().flat_map(|heard| {
+        let remembered = self.devices.values().flat_map(|heard| {
             let memory = &heard.memory;
             let before = memory.before_install.as_ref();
             let keys = [

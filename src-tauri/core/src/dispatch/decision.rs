@@ -117,11 +117,11 @@ impl Decision {
             .wakes
             .iter()
             .filter(|name| !draft.forgotten.contains(*name))
-            .filter_map(|name| Some((name.as_str(), base.heard.get(name)?.wakes.as_slice())))
+            .filter_map(|name| Some((name.as_str(), base.devices.get(name)?.wakes.as_slice())))
             .collect();
         let changed_wakes = |name: &String| {
             let before = stored.get(name.as_str()).copied().unwrap_or_default();
-            let now = next.heard.get(name)?.wakes.iter();
+            let now = next.devices.get(name)?.wakes.iter();
             let changed: Vec<Wake> = now.filter(|wake| !before.contains(wake)).copied().collect();
             (!changed.is_empty()).then(|| (name.clone(), changed))
         };
@@ -131,7 +131,7 @@ impl Decision {
             memories: draft
                 .memories
                 .iter()
-                .filter_map(|name| Some((name.clone(), next.heard.get(name)?.memory.clone())))
+                .filter_map(|name| Some((name.clone(), next.devices.get(name)?.memory.clone())))
                 .collect(),
             wakes: draft.wakes.iter().filter_map(changed_wakes).collect(),
             settings: draft.settings.then(|| (*next.settings).clone()),

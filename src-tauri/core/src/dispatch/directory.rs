@@ -70,7 +70,7 @@ impl Dispatch {
 
     /// The devices that are remembered as configured in this directory, and their names.
     pub(super) fn remembered(&self) -> impl Iterator<Item = (&DeviceId, &str)> {
-        let configured = self.heard.iter().filter_map(|(name, heard)| {
+        let configured = self.devices.iter().filter_map(|(name, heard)| {
             let by = heard.memory.configured_by.as_ref()?;
             (by.directory == self.settings.config_dir).then_some((&by.file, name.as_str()))
         });

@@ -14,7 +14,7 @@ const LONGEST_SEARCH_PAUSE: Duration = Duration::from_secs(600);
 
 /// When a missing ESPHome is looked for again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Search {
+pub(super) struct EsphomeSearch {
     /// How often it was looked for in vain.
     in_vain: u32,
     /// `None`: it is there, or being looked for.
@@ -26,7 +26,7 @@ impl Dispatch {
     pub(super) fn take_builder(&mut self, builder: Builder, now: Timestamp) {
         match builder {
             Builder::Missing => self.search_later(now),
-            Builder::Ready { .. } | Builder::Coming => self.search = Search::default(),
+            Builder::Ready { .. } | Builder::Coming => self.search = EsphomeSearch::default(),
         }
         // The one that is there builds while another one is installed.
         let there = matches!(self.builder, Some(Builder::Ready { .. }));
@@ -44,7 +44,7 @@ impl Dispatch {
         let doublings = self.search.in_vain.min(16);
         let pause = SEARCH_PAUSE.saturating_mul(1 << doublings).min(LONGEST_SEARCH_PAUSE);
         let in_vain = self.search.in_vain.saturating_add(1);
-        self.search = Search { in_vain, at: Some(now + pause) };
+        self.search = EsphomeSearch { in_vain, at: Some(now + pause) };
     }
 
     /// When ESPHome is to be looked for.

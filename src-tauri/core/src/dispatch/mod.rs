@@ -10,8 +10,9 @@ mod credentials;
 mod decision;
 mod device;
 mod directory;
+mod effect;
 mod esphome;
-mod inout;
+mod input;
 mod knock_targets;
 mod links;
 mod many_devices;
@@ -19,7 +20,7 @@ mod notifications;
 mod other_tools;
 mod requests;
 mod rows;
-mod table;
+mod shared_map;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -40,12 +41,13 @@ use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::update::{Update, UpdateId};
 use decision::Draft;
-use device::Heard;
-use table::Table;
+use device::KnownDevice;
+use shared_map::SharedMap;
 
 pub use decision::{Answer, Decision, WriteSet};
 pub use device::{DOUBT, FAST, REMEMBERED};
-pub use inout::{Builder, Effect, FlashOutcome, Input};
+pub use effect::Effect;
+pub use input::{Builder, FlashOutcome, Input};
 pub use knock_targets::KNOCK_PERIOD;
 pub use other_tools::queued_in_device_builder;
 pub use transfer_slots::HELD_LONG;
@@ -57,25 +59,25 @@ pub use update::{
 #[derive(Clone, Debug)]
 pub struct Dispatch {
     settings: Arc<Settings>,
-    updates: Table<UpdateId, Update>,
-    configs: Table<DeviceId, ConfigFile>,
+    updates: SharedMap<UpdateId, Update>,
+    configs: SharedMap<DeviceId, ConfigFile>,
     /// The names of the devices that go by another one than their configurations say.
-    former_names: Table<DeviceId, String>,
+    former_names: SharedMap<DeviceId, String>,
     directory: directory::Directory,
-    heard: Table<String, Heard>,
+    devices: SharedMap<String, KnownDevice>,
     next_id: u32,
     /// `None`: it is being looked for.
     builder: Option<Builder>,
-    search: esphome::Search,
+    search: esphome::EsphomeSearch,
     /// Until then it is too early to say that a remembered device is gone; `None` after that.
     first_look_until: Option<Timestamp>,
     /// The devices that are held, and those that images are being sent to.
-    slots: Table<UpdateId, transfer_slots::Slot>,
+    slots: SharedMap<UpdateId, transfer_slots::TransferSlot>,
     /// Updates whose outcome isn't known, and whose devices have greeted a client since: they have nothing left to
     /// commit.
-    serving: Table<UpdateId, ()>,
+    serving: SharedMap<UpdateId, ()>,
     /// What was cancelled a moment ago, as it was before.
-    undo: Table<UpdateId, update::cancelled::Undo>,
+    undo: SharedMap<UpdateId, update::cancelled::Undo>,
     /// The names of the devices whose configurations use deep sleep, and what they say about it.
     sleepers: Arc<BTreeSet<String>>,
     plans: Arc<BTreeMap<String, SleepPlan>>,
@@ -107,15 +109,16 @@ impl Dispatch {
         next_id: u32,
         now: Timestamp,
     ) -> Self {
-        let mut heard: Table<String, Heard> = Table::default();
+        let mut devices: SharedMap<String, KnownDevice> = SharedMap::default();
         for (name, memory) in memories {
             let stored_last_seen = memory.last_seen;
-            heard.insert(name, Heard { memory, stored_last_seen, ..Heard::default() });
+            devices
+                .insert(name, KnownDevice { memory, stored_last_seen, ..KnownDevice::default() });
         }
         for (name, wakes) in wakes {
-            let heard = heard.entry(&name);
-            heard.learned = Schedule::learn(&wakes);
-            heard.wakes = wakes;
+            let device = devices.entry(&name);
+            device.learned = Schedule::learn(&wakes);
+            device.wakes = wakes;
         }
         // A number that is given twice would put one update in the place of another.
         let after_loaded =
@@ -123,17 +126,17 @@ impl Dispatch {
         Self {
             settings: Arc::new(settings),
             updates: updates.into_iter().map(|update| (update.id, update)).collect(),
-            configs: Table::default(),
-            former_names: Table::default(),
+            configs: SharedMap::default(),
+            former_names: SharedMap::default(),
             directory: directory::Directory::Unread,
-            heard,
+            devices,
             next_id: next_id.max(after_loaded),
             builder: None,
-            search: esphome::Search::default(),
+            search: esphome::EsphomeSearch::default(),
             first_look_until: Some(now + Self::FIRST_LOOK),
-            slots: Table::default(),
-            serving: Table::default(),
-            undo: Table::default(),
+            slots: SharedMap::default(),
+            serving: SharedMap::default(),
+            undo: SharedMap::default(),
             sleepers: Arc::default(),
             plans: Arc::default(),
             connected: true,

@@ -59,7 +59,7 @@ impl Dispatch {
     }
 
     pub(super) fn no_configuration(&self, device: &DeviceId) -> Problem {
-        if device.discovered_name().is_some_and(|name| self.heard.contains_key(name)) {
+        if device.discovered_name().is_some_and(|name| self.devices.contains_key(name)) {
             Problem::new(
                 "device.not_configured",
                 format!(

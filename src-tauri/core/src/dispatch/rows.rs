@@ -28,7 +28,7 @@ impl Dispatch {
             .map(|update| update.device.clone());
         let known: BTreeSet<&str> = self.configured_names().collect();
         let discovered = self
-            .heard
+            .devices
             .iter()
             .filter(|(name, heard)| {
                 heard.liveness != Liveness::Unheard && !known.contains(name.as_str())
@@ -116,7 +116,7 @@ impl Dispatch {
             return Some(row);
         }
         let name = id.discovered_name()?;
-        let heard = self.heard.get(name)?;
+        let heard = self.devices.get(name)?;
         if heard.liveness == Liveness::Unheard || self.configured_names().any(|known| known == name)
         {
             return None;

@@ -5,7 +5,7 @@ use crate::time::Timestamp;
 use crate::update::UpdateState;
 
 use super::Dispatch;
-use super::device::Heard;
+use super::device::KnownDevice;
 
 impl Dispatch {
     pub(super) fn tick(&mut self, now: Timestamp) {
@@ -25,7 +25,7 @@ impl Dispatch {
         if self.first_look_until.is_some_and(|until| until <= now) {
             self.first_look_until = None;
             // What is remembered and has not been heard since the start turns from Unknown to gone.
-            let remembered: Vec<String> = self.heard.keys().cloned().collect();
+            let remembered: Vec<String> = self.devices.keys().cloned().collect();
             for name in remembered {
                 self.touch(&name);
             }
@@ -53,8 +53,8 @@ impl Dispatch {
     pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
         let of_updates = self.updates.values().filter_map(|update| self.update_is_due(update, now));
         let doubts =
-            self.heard.values().filter(|_| self.connected).filter_map(Heard::doubt_ends_at);
-        let unstored = self.heard.values().filter_map(|heard| heard.store_at(now));
+            self.devices.values().filter(|_| self.connected).filter_map(KnownDevice::doubt_ends_at);
+        let unstored = self.devices.values().filter_map(|heard| heard.store_at(now));
         let looks = self.look_again_at(now);
         let search = self.search_at(now);
         let of_devices = doubts.chain(unstored);

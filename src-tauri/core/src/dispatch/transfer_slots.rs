@@ -15,14 +15,14 @@ pub const HELD_LONG: Duration = Duration::from_secs(60);
 
 /// A device that is held, or to which an image is being sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slot {
+pub(super) struct TransferSlot {
     /// Since when it is held.
     since: Timestamp,
     /// Its image is being sent.
     granted: bool,
 }
 
-impl Slot {
+impl TransferSlot {
     pub(super) const fn held_since(since: Timestamp) -> Self {
         Self { since, granted: false }
     }

@@ -271,7 +271,7 @@ impl UpdateState {
     }
 
     /// The device turns out to be called so with what is on its way to it.
-    pub(crate) fn call(&mut self, name: &str) {
+    pub(crate) fn rename_device(&mut self, name: &str) {
         match self {
             Self::Waiting { delivery, .. }
             | Self::Held { delivery, .. }

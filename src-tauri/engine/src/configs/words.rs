@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use wakeflash_core::device::{AddressClaim, ConfigFile, DeviceId};
 use wakeflash_core::update::SourceFile;
+use wakeflash_core::validated::{self, Answer};
 use wakeflash_core::witness;
-use wakeflash_core::word::{self, Answer};
 
 use super::followed::{Stamps, add_stamps};
 use super::listed_reads;
@@ -72,9 +72,9 @@ pub(super) struct Kept {
 impl Kept {
     fn read(kept: &KeptWord) -> Option<Self> {
         let mut read: Self = serde_json::from_str(&kept.body).ok()?;
-        let answer = word::answer(&kept.file, &read.said).ok()?;
+        let answer = validated::answer(&kept.file, &read.said).ok()?;
         // Earlier versions kept what can pass, too.
-        let again = matches!(answer, Answer::Unanswered(_)) || !word::is_lasting(&read.said);
+        let again = matches!(answer, Answer::Unanswered(_)) || !validated::is_lasting(&read.said);
         read.again_at = again.then(Instant::now);
         read.answer = Some(answer);
         Some(read)
@@ -222,16 +222,18 @@ impl Words {
 
     fn keep(&self, file: &str, asked: Asked, reads: Vec<SourceFile>) -> Arc<Kept> {
         let answer = match asked.said {
-            Some(ref said) => word::answer(file, said).unwrap_or_else(|error| {
+            Some(ref said) => validated::answer(file, said).unwrap_or_else(|error| {
                 tracing::warn!(file, error, "ESPHome's answer is of no use");
-                Answer::Unanswered(word::unanswered(&error))
+                Answer::Unanswered(validated::unanswered(&error))
             }),
-            None => Answer::Unanswered(word::unanswered("it can't be started")),
+            None => Answer::Unanswered(validated::unanswered("it can't be started")),
         };
         let again = match answer {
             Answer::Unanswered(_) => true,
             Answer::Device(_) => false,
-            Answer::Refused(_) => asked.said.as_ref().is_some_and(|said| !word::is_lasting(said)),
+            Answer::Refused(_) => {
+                asked.said.as_ref().is_some_and(|said| !validated::is_lasting(said))
+            }
         };
         Arc::new(Kept {
             esphome: self.key().unwrap_or_default(),
@@ -292,7 +294,7 @@ pub async fn ask(
     for file in files {
         let kept = words.next().await.kept;
         let answer =
-            kept.answer.clone().unwrap_or_else(|| Answer::Unanswered(word::unanswered(file)));
+            kept.answer.clone().unwrap_or_else(|| Answer::Unanswered(validated::unanswered(file)));
         answers.push((answer, kept.reads.clone()));
     }
     answers
@@ -337,8 +339,8 @@ pub(super) fn say(config: &mut ConfigFile, kept: &Kept, current: bool) {
             if !current {
                 // What it is called is hardly another thing; where it is can be.
                 summary.claim = AddressClaim::Unknown;
-                if let Some(word) = &mut summary.word {
-                    word.config_hash = None;
+                if let Some(validated) = &mut summary.validated {
+                    validated.config_hash = None;
                 }
             }
             config.content = Ok(summary);

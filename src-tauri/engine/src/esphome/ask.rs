@@ -24,7 +24,7 @@ const MAX_LINES: usize = 200_000;
 /// What came of a question.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
-    /// The answer, as [`wakeflash_core::word::answer`] reads it; `None`: ESPHome can't be started.
+    /// The answer, as [`wakeflash_core::validated::answer`] reads it; `None`: ESPHome can't be started.
     pub(crate) said: Option<Value>,
     /// What was read for it: lines of [`wakeflash_core::witness::reads`], or what ESPHome lists.
     pub(crate) reads: Vec<String>,

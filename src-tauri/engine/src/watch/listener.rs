@@ -247,7 +247,7 @@ impl Listener {
         let words = if mdns::only_asks(bytes) {
             Vec::new()
         } else {
-            mdns::words(bytes, Source::Packet(*sender)).unwrap_or_else(|error| {
+            mdns::service_sightings(bytes, Source::Packet(*sender)).unwrap_or_else(|error| {
                 tracing::trace!(%sender, %error, "a packet that can't be read");
                 Vec::new()
             })
@@ -261,7 +261,7 @@ impl Listener {
     }
 
     /// Who sends is there, whatever it says; unless it says that it goes, or that it is somebody else.
-    fn note_sender(&self, sender: IpAddr, words: &[mdns::Word]) {
+    fn note_sender(&self, sender: IpAddr, words: &[mdns::ServiceSighting]) {
         for name in self.interest.at(sender) {
             let mut own = words.iter().filter(|word| word.sighting.name == name).peekable();
             let others = words.iter().any(|word| {
@@ -275,8 +275,8 @@ impl Listener {
         }
     }
 
-    fn take(&mut self, word: mdns::Word) {
-        let mdns::Word { sighting, native } = word;
+    fn take(&mut self, word: mdns::ServiceSighting) {
+        let mdns::ServiceSighting { sighting, native } = word;
         let waited = self.interest.waits_for(&sighting.name);
         match sighting.kind {
             SightingKind::Alive => {

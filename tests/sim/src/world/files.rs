@@ -265,7 +265,7 @@ impl Dir {
             }),
             compiled_name: None,
             doubt: None,
-            word: None,
+            validated: None,
             claim: AddressClaim::Names(
                 config.device.literal_address.then(|| config.device.literal()),
             ),

@@ -55,7 +55,7 @@ impl Dispatch {
     fn ask(&mut self, name: &str, mut addresses: Vec<IpAddr>, again: Duration, now: Timestamp) {
         let again = if self.waits_for(name).is_some() { ASK_AGAIN_WAITED } else { again };
         addresses.retain(|address| self.may_reach(name, *address));
-        let Some(heard) = self.heard.get_mut(name) else { return };
+        let Some(heard) = self.devices.get_mut(name) else { return };
         if addresses.is_empty() || !is_stale(heard.asked_at, again, now) {
             return;
         }
@@ -66,7 +66,7 @@ impl Dispatch {
     /// Whether the device may know more about it than is pinned.
     fn is_worth_asking(&self, sighting: &Sighting) -> bool {
         let Some((identity, _)) = self.identity_of(&sighting.name) else { return true };
-        let alive = self.heard.get(&sighting.name).map(|heard| heard.liveness);
+        let alive = self.devices.get(&sighting.name).map(|heard| heard.liveness);
         let elsewhere = || sighting.addresses.iter().any(|address| !identity.is_at(*address));
         let differs = || {
             let mac = sighting.mac.is_some() && sighting.mac != identity.mac();

@@ -22,16 +22,16 @@ impl Dispatch {
         if known || !announces_esphome(sighting) {
             return known;
         }
-        if self.heard.len() >= REMEMBERED {
+        if self.devices.len() >= REMEMBERED {
             self.make_room();
         }
-        self.heard.len() < REMEMBERED
+        self.devices.len() < REMEMBERED
     }
 
     /// Whether a device of this name is configured, waited for, or remembered.
     #[must_use]
     pub fn knows(&self, name: &str) -> bool {
-        self.heard.contains_key(name) || self.keeps(name)
+        self.devices.contains_key(name) || self.keeps(name)
     }
 
     /// Whether what is known of the device of this name is stored, and makes no room for others: it is configured, or
@@ -48,7 +48,7 @@ impl Dispatch {
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let mut names = self.kept_names();
-        names.extend(self.heard.keys().map(String::as_str));
+        names.extend(self.devices.keys().map(String::as_str));
         names.into_iter().map(str::to_owned).collect()
     }
 
@@ -70,7 +70,7 @@ impl Dispatch {
     fn make_room(&mut self) {
         let kept = self.kept_names();
         let mut others: Vec<_> = self
-            .heard
+            .devices
             .iter()
             .filter(|(name, heard)| !kept.contains(name.as_str()) && !heard.memory.is_of_use())
             .map(|(name, heard)| {
@@ -80,7 +80,7 @@ impl Dispatch {
         others.sort_unstable();
         others.truncate(EVICTED_AT_ONCE);
         for (_, _, name) in others {
-            let forgotten = self.heard.remove(&name);
+            let forgotten = self.devices.remove(&name);
             self.decision.touched.insert(DeviceId::discovered(&name));
             if forgotten.is_some_and(|heard| heard.stored_last_seen.is_some()) {
                 self.decision.forgotten.insert(name);

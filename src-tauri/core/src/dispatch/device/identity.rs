@@ -9,8 +9,8 @@ use crate::gate::LiteralAddress;
 use crate::identity::{Claims, Identity, Rival, Worth};
 use crate::time::Timestamp;
 use crate::update::{Build, Update, UpdateId, UpdateState};
+use crate::validated::NO_DEVICE;
 use crate::view::Trust;
-use crate::word::NO_DEVICE;
 
 use super::names::configured_name;
 
@@ -102,7 +102,7 @@ impl Dispatch {
                 AddressClaim::Unknown => unknown = unknown.or_else(|| Some(file())),
             }
         }
-        let runs_there = self.heard.iter().find(|(name, heard)| {
+        let runs_there = self.devices.iter().find(|(name, heard)| {
             let installed = heard.memory.installed().and_then(|build| build.address.as_deref());
             !update.is_for(name) && installed.is_some_and(is_peer)
         });
@@ -129,7 +129,7 @@ impl Dispatch {
             // It may be behind the same repeater. Hardware of its own no other board has.
             None => mac != Some(link),
         });
-        let shared = self.heard.iter().any(|(name, other)| {
+        let shared = self.devices.iter().any(|(name, other)| {
             // A device that was renamed is known under both names.
             let same_board = mac.is_some() && other.memory.mac() == mac;
             other.memory.link_addresses().any(|own| own == link)

@@ -32,7 +32,7 @@ pub(super) enum Liveness {
 
 /// A device as the network knows it, by its name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct KnownDevice {
     pub(super) memory: DeviceMemory,
     /// `last_seen` as it was stored last; it moves with every packet and isn't worth a write each time.
     pub(super) stored_last_seen: Option<Timestamp>,
@@ -59,7 +59,7 @@ pub(super) struct Heard {
     pub(super) outlook: (Option<Timestamp>, bool),
 }
 
-impl Heard {
+impl KnownDevice {
     pub(super) fn doubt_ends_at(&self) -> Option<Timestamp> {
         self.doubted_since.map(|since| since + DOUBT)
     }
@@ -69,14 +69,14 @@ impl Dispatch {
     /// What is remembered about a device.
     #[must_use]
     pub fn memory(&self, name: &str) -> Option<&DeviceMemory> {
-        self.heard.get(name).map(|heard| &heard.memory)
+        self.devices.get(name).map(|heard| &heard.memory)
     }
 
     /// The memory of a device to change, and to store.
     pub(super) fn change_memory(&mut self, name: &str) -> &mut DeviceMemory {
         self.touch(name);
         self.decision.memories.insert(name.to_owned());
-        &mut self.heard.entry(name).memory
+        &mut self.devices.entry(name).memory
     }
 
     /// Marks every row that shows this device.

@@ -13,9 +13,9 @@ use crate::mdns::announces_esphome;
 use crate::retry::TRANSFERS_AN_HOUR;
 use crate::schedule::{Schedule, Wake};
 use crate::update::{StateKind, Update};
-use crate::word::is_suffixed;
+use crate::validated::is_suffixed;
 
-use super::{Heard, Liveness};
+use super::{KnownDevice, Liveness};
 
 /// How many devices are asked at once who they are, when the configurations were read: names are easily made up.
 const ASKED_AT_ONCE: usize = 8;
@@ -39,7 +39,7 @@ impl Dispatch {
             return Some(self.name_of(file).to_owned());
         }
         let of_update = self.active(device).map(|update| update.name.as_str());
-        let heard = |name: &&str| self.heard.contains_key(*name);
+        let heard = |name: &&str| self.devices.contains_key(*name);
         of_update.or_else(|| device.discovered_name().filter(heard)).map(str::to_owned)
     }
 
@@ -82,7 +82,7 @@ impl Dispatch {
             former.iter().map(|(file, name)| (file.clone(), name.clone())).collect();
         self.note_owners();
         for (file, name) in former {
-            self.meet(&file, &name);
+            self.settle_name(&file, &name);
         }
         self.adopt_heard();
     }
@@ -93,7 +93,7 @@ impl Dispatch {
         for file in self.configs.values() {
             let renamed = self.former_names.contains_key(&file.id);
             let name = self.name_of(file);
-            if renamed || (file.content.is_ok() && self.heard.contains_key(name)) {
+            if renamed || (file.content.is_ok() && self.devices.contains_key(name)) {
                 names.entry(name.to_owned()).or_default().push(file.id.clone());
             }
         }
@@ -114,7 +114,7 @@ impl Dispatch {
         let mut files = self.configs.values().filter(|file| self.name_of(file) == name);
         let (Some(only), None) = (files.next(), files.next()) else { return };
         let owner = only.content.is_ok().then(|| self.here(&only.id));
-        if let Some(heard) = self.heard.get_mut(name) {
+        if let Some(heard) = self.devices.get_mut(name) {
             heard.memory.configured_by = owner;
         }
     }
@@ -124,7 +124,7 @@ impl Dispatch {
     }
 
     pub(in crate::dispatch) fn claims(&self) -> BTreeMap<DeviceId, String> {
-        let claims = self.heard.iter().filter_map(|(name, heard)| {
+        let claims = self.devices.iter().filter_map(|(name, heard)| {
             let by = heard.memory.configured_by.as_ref()?;
             (by.directory == self.settings.config_dir).then(|| (by.file.clone(), name.clone()))
         });
@@ -135,8 +135,8 @@ impl Dispatch {
     /// it, which doesn't know its device yet.
     fn is_of_suffix(&self, file: &ConfigFile, name: &str) -> bool {
         let summary = file.content.as_ref().ok();
-        let suffixed =
-            summary.filter(|summary| summary.word.as_ref().is_some_and(|word| word.mac_suffix));
+        let suffixed = summary
+            .filter(|summary| summary.validated.as_ref().is_some_and(|word| word.mac_suffix));
         suffixed.is_some_and(|summary| {
             is_suffixed(&summary.name, name) && self.name_of(file) == summary.name
         })
@@ -181,13 +181,13 @@ impl Dispatch {
         if let Some(id) = self.active(&file).map(|update| update.id)
             && let Some(update) = self.change(id)
         {
-            update.state.call(name);
+            update.state.rename_device(name);
         }
     }
 
     /// The same for devices that had proven it before their configuration was known.
     fn adopt_heard(&mut self) {
-        let heard = self.heard.keys().filter(|name| self.is_candidate(name));
+        let heard = self.devices.keys().filter(|name| self.is_candidate(name));
         let mut asked = 0;
         for name in heard.cloned().collect::<Vec<_>>() {
             self.adopt(&name);
@@ -212,17 +212,17 @@ impl Dispatch {
             self.configs.get(file).and_then(configured_name) == Some(sighting.name.as_str())
         });
         if let Some((file, former)) = renamed.map(|(file, name)| (file.clone(), name.clone())) {
-            self.meet(&file, &former);
+            self.settle_name(&file, &former);
         }
     }
 
     /// When a device is there under the name that the configuration says: it is the renamed one, or, as long as
     /// no update is under way, the one that is meant.
-    fn meet(&mut self, file: &DeviceId, former: &str) {
+    fn settle_name(&mut self, file: &DeviceId, former: &str) {
         let Some(name) = self.configs.get(file).and_then(configured_name).map(str::to_owned) else {
             return;
         };
-        let Some(heard) = self.heard.get(&name) else { return };
+        let Some(heard) = self.devices.get(&name) else { return };
         // A packet alone moves nothing.
         if heard.liveness != Liveness::Alive || !heard.memory.identity.is_proven() {
             return;
@@ -249,13 +249,13 @@ impl Dispatch {
         }
         self.touch(from);
         self.touch(to);
-        let (old, new) = (self.heard.remove(from), self.heard.remove(to));
+        let (old, new) = (self.devices.remove(from), self.devices.remove(to));
         self.decision.forgotten.extend([from.to_owned(), to.to_owned()]);
         self.decision.memories.insert(to.to_owned());
         self.decision.wakes.insert(to.to_owned());
         let mut both = brought_together(old, new);
         both.memory.configured_by = Some(self.here(file));
-        self.heard.insert(to.to_owned(), both);
+        self.devices.insert(to.to_owned(), both);
         if self.configs.get(file).and_then(configured_name) == Some(to) {
             self.former_names.remove(file);
         } else if self.configs.contains_key(file) {
@@ -314,7 +314,7 @@ pub(in crate::dispatch) fn configured_name(file: &ConfigFile) -> Option<&str> {
 }
 
 /// What is known of one device that had two names; what the new name says is newer.
-fn brought_together(old: Option<Heard>, new: Option<Heard>) -> Heard {
+fn brought_together(old: Option<KnownDevice>, new: Option<KnownDevice>) -> KnownDevice {
     let (old, mut both) = (old.unwrap_or_default(), new.unwrap_or_default());
     let was = old.memory;
     let is = &mut both.memory;

@@ -9,7 +9,7 @@ use crate::dispatch::Dispatch;
 use crate::time::Timestamp;
 use crate::update::UpdateId;
 
-use super::{Heard, Liveness};
+use super::{KnownDevice, Liveness};
 
 /// How long a device that can't be reached is still shown as Online when it says nothing meanwhile.
 pub const DOUBT: Duration = Duration::from_secs(10);
@@ -18,9 +18,9 @@ impl Dispatch {
     /// A device answered, without saying anything about itself.
     pub(in crate::dispatch) fn alive(&mut self, name: &str, now: Timestamp) {
         self.touch(name);
-        self.heard.entry(name);
+        self.devices.entry(name);
         self.note_awake(name, now);
-        let heard = self.heard.entry(name);
+        let heard = self.devices.entry(name);
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
         heard.expired = false;
@@ -29,7 +29,7 @@ impl Dispatch {
 
     pub(in crate::dispatch) fn unreachable(&mut self, id: UpdateId, now: Timestamp) {
         let Some(name) = self.updates.get(&id).map(|update| update.name.clone()) else { return };
-        let Some(heard) = self.heard.get_mut(&name) else { return };
+        let Some(heard) = self.devices.get_mut(&name) else { return };
         if heard.liveness == Liveness::Alive && self.connected {
             heard.doubted_since.get_or_insert(now);
         }
@@ -41,15 +41,16 @@ impl Dispatch {
             return;
         }
         // The clock was set back: the doubt begins now.
-        let of_the_future = |heard: &Heard| heard.doubted_since.is_some_and(|since| since > now);
-        for name in self.heard.keys_where(|_, heard| of_the_future(heard)) {
-            self.heard.entry(&name).doubted_since = Some(now);
+        let of_the_future =
+            |heard: &KnownDevice| heard.doubted_since.is_some_and(|since| since > now);
+        for name in self.devices.keys_where(|_, heard| of_the_future(heard)) {
+            self.devices.entry(&name).doubted_since = Some(now);
         }
-        let is_gone = |heard: &Heard| heard.doubt_ends_at().is_some_and(|end| end <= now);
-        for name in self.heard.keys_where(|_, heard| is_gone(heard)) {
-            let end = self.heard.get(&name).and_then(|heard| heard.doubted_since);
+        let is_gone = |heard: &KnownDevice| heard.doubt_ends_at().is_some_and(|end| end <= now);
+        for name in self.devices.keys_where(|_, heard| is_gone(heard)) {
+            let end = self.devices.get(&name).and_then(|heard| heard.doubted_since);
             self.note_asleep(&name, end.unwrap_or(now));
-            if let Some(heard) = self.heard.get_mut(&name) {
+            if let Some(heard) = self.devices.get_mut(&name) {
                 heard.liveness = Liveness::Gone;
                 heard.doubted_since = None;
                 heard.said = None;
@@ -66,16 +67,16 @@ impl Dispatch {
         now: Timestamp,
     ) -> Presence {
         let gone = if self.sleeps(device, name) { Presence::Asleep } else { Presence::Offline };
-        match self.heard.get(name) {
-            Some(Heard { liveness: Liveness::Alive, .. }) => Presence::Online,
-            Some(Heard { liveness: Liveness::Gone, .. }) => gone,
-            Some(Heard { liveness: Liveness::Unheard, memory, .. })
+        match self.devices.get(name) {
+            Some(KnownDevice { liveness: Liveness::Alive, .. }) => Presence::Online,
+            Some(KnownDevice { liveness: Liveness::Gone, .. }) => gone,
+            Some(KnownDevice { liveness: Liveness::Unheard, memory, .. })
                 if memory.last_seen.is_some()
                     && self.first_look_until.is_none_or(|until| until <= now) =>
             {
                 gone
             }
-            Some(Heard { liveness: Liveness::Unheard, .. }) | None => Presence::Unknown,
+            Some(KnownDevice { liveness: Liveness::Unheard, .. }) | None => Presence::Unknown,
         }
     }
 
@@ -89,7 +90,7 @@ impl Dispatch {
             .filter(|update| update.state.kind().occupies_the_device())
             .map(|update| update.name.as_str())
             .collect();
-        self.heard
+        self.devices
             .iter()
             .filter(|(name, heard)| {
                 heard.liveness == Liveness::Alive && !occupied.contains(name.as_str())
@@ -106,12 +107,12 @@ impl Dispatch {
         if !self.connected {
             return;
         }
-        let Some(heard) = self.heard.get(name) else { return };
+        let Some(heard) = self.devices.get(name) else { return };
         let (Liveness::Alive, Some(last)) = (heard.liveness, heard.memory.last_seen) else {
             return;
         };
         self.note_asleep(name, last);
-        if let Some(heard) = self.heard.get_mut(name) {
+        if let Some(heard) = self.devices.get_mut(name) {
             heard.liveness = Liveness::Gone;
             heard.doubted_since = None;
         }
@@ -120,7 +121,7 @@ impl Dispatch {
 
     /// What the device has said that it runs, in this wake.
     pub(in crate::dispatch) fn said_in_this_wake(&self, name: &str) -> Option<ConfigHash> {
-        let heard = self.heard.get(name)?;
+        let heard = self.devices.get(name)?;
         if heard.liveness == Liveness::Alive { heard.said } else { None }
     }
 }

@@ -8,7 +8,7 @@ use crate::identity::{Claims, Rival, Worth};
 use crate::time::Timestamp;
 
 use super::sighted::is_fresh;
-use super::{Heard, Liveness};
+use super::{KnownDevice, Liveness};
 
 /// How stale the stored `last_seen` may be.
 const LAST_SEEN_PRECISION: Duration = Duration::from_secs(300);
@@ -32,7 +32,7 @@ impl Dispatch {
         let believed = worth.is_own() || !(is_rival || self.is_proven(name));
         let own = worth.is_own();
         let identity = self.identity_of(name).map(|(identity, _)| identity.clone());
-        let heard = self.heard.entry(name);
+        let heard = self.devices.entry(name);
         let old = heard.memory.clone();
         let mut new = old.clone();
         if own {
@@ -52,7 +52,7 @@ impl Dispatch {
         }
         self.note_awake(name, now);
         new.last_seen = Some(now);
-        let heard = self.heard.entry(name);
+        let heard = self.devices.entry(name);
         let woke = heard.liveness != Liveness::Alive;
         heard.liveness = Liveness::Alive;
         heard.doubted_since = None;
@@ -67,7 +67,7 @@ impl Dispatch {
 
     fn store_memory(&mut self, name: &str, old: &DeviceMemory, now: Timestamp) {
         let keeps = self.keeps(name);
-        let Some(heard) = self.heard.get_mut(name).filter(|_| keeps) else { return };
+        let Some(heard) = self.devices.get_mut(name).filter(|_| keeps) else { return };
         let stale = is_stale(heard.stored_last_seen, LAST_SEEN_PRECISION, now);
         let memory = &heard.memory;
         let claims_are_stale = is_stale(heard.stored_claims, CLAIMS_PRECISION, now);
@@ -89,7 +89,7 @@ impl Dispatch {
     }
 
     fn store_heard(&mut self, name: &str, now: Timestamp) {
-        let Some(heard) = self.heard.get_mut(name) else { return };
+        let Some(heard) = self.devices.get_mut(name) else { return };
         heard.stored_last_seen = Some(now);
         heard.stored_claims = Some(now);
         heard.stored_heard = Some(now);
@@ -100,8 +100,8 @@ impl Dispatch {
 
     /// Stores what was heard too soon after something else.
     pub(in crate::dispatch) fn store_what_was_heard(&mut self, now: Timestamp) {
-        let due = |heard: &Heard| heard.store_at(now).is_some_and(|at| at <= now);
-        for name in self.heard.keys_where(|_, heard| due(heard)) {
+        let due = |heard: &KnownDevice| heard.store_at(now).is_some_and(|at| at <= now);
+        for name in self.devices.keys_where(|_, heard| due(heard)) {
             self.store_heard(&name, now);
         }
     }
@@ -109,7 +109,7 @@ impl Dispatch {
     /// Claims are stored now and then.
     fn store_claims(&mut self, name: &str, old: &DeviceMemory, now: Timestamp) {
         let keeps = self.keeps(name);
-        let Some(heard) = self.heard.get_mut(name).filter(|_| keeps) else { return };
+        let Some(heard) = self.devices.get_mut(name).filter(|_| keeps) else { return };
         if heard.memory != *old && is_stale(heard.stored_claims, CLAIMS_PRECISION, now) {
             heard.stored_claims = Some(now);
             self.decision.memories.insert(name.to_owned());
@@ -117,7 +117,7 @@ impl Dispatch {
     }
 }
 
-impl Heard {
+impl KnownDevice {
     /// When what was heard has to be stored; `None`: it is.
     pub(in crate::dispatch) fn store_at(&self, now: Timestamp) -> Option<Timestamp> {
         let at = self.stored_heard.filter(|at| *at <= now).map_or(now, |at| at + STORED_AGAIN);

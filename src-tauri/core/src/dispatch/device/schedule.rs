@@ -33,7 +33,7 @@ const KNOCKS_PER_WINDOW: u32 = 4;
 impl Dispatch {
     /// What is known about the wakes of the device of this name.
     pub(super) fn schedule(&self, name: &str) -> Schedule {
-        let learned = self.heard.get(name).map(|heard| heard.learned).unwrap_or_default();
+        let learned = self.devices.get(name).map(|heard| heard.learned).unwrap_or_default();
         learned.or_guess(self.sleep_plan(name).as_ref())
     }
 
@@ -45,7 +45,7 @@ impl Dispatch {
 
     /// Whether nothing that an update waits for has come, though it should have.
     fn is_overdue(&self, name: &str, now: Timestamp) -> bool {
-        let away = self.heard.get(name).is_some_and(|heard| heard.liveness != Liveness::Alive);
+        let away = self.devices.get(name).is_some_and(|heard| heard.liveness != Liveness::Alive);
         away && self.connected && self.schedule(name).missed(now, self.listening_since) > 0
     }
 
@@ -53,7 +53,7 @@ impl Dispatch {
     fn expected(&self, name: &str, now: Timestamp) -> Option<Timestamp> {
         let schedule = self.schedule(name);
         let next = schedule.next(now)?;
-        let away = self.heard.get(name).is_some_and(|heard| heard.liveness != Liveness::Alive);
+        let away = self.devices.get(name).is_some_and(|heard| heard.liveness != Liveness::Alive);
         let due = schedule.due(self.listening_since).filter(|_| away && self.connected);
         Some(due.map_or(next, |due| due.min(next)))
     }
@@ -69,7 +69,7 @@ impl Dispatch {
             Rhythm::Regular => true,
             Rhythm::Configured | Rhythm::Irregular => self.sleeps(device, name),
             Rhythm::Unknown => {
-                let seen = self.heard.get(name).is_some_and(|heard| !heard.wakes.is_empty());
+                let seen = self.devices.get(name).is_some_and(|heard| !heard.wakes.is_empty());
                 self.sleeps(device, name) && (seen || schedule.window.is_some())
             }
         };
@@ -89,10 +89,10 @@ impl Dispatch {
     /// Marks the rows for which another wake is due, or is late, since it was looked last.
     pub(in crate::dispatch) fn look_ahead(&mut self, now: Timestamp) {
         self.looked_at = now;
-        let names: Vec<String> = self.heard.keys().cloned().collect();
+        let names: Vec<String> = self.devices.keys().cloned().collect();
         for name in names {
             let outlook = (self.expected(&name, now), self.is_overdue(&name, now));
-            if let Some(heard) = self.heard.get_mut(&name)
+            if let Some(heard) = self.devices.get_mut(&name)
                 && heard.outlook != outlook
             {
                 heard.outlook = outlook;
@@ -133,7 +133,7 @@ impl Dispatch {
         name: &str,
         now: Timestamp,
     ) -> (Duration, Option<Timestamp>) {
-        let heard_until = self.heard.get(name).and_then(|heard| {
+        let heard_until = self.devices.get(name).and_then(|heard| {
             let seen = heard.memory.last_seen.filter(|seen| *seen <= now)?;
             (heard.liveness == Liveness::Alive).then_some(seen + AFTER_EVIDENCE)
         });
@@ -154,7 +154,7 @@ impl Dispatch {
 
     /// When it is to be looked again.
     pub(in crate::dispatch) fn look_again_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let expected = self.heard.keys().any(|name| self.schedule(name).period.is_some());
+        let expected = self.devices.keys().any(|name| self.schedule(name).period.is_some());
         expected.then(|| self.looked_at.min(now) + LOOK_EVERY)
     }
 }

@@ -54,14 +54,14 @@ impl Dispatch {
         let name = &sighting.name;
         let believed = !is_fresh(sighting) || worth.is_own() || !self.is_proven(name);
         self.touch(name);
-        let Some(heard) = self.heard.get_mut(name) else { return };
+        let Some(heard) = self.devices.get_mut(name) else { return };
         if !self.connected {
             heard.expired = true;
         } else if believed {
             // Records that run out do so long after the device went.
             let end = if is_fresh(sighting) { Some(now) } else { heard.memory.last_seen };
             self.note_asleep(name, end.unwrap_or(now));
-            if let Some(heard) = self.heard.get_mut(name) {
+            if let Some(heard) = self.devices.get_mut(name) {
                 heard.liveness = Liveness::Gone;
                 heard.said = None;
             }

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 use crate::update::{FlashStage, UpdateState};
 use crate::view::WakeRecord;
 
-use super::{Heard, Liveness};
+use super::{KnownDevice, Liveness};
 
 /// A device that sleeps and wasn't heard of for so long has slept in between, whatever was thought of it. A
 /// device that is awake is heard of at least every 120 s: so long the addresses in mDNS are valid.
@@ -32,7 +32,7 @@ impl Dispatch {
             self.begin_wake(name, at);
             return;
         }
-        let said_goodbye = self.heard.get(name).is_some_and(|heard| {
+        let said_goodbye = self.devices.get(name).is_some_and(|heard| {
             heard.liveness == Liveness::Gone
                 && heard.wakes.last().is_some_and(|w| w.awake.is_some())
         });
@@ -47,7 +47,7 @@ impl Dispatch {
         let sleeps = self.is_sleeper(name);
         let asleep = self.silence_of_sleep(name);
         let asleep = asleep.map_or(SLEPT_THROUGH, |long| long.clamp(LEAST_SLEEP, SLEPT_THROUGH));
-        let Some(heard) = self.heard.get(name) else { return };
+        let Some(heard) = self.devices.get(name) else { return };
         let silence = heard.memory.last_seen.map(|seen| at.since(seen));
         let slept = silence.is_none_or(|silence| silence >= asleep);
         let ended = heard.wakes.last().and_then(|wake| Some(wake.at + wake.awake?));
@@ -99,7 +99,7 @@ impl Dispatch {
 
     /// How long nothing was heard of the device, at most since this time.
     fn silence_since(&self, name: &str, time: Timestamp, now: Timestamp) -> Duration {
-        let heard = self.heard.get(name);
+        let heard = self.devices.get(name);
         let ended = heard
             .filter(|heard| heard.liveness == Liveness::Gone)
             .and_then(|heard| heard.wakes.last())
@@ -119,7 +119,7 @@ impl Dispatch {
 
     /// The device of this name went to sleep at this time.
     pub(super) fn note_asleep(&mut self, name: &str, at: Timestamp) {
-        let Some(heard) = self.heard.get(name) else { return };
+        let Some(heard) = self.devices.get(name) else { return };
         let awake = heard.liveness == Liveness::Alive;
         if !awake || heard.wakes.last().is_none_or(|wake| wake.awake.is_some()) {
             return;
@@ -132,8 +132,8 @@ impl Dispatch {
 
     /// The device of this name was flashed in its present wake.
     pub(in crate::dispatch) fn note_flashed(&mut self, name: &str) {
-        let is_new = |heard: &Heard| heard.wakes.last().is_some_and(|wake| !wake.flashed);
-        if self.heard.get(name).is_some_and(is_new)
+        let is_new = |heard: &KnownDevice| heard.wakes.last().is_some_and(|wake| !wake.flashed);
+        if self.devices.get(name).is_some_and(is_new)
             && let Some(wake) = self.change_wakes(name).last_mut()
         {
             wake.flashed = true;
@@ -147,16 +147,16 @@ impl Dispatch {
         if self.keeps(name) {
             self.decision.wakes.insert(name.to_owned());
         }
-        &mut self.heard.entry(name).wakes
+        &mut self.devices.entry(name).wakes
     }
 
     /// The number of the wake that the device of this name is in, or was in last.
     pub(in crate::dispatch) fn wake_number(&self, name: &str) -> Option<u32> {
-        self.heard.get(name)?.wakes.last().map(|wake| wake.number)
+        self.devices.get(name)?.wakes.last().map(|wake| wake.number)
     }
 
     fn learn(&mut self, name: &str) {
-        if let Some(heard) = self.heard.get_mut(name) {
+        if let Some(heard) = self.devices.get_mut(name) {
             heard.learned = Schedule::learn(&heard.wakes);
         }
     }
@@ -169,7 +169,8 @@ impl Dispatch {
             (None, Some(update)) => Some(update.name.as_str()),
             (None, None) => device.discovered_name().or_else(|| self.remembered_name(device)),
         };
-        let wakes = name.and_then(|name| self.heard.get(name)).map(|heard| heard.wakes.as_slice());
+        let wakes =
+            name.and_then(|name| self.devices.get(name)).map(|heard| heard.wakes.as_slice());
         let record = |wake: &Wake| WakeRecord {
             at: wake.at,
             awake_seconds: wake

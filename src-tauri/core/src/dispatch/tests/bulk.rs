@@ -207,6 +207,6 @@ fn the_key_of_what_is_installed_is_a_secret_as_well() {
     lab.install("sleepy");
     lab.give(Input::Cancel(yaml("sleepy")));
     let known = lab.dispatch.memory("sleepy").unwrap().installed_encryption.clone();
-    lab.dispatch.updates = crate::dispatch::table::Table::default();
+    lab.dispatch.updates = crate::dispatch::shared_map::SharedMap::default();
     assert!(known.is_some() && lab.dispatch.secrets().contains(&Secret("the-key".into())));
 }

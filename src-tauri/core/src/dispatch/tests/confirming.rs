@@ -192,7 +192,7 @@ fn the_one_more_flash_begins_with_the_password_of_the_build_again() {
     // The first image may have arrived, with its password.
     let mut lab = Lab::with(vec![config("mute")]);
     lab.seen("mute", None);
-    let memory = &mut lab.dispatch.heard.get_mut("mute").unwrap().memory;
+    let memory = &mut lab.dispatch.devices.get_mut("mute").unwrap().memory;
     memory.installed_password = Some(crate::update::Secret("old".into()));
     let id = lab.install("mute");
     lab.built_as(id, Build { config_hash: None, ..build("mute") });

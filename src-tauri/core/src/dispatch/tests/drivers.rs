@@ -146,7 +146,7 @@ pub(super) const DRIVERS: &[(&str, Driver)] = &[
         cases.extend(cut(3).when(&[AGAIN, SENT, "that is the third time"]));
         cases.extend(
             at(from, |lab, id| {
-                let memory = &mut lab.dispatch.heard.entry("sleepy").memory;
+                let memory = &mut lab.dispatch.devices.entry("sleepy").memory;
                 memory.installed_password = Some(Secret("old".into()));
                 ended(id, FailureClass::WrongPassword)
             })

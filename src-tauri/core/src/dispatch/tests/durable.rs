@@ -28,7 +28,8 @@ pub(super) fn durable(dispatch: &Dispatch) -> Durable {
         identity: lasting(&memory.identity),
         ..memory.clone()
     };
-    let known = dispatch.heard.iter().map(|(name, heard)| (name.clone(), timeless(&heard.memory)));
+    let known =
+        dispatch.devices.iter().map(|(name, heard)| (name.clone(), timeless(&heard.memory)));
     Durable {
         updates: dispatch.updates.iter().map(|(id, update)| (*id, update.clone())).collect(),
         memories: known.filter(|(_, memory)| *memory != DeviceMemory::default()).collect(),

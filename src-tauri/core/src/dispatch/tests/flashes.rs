@@ -11,7 +11,7 @@ use wakeflash_ota::FailureClass;
 use super::lab::*;
 
 fn last_installed_password(lab: &mut Lab, password: &str) {
-    lab.dispatch.heard.get_mut("sleepy").unwrap().memory.installed_password =
+    lab.dispatch.devices.get_mut("sleepy").unwrap().memory.installed_password =
         Some(Secret(password.into()));
 }
 

@@ -370,7 +370,7 @@ fn a_flood_of_names_is_neither_stored_nor_in_the_way_of_a_new_device() {
         assert!(!decision.is_durable(), "{name}");
         assert_eq!(decision.effects, []);
     }
-    assert!(lab.dispatch.heard.len() <= REMEMBERED);
+    assert!(lab.dispatch.devices.len() <= REMEMBERED);
     assert!(lab.dispatch.memory("sleepy").unwrap().identity.is_proven(), "it is kept");
     lab.give(Input::Sighted(packet("new-one", Some(OLD))));
     let rows = lab.dispatch.rows();

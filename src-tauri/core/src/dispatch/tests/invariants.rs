@@ -35,7 +35,7 @@ impl View {
         Self {
             durable: durable(dispatch),
             kept: dispatch
-                .heard
+                .devices
                 .iter()
                 .filter(|(name, heard)| dispatch.keeps(name) && !heard.unstored)
                 .map(|(name, _)| name.clone())

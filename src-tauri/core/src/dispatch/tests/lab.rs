@@ -20,8 +20,8 @@ use crate::update::{
     Before, Build, Encryption, OtaMethod, OtaParameters, Secret, Sha256, SourceChange,
     SourceChangeKind, StateKind, Update, UpdateId, UpdateState,
 };
+use crate::validated::Validated;
 use crate::view::{DeviceView, NotificationKind, Refusal};
-use crate::word::Word;
 use wakeflash_ota::FailureClass;
 
 /// What the devices run at first, and what is built.
@@ -63,7 +63,7 @@ pub(super) fn config(name: &str) -> ConfigFile {
         sleep_plan: None,
         compiled_name: None,
         doubt: None,
-        word: None,
+        validated: None,
     });
     ConfigFile { id: yaml(name), content, sources: SourcesState::default() }
 }
@@ -81,7 +81,7 @@ pub(super) fn said(file: &str, name: &str) -> ConfigFile {
     let mut said = config(file);
     if let Ok(summary) = &mut said.content {
         name.clone_into(&mut summary.name);
-        summary.word = Some(Box::new(Word {
+        summary.validated = Some(Box::new(Validated {
             version: Some(VERSION.into()),
             config_hash: None,
             mac_suffix: false,
@@ -95,7 +95,7 @@ pub(super) fn said(file: &str, name: &str) -> ConfigFile {
 /// The same of one that makes the end of the MAC address a part of the name.
 pub(super) fn suffixed(name: &str) -> ConfigFile {
     let mut said = said(name, name);
-    if let Some(word) = said.content.as_mut().ok().and_then(|summary| summary.word.as_mut()) {
+    if let Some(word) = said.content.as_mut().ok().and_then(|summary| summary.validated.as_mut()) {
         word.mac_suffix = true;
     }
     said
@@ -434,11 +434,11 @@ impl Lab {
         let stored = serde_json::to_string(&self.dispatch.updates().collect::<Vec<_>>()).unwrap();
         let updates: Vec<Update> = serde_json::from_str(&stored).unwrap();
         let memories: BTreeMap<&String, &DeviceMemory> =
-            self.dispatch.heard.iter().map(|(name, heard)| (name, &heard.memory)).collect();
+            self.dispatch.devices.iter().map(|(name, heard)| (name, &heard.memory)).collect();
         let memories = serde_json::from_str(&serde_json::to_string(&memories).unwrap()).unwrap();
         let settings = serde_json::to_string(self.dispatch.settings()).unwrap();
         let settings = serde_json::from_str(&settings).unwrap();
-        let heard = self.dispatch.heard.iter();
+        let heard = self.dispatch.devices.iter();
         let wakes = heard.map(|(name, heard)| (name.clone(), heard.wakes.clone())).collect();
         let next_id = self.dispatch.next_id;
         self.dispatch = Dispatch::new(settings, updates, memories, wakes, next_id, self.now);

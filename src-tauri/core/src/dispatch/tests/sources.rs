@@ -263,7 +263,7 @@ fn built_again_an_update_remembers_that_its_earlier_image_may_have_arrived() {
     for rebuilt_by_user in [false, true] {
         let (mut lab, id) = Lab::at(StateKind::Waiting);
         // It can't say what it runs.
-        lab.dispatch.heard.get_mut("sleepy").unwrap().memory.announces_hash = false;
+        lab.dispatch.devices.get_mut("sleepy").unwrap().memory.announces_hash = false;
         lab.connected(id);
         lab.cut_at_the_end(id);
         lab.after(30).give(returned(id));

@@ -16,7 +16,7 @@ use crate::error::Problem;
 use crate::gate::{Evidence, Expectation, LiteralAddress, Session, Standing, unidentified};
 use crate::identity::Identity;
 use crate::update::Build;
-use crate::{address, word};
+use crate::{address, validated};
 
 /// Set it to write the file instead of checking it.
 const UPDATE: &str = "WAKEFLASH_UPDATE_BINDINGS";
@@ -84,8 +84,8 @@ fn problems() -> BTreeMap<&'static str, Problem> {
 fn refused() -> Problem {
     let says = "mapping values are not allowed here";
     let problem = json!({"says": says, "file": "old-pump.yaml", "line": 14, "column": 9});
-    let answer = word::answer("old-pump.yaml", &json!({"problems": [problem]})).unwrap();
-    let word::Answer::Refused(problem) = answer else { panic!("{answer:?}") };
+    let answer = validated::answer("old-pump.yaml", &json!({"problems": [problem]})).unwrap();
+    let validated::Answer::Refused(problem) = answer else { panic!("{answer:?}") };
     problem
 }
 

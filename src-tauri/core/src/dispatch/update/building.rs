@@ -6,8 +6,8 @@ use crate::error::Problem;
 use crate::settings::ChangedSources;
 use crate::time::Timestamp;
 use crate::update::{Build, BuildAgain, Delivery, SourceChange, StateKind, UpdateId, UpdateState};
+use crate::validated::is_suffixed;
 use crate::view::NotificationKind;
-use crate::word::is_suffixed;
 
 /// After so many failures in a row the user is told. One that is over by then is no news.
 const TELL_AFTER: u32 = 3;
@@ -94,7 +94,7 @@ impl Dispatch {
     ) {
         let problem = changes_its_sources(again);
         let delivery = Delivery { warning: Some(problem.clone()), ..delivery };
-        if self.go(id, UpdateState::Held { delivery, changes }, now, &problem) {
+        if self.transition(id, UpdateState::Held { delivery, changes }, now, &problem) {
             self.notify_about(id, NotificationKind::Held, &problem);
         }
     }
@@ -120,7 +120,7 @@ impl Dispatch {
         problem: Problem,
         now: Timestamp,
     ) {
-        if !self.go(id, UpdateState::Queued, now, &problem) {
+        if !self.transition(id, UpdateState::Queued, now, &problem) {
             return;
         }
         let Some(update) = self.change(id) else { return };

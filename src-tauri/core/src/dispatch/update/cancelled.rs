@@ -41,7 +41,7 @@ impl Dispatch {
         } else {
             "Cancelled."
         };
-        self.go(id, UpdateState::Cancelled { at: now, may_have_arrived }, now, text);
+        self.transition(id, UpdateState::Cancelled { at: now, may_have_arrived }, now, text);
         Ok(())
     }
 
@@ -73,7 +73,7 @@ impl Dispatch {
             .with_help("Install builds it anew."));
         };
         let tracked = undo.state.delivery().is_some_and(is_tracked);
-        if self.go(id, undo.state, now, "The cancel was undone: it goes on where it was.")
+        if self.transition(id, undo.state, now, "The cancel was undone: it goes on where it was.")
             && tracked
         {
             // Nobody has looked at them meanwhile.
@@ -95,7 +95,7 @@ impl Dispatch {
         let cancelled = self.undo.values().map(|undo| &undo.state);
         let delivered = active.map(|update| &update.state).chain(cancelled);
         let delivered = delivered.filter_map(UpdateState::delivery).map(|delivery| &delivery.build);
-        let kept = self.heard.values().flat_map(|heard| &heard.memory.kept_builds);
+        let kept = self.devices.values().flat_map(|heard| &heard.memory.kept_builds);
         delivered.chain(kept).map(|build| &build.image)
     }
 }

@@ -13,7 +13,7 @@ use crate::update::{
     UpdateId, UpdateState,
 };
 
-use super::announced::{Word, word};
+use super::announced::{Firmware, announced_firmware};
 use super::failed::rolled_back;
 
 /// After its final acknowledgement a device reboots about 100 ms later (ESPHome's OTA component); what it
@@ -53,7 +53,7 @@ impl Dispatch {
             self.note_flashed(&name);
         }
         self.serving.remove(&id);
-        self.go(id, confirming, now, note);
+        self.transition(id, confirming, now, note);
     }
 
     /// What a device that is to confirm its update has said itself.
@@ -66,18 +66,18 @@ impl Dispatch {
             (delivery.clone(), *acknowledgement, now.since(*since));
         let settled = passed >= acknowledgement.settle()
             || (acknowledgement == Acknowledgement::Unknown && self.serving.contains_key(&id));
-        match (word(&delivery.build, sighting), acknowledgement) {
-            (Word::This, _) => self.installed(id, InstalledHow::Confirmed, now),
-            (Word::Wanted, _) if update.telling_hash().is_some() => {
+        match (announced_firmware(&delivery.build, sighting), acknowledgement) {
+            (Firmware::This, _) => self.installed(id, InstalledHow::Confirmed, now),
+            (Firmware::Wanted, _) if update.telling_hash().is_some() => {
                 self.installed(id, InstalledHow::Confirmed, now);
             }
-            (Word::Wanted, Acknowledgement::Final) if settled => {
+            (Firmware::Wanted, Acknowledgement::Final) if settled => {
                 self.installed(id, InstalledHow::Returned, now);
             }
-            (Word::Other, Acknowledgement::Final) if settled => {
+            (Firmware::Other, Acknowledgement::Final) if settled => {
                 self.roll_back(id, rolled_back(&delivery.build, sighting), now);
             }
-            (Word::Other, Acknowledgement::Unknown) if settled => {
+            (Firmware::Other, Acknowledgement::Unknown) if settled => {
                 let mut delivery = delivery;
                 self.cut_again(id, &mut delivery);
                 let pause = pause_after_unknown(delivery.cuts).map(|pause| now + pause);
@@ -85,8 +85,8 @@ impl Dispatch {
                 self.wait(id, delivery, pause, now, text);
                 self.tell_cuts(id, now);
             }
-            (Word::Silent | Word::Wanted, _) if settled => self.is_back(id, now),
-            (Word::Wanted | Word::Other | Word::Silent, _) => {}
+            (Firmware::Unsaid | Firmware::Wanted, _) if settled => self.is_back(id, now),
+            (Firmware::Wanted | Firmware::Other | Firmware::Unsaid, _) => {}
         }
     }
 

@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 use crate::update::{Build, InstalledHow, StateKind, UpdateId, UpdateState};
 use crate::view::NotificationKind;
 
-use super::announced::{Word, word};
+use super::announced::{Firmware, announced_firmware};
 
 impl Dispatch {
     pub(super) fn fail(&mut self, id: UpdateId, problem: Problem, now: Timestamp) {
@@ -22,7 +22,7 @@ impl Dispatch {
                 || before.state.image_is_unaccounted_for(),
             dismissed: false,
         };
-        if self.go(id, failed, now, &problem) {
+        if self.transition(id, failed, now, &problem) {
             self.notify_about(id, NotificationKind::Failed, &problem);
         }
     }
@@ -38,7 +38,7 @@ impl Dispatch {
             may_have_arrived: false,
             dismissed: false,
         };
-        if self.go(id, failed, now, &problem) {
+        if self.transition(id, failed, now, &problem) {
             self.notify_about(id, NotificationKind::RolledBack, &problem);
         }
     }
@@ -53,9 +53,9 @@ impl Dispatch {
         let runs_it = rolled_back.filter(|update| {
             self.last(&update.device).is_some_and(|last| last.id == update.id)
                 && update.state.delivery().is_some_and(|delivery| {
-                    match word(&delivery.build, sighting) {
-                        Word::This | Word::Wanted => true,
-                        Word::Other | Word::Silent => false,
+                    match announced_firmware(&delivery.build, sighting) {
+                        Firmware::This | Firmware::Wanted => true,
+                        Firmware::Other | Firmware::Unsaid => false,
                     }
                 })
         });

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use crate::credentials;
 use crate::credentials::key_of;
-use crate::dispatch::transfer_slots::Slot;
+use crate::dispatch::transfer_slots::TransferSlot;
 use crate::dispatch::{Dispatch, FlashOutcome};
 use crate::error::Problem;
 use crate::identity::Proof;
@@ -56,9 +56,9 @@ impl Dispatch {
             return;
         }
         if !self.slots.contains_key(&id) {
-            self.slots.insert(id, Slot::held_since(now));
+            self.slots.insert(id, TransferSlot::held_since(now));
         }
-        self.heard.entry(&name);
+        self.devices.entry(&name);
         self.begin_wake(&name, since);
         self.alive(&name, now);
     }

@@ -15,7 +15,12 @@ impl Dispatch {
         let id = self.held(device)?;
         self.is_free(device)?;
         self.installable(device)?;
-        self.go(id, UpdateState::Queued, now, "To be built again from the changed sources.");
+        self.transition(
+            id,
+            UpdateState::Queued,
+            now,
+            "To be built again from the changed sources.",
+        );
         Ok(())
     }
 
@@ -33,7 +38,7 @@ impl Dispatch {
         delivery.tracking = SourceTracking::Waived;
         delivery.warning = self.credential_warning(id, &delivery.build);
         let waiting = UpdateState::Waiting { delivery, retry_at: None };
-        self.go(id, waiting, now, "Will be flashed as it was built.");
+        self.transition(id, waiting, now, "Will be flashed as it was built.");
         Ok(())
     }
 

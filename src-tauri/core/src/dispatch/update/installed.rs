@@ -16,7 +16,7 @@ use crate::update::{
 };
 use crate::view::Installation;
 
-use super::announced::{Word, word};
+use super::announced::{Firmware, announced_firmware};
 use super::failed::rolled_back;
 
 /// A device that runs the new firmware for so long without sleeping keeps it (ESPHome marks it after 60 s).
@@ -49,7 +49,8 @@ impl Dispatch {
             (update.device.clone(), update.name.clone(), self.is_here(update));
         let watch = rollback_watch(how, &delivery);
         let previous_hash = update.state.previous_hash();
-        if self.go(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text) {
+        if self.transition(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text)
+        {
             // Of what is of another directory, that is found out when it is chosen again.
             if here {
                 self.move_memory(&device, &former, &name);
@@ -82,14 +83,14 @@ impl Dispatch {
             if is_another_board(update, sighting) {
                 continue;
             }
-            match word(&delivery.build, sighting) {
+            match announced_firmware(&delivery.build, sighting) {
                 // Nobody knows the stamp of what ran before: only a hash can tell.
-                Word::Other if sighting.stamp.is_some() && update.previous_stamp.is_none() => {}
+                Firmware::Other if sighting.stamp.is_some() && update.previous_stamp.is_none() => {}
                 // Whatever else it runs now, somebody has installed.
-                Word::Other if !self.ran_before(id, sighting) => {
+                Firmware::Other if !self.ran_before(id, sighting) => {
                     self.end_watch(id, now, "The device runs another firmware now.");
                 }
-                Word::Other => {
+                Firmware::Other => {
                     let problem = rolled_back(&delivery.build, sighting);
                     let (device, named) = (update.device.clone(), delivery.build.name.clone());
                     let here = self.is_here(update);
@@ -99,13 +100,13 @@ impl Dispatch {
                         self.move_memory(&device, &named, &sighting.name);
                     }
                 }
-                Word::This | Word::Wanted if self.has_stayed(&sighting.name, at, now) => {
+                Firmware::This | Firmware::Wanted if self.has_stayed(&sighting.name, at, now) => {
                     self.end_watch(id, now, "The new firmware has stayed on the device.");
                 }
-                Word::Silent if self.says_no_more(sighting, at) => {
+                Firmware::Unsaid if self.says_no_more(sighting, at) => {
                     self.end_watch(id, now, "The device woke again; it doesn't say what it runs.");
                 }
-                Word::This | Word::Wanted | Word::Silent => {}
+                Firmware::This | Firmware::Wanted | Firmware::Unsaid => {}
             }
         }
     }
@@ -148,7 +149,7 @@ impl Dispatch {
     }
 
     fn wakes_since(&self, name: &str, installed: Timestamp) -> usize {
-        let wakes = self.heard.get(name).map_or(&[][..], |heard| &heard.wakes);
+        let wakes = self.devices.get(name).map_or(&[][..], |heard| &heard.wakes);
         wakes.iter().filter(|wake| wake.at > installed).count()
     }
 

@@ -75,7 +75,13 @@ impl Dispatch {
     }
 
     /// Moves an update to another state, if the table allows it, and writes it into its timeline.
-    fn go(&mut self, id: UpdateId, to: UpdateState, now: Timestamp, note: impl Into<Note>) -> bool {
+    fn transition(
+        &mut self,
+        id: UpdateId,
+        to: UpdateState,
+        now: Timestamp,
+        note: impl Into<Note>,
+    ) -> bool {
         let Some(from) = self.updates.get(&id).map(|update| update.state.kind()) else {
             return false;
         };
@@ -215,7 +221,7 @@ impl Dispatch {
             let Some(update) = self.updates.get(&id) else { continue };
             match update.state.clone() {
                 UpdateState::Building { .. } => {
-                    self.go(
+                    self.transition(
                         id,
                         UpdateState::Queued,
                         now,
@@ -228,7 +234,12 @@ impl Dispatch {
                 }
                 UpdateState::Flashing { delivery, stage: FlashStage::Incomplete, .. } => {
                     let text = "Wakeflash was ended during the transfer; the device keeps its old firmware.";
-                    self.go(id, UpdateState::Waiting { delivery, retry_at: None }, now, text);
+                    self.transition(
+                        id,
+                        UpdateState::Waiting { delivery, retry_at: None },
+                        now,
+                        text,
+                    );
                 }
                 // Nobody listened to what it said after its return: it has to return once more.
                 UpdateState::Confirming { returned_at: Some(_), .. } => {
@@ -305,7 +316,7 @@ impl Dispatch {
         })?;
         if let Some(old) = self.active(device).map(|update| update.id) {
             self.stop_work(old);
-            self.go(
+            self.transition(
                 old,
                 UpdateState::Superseded { at: now, by: id },
                 now,

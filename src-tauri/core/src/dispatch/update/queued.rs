@@ -2,7 +2,7 @@
 
 use core::cmp::Reverse;
 
-use crate::build_failure::{Lack, pause_is_over};
+use crate::build_failure::{Lack, build_pause_is_over};
 use crate::device::DeviceId;
 use crate::dispatch::directory::Directory;
 use crate::dispatch::{Builder, Dispatch, Effect};
@@ -19,7 +19,7 @@ pub(in crate::dispatch) fn is_due(update: &Update, now: Timestamp) -> bool {
 /// When the pause after a failed build ends; `None`: there is none.
 pub(in crate::dispatch) fn due_at(update: &Update, now: Timestamp) -> Option<Timestamp> {
     let not_before = update.build_again.as_ref()?.not_before;
-    not_before.filter(|_| !pause_is_over(not_before, now))
+    not_before.filter(|_| !build_pause_is_over(not_before, now))
 }
 
 impl Dispatch {
@@ -79,7 +79,7 @@ impl Dispatch {
                 return;
             };
             let building = UpdateState::Building { started_at: now };
-            if !self.go(id, building, now, "ESPHome builds the firmware.") {
+            if !self.transition(id, building, now, "ESPHome builds the firmware.") {
                 return;
             }
             self.decision.effects.push(Effect::StartBuild { update: id, device });

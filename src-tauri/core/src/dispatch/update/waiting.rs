@@ -55,7 +55,7 @@ impl Dispatch {
         {
             update.state = waiting;
             update.note(now, note);
-        } else if self.go(id, waiting, now, note)
+        } else if self.transition(id, waiting, now, note)
             && tracked
             && was.is_some_and(StateKind::occupies_the_device)
         {
@@ -80,14 +80,14 @@ impl Dispatch {
         match self.settings.changed_sources {
             ChangedSources::Hold => {
                 let text = format!("Held: {files} changed since the build.");
-                if self.go(id, UpdateState::Held { delivery, changes }, now, text) {
+                if self.transition(id, UpdateState::Held { delivery, changes }, now, text) {
                     self.notify_about(id, NotificationKind::Held, files);
                 }
             }
             ChangedSources::Rebuild => {
                 // A running flash that finds out at the gate has no way to Queued but over Waiting.
                 self.wait(id, delivery, None, now, format!("{files} changed since the build."));
-                self.go(
+                self.transition(
                     id,
                     UpdateState::Queued,
                     now,
@@ -128,7 +128,7 @@ impl Dispatch {
             previous_hash,
             stage: FlashStage::Incomplete,
         };
-        if self.go(id, flashing, now, text) {
+        if self.transition(id, flashing, now, text) {
             self.decision.effects.push(Effect::StartFlash { update: id, password });
         }
     }

@@ -7,15 +7,15 @@ use rpds::RedBlackTreeMapSync;
 
 /// An ordered map that shares what it has in common with its copies.
 #[derive(Clone, Debug)]
-pub(super) struct Table<K: Ord, V>(RedBlackTreeMapSync<K, V>);
+pub(super) struct SharedMap<K: Ord, V>(RedBlackTreeMapSync<K, V>);
 
-impl<K: Ord, V> Default for Table<K, V> {
+impl<K: Ord, V> Default for SharedMap<K, V> {
     fn default() -> Self {
         Self(RedBlackTreeMapSync::new_sync())
     }
 }
 
-impl<K: Ord + Clone, V: Clone> Table<K, V> {
+impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
     pub(super) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -77,7 +77,7 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
     }
 }
 
-impl<V: Clone + Default> Table<String, V> {
+impl<V: Clone + Default> SharedMap<String, V> {
     /// The entry of this name; a new one when there is none.
     pub(super) fn entry(&mut self, name: &str) -> &mut V {
         if !self.0.contains_key(name) {
@@ -88,7 +88,7 @@ impl<V: Clone + Default> Table<String, V> {
     }
 }
 
-impl<K: Ord, V> FromIterator<(K, V)> for Table<K, V> {
+impl<K: Ord, V> FromIterator<(K, V)> for SharedMap<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         Self(entries.into_iter().collect())
     }

@@ -1,4 +1,4 @@
-//! What the queue takes in, and what it asks for.
+//! What can happen.
 
 use core::net::IpAddr;
 
@@ -8,8 +8,7 @@ use crate::error::Problem;
 use crate::identity::Proof;
 use crate::network::Prefix;
 use crate::settings::{Settings, SettingsChange};
-use crate::update::{Build, PasswordChoice, Secret, SourceChange, UpdateId};
-use crate::view::Notification;
+use crate::update::{Build, Secret, SourceChange, UpdateId};
 use wakeflash_ota::FailureClass;
 
 /// What builds the firmware.
@@ -272,47 +271,4 @@ pub enum FlashOutcome {
         /// What the user reads.
         problem: Problem,
     },
-}
-
-/// What has to be done, after the state was stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Start ESPHome, once an earlier build of the same device that is being stopped has ended: the two
-    /// would work in the same directory.
-    StartBuild {
-        /// For which update.
-        update: UpdateId,
-        /// Of which device.
-        device: DeviceId,
-    },
-    /// Look for ESPHome: it may have gone, or come.
-    FindEsphome,
-    /// End ESPHome.
-    StopBuild(UpdateId),
-    /// Use the open connection to flash.
-    StartFlash {
-        /// Which update.
-        update: UpdateId,
-        /// With which password.
-        password: PasswordChoice,
-    },
-    /// Let a flash whose device is held send its image.
-    GrantTransfer(UpdateId),
-    /// Close the connection that was just reported; a flash that runs keeps its own.
-    DropConnection(UpdateId),
-    /// End a running flash; the connection is closed.
-    StopFlash(UpdateId),
-    /// Compare the sources of an update with what it was built from.
-    CheckSources(UpdateId),
-    /// Try to connect to this device at once.
-    Nudge(String),
-    /// Ask these addresses which device they are, and what it runs.
-    Ask {
-        /// The name of the device that is said to be there.
-        name: String,
-        /// Where.
-        addresses: Vec<IpAddr>,
-    },
-    /// Tell the user.
-    Notify(Notification),
 }

@@ -16,7 +16,7 @@ const MAX_SAYS: usize = 300;
 
 /// What ESPHome says beside what a file seems to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
+pub struct Validated {
     /// The ESPHome that says so.
     pub version: Option<String>,
     /// The hash that a build would have.
@@ -98,7 +98,7 @@ fn summary(file: &str, said: &Value, config: &Value) -> ConfigSummary {
         sleep_plan: files::sleep_plan_of(config),
         compiled_name: None,
         doubt: None,
-        word: Some(Box::new(Word {
+        validated: Some(Box::new(Validated {
             version: files::text(said.get("esphome")),
             config_hash: hash.and_then(|hash| hash.parse().ok()),
             mac_suffix: files::has_mac_suffix(config),
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!((summary.name.as_str(), summary.platform.as_deref()), ("x", Some("esp32")));
         assert_eq!(summary.claim, AddressClaim::Names(Some("192.0.2.1".into())));
         assert_eq!(summary.sleep_plan, SleepPlan::read(Some("10s"), Some("1h")));
-        let word = summary.word.unwrap();
+        let word = summary.validated.unwrap();
         assert_eq!(word.config_hash, Some(ConfigHash(0xcda6_d273)));
         assert!(word.mac_suffix && word.area.as_deref() == Some("Hall"));
         assert_eq!(word.ota.unwrap().password, Some(Secret("p".into())));
@@ -257,7 +257,7 @@ mod tests {
         );
         assert_eq!((summary.friendly_name, summary.deep_sleep), (None, false));
         assert_eq!(summary.claim, AddressClaim::Names(None));
-        assert_eq!(summary.word.unwrap().ota.unwrap_err().code, "ota.missing");
+        assert_eq!(summary.validated.unwrap().ota.unwrap_err().code, "ota.missing");
     }
 
     #[test]
