@@ -56,9 +56,7 @@ pub struct Identity {
 /// An IPv6 address, and the index of the interface that has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipv6 {
-    /// The address.
     pub address: Ipv6Addr,
-    /// The interface.
     pub interface: u32,
 }
 

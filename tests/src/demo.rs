@@ -31,7 +31,6 @@ const END: Duration = Duration::from_secs(15);
 /// What `wakeflash-lab demo` takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DemoOptions {
-    /// The application.
     #[arg(long)]
     pub app: PathBuf,
     /// How many seconds the device sleeps.

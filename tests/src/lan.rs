@@ -312,7 +312,6 @@ impl Host {
         run(self.admin("sh").args(["-c", &script])).await
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

@@ -39,7 +39,6 @@ pub struct LinkOptions {
 pub enum Side {
     /// The client, which opened the connection.
     Client,
-    /// The device.
     Device,
 }
 
@@ -50,7 +49,6 @@ pub struct Passage {
     pub at: Instant,
     /// Who sent them.
     pub from: Side,
-    /// The bytes.
     pub bytes: Vec<u8>,
 }
 

@@ -130,7 +130,6 @@ pub struct Script {
     pub version: u8,
     /// How the password is checked.
     pub auth: Auth,
-    /// The password.
     pub password: String,
     /// What the device can do.
     pub features: Features,

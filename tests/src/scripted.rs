@@ -25,7 +25,6 @@ use crate::peer::{self, LiveReport, Script, WebScript};
 /// A device as `wakeflash-lab scripted` takes it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ScriptedOptions {
-    /// Its name.
     #[arg(long)]
     name: String,
     /// Its address; it announces nothing before it is told to.

@@ -33,9 +33,7 @@ pub const SOON: Duration = Duration::from_secs(30);
 
 /// The scene. It vanishes when it is dropped.
 pub struct Stage {
-    /// The application.
     pub app: Headless,
-    /// The device.
     pub device: LabDevice,
     /// What the device ran at the beginning.
     pub old: Firmware,
@@ -55,7 +53,6 @@ pub struct Stage {
     pub disk: Option<Disk>,
     /// The application's clock, if the scene has one of its own.
     pub clock: Option<LabClock>,
-    /// The network.
     pub lan: Lan,
 }
 

@@ -1,17 +1,19 @@
 //! Configurations whose kind has failed, asked about with the installed ESPHome: what Wakeflash takes them for is what
 //! ESPHome says.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use wakeflash_core::device::{ConfigSummary, DeviceId};
+use wakeflash_core::configuration::ConfigSummary;
+use wakeflash_core::configuration::NO_DEVICE;
+use wakeflash_core::device::DeviceId;
 use wakeflash_core::update::SourceFile;
-use wakeflash_core::validated::{Answer, NO_DEVICE};
 use wakeflash_engine::configs::{self, Esphome};
+use wakeflash_esphome::answer::Answer;
 use wakeflash_tests::esphome;
 
 fn cases() -> PathBuf {

@@ -1,6 +1,6 @@
 //! What a real ESPHome reads while it builds is what the build is made from.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -257,14 +257,14 @@ fn a_temporary_file_hides_nothing_that_lies_beside_it() {
 }
 
 /// What a Python program reads, by what is recorded: started in the config directory of the lab, its home.
-fn recorded(lab: &Lab, text: &str) -> wakeflash_core::witness::Reads {
+fn recorded(lab: &Lab, text: &str) -> wakeflash_esphome::witness::Reads {
     let (program, reads) = (lab.dir.path().join("program"), lab.dir.path().join("reads"));
     std::fs::write(&program, text).unwrap();
     let mut recorded = std::process::Command::new(Esphome::locate().unwrap().python().unwrap());
     recorded.args(["-c", WITNESS, "record"]);
     recorded.arg(&reads).arg(&program).current_dir(lab.config_dir()).env("HOME", lab.dir.path());
     assert!(recorded.status().unwrap().success());
-    wakeflash_core::witness::reads(&std::fs::read_to_string(&reads).unwrap()).unwrap()
+    wakeflash_esphome::witness::reads(&std::fs::read_to_string(&reads).unwrap()).unwrap()
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn what_is_recorded_is_what_the_system_saw() {
         recorded.args(["-c", witness, "record"]).arg(&reads);
         run(recorded.arg(esphome.program()).args(asked))?;
         let text = std::fs::read_to_string(&reads).unwrap();
-        let recorded = wakeflash_core::witness::reads(&text).unwrap();
+        let recorded = wakeflash_esphome::witness::reads(&text).unwrap();
         let there = recorded.files.keys().chain(recorded.secrets.keys());
         let there = there.filter_map(|path| lab.config_dir().join(path).canonicalize().ok());
         let seen = opened(&std::fs::read_to_string(&trace).unwrap(), &lab);

@@ -38,6 +38,8 @@
 //! | greeting and Noise       |              | 1         |
 //! | hello and who it is      | 1            | 1         |
 
+#![warn(missing_docs)]
+
 mod answer;
 mod channel;
 mod error;

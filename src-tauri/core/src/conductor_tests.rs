@@ -2,9 +2,8 @@ use core::net::{IpAddr, Ipv4Addr};
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::device::{
-    AddressClaim, ConfigFile, ConfigSummary, DeviceId, SightingKind, Source, SourcesState,
-};
+use crate::configuration::{AddressClaim, ConfigFile, ConfigSummary, SourcesState};
+use crate::device::{DeviceId, SightingKind, Source};
 use crate::dispatch::Builder;
 use crate::settings::Settings;
 use crate::update::StateKind;

@@ -6,12 +6,10 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Problem;
 use crate::identity::{Claims, Identity, Rival};
 use crate::schedule::SleepPlan;
 use crate::time::Timestamp;
 use crate::update::{Build, BuildStamp, Sha256, SourceFile};
-use crate::validated::Validated;
 
 /// Names a row of the list: the file name of a configuration (`sleepy.yaml`), or `mdns/NAME` for a device
 /// that was only seen on the network. A file name can't contain the slash, so the two can't be confused.
@@ -162,77 +160,6 @@ impl From<MacAddress> for String {
     fn from(mac: MacAddress) -> Self {
         mac.to_string()
     }
-}
-
-/// What a configuration says: by ESPHome's own word, or, until that is known, as far as the file alone tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigSummary {
-    /// `esphome: name:`, with substitutions where they are simple; else what the last compile recorded;
-    /// else the file's stem.
-    pub name: String,
-    /// `esphome: friendly_name:`.
-    pub friendly_name: Option<String>,
-    /// The platform's key: `esp32`, `esp8266`, `rp2040`, `bk72xx`, `host`, ….
-    pub platform: Option<String>,
-    /// Where the configuration itself says the device is: `wifi`/`ethernet` `use_address` or the static IP.
-    pub address: Option<String>,
-    /// What is surely known about that.
-    pub claim: AddressClaim,
-    /// Whether it has `deep_sleep:`, by the file or by what the last compile loaded.
-    pub deep_sleep: bool,
-    /// The durations of `deep_sleep:`, where the file says them literally.
-    pub sleep_plan: Option<SleepPlan>,
-    /// The name that the last compile recorded, whoever made it.
-    pub compiled_name: Option<String>,
-    /// Why ESPHome's word isn't known.
-    pub doubt: Option<Problem>,
-    /// What ESPHome says beside; `None`: ESPHome hasn't been asked, and all of this is only what the file seems to say.
-    pub validated: Option<Box<Validated>>,
-}
-
-/// What is surely known about the address that a configuration names. What isn't known could be any.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum AddressClaim {
-    /// Only ESPHome can tell which one it names.
-    #[default]
-    Unknown,
-    /// This one, or none.
-    Names(Option<String>),
-    /// The file is no device of its own.
-    NoDevice,
-}
-
-/// A configuration file of the config directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigFile {
-    /// The file's name.
-    pub id: DeviceId,
-    /// What it says, or why it can't be read.
-    pub content: Result<ConfigSummary, Problem>,
-    /// What its sources are like.
-    pub sources: SourcesState,
-}
-
-/// What the sources of a configuration are like.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SourcesState {
-    /// Whether they are no longer those of the build that was installed last; `None`: none was.
-    pub modified: Option<bool>,
-    /// The same of those among them that no hash of a configuration tells of: all but YAML.
-    pub code_modified: Option<bool>,
-    /// When the newest of them was changed.
-    pub newest: Option<Timestamp>,
-    /// The last build that ESPHome recorded.
-    pub last_build: Option<RecordedBuild>,
-}
-
-/// A build that ESPHome recorded (`build_info.json`), whoever made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordedBuild {
-    /// Its hash.
-    pub config_hash: ConfigHash,
-    /// When it was made.
-    pub at: Timestamp,
 }
 
 /// How a sighting was made.
@@ -397,7 +324,6 @@ pub struct InstalledBuild {
     /// Its sources; empty: they aren't known.
     #[serde(default)]
     pub files: Vec<SourceFile>,
-    /// Its hash.
     pub config_hash: Option<ConfigHash>,
     /// The ESPHome that built it.
     #[serde(default)]

@@ -8,11 +8,11 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::configuration::is_suffixed;
 use crate::device::{ConfigHash, MacAddress, Sighting, SightingKind, Source};
 use crate::error::Problem;
 use crate::identity::{Identity, Proof};
 use crate::update::BuildStamp;
-use crate::validated::is_suffixed;
 
 /// An address that stands in the device's own configuration as a number (`use_address`, static IP).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,14 +23,12 @@ pub enum LiteralAddress {
     Own(IpAddr),
     /// This one, and another configuration has the same: it tells nothing.
     Shared {
-        /// The address.
         address: IpAddr,
         /// The file of the other one.
         with: String,
     },
     /// This one, and nobody can tell whether another configuration has the same: it tells nothing either.
     Uncertain {
-        /// The address.
         address: IpAddr,
         /// The file of the other one.
         with: String,

@@ -77,7 +77,7 @@ macro_rules! requests {
         #[derive(serde::Serialize, specta::Type)]
         #[serde(rename_all = "snake_case")]
         // It is made into types of TypeScript, never into a value.
-        #[allow(dead_code, missing_docs)]
+        #[allow(dead_code)]
         $vis enum $Answer { $( $Name($Answered), )* }
 
         #[cfg(test)]
@@ -114,7 +114,6 @@ macro_rules! engine_requests {
     ($declare:ident $($head:tt)*) => { $declare! { $($head)* {
         /// Says which version of the protocol the client speaks. One that doesn't fit is refused.
         Hello {
-            /// The version.
             protocol: u32,
         } -> Greeting;
         /// Builds and flashes a device; an active update of it is superseded.
@@ -137,7 +136,6 @@ macro_rules! engine_requests {
         RetryWithPassword {
             /// Of which device.
             device: DeviceId,
-            /// The password.
             password: Secret,
         } -> UpdateId;
         /// Takes back cancels of a moment ago: each update goes on where it was. Those for which that is too late are
@@ -227,7 +225,6 @@ macro_rules! engine_requests {
         } -> BuildLog;
         /// Diagnostics for a bug report, as text without secrets.
         Report {} -> String;
-        /// The devices.
         List {} -> Vec<DeviceView>;
         /// Everything there is to see.
         Snapshot {} -> Snapshot;

@@ -88,13 +88,11 @@ pub fn menu_change(before: &[TrayItem], after: &[TrayItem]) -> MenuChange {
 /// What the tray icon shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrayView {
-    /// The picture.
     pub icon: TrayIcon,
     /// The label beside the icon; `None` when there is nothing to say.
     pub title: Option<String>,
     /// What it says when the pointer rests on it.
     pub tooltip: String,
-    /// The menu.
     pub menu: Vec<TrayItem>,
 }
 

@@ -151,7 +151,6 @@ pub enum SourceChangeKind {
 /// One wish of the user for one device, from the click to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update {
-    /// Its number.
     pub id: UpdateId,
     /// For which device.
     pub device: DeviceId,

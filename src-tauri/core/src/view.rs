@@ -127,7 +127,6 @@ pub struct DeviceView {
     pub file: Option<String>,
     /// Why its configuration can't be read.
     pub problem: Option<Problem>,
-    /// The platform.
     pub platform: Option<String>,
     /// Whether it is there.
     pub presence: Presence,
@@ -191,7 +190,6 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateView {
-    /// Its number.
     pub id: UpdateId,
     /// When the user asked for it.
     pub requested_at: Timestamp,
@@ -309,7 +307,6 @@ pub struct BuildAgainView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateDetails {
-    /// The update.
     pub update: UpdateView,
     /// What happened so far, oldest first.
     pub timeline: Vec<TimelineEntry>,

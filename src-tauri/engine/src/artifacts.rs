@@ -26,7 +26,6 @@ pub struct Artifacts {
 /// An image that was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its name.
     pub sha256: Sha256,
     /// Its size in bytes.
     pub size: u64,

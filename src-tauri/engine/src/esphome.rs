@@ -13,10 +13,10 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::compile::{Exit, plain};
 use wakeflash_core::error::Problem;
-use wakeflash_core::pip::PipProgress;
 use wakeflash_core::view::{EsphomeStatus, Progress};
+use wakeflash_esphome::compile::{Exit, plain};
+use wakeflash_esphome::pip::PipProgress;
 
 use crate::process::{Ended, Event, Limits, Process, path_with};
 use environments::{Environment, complete};

@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::compile::Exit;
+use wakeflash_esphome::compile::Exit;
 
 /// A longer line is cut; its end is not kept.
 const MAX_LINE: usize = 8 << 10;

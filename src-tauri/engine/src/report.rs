@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wakeflash_core::compile::plain;
-use wakeflash_core::scrub::Secrets;
 use wakeflash_core::update::Secret;
 use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus, Snapshot};
+use wakeflash_esphome::compile::plain;
+use wakeflash_esphome::scrub::Secrets;
 
 /// How many of the log's last lines are shown.
 const LOG_LINES: usize = 200;

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
+use serde_json::json;
 use wakeflash_core::error::Problem;
+use wakeflash_esphome::answer::{Answer, answer};
+use wakeflash_esphome::compile::{CompileOutput, Exit};
 use wakeflash_ota::{DeviceError, OtaError, Step};
 
 use crate::flasher::FlashError;
@@ -34,6 +37,23 @@ fn problems() -> BTreeMap<&'static str, Problem> {
     let wrong = OtaError::Device { error: DeviceError::AuthInvalid, step: Step::AuthResult };
     let too_big = OtaError::Device { error: DeviceError::Esp32NotEnoughSpace, step: Step::Prepare };
     BTreeMap::from([
+        (
+            "configInvalid",
+            compiled(
+                "Failed config\n\nsensor.sht5x: [source hallway.yaml:14]\n  \n  Platform not found: 'sensor.sht5x'.\n",
+            ),
+        ),
+        (
+            "secretMissing",
+            compiled(
+                "ERROR Error while reading config: Invalid YAML syntax:\n\nSecret 'wifi_password' not defined.\n",
+            ),
+        ),
+        (
+            "compilerError",
+            compiled("src/main.cpp:14:3: error: 'foo' was not declared in this scope\n"),
+        ),
+        ("yamlSyntax", refused()),
         ("connectionLost", ota(OtaError::Closed { step: Step::Transfer, reason: reset() })),
         ("busy", ota(OtaError::Timeout { step: Step::Greeting })),
         ("wrongPassword", ota(wrong)),
@@ -47,6 +67,22 @@ fn problems() -> BTreeMap<&'static str, Problem> {
         ("noNetwork", watch::no_network()),
         ("mdnsPort", watch::port_taken()),
     ])
+}
+
+fn compiled(output: &str) -> Problem {
+    let mut compile = CompileOutput::new();
+    for line in output.lines() {
+        compile.line(line);
+    }
+    compile.failure(Exit::Code(2)).problem
+}
+
+fn refused() -> Problem {
+    let says = "mapping values are not allowed here";
+    let problem = json!({"says": says, "file": "old-pump.yaml", "line": 14, "column": 9});
+    let answer = answer("old-pump.yaml", &json!({"problems": [problem]})).unwrap();
+    let Answer::Refused(problem) = answer else { panic!("{answer:?}") };
+    problem
 }
 
 fn newer() -> OpenError {

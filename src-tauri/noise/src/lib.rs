@@ -8,6 +8,8 @@
 //! The one secret that a client draws is an argument ([`Ephemeral`]): the same input gives the same
 //! output, and this crate has no source of randomness.
 
+#![warn(missing_docs)]
+
 mod drawn;
 mod frames;
 mod handshake;

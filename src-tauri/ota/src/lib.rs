@@ -74,6 +74,8 @@
 //! A device that has accepted the password or the key enters its blocking data phase before it
 //! says so. From then on it can't fall asleep, even while the gate is still shut.
 
+#![warn(missing_docs)]
+
 mod auth;
 mod channel;
 mod codec;

@@ -43,7 +43,6 @@ pub(crate) struct AppState {
     engine: Result<Handle, NoEngine>,
     /// Whether it is started anew when it has ended.
     anew: Arc<AtomicBool>,
-    /// The window.
     pub(crate) window: Window,
     /// Desktop notifications.
     pub(crate) notifier: Notifier,

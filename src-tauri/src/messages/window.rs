@@ -40,7 +40,6 @@ pub(crate) enum Wish {
     End(oneshot::Sender<()>),
 }
 
-/// The window.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     wishes: mpsc::Sender<Wish>,

@@ -11,10 +11,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use wakeflash_core::conductor::{Action, Conductor, Event, Ticket};
-use wakeflash_core::device::{
-    AddressClaim, ConfigFile, ConfigHash, ConfigSummary, DeviceId, Sighting, SightingKind, Source,
-    SourcesState,
-};
+use wakeflash_core::configuration::{AddressClaim, ConfigFile, ConfigSummary, SourcesState};
+use wakeflash_core::device::{ConfigHash, DeviceId, Sighting, SightingKind, Source};
 use wakeflash_core::dispatch::{Builder, Dispatch, Input};
 use wakeflash_core::settings::Settings;
 use wakeflash_core::time::Timestamp;

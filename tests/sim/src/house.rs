@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use wakeflash_core::build_failure::BuildFailure;
-use wakeflash_core::device::{ConfigFile, DeviceId, DeviceMemory, MacAddress, Sighting};
+use wakeflash_core::configuration::ConfigFile;
+use wakeflash_core::device::{DeviceId, DeviceMemory, MacAddress, Sighting};
 use wakeflash_core::dispatch::{Builder, FlashOutcome, WriteSet};
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::Expectation;

@@ -23,7 +23,6 @@ const SOON: Duration = Duration::from_secs(30);
 /// How to start the application.
 #[derive(Clone, Debug, Default)]
 pub struct AppOptions {
-    /// Its arguments.
     pub arguments: Vec<OsString>,
     /// The PATH it gets, when not the test's own.
     pub search_path: Option<OsString>,
@@ -147,7 +146,6 @@ impl App {
         &self.page
     }
 
-    /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()

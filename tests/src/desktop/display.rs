@@ -28,9 +28,7 @@ pub struct Display {
 /// A window of an application: what a window manager would frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopLevel {
-    /// Its number.
     pub id: Window,
-    /// Its title.
     pub title: String,
 }
 

@@ -99,7 +99,6 @@ impl Desktop {
         })
     }
 
-    /// The display.
     #[must_use]
     pub fn display(&self) -> &Display {
         &self.display

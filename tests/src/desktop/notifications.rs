@@ -17,15 +17,12 @@ const PATH: &str = "/org/freedesktop/Notifications";
 /// A notification, as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// Its number.
     pub id: u32,
     /// Who sent it.
     pub app_name: String,
     /// The number of the notification that it took the place of, or 0.
     pub replaces_id: u32,
-    /// Its headline.
     pub summary: String,
-    /// Its text.
     pub body: String,
     /// What can be done, as key and label.
     pub actions: Vec<(String, String)>,

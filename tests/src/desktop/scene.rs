@@ -22,13 +22,11 @@ pub struct Scene {
     pub home: Host,
     /// Everything on the disk.
     pub dir: TempDir,
-    /// The network.
     pub lan: Lan,
 }
 
 /// A sleeping device on the LAN.
 pub struct Sleeper {
-    /// The device.
     pub device: LabDevice,
     /// What it ran at the beginning.
     pub old: Firmware,

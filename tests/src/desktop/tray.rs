@@ -38,7 +38,6 @@ pub struct Tray {
 pub struct MenuLine {
     /// Its number, which changes with each menu.
     id: i32,
-    /// Its text.
     pub label: String,
     /// Whether it can be clicked.
     pub enabled: bool,

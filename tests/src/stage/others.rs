@@ -16,11 +16,9 @@ use crate::yaml::DeviceYaml;
 
 /// A further device; they all have the same password.
 pub struct Other {
-    /// Its name.
     pub name: String,
     /// Its YAML file.
     pub file: String,
-    /// The device.
     pub device: LabDevice,
     /// Where it is.
     pub host: Host,

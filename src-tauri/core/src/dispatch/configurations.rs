@@ -2,7 +2,8 @@
 
 use core::net::IpAddr;
 
-use crate::device::{AddressClaim, ConfigFile, DeviceId, DeviceMemory};
+use crate::configuration::{AddressClaim, ConfigFile};
+use crate::device::{DeviceId, DeviceMemory};
 use crate::dispatch::device::names::configured_name;
 use crate::error::Problem;
 use crate::update::SourceFile;

@@ -1,7 +1,8 @@
 //! The config directory: whether it is there, what belongs to it, what is listed without it.
 
 use crate::build_failure::Lack;
-use crate::device::{ConfigFile, DeviceId};
+use crate::configuration::ConfigFile;
+use crate::device::DeviceId;
 use crate::error::Problem;
 use crate::update::{Update, UpdateId};
 

@@ -3,7 +3,8 @@
 use core::net::IpAddr;
 
 use crate::build_failure::BuildFailure;
-use crate::device::{ConfigFile, DeviceId, MacAddress, Sighting};
+use crate::configuration::ConfigFile;
+use crate::device::{DeviceId, MacAddress, Sighting};
 use crate::error::Problem;
 use crate::identity::Proof;
 use crate::network::Prefix;
@@ -40,7 +41,6 @@ pub enum Input {
     RetryWithPassword {
         /// Which device.
         device: DeviceId,
-        /// The password.
         password: Secret,
     },
     /// The user wants a held update built again.
@@ -152,10 +152,7 @@ pub enum Input {
         peer: IpAddr,
     },
     /// A device that is shown as Online answers neither questions nor connections.
-    Silent {
-        /// Its name.
-        name: String,
-    },
+    Silent { name: String },
     /// The image of a waiting update can't be read from the artifact store, or isn't what was built.
     ImageLost {
         /// Of which update.

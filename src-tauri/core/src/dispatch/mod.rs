@@ -33,7 +33,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::build_failure::Lack;
-use crate::device::{ConfigFile, DeviceId, DeviceMemory};
+use crate::configuration::ConfigFile;
+use crate::device::{DeviceId, DeviceMemory};
 use crate::error::Problem;
 use crate::network::Prefix;
 use crate::schedule::{Schedule, SleepPlan, Wake};

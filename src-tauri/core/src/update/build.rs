@@ -62,7 +62,6 @@ pub struct BuildStamp(pub String);
 /// The native API of a build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Api {
-    /// Its port.
     pub port: u16,
     /// Its key, 32 bytes in base64; `None`: it speaks in the clear, or with a key that no configuration has.
     pub key: Option<Secret>,
@@ -76,9 +75,7 @@ impl Api {
 /// Where the device of an earlier compile takes updates, as far as that is another place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {
-    /// The port.
     pub port: Option<u16>,
-    /// The address.
     pub address: Option<String>,
 }
 

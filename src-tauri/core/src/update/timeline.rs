@@ -24,7 +24,6 @@ pub struct TimelineEntry {
 /// A sentence for the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// The sentence.
     pub text: String,
     /// See [`TimelineEntry::code`].
     pub code: Option<String>,

@@ -11,7 +11,6 @@ use crate::update::{StateKind, TimelineEntry, Update, UpdateId};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateRecord {
-    /// Its number.
     pub id: UpdateId,
     /// When the user asked for it.
     pub requested_at: Timestamp,
@@ -47,7 +46,6 @@ pub struct ActivityRecord {
     pub name: String,
     /// The ESPHome of the firmware that ran before; `None`: it wasn't known.
     pub from_version: Option<String>,
-    /// The update.
     pub update: UpdateRecord,
 }
 

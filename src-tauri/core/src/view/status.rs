@@ -71,7 +71,6 @@ pub enum EsphomeStatus {
     Searching,
     /// Found and working.
     Ready {
-        /// The program.
         path: String,
         /// What it says its version is.
         version: String,

@@ -15,11 +15,11 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::build_failure::{BuildFailure, Lack};
-use wakeflash_core::compile::{CompileOutput, Exit};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_core::update::{Build, SourceChange, UpdateId};
 use wakeflash_core::view::Progress;
+use wakeflash_esphome::compile::{CompileOutput, Exit};
 
 use crate::configs::{self, Identity, changed_sources, config_path, present};
 use crate::kill::{self, Point};

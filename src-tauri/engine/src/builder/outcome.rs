@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wakeflash_core::credentials;
 use wakeflash_core::device::ConfigHash;
 use wakeflash_core::error::Problem;
-use wakeflash_core::esphome_files::{self, BuildInfo, Validated};
-use wakeflash_core::image;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{Build, BuildStamp, OtaParameters};
+use wakeflash_esphome::files::{self, BuildInfo, Validated};
+use wakeflash_esphome::image;
 
 use super::BuildRequest;
 use super::reads::Reading;
@@ -46,12 +46,12 @@ impl Before {
         let id = request.device.as_str();
         let storage = fs::read(storage_path(&request.config_dir, id, "json"))
             .ok()
-            .and_then(|bytes| esphome_files::storage(&bytes).ok())
+            .and_then(|bytes| files::storage(&bytes).ok())
             .unwrap_or_default();
         let validated = storage_path(&request.config_dir, id, "validated.json");
         let ota = fs::read(&validated)
             .ok()
-            .and_then(|bytes| esphome_files::validated(&bytes, storage.platform.as_deref()).ok());
+            .and_then(|bytes| files::validated(&bytes, storage.platform.as_deref()).ok());
         let address = ota.as_ref().and_then(|validated| validated.address.clone());
         let ota = ota.map(|validated| validated.ota);
         let image = storage
@@ -90,7 +90,7 @@ impl Before {
 
 /// Takes the build information of an earlier build away; its stamp.
 fn take_stamp(info: &Path) -> Option<BuildStamp> {
-    let stamp = fs::read(info).ok().and_then(|bytes| esphome_files::build_info(&bytes).ok()?.stamp);
+    let stamp = fs::read(info).ok().and_then(|bytes| files::build_info(&bytes).ok()?.stamp);
     if let Err(error) = fs::remove_file(info)
         && error.kind() != io::ErrorKind::NotFound
     {
@@ -108,7 +108,7 @@ pub(super) fn collect(
 ) -> Result<Build, Problem> {
     let id = request.device.as_str();
     let left = |extension| storage_path(&request.config_dir, id, extension);
-    let storage = esphome_files::storage(&read(&left("json"))?)?;
+    let storage = files::storage(&read(&left("json"))?)?;
     let platform = storage.platform.as_deref();
     let validated_path = left("validated.json");
     // Every compile writes it, unless it can't; one from before has the password of before.
@@ -116,7 +116,7 @@ pub(super) fn collect(
     if before.validated == Some(validated_at) {
         return Err(incomplete("ESPHome didn't write down the validated configuration."));
     }
-    let validated = esphome_files::validated(&read(&validated_path)?, platform)?;
+    let validated = files::validated(&read(&validated_path)?, platform)?;
     // Better said now than at the one wake that everybody waits for.
     credentials::encryption(&validated.ota.encryption, validated.esphome_version.as_deref())?;
     let left_at = |path: &str| left_at(&request.config_dir, path);
@@ -169,7 +169,7 @@ impl BuildLeft {
     fn read(path: Option<PathBuf>) -> Result<Self, Problem> {
         match path {
             Some(path) if path.exists() => Ok(Self {
-                said: esphome_files::build_info(&read(&path)?)?,
+                said: files::build_info(&read(&path)?)?,
                 written: Some(modified(&path)?),
             }),
             Some(_) | None => Ok(Self { said: BuildInfo::default(), written: None }),

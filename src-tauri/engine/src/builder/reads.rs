@@ -9,11 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::compile::Exit;
 use wakeflash_core::error::Problem;
-use wakeflash_core::ninja;
 use wakeflash_core::update::{Sha256, SourceFile};
-use wakeflash_core::witness::{self, CHANGED, Reads};
+use wakeflash_esphome::compile::Exit;
+use wakeflash_esphome::ninja;
+use wakeflash_esphome::witness::{self, CHANGED, Reads};
 
 use super::{BuildEnd, BuildRequest, MARKER};
 use crate::artifacts::{create_private_dir, digest};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wakeflash_core::device::{ConfigFile, DeviceId};
+use wakeflash_core::configuration::ConfigFile;
+use wakeflash_core::device::DeviceId;
 use wakeflash_core::update::SourceFile;
 
 use super::recorded::{Contents, telling_paths};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wakeflash_core::device::ConfigFile;
+use wakeflash_core::configuration::ConfigFile;
 use wakeflash_core::error::Problem;
 
 use super::followed::{self, Followed, Stamps};

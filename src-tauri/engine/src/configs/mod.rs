@@ -17,11 +17,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use wakeflash_core::config;
-use wakeflash_core::device::{ConfigFile, ConfigSummary, DeviceId, RecordedBuild, SourcesState};
+use wakeflash_core::configuration::{ConfigFile, ConfigSummary, RecordedBuild, SourcesState};
+use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_core::esphome_files::{self, Storage};
 use wakeflash_core::time::Timestamp;
+use wakeflash_esphome::config;
+use wakeflash_esphome::files::{self, Storage};
 
 pub use candidates::candidates;
 pub use followed::{Followed, FollowedSources};
@@ -112,7 +113,7 @@ fn read_config(
 /// What ESPHome recorded about its last build; `None` when it recorded nothing that can be read.
 fn last_build(config_dir: &Path, storage: &Storage) -> Option<RecordedBuild> {
     let path = left_at(config_dir, storage.build_path.as_ref()?).join("build_info.json");
-    let info = esphome_files::build_info(&fs::read(path).ok()?).ok()?;
+    let info = files::build_info(&fs::read(path).ok()?).ok()?;
     let at = Timestamp::from_millis(info.build_time?.checked_mul(1_000)?);
     Some(RecordedBuild { config_hash: info.config_hash?, at })
 }
@@ -128,7 +129,7 @@ fn storage(config_dir: &Path, id: &str) -> Option<Storage> {
             return None;
         }
     };
-    match esphome_files::storage(&bytes) {
+    match files::storage(&bytes) {
         Ok(storage) => Some(storage),
         Err(problem) => {
             tracing::warn!(path = %path.display(), %problem, "ESPHome's storage file is of no use");

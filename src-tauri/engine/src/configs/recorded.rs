@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256 as Hasher};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_core::secrets;
 use wakeflash_core::update::{Counts, Sha256, SourceChange, SourceChangeKind, SourceFile};
-use wakeflash_core::witness::{Reads, UNREADABLE};
+use wakeflash_esphome::secrets;
+use wakeflash_esphome::witness::{Reads, UNREADABLE};
 
 use super::sources::{Stamp, read_whole};
 use super::{config_path, present};

@@ -7,13 +7,14 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use wakeflash_core::config::{self, Document, Reference};
-use wakeflash_core::device::{DeviceId, SourcesState};
+use wakeflash_core::configuration::SourcesState;
+use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_core::secrets;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::Sha256;
-use wakeflash_core::witness::{Reads, UNREADABLE};
+use wakeflash_esphome::config::{self, Document, Reference};
+use wakeflash_esphome::secrets;
+use wakeflash_esphome::witness::{Reads, UNREADABLE};
 
 use super::recorded::{digest_of, names_in};
 use super::{SECRETS, config_path, present};
@@ -56,7 +57,6 @@ impl Stamp {
 
 /// What was found at a path.
 enum Content {
-    /// Its beginning.
     Read(Vec<u8>),
     Missing,
     Unreadable(Problem),

@@ -327,18 +327,18 @@ fn the_last_build_of_a_configuration_is_read() {
 }
 
 /// What `engine/src/esphome/witness` would write down.
-fn reads(dir: &Path, files: &[&str], secrets: &[&str]) -> wakeflash_core::witness::Reads {
+fn reads(dir: &Path, files: &[&str], secrets: &[&str]) -> wakeflash_esphome::witness::Reads {
     let of = |names: &[&str]| {
         let content = |name: &str| {
             fs::read(dir.join(name)).ok().map(|bytes| crate::artifacts::digest(&bytes))
         };
         names.iter().map(|name| ((*name).to_owned(), content(name))).collect()
     };
-    wakeflash_core::witness::Reads {
+    wakeflash_esphome::witness::Reads {
         files: of(files),
         secrets: of(secrets),
         secret_names: ["wifi".to_owned()].into(),
-        ..wakeflash_core::witness::Reads::default()
+        ..wakeflash_esphome::witness::Reads::default()
     }
 }
 
@@ -380,7 +380,7 @@ fn all_of_a_file_of_secrets_counts_where_one_of_them_is_not_found() {
     write(dir, "secrets.yaml", "wifi: one\nother: two\n");
     write(dir, "below/secrets.yaml", "more: three\n");
     let device = DeviceId::of_file("a.yaml");
-    let of_names = |names: [&str; 2]| wakeflash_core::witness::Reads {
+    let of_names = |names: [&str; 2]| wakeflash_esphome::witness::Reads {
         secret_names: names.map(str::to_owned).into(),
         ..reads(dir, &["a.yaml"], &["secrets.yaml", "below/secrets.yaml"])
     };
@@ -410,7 +410,7 @@ fn what_comes_into_a_directory_and_what_is_fetched_are_changes() {
     write(dir, ".esphome/packages/12/.git/packed-refs", "# pack-refs\nabc refs/heads/main\n");
     let sources = sources_of(
         dir,
-        wakeflash_core::witness::Reads {
+        wakeflash_esphome::witness::Reads {
             directories: [("parts".to_owned(), vec!["x".to_owned()])].into(),
             commits: [(".esphome/packages/12".to_owned(), Some("abc".to_owned()))].into(),
             ..reads(dir, &["a.yaml"], &[])

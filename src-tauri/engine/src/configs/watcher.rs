@@ -10,7 +10,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use wakeflash_core::device::ConfigFile;
+use wakeflash_core::configuration::ConfigFile;
 use wakeflash_core::error::Problem;
 
 use super::followed::Followed;

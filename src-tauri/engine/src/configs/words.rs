@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use wakeflash_core::device::{AddressClaim, ConfigFile, DeviceId};
+use wakeflash_core::configuration::{AddressClaim, ConfigFile};
+use wakeflash_core::device::DeviceId;
 use wakeflash_core::update::SourceFile;
-use wakeflash_core::validated::{self, Answer};
-use wakeflash_core::witness;
+use wakeflash_esphome::answer::{self, Answer};
+use wakeflash_esphome::witness;
 
 use super::followed::{Stamps, add_stamps};
 use super::listed_reads;
@@ -32,9 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The ESPHome that is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Esphome {
-    /// Its program.
     pub program: PathBuf,
-    /// Its version.
     pub version: String,
     /// An environment variable by which what it starts is found.
     pub mark: (&'static str, String),
@@ -72,9 +71,9 @@ pub(super) struct Kept {
 impl Kept {
     fn read(kept: &KeptWord) -> Option<Self> {
         let mut read: Self = serde_json::from_str(&kept.body).ok()?;
-        let answer = validated::answer(&kept.file, &read.said).ok()?;
+        let answer = answer::answer(&kept.file, &read.said).ok()?;
         // Earlier versions kept what can pass, too.
-        let again = matches!(answer, Answer::Unanswered(_)) || !validated::is_lasting(&read.said);
+        let again = matches!(answer, Answer::Unanswered(_)) || !answer::is_lasting(&read.said);
         read.again_at = again.then(Instant::now);
         read.answer = Some(answer);
         Some(read)
@@ -222,18 +221,16 @@ impl Words {
 
     fn keep(&self, file: &str, asked: Asked, reads: Vec<SourceFile>) -> Arc<Kept> {
         let answer = match asked.said {
-            Some(ref said) => validated::answer(file, said).unwrap_or_else(|error| {
+            Some(ref said) => answer::answer(file, said).unwrap_or_else(|error| {
                 tracing::warn!(file, error, "ESPHome's answer is of no use");
-                Answer::Unanswered(validated::unanswered(&error))
+                Answer::Unanswered(answer::unanswered(&error))
             }),
-            None => Answer::Unanswered(validated::unanswered("it can't be started")),
+            None => Answer::Unanswered(answer::unanswered("it can't be started")),
         };
         let again = match answer {
             Answer::Unanswered(_) => true,
             Answer::Device(_) => false,
-            Answer::Refused(_) => {
-                asked.said.as_ref().is_some_and(|said| !validated::is_lasting(said))
-            }
+            Answer::Refused(_) => asked.said.as_ref().is_some_and(|said| !answer::is_lasting(said)),
         };
         Arc::new(Kept {
             esphome: self.key().unwrap_or_default(),
@@ -294,7 +291,7 @@ pub async fn ask(
     for file in files {
         let kept = words.next().await.kept;
         let answer =
-            kept.answer.clone().unwrap_or_else(|| Answer::Unanswered(validated::unanswered(file)));
+            kept.answer.clone().unwrap_or_else(|| Answer::Unanswered(answer::unanswered(file)));
         answers.push((answer, kept.reads.clone()));
     }
     answers

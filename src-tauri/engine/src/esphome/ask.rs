@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
-use wakeflash_core::compile::{Exit, plain};
-use wakeflash_core::config::to_json;
+use wakeflash_esphome::compile::{Exit, plain};
+use wakeflash_esphome::config::to_json;
 
 use super::server::{Server, Start, start_for};
 use crate::process::{Ended, Event, Limits, Process, path_with};
@@ -24,9 +24,9 @@ const MAX_LINES: usize = 200_000;
 /// What came of a question.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
-    /// The answer, as [`wakeflash_core::validated::answer`] reads it; `None`: ESPHome can't be started.
+    /// The answer, as [`wakeflash_esphome::answer::answer`] reads it; `None`: ESPHome can't be started.
     pub(crate) said: Option<Value>,
-    /// What was read for it: lines of [`wakeflash_core::witness::reads`], or what ESPHome lists.
+    /// What was read for it: lines of [`wakeflash_esphome::witness::reads`], or what ESPHome lists.
     pub(crate) reads: Vec<String>,
 }
 

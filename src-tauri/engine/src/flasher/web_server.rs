@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_core::upload::{UploadFailure, UploadOutput};
 use wakeflash_core::view::Progress;
+use wakeflash_esphome::upload::{UploadFailure, UploadOutput};
 use wakeflash_ota::FailureClass;
 
 use crate::builder::MARKER;
@@ -36,7 +36,6 @@ pub struct UploadRequest {
     pub device: DeviceId,
     /// The device's address.
     pub peer: IpAddr,
-    /// The image.
     pub image: PathBuf,
     /// The value of [`MARKER`], so that an upload that a killed application has left can be found.
     pub marker: String,

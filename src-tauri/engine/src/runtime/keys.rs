@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::{Semaphore, watch};
 use wakeflash_core::device::DeviceId;
-use wakeflash_core::esphome_files;
 use wakeflash_core::gate::Session;
 use wakeflash_core::update::Update;
+use wakeflash_esphome::files;
 use wakeflash_ota::EncryptionKey;
 
 use super::Runtime;
@@ -86,7 +86,7 @@ pub(super) async fn is_own(elsewhere: &KeyElsewhere) -> Session {
 /// never compiled here nobody knows.
 fn surely_has_another(device: &DeviceId, config_dir: &Path, key: &EncryptionKey) -> bool {
     let path = storage_path(config_dir, device.as_str(), "validated.json");
-    let keys = std::fs::read(path).ok().and_then(|bytes| esphome_files::keys(&bytes).ok());
+    let keys = std::fs::read(path).ok().and_then(|bytes| files::keys(&bytes).ok());
     let same = |other: &str| EncryptionKey::from_base64(other).as_ref() == Some(key);
     keys.is_some_and(|keys| !keys.iter().any(|other| same(&other.0)))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
-use wakeflash_core::device::ConfigFile;
+use wakeflash_core::configuration::ConfigFile;
 use wakeflash_core::update::{StateKind, Update};
 use wakeflash_core::view::{Action, EsphomeStatus, Notification};
 

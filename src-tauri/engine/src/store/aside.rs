@@ -18,7 +18,6 @@ const NAMED: usize = 5;
 /// A row that can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Unreadable {
-    /// Its table.
     pub(super) source: &'static str,
     /// Its number there.
     pub(super) number: i64,

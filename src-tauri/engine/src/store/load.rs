@@ -22,7 +22,6 @@ pub struct Loaded {
     pub memories: BTreeMap<String, DeviceMemory>,
     /// The wakes of the devices that were seen, by name, oldest first.
     pub wakes: BTreeMap<String, Vec<Wake>>,
-    /// The settings.
     pub settings: Settings,
     /// A number greater than that of every update that ever was.
     pub next_id: u32,

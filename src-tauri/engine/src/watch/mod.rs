@@ -41,10 +41,7 @@ pub enum WatchEvent {
     /// Word of a device. When it is evidence of life of a waiting device, that is being knocked at already.
     Seen(Sighting),
     /// A device that was shown as Online answers nothing any more.
-    Silent {
-        /// Its name.
-        name: String,
-    },
+    Silent { name: String },
     /// The network can't be watched, or can again. Knocking goes on in either case.
     Network(Option<Problem>),
     /// The networks that this computer is in.
@@ -77,7 +74,6 @@ pub enum WatchEvent {
         name: String,
         /// Where.
         peer: SocketAddr,
-        /// The connection.
         stream: TcpStream,
     },
     /// Nobody opened. Sent once when it is news: the first failure, another reason, or after a minute.

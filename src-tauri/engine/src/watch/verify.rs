@@ -42,7 +42,6 @@ const MAX_DOUBTS: usize = 256;
 /// A device that is shown as Online.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnlineDevice {
-    /// Its name.
     pub name: String,
     /// Where it was seen, best first.
     pub addresses: Vec<IpAddr>,

@@ -21,7 +21,6 @@ const ICON: &str = "wakeflash";
 /// How many signals may wait while a call is answered. The bus tells of the clicks of all applications.
 const SIGNALS: usize = 1_024;
 
-/// The daemon.
 pub(super) struct Daemon {
     bus: Option<Bus>,
     screen: Screen,

@@ -29,7 +29,6 @@ wakeflash_core::requests! {
         } -> Option<String>;
         /// Lets the user save a table; the path, or null: they changed their mind.
         SaveCsv {
-            /// The table.
             text: String,
         } -> Option<String>;
         /// Opens the log directory, the config directory, or a text file in one of them with the program that the

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use tauri::{AppHandle, Manager};
-use wakeflash_core::compile::plain;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_core::update::UpdateId;
 use wakeflash_engine::configs;
+use wakeflash_esphome::compile::plain;
 
 use super::dialog::{Question, ask};
 use super::remote::Remote;

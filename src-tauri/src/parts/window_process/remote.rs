@@ -17,7 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How many lines may wait to be written.
 const WAITING: usize = 64;
 
-/// The application.
 #[derive(Clone)]
 pub(crate) struct Remote {
     lines: mpsc::Sender<Vec<u8>>,

@@ -24,7 +24,6 @@ const NETWORK: [u8; 4] = [192, 0, 2, 1];
 /// The tickets of flashes that wait until it is stored that their image may be complete; requests have smaller ones.
 const COMPLETIONS: u64 = 1 << 32;
 
-/// The application.
 #[derive(Debug)]
 pub(crate) struct House {
     conductor: Conductor,
@@ -115,7 +114,6 @@ impl House {
     }
 }
 
-/// The loop.
 impl House {
     fn take(&mut self, event: Event, now: Timestamp) {
         match event {

@@ -10,7 +10,6 @@ use super::{Ev, Step, World};
 use crate::house::{Event, Stored};
 use crate::plan::{Boundary, Ms, Plan};
 
-/// The disk.
 #[derive(Debug)]
 pub(super) struct Disk {
     pub(super) stored: Stored,

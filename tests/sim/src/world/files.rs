@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use wakeflash_core::device::{
-    AddressClaim, ConfigFile, ConfigHash, ConfigSummary, DeviceId, SourcesState,
-};
+use wakeflash_core::configuration::{AddressClaim, ConfigFile, ConfigSummary, SourcesState};
+use wakeflash_core::device::{ConfigHash, DeviceId};
 use wakeflash_core::error::Problem;
 use wakeflash_core::schedule::SleepPlan;
 use wakeflash_core::update::{

@@ -2,14 +2,15 @@
 
 use core::net::IpAddr;
 
-use crate::device::{AddressClaim, DeviceId, DeviceMemory, MacAddress, Sighting};
+use crate::configuration::AddressClaim;
+use crate::configuration::NO_DEVICE;
+use crate::device::{DeviceId, DeviceMemory, MacAddress, Sighting};
 use crate::dispatch::{Dispatch, Effect};
 use crate::error::Problem;
 use crate::gate::LiteralAddress;
 use crate::identity::{Claims, Identity, Rival, Worth};
 use crate::time::Timestamp;
 use crate::update::{Build, Update, UpdateId, UpdateState};
-use crate::validated::NO_DEVICE;
 use crate::view::Trust;
 
 use super::names::configured_name;

@@ -7,13 +7,14 @@
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::device::{ConfigFile, ConfiguredBy, DeviceId, DeviceMemory, MacAddress, Sighting};
+use crate::configuration::ConfigFile;
+use crate::configuration::is_suffixed;
+use crate::device::{ConfiguredBy, DeviceId, DeviceMemory, MacAddress, Sighting};
 use crate::dispatch::{Dispatch, Effect};
 use crate::mdns::announces_esphome;
 use crate::retry::TRANSFERS_AN_HOUR;
 use crate::schedule::{Schedule, Wake};
 use crate::update::{StateKind, Update};
-use crate::validated::is_suffixed;
 
 use super::{KnownDevice, Liveness};
 

@@ -1,6 +1,7 @@
 //! Many devices at once, pausing, addresses of the user, what is modified, the history.
 
-use crate::device::{ConfigHash, DeviceId, RecordedBuild};
+use crate::configuration::RecordedBuild;
+use crate::device::{ConfigHash, DeviceId};
 use crate::dispatch::{Builder, Input};
 use crate::knock::TargetAddress;
 use crate::settings::Settings;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::device::{ConfigFile, DeviceId, DeviceMemory};
+use crate::configuration::ConfigFile;
+use crate::device::{DeviceId, DeviceMemory};
 use crate::dispatch::{Decision, Dispatch, Effect, FlashOutcome, Input, WriteSet};
 use crate::identity::{Claims, Identity};
 use crate::settings::Settings;

@@ -1,6 +1,6 @@
 //! Updates of another config directory than the one that is chosen now.
 
-use crate::device::ConfigFile;
+use crate::configuration::ConfigFile;
 use crate::dispatch::{Effect, FlashOutcome, Input};
 use crate::settings::{ChangedSources, Settings};
 use crate::update::{StateKind, UpdateId};

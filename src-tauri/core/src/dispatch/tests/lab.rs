@@ -4,9 +4,10 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::configuration::Validated;
+use crate::configuration::{AddressClaim, ConfigFile, ConfigSummary, SourcesState};
 use crate::device::{
-    AddressClaim, ConfigFile, ConfigHash, ConfigSummary, DeviceId, DeviceMemory, MacAddress,
-    Sighting, SightingKind, Source, SourcesState,
+    ConfigHash, DeviceId, DeviceMemory, MacAddress, Sighting, SightingKind, Source,
 };
 use crate::dispatch::{
     Answer, Builder, Decision, Dispatch, Effect, FlashOutcome, IllegalTransition, Input, WriteSet,
@@ -20,7 +21,6 @@ use crate::update::{
     Before, Build, Encryption, OtaMethod, OtaParameters, Secret, Sha256, SourceChange,
     SourceChangeKind, StateKind, Update, UpdateId, UpdateState,
 };
-use crate::validated::Validated;
 use crate::view::{DeviceView, NotificationKind, Refusal};
 use wakeflash_ota::FailureClass;
 

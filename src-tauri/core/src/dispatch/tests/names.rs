@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-use crate::device::{ConfigFile, DeviceId, MacAddress, Sighting};
+use crate::configuration::ConfigFile;
+use crate::device::{DeviceId, MacAddress, Sighting};
 use crate::dispatch::Input;
 use crate::knock::TargetAddress;
 use crate::update::{StateKind, UpdateId};

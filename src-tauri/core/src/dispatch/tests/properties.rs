@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::build_failure::{BuildFailure, Lack};
-use crate::device::{ConfigFile, ConfigHash, DeviceId, MacAddress, Sighting, SightingKind, Source};
+use crate::configuration::ConfigFile;
+use crate::device::{ConfigHash, DeviceId, MacAddress, Sighting, SightingKind, Source};
 use crate::dispatch::{Builder, Dispatch, Effect, FlashOutcome, Input};
 use crate::identity::Proof;
 use crate::settings::{ChangedSources, Settings};

@@ -1,6 +1,7 @@
 //! Rows, buttons and counts.
 
-use crate::device::{AddressClaim, ConfigFile, DeviceId, Presence};
+use crate::configuration::{AddressClaim, ConfigFile};
+use crate::device::{DeviceId, Presence};
 use crate::dispatch::Input;
 use crate::gate::LiteralAddress;
 use crate::update::{Build, StateKind};

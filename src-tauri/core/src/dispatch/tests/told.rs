@@ -4,10 +4,8 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde_json::json;
-
 use super::lab::*;
-use crate::compile::{CompileOutput, Exit};
+use crate::address;
 use crate::credentials;
 use crate::device::{DeviceId, MacAddress};
 use crate::dispatch::Input;
@@ -16,7 +14,6 @@ use crate::error::Problem;
 use crate::gate::{Evidence, Expectation, LiteralAddress, Session, Standing, unidentified};
 use crate::identity::Identity;
 use crate::update::Build;
-use crate::{address, validated};
 
 /// Set it to write the file instead of checking it.
 const UPDATE: &str = "WAKEFLASH_UPDATE_BINDINGS";
@@ -36,36 +33,12 @@ fn the_problems_of_the_stories_are_up_to_date() {
 fn problems() -> BTreeMap<&'static str, Problem> {
     let mut lab = Lab::new();
     let changed = Build { credentials_changed: true, ..build("mailbox") };
-    let compiled = |output: &str| {
-        let mut compile = CompileOutput::new();
-        for line in output.lines() {
-            compile.line(line);
-        }
-        compile.failure(Exit::Code(2)).problem
-    };
     BTreeMap::from([
         (
             "rolledBack",
             rolled_back(&build("workshop-heater"), &packet("workshop-heater", Some(OLD))),
         ),
         ("credentialsChanged", credentials::warning(&changed, None).unwrap()),
-        (
-            "configInvalid",
-            compiled(
-                "Failed config\n\nsensor.sht5x: [source hallway.yaml:14]\n  \n  Platform not found: 'sensor.sht5x'.\n",
-            ),
-        ),
-        (
-            "secretMissing",
-            compiled(
-                "ERROR Error while reading config: Invalid YAML syntax:\n\nSecret 'wifi_password' not defined.\n",
-            ),
-        ),
-        (
-            "compilerError",
-            compiled("src/main.cpp:14:3: error: 'foo' was not declared in this scope\n"),
-        ),
-        ("yamlSyntax", refused()),
         (
             "sameName",
             Lab::with(vec![said("one", "one"), said("two", "one")]).row("one").problem.unwrap(),
@@ -79,14 +52,6 @@ fn problems() -> BTreeMap<&'static str, Problem> {
         ("unidentified", unidentified(&expectation(), &stranger())),
         ("noAddress", address::read("not an address").err().unwrap()),
     ])
-}
-
-fn refused() -> Problem {
-    let says = "mapping values are not allowed here";
-    let problem = json!({"says": says, "file": "old-pump.yaml", "line": 14, "column": 9});
-    let answer = validated::answer("old-pump.yaml", &json!({"problems": [problem]})).unwrap();
-    let validated::Answer::Refused(problem) = answer else { panic!("{answer:?}") };
-    problem
 }
 
 fn seen_only(lab: &mut Lab) -> Problem {

@@ -1,7 +1,8 @@
 //! What ESPHome says of a configuration: a name with the end of a MAC address in it, one name or address in two files.
 
 use super::lab::*;
-use crate::device::{AddressClaim, ConfigFile, MacAddress, Presence, Sighting};
+use crate::configuration::{AddressClaim, ConfigFile};
+use crate::device::{MacAddress, Presence, Sighting};
 use crate::dispatch::{Effect, Input};
 use crate::update::{Build, InstalledHow, StateKind, UpdateState};
 use crate::view::Trust;

@@ -1,12 +1,12 @@
 //! Building: until ESPHome has ended.
 
 use crate::build_failure::{BuildFailure, BuildFailureClass, Lack, pause_after};
+use crate::configuration::is_suffixed;
 use crate::dispatch::{Dispatch, Effect};
 use crate::error::Problem;
 use crate::settings::ChangedSources;
 use crate::time::Timestamp;
 use crate::update::{Build, BuildAgain, Delivery, SourceChange, StateKind, UpdateId, UpdateState};
-use crate::validated::is_suffixed;
 use crate::view::NotificationKind;
 
 /// After so many failures in a row the user is told. One that is over by then is no news.

@@ -36,7 +36,6 @@ use queued::due_at;
 pub struct IllegalTransition {
     /// Of which update.
     pub update: UpdateId,
-    /// Its state.
     pub from: StateKind,
     /// The refused state.
     pub to: StateKind,

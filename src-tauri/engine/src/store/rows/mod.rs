@@ -87,7 +87,6 @@ fn read_all<T: FromStr>(what: &'static str, texts: Vec<String>) -> Result<Vec<T>
 
 /// Something that is stored as the body of a row.
 pub(super) trait Stored: Sized {
-    /// Its table.
     const TABLE: Table;
 
     /// The body of its row.

@@ -55,7 +55,6 @@ export type ActivityRecord = {
 	name: string,
 	/**  The ESPHome of the firmware that ran before; `None`: it wasn't known. */
 	fromVersion: string | null,
-	/**  The update. */
 	update: UpdateRecord,
 };
 
@@ -196,7 +195,6 @@ export type DeviceView = {
 	file: string | null,
 	/**  Why its configuration can't be read. */
 	problem: Problem | null,
-	/**  The platform. */
 	platform: string | null,
 	/**  Whether it is there. */
 	presence: Presence,
@@ -245,9 +243,7 @@ export type EngineEvent = Envelope;
 /**  A request of the engine. Whoever shows the engine takes [`EngineRequest::Shutdown`] itself. */
 export type EngineRequest = 
 /**  Says which version of the protocol the client speaks. One that doesn't fit is refused. */
-{ cmd: "hello"; 
-/**  The version. */
-protocol: number } | 
+{ cmd: "hello"; protocol: number } | 
 /**  Builds and flashes a device; an active update of it is superseded. */
 { cmd: "install"; 
 /**  Which. */
@@ -266,9 +262,7 @@ device: DeviceId } |
  */
 { cmd: "retry_with_password"; 
 /**  Of which device. */
-device: DeviceId; 
-/**  The password. */
-password: Secret } | 
+device: DeviceId; password: Secret } | 
 /**
  *  Takes back cancels of a moment ago: each update goes on where it was. Those for which that is too late are
  *  answered with the reason.
@@ -344,9 +338,7 @@ paused: boolean } |
 /**  Of which update. */
 update: UpdateId } | 
 /**  Diagnostics for a bug report, as text without secrets. */
-{ cmd: "report" } | 
-/**  The devices. */
-{ cmd: "list" } | 
+{ cmd: "report" } | { cmd: "list" } | 
 /**  Everything there is to see. */
 { cmd: "snapshot" } | 
 /**  The update of a device in detail. */
@@ -394,9 +386,7 @@ export type EsphomeStatus =
 /**  Being looked for. */
 { kind: "searching" } | 
 /**  Found and working. */
-{ kind: "ready"; 
-/**  The program. */
-path: string; 
+{ kind: "ready"; path: string; 
 /**  What it says its version is. */
 version: string; 
 /**  What is wrong all the same: it stands in for the chosen one, or another one couldn't be installed. */
@@ -836,7 +826,6 @@ export type Trust =
 
 /**  An update in all detail, for the drawer. */
 export type UpdateDetails = {
-	/**  The update. */
 	update: UpdateView,
 	/**  What happened so far, oldest first. */
 	timeline: TimelineEntry[],
@@ -849,7 +838,6 @@ export type UpdateId = number;
 
 /**  An update in the history of its device. */
 export type UpdateRecord = {
-	/**  Its number. */
 	id: UpdateId,
 	/**  When the user asked for it. */
 	requestedAt: Timestamp,
@@ -942,7 +930,6 @@ at: Timestamp };
 
 /**  An update as it is shown. */
 export type UpdateView = {
-	/**  Its number. */
 	id: UpdateId,
 	/**  When the user asked for it. */
 	requestedAt: Timestamp,
@@ -1009,9 +996,7 @@ title: string } |
 /**  Of which update. */
 update: UpdateId } | 
 /**  Lets the user save a table; the path, or null: they changed their mind. */
-{ cmd: "save_csv"; 
-/**  The table. */
-text: string } | 
+{ cmd: "save_csv"; text: string } | 
 /**
  *  Opens the log directory, the config directory, or a text file in one of them with the program that the
  *  desktop has for it. Nothing else can be opened.

@@ -88,7 +88,7 @@ fn a_nested_deep_sleep_is_none() {
 fn what_cannot_be_substituted_is_left_to_the_last_compile() {
     let document = parse("esphome:\n  name: ${unknown}\n");
     assert_eq!(summarize("stem", std::slice::from_ref(&document), None).name, "stem");
-    let storage = crate::esphome_files::storage(br#"{"name":"recorded"}"#).unwrap();
+    let storage = crate::files::storage(br#"{"name":"recorded"}"#).unwrap();
     assert_eq!(summarize("stem", &[document], Some(&storage)).name, "recorded");
 }
 

@@ -1,6 +1,6 @@
 //! Whether a firmware image can be one for its platform.
 
-use crate::error::Problem;
+use wakeflash_core::error::Problem;
 
 /// The first byte of an image for ESP chips.
 const ESP_MAGIC: u8 = 0xE9;

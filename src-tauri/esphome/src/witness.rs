@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::error::Problem;
-use crate::update::Sha256;
+use wakeflash_core::error::Problem;
+use wakeflash_core::update::Sha256;
 
 /// Stands for the content of a file that was there and couldn't be read.
 pub const UNREADABLE: &str = "unreadable";

@@ -2,32 +2,12 @@
 
 use serde_json::Value;
 
-use crate::device::ConfigHash;
-use crate::device::{AddressClaim, ConfigSummary};
-use crate::error::Problem;
-use crate::esphome_files as files;
-use crate::update::OtaParameters;
-
-/// The code of what is said about a file that is no device of its own.
-pub const NO_DEVICE: &str = "config.no_device";
+use crate::files;
+use wakeflash_core::configuration::{AddressClaim, ConfigSummary, Validated};
+use wakeflash_core::error::Problem;
 
 /// The most characters of ESPHome's that are shown.
 const MAX_SAYS: usize = 300;
-
-/// What ESPHome says beside what a file seems to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Validated {
-    /// The ESPHome that says so.
-    pub version: Option<String>,
-    /// The hash that a build would have.
-    pub config_hash: Option<ConfigHash>,
-    /// The end of the device's MAC address is part of its name.
-    pub mac_suffix: bool,
-    /// `esphome: area:`.
-    pub area: Option<String>,
-    /// How it takes updates.
-    pub ota: Result<OtaParameters, Problem>,
-}
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,21 +182,15 @@ fn sentence(said: &str) -> String {
     format!("{}{}", said.trim_end_matches(':'), if ends { "" } else { "." })
 }
 
-/// Whether a device of this name is of a configuration that gives its devices this base name and the end of their MAC
-/// addresses: six hex digits.
-#[must_use]
-pub fn is_suffixed(base: &str, name: &str) -> bool {
-    let suffix = name.strip_prefix(base).and_then(|rest| rest.strip_prefix('-'));
-    suffix.is_some_and(|suffix| suffix.len() == 6 && suffix.bytes().all(|b| b.is_ascii_hexdigit()))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::schedule::SleepPlan;
-    use crate::update::Secret;
+    use wakeflash_core::configuration::NO_DEVICE;
+    use wakeflash_core::device::ConfigHash;
+    use wakeflash_core::schedule::SleepPlan;
+    use wakeflash_core::update::Secret;
 
     fn device(said: &Value) -> ConfigSummary {
         let answer = answer("a.yaml", said).unwrap();
@@ -311,16 +285,6 @@ mod tests {
         }
         for passing in [json!({"problems": []}), json!({"problems": [{"says": "x"}]})] {
             assert!(!is_lasting(&passing), "{passing}");
-        }
-    }
-
-    #[test]
-    fn a_suffix_is_six_hex_digits() {
-        assert!(is_suffixed("cellar", "cellar-abCd09"));
-        for other in
-            ["cellar", "cellar-", "cellar-abcde", "cellar-abcdefa", "cellar-ghijkl", "attic-abcdef"]
-        {
-            assert!(!is_suffixed("cellar", other), "{other}");
         }
     }
 }

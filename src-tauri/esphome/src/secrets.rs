@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput, Tag};
 use sha2::{Digest as _, Sha256 as Hasher};
 
-use crate::update::Sha256;
+use wakeflash_core::update::Sha256;
 
 /// A value that is written longer than this isn't compared by itself.
 const MAX_VALUE: usize = 64 << 10;

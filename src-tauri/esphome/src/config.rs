@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, StrInput, Tag};
 
-use crate::device::{AddressClaim, ConfigSummary};
-use crate::esphome_files::Storage;
-use crate::schedule::SleepPlan;
+use crate::files::Storage;
+use wakeflash_core::configuration::{AddressClaim, ConfigSummary};
+use wakeflash_core::schedule::SleepPlan;
 
 pub use json::to_json;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::device::ConfigHash;
-use crate::error::Problem;
-use crate::schedule::SleepPlan;
-use crate::update::{Api, BuildStamp, Encryption, OtaMethod, OtaParameters, Secret};
+use wakeflash_core::device::ConfigHash;
+use wakeflash_core::error::Problem;
+use wakeflash_core::schedule::SleepPlan;
+use wakeflash_core::update::{Api, BuildStamp, Encryption, OtaMethod, OtaParameters, Secret};
 
 /// `storage/FILE.json`: what the last compile (or `--only-generate`) recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

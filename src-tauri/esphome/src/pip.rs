@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::view::Progress;
+use wakeflash_core::view::Progress;
 
 /// What pip has said so far.
 #[derive(Debug, Default)]
@@ -95,7 +95,7 @@ mod tests {
     /// A test of the window says these sentences in German.
     fn known(step: String) -> String {
         let steps: Vec<BTreeMap<String, String>> =
-            serde_json::from_str(include_str!("words/pip_steps.json")).unwrap();
+            serde_json::from_str(include_str!("../../core/src/words/pip_steps.json")).unwrap();
         assert!(steps.iter().any(|known| known["english"] == step), "it has no German: {step:?}");
         step
     }

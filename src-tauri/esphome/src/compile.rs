@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::build_failure::{BuildFailure, BuildFailureClass, Lack};
-use crate::device::ConfigHash;
-use crate::error::Problem;
-use crate::view::Progress;
+use wakeflash_core::build_failure::{BuildFailure, BuildFailureClass, Lack};
+use wakeflash_core::device::ConfigHash;
+use wakeflash_core::error::Problem;
+use wakeflash_core::view::Progress;
 
 /// How much of the compilation is over when ninja starts and ends.
 const COMPILE_FROM: u32 = 5;

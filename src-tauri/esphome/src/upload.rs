@@ -1,8 +1,8 @@
 //! The output of `esphome upload --ota-platform web_server`: how far it is, and what its end means.
 
 use crate::compile::plain;
-use crate::error::Problem;
-use crate::view::Progress;
+use wakeflash_core::error::Problem;
+use wakeflash_core::view::Progress;
 use wakeflash_ota::FailureClass;
 
 /// The most characters of a line that reach the user.
