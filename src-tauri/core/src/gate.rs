@@ -237,6 +237,16 @@ pub fn is_doubtful(expected: &Expectation, evidence: &Evidence) -> bool {
         && link_says(expected, evidence) == Link::Different
 }
 
+/// Whether a peer is shown in a way that nothing it says could change: by a key of its own, or by network hardware that
+/// was proven before.
+#[must_use]
+pub fn is_certain(expected: &Expectation, evidence: &Evidence) -> bool {
+    let proven_link = |link| expected.identity.is_proven() && expected.identity.has_link(link);
+    evidence.session == Session::OwnKey
+        || (evidence.neighbour.is_some_and(proven_link)
+            && link_says(expected, evidence) == Link::Same)
+}
+
 /// What a session that the gate let pass has proved; `None`: it didn't let it pass.
 #[must_use]
 pub fn proof(expected: &Expectation, evidence: &Evidence) -> Option<Proof> {

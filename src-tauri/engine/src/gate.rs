@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use wakeflash_core::device::{MacAddress, Sighting};
 use wakeflash_core::gate::{
-    Evidence, Expectation, Judgement, Session, Standing, hash_wait, is_doubtful, judge,
+    Evidence, Expectation, Judgement, Session, Standing, hash_wait, is_certain, is_doubtful, judge,
     may_still_be_running, standing,
 };
 
@@ -78,7 +78,7 @@ pub enum Told {
 /// - `session`: what the session with the peer has proved, once its handshake is over; it is dropped like `ask`.
 ///
 /// A contradiction ends it at once, and so does the news that the wanted build runs already. What the API says may
-/// contradict what mDNS says: without a proven key it is waited for as long as [`Limits::hash`], and half of
+/// contradict what mDNS says: where the peer isn't [certain](is_certain), it is waited for as long as [`Limits::hash`], and half of
 /// [`Limits::identity`] where [there is doubt](is_doubtful). When the identity is known, the hash is waited for as long
 /// as [`Limits::hash`], counted from when the identity was known. Dropping the future is safe.
 pub async fn decide(
@@ -106,8 +106,8 @@ pub async fn decide(
         // Its mDNS responder and its API may say different things of it. Once it has the password's answer, it serves
         // nobody else until the session is over.
         let held_until = start + if doubtful { limits.identity / 2 } else { limits.hash };
-        let asked = api.is_some() && evidence.session != Session::OwnKey;
-        let held = asked && Instant::now() < held_until;
+        let matters = may_run || !is_certain(expected, &evidence);
+        let held = api.is_some() && matters && Instant::now() < held_until;
         if !held {
             let now = standing(expected, &evidence);
             told.send_if_modified(|last| std::mem::replace(last, now) != now);

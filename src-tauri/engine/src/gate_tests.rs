@@ -2,6 +2,8 @@ use super::*;
 use std::future::{pending, ready};
 use wakeflash_core::device::{ConfigHash, SightingKind, Source};
 use wakeflash_core::gate::LiteralAddress;
+use wakeflash_core::identity::Identity;
+use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::BuildStamp;
 
 const LINK: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
@@ -353,4 +355,23 @@ async fn what_the_api_says_is_waited_for_whatever_mdns_has_said() {
     assert_eq!(never_proven(other, silent()).await, passes(0));
     assert_eq!(never_proven(other, by_api(5_000, Vec::new())).await, passes(200));
     assert_eq!(never_proven(LINK, by_api(5_000, Vec::new())).await, passes(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_its_proven_hardware_a_device_is_not_kept_waiting_for_its_api() {
+    let identity = Identity::stored(
+        Some(LINK),
+        vec![LINK],
+        vec![peer()],
+        None,
+        Some(Timestamp::from_millis(0)),
+    );
+    let expected = Expectation { mac: Some(LINK), identity, ..expectation() };
+    let (_open, heard) = broadcast::channel(4);
+    let words = Sighting { mac: Some(LINK), ..says("sleepy", Some(ConfigHash(6))) };
+    let evidence =
+        Evidence { heard: vec![words], ..Evidence::about(peer(), Session::ProvesNothing) };
+    let (api, case) = (by_api(5_000, Vec::new()), case(&expected));
+    let decision = decide(&case, evidence, heard, |_| Some(LINK), pending(), api, pending()).await;
+    assert_eq!((decision.judgement, decision.took.as_millis()), (Judgement::Pass, 0));
 }
