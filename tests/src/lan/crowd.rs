@@ -43,7 +43,7 @@ pub async fn run(options: &CrowdOptions) -> Result<()> {
     let mut devices = Vec::new();
     for number in 0..options.count {
         let address = address(number)?;
-        let script = super::add_address_script(INTERFACE, address);
+        let script = super::host::add_address_script(INTERFACE, address);
         super::run(Command::new("sh").args(["-c", &script])).await?;
         let identity = Identity {
             name: Sibling(u16::from(number)).name(),

@@ -46,7 +46,7 @@ impl Device {
     async fn new(number: u8) -> Result<Self> {
         let last = FIRST_ADDRESS.checked_add(number).context("the network is full")?;
         let address = Ipv4Addr::new(10, 77, 0, last);
-        let script = super::add_address_script(INTERFACE, address);
+        let script = super::host::add_address_script(INTERFACE, address);
         super::run(Command::new("sh").args(["-c", &script])).await?;
         // It only speaks: it is in no multicast group.
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
