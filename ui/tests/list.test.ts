@@ -8,7 +8,7 @@ import { CLICKS, inside, row, show, story } from './helpers';
 let user = userEvent.setup(CLICKS);
 beforeEach(() => (user = userEvent.setup(CLICKS)));
 
-const GONE = { timeout: 3_000 };
+const GONE = { timeout: 60_000 };
 const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
 function shown(): string[] {
