@@ -15,6 +15,8 @@ mod ota_socket;
 mod process;
 mod report;
 pub mod runtime;
+#[cfg(test)]
+mod script;
 pub mod store;
 #[cfg(test)]
 mod told;

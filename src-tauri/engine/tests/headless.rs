@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(90);
 
 fn spawn(state: &Path, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_wakeflash-headless"))

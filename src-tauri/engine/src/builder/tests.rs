@@ -6,6 +6,7 @@ use wakeflash_core::build_failure::BuildFailureClass;
 use wakeflash_core::update::{Encryption, Secret};
 
 use super::*;
+use crate::script::write_program;
 
 /// A fake `esphome`, with what a successful compile of `a.yaml` leaves.
 struct Lab {
@@ -27,8 +28,7 @@ impl Lab {
         fs::create_dir(dir.path().join("c")).unwrap();
         fs::write(dir.path().join("c/a.yaml"), "esphome:\n  name: a\n").unwrap();
         let program = dir.path().join("esphome");
-        fs::write(&program, format!("#!/bin/sh\n[ $1 = bundle ] && exit 2\n{script}")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&program, &format!("[ $1 = bundle ] && exit 2\n{script}"));
         Self { dir }
     }
 
@@ -90,7 +90,7 @@ echo 'INFO Build Info: config_hash=0x00000123 x'
         let moved =
             if build.contains("out") { moved.replace(".esphome/build/a", "out/a") } else { moved };
         let program = lab.dir.path().join("esphome");
-        fs::write(&program, format!("#!/bin/sh\n[ $1 = bundle ] && exit 2\n{moved}")).unwrap();
+        write_program(&program, &format!("[ $1 = bundle ] && exit 2\n{moved}"));
         for _ in 0..2 {
             let outcome = lab.build().await.unwrap();
             assert_eq!(
@@ -160,11 +160,7 @@ async fn the_clock_of_a_share_does_not_matter() {
     assert!(lab.build().await.is_ok());
     let script = |rest: &str| {
         let program = lab.dir.path().join("esphome");
-        fs::write(
-            program,
-            format!("#!/bin/sh\n[ $1 = bundle ] && exit 2\n{IMAGE}{COMPILED}{rest}"),
-        )
-        .unwrap();
+        write_program(&program, &format!("[ $1 = bundle ] && exit 2\n{IMAGE}{COMPILED}{rest}"));
     };
     script(&touch("2 hours ago"));
     assert!(lab.build().await.is_ok(), "written again by a clock that is behind");
@@ -201,8 +197,7 @@ async fn a_build_knows_that_its_password_is_another_one_than_before() {
     let lab = Lab::new(&script("first"));
     let changed = async |password: &str| {
         let program = lab.dir.path().join("esphome");
-        fs::write(program, format!("#!/bin/sh\n[ $1 = bundle ] && exit 2\n{}", script(password)))
-            .unwrap();
+        write_program(&program, &format!("[ $1 = bundle ] && exit 2\n{}", script(password)));
         lab.build().await.unwrap().build.credentials_changed
     };
     assert!(!changed("first").await, "there is nothing to compare with");
@@ -236,7 +231,7 @@ async fn what_esphome_lists_is_a_source() {
     let lab = Lab::new(&format!("{IMAGE}{COMPILED}"));
     let program = lab.dir.path().join("esphome");
     let list = "[ $1 = bundle ] && { echo INFO x; echo '  a.yaml'; echo '  b/c.h'; exit 0; }";
-    fs::write(program, format!("#!/bin/sh\n{list}\n{IMAGE}{COMPILED}")).unwrap();
+    write_program(&program, &format!("{list}\n{IMAGE}{COMPILED}"));
     fs::create_dir(lab.dir.path().join("c/b")).unwrap();
     fs::write(lab.dir.path().join("c/b/c.h"), "1").unwrap();
     let build = lab.build().await.unwrap().build;

@@ -220,7 +220,7 @@ fn alone() -> Feed {
 }
 
 async fn next(watch: &mut Watch) -> ConfigsEvent {
-    let event = tokio::time::timeout(Duration::from_secs(10), watch.events.recv()).await;
+    let event = tokio::time::timeout(Duration::from_secs(60), watch.events.recv()).await;
     event.expect("an event").expect("a living watch")
 }
 

@@ -1,13 +1,12 @@
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::script::write_program;
 
 fn program(dir: &Path, name: &str, script: &str) -> PathBuf {
     fs::create_dir_all(dir).unwrap();
     let path = dir.join(name);
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&path, script);
     path
 }
 

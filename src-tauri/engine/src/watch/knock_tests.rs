@@ -23,7 +23,7 @@ impl Bench {
     }
 
     async fn next(&mut self) -> WatchEvent {
-        timeout(10 * SECOND, self.events.recv()).await.expect("no event").unwrap()
+        timeout(60 * SECOND, self.events.recv()).await.expect("no event").unwrap()
     }
 
     async fn quiet(&mut self, time: Duration) {
@@ -33,7 +33,7 @@ impl Bench {
 
     async fn end(self) {
         self.cancel.cancel();
-        timeout(SECOND, self.task).await.expect("it ends at once").unwrap();
+        timeout(60 * SECOND, self.task).await.expect("it ends at once").unwrap();
     }
 }
 
@@ -213,9 +213,14 @@ async fn of_connections_that_open_at_once_the_oldest_is_used() {
     assert!(events.try_recv().is_err(), "the other one is closed");
 }
 
-/// Somebody listens there, and whether a connection of ours comes within some knocks.
+/// Somebody listens there, and no connection of ours comes within some knocks.
+async fn is_left_alone(listener: &TcpListener) -> bool {
+    timeout(SECOND, listener.accept()).await.is_err()
+}
+
+/// One comes.
 async fn is_knocked_at(listener: &TcpListener) -> bool {
-    timeout(SECOND, listener.accept()).await.is_ok()
+    timeout(60 * SECOND, listener.accept()).await.is_ok()
 }
 
 #[tokio::test]
@@ -235,7 +240,11 @@ async fn where_it_is_said_to_be_a_device_is_tried_only_in_our_own_network() {
             if claimed_by_packet {
                 bench.nudger.nudge_at("sleepy", &[ip]);
             }
-            assert_eq!(is_knocked_at(listener).await, knocked, "{ip}, {claimed_by_packet}");
+            let as_wanted = match knocked {
+                true => is_knocked_at(listener).await,
+                false => is_left_alone(listener).await,
+            };
+            assert!(as_wanted, "{ip}, {claimed_by_packet}");
             bench.end().await;
         }
     }
@@ -276,7 +285,7 @@ async fn other_hardware_where_a_proven_device_is_said_to_be_is_no_session_and_no
     let (stream, _) = forger.accept().await.unwrap();
     stream.readable().await.unwrap();
     assert_eq!(stream.try_read(&mut [0; 1]).unwrap(), 0, "closed, and nothing was said");
-    assert!(!is_knocked_at(&forger).await, "it is left alone for a while");
+    assert!(is_left_alone(&forger).await, "it is left alone for a while");
     // The device wakes.
     let _own = TcpListener::bind(("127.0.0.17", port)).await.unwrap();
     let WatchEvent::Connected { peer, .. } = bench.next().await else { panic!() };
