@@ -221,8 +221,7 @@ pub fn program(dir: &Path) -> Result<PathBuf> {
     fs::create_dir_all(dir)?;
     let write = |name: &str, text: &str| -> Result<PathBuf> {
         let path = dir.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        paths::write_program(&path, text)?;
         Ok(path)
     };
     write("witness.py", wakeflash_engine::esphome::WITNESS)?;

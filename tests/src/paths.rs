@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
 /// The root of the workspace this crate was built from.
@@ -64,4 +64,22 @@ pub(crate) fn on_path(name: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
     found.with_context(|| format!("{name} is not installed: run `make setup`"))
+}
+
+/// Writes a program by another process. Were it open for writing in this one, so it would be in a process that another test
+/// is just starting, and nobody could run it before that has become another program ("Text file busy").
+///
+/// # Errors
+/// When it can't be written.
+pub fn write_program(path: &Path, text: &str) -> Result<()> {
+    use std::io::Write as _;
+    let write = "cat >\"$1\" && chmod 755 \"$1\"";
+    let mut writer = std::process::Command::new("sh")
+        .args(["-c", write, "sh"])
+        .arg(path)
+        .stdin(std::process::Stdio::piped())
+        .spawn()?;
+    writer.stdin.take().context("no stdin")?.write_all(text.as_bytes())?;
+    ensure!(writer.wait()?.success(), "cannot write {}", path.display());
+    Ok(())
 }

@@ -94,11 +94,9 @@ impl Scene {
 
 /// Starts a demo that keeps its files in a directory of the scene, in a process group of its own, as a shell does.
 fn start(dir: &Path, temporary: &str) -> Result<Child> {
-    use std::os::unix::fs::PermissionsExt as _;
     let app = dir.join("application");
     if !app.exists() {
-        std::fs::write(&app, APPLICATION)?;
-        std::fs::set_permissions(&app, std::fs::Permissions::from_mode(0o755))?;
+        paths::write_program(&app, APPLICATION)?;
     }
     let mut demo = Command::new(paths::binary("wakeflash-lab")?);
     demo.args(["demo", "--app"]).arg(app).args(["--", "{state}"]);

@@ -1,7 +1,6 @@
 //! The config directory goes, comes back, and is exchanged for another one.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use wakeflash_core::view::{DeviceView, Snapshot};
 use wakeflash_tests::headless::{Headless, HeadlessOptions};
+use wakeflash_tests::paths::write_program;
 use wakeflash_tests::stage::{SOON, state_of};
 
 /// An ESPHome whose builds wait as long as there is a file `hold` beside it, and then fail as `fail` says.
@@ -39,8 +39,7 @@ impl Desk {
         fill(&dir.path().join("config"), files)?;
         fs::create_dir(dir.path().join("tools"))?;
         let esphome = dir.path().join("tools/esphome");
-        fs::write(&esphome, ESPHOME)?;
-        fs::set_permissions(&esphome, fs::Permissions::from_mode(0o755))?;
+        write_program(&esphome, ESPHOME)?;
         let mut options =
             HeadlessOptions::new(&dir.path().join("config"), &dir.path().join("state"));
         options.esphome = Some(esphome);
@@ -139,6 +138,7 @@ async fn a_restart_without_the_directory_fails_nothing_and_goes_on_when_it_is_ba
     let [one, two, three] = THREE;
     desk.until_states("one is built", &[(one, "building"), (two, "queued"), (three, "queued")])
         .await?;
+    desk.until("ESPHome runs", |_| desk.begun() == 1).await?;
 
     desk.app.kill().await?;
     desk.unsay("hold")?;
@@ -153,11 +153,11 @@ async fn a_restart_without_the_directory_fails_nothing_and_goes_on_when_it_is_ba
     ensure!(snapshot.devices.len() == 3, "all are listed: {snapshot:#?}");
     // As long as all of them took to fail once.
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-    let snapshot = desk.until_states("they wait", &queued).await?;
-    ensure!(
-        warning(&snapshot, one).as_deref() == Some("build.waits_for_directory"),
-        "{snapshot:#?}"
-    );
+    desk.until_states("they wait", &queued).await?;
+    desk.until("it says for what", |snapshot| {
+        warning(snapshot, one).as_deref() == Some("build.waits_for_directory")
+    })
+    .await?;
     ensure!(desk.begun() == begun && desk.told().is_empty(), "{:?}", desk.told());
 
     // A mount point comes before what is mounted on it.

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use wakeflash_tests::headless::{Headless, HeadlessOptions};
 use wakeflash_tests::kept;
+use wakeflash_tests::paths::write_program;
 use wakeflash_tests::stage::{BUILD, DEVICE, SOON, new_yaml};
 
 /// The version of what is installed; PATH has another one.
@@ -129,9 +129,7 @@ impl Computer {
 
 fn script(path: &Path, text: &str) -> Result<()> {
     fs::create_dir_all(path.parent().unwrap_or(path))?;
-    fs::write(path, text)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-    Ok(())
+    write_program(path, text)
 }
 
 async fn snapshot(app: &Headless) -> Result<Value> {

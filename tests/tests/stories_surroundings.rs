@@ -79,8 +79,7 @@ async fn a_missing_esphome_is_told_and_found_when_it_comes() -> Result<()> {
 
     // A path that leads nowhere, to a directory, to something else.
     let impostor = dir.path().join("impostor");
-    std::fs::write(&impostor, "#!/bin/sh\necho hello\n")?;
-    std::fs::set_permissions(&impostor, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    wakeflash_tests::paths::write_program(&impostor, "#!/bin/sh\necho hello\n")?;
     for (number, path) in [dir.path().join("nothing"), tools, impostor].into_iter().enumerate() {
         let mut options = HeadlessOptions::new(&config, &dir.path().join(format!("wrong{number}")));
         options.esphome = Some(path.clone());

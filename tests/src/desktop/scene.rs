@@ -1,6 +1,5 @@
 //! A scene for the real application: a LAN of its own, a desktop on it, a config directory.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -105,8 +104,7 @@ impl Scene {
                       *\" compile \"*) printf '\\033[31mERROR\\033[0m it is not to be\\n'; exit 1 ;;\n  \
                       *\" config \"*) for file; do :; done; cat \"$file\" ;;\n  \
                       *) exit 2 ;;\nesac\n";
-        std::fs::write(&file, script)?;
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
+        paths::write_program(&file, script)?;
         Ok(file)
     }
 
