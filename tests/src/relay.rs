@@ -8,7 +8,7 @@ use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::time::Instant;
 
 /// How long the server behind the port may take to start.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What `wakeflash-lab relay` takes.
 #[derive(Clone, Debug, clap::Args)]

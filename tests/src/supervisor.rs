@@ -375,7 +375,7 @@ impl LabDevice {
     pub async fn wake_fully(&self) -> Result<u32> {
         self.wake(Wake::default()).await?;
         // A busy machine takes some seconds.
-        self.wait("boot", Duration::from_secs(30), |state| state.running_hash.is_some()).await?;
+        self.wait("boot", Duration::from_secs(90), |state| state.running_hash.is_some()).await?;
         self.running_hash().await?.context("the firmware doesn't say its config hash")
     }
 
@@ -386,7 +386,7 @@ impl LabDevice {
     /// When it doesn't sleep in the time that a data phase may take.
     pub async fn sleep(&self, goodbye: bool) -> Result<()> {
         let command = json!({"cmd": "sleep", "goodbye": goodbye});
-        self.process.request_within(command, Duration::from_secs(120)).await.map(|_| ())
+        self.process.request_within(command, Duration::from_secs(300)).await.map(|_| ())
     }
 
     /// Takes the power away, whatever the device is doing.

@@ -27,7 +27,7 @@ use wakeflash_tests::yaml::DeviceYaml;
 const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 const OTHER_KEY: &str = "b3RoZXJvdGhlcm90aGVyb3RoZXJvdGhlcm90aGVyb3Q=";
 const MAC: &str = "02:77:00:00:00:2A";
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(90);
 
 /// The port of the devices here, which is part of their firmware; the listener beside it says that it is taken.
 static PORT: LazyLock<(u16, TcpListener)> = LazyLock::new(|| {

@@ -100,7 +100,7 @@ impl Device {
 }
 
 async fn connect() -> TcpStream {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         match TcpStream::connect(address()).await {
             Ok(stream) => {
@@ -145,7 +145,7 @@ async fn install(firmware: Vec<u8>, request: FlashRequest) -> Result<FlashReport
 
 /// Waits until the device takes part in a handshake again.
 async fn answers() {
-    let deadline = Instant::now() + Duration::from_secs(15);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let shut = FlashHooks {
             challenge: ready(PasswordCheck::AlsoMd5),
@@ -232,7 +232,7 @@ async fn a_real_device_holds_still_at_the_gate_and_before_the_end() {
     let firmware = other_firmware(b"held").await;
     let image = Arc::new(PreparedImage::new(firmware.clone()).unwrap());
     let total = image.wire_size(Compression::Deflate);
-    let (progress, watched) = watch::channel(no_progress());
+    let (progress, mut watched) = watch::channel(no_progress());
     let hooks = FlashHooks {
         challenge: ready(PasswordCheck::AlsoMd5),
         gate: async {
@@ -240,10 +240,12 @@ async fn a_real_device_holds_still_at_the_gate_and_before_the_end() {
             GateVerdict::Open(image)
         },
         before_completion: || async move {
+            let acknowledged = (total - HELD_TAIL) / 8192 * 8192;
+            watched.wait_for(|now| now.acknowledged as usize == acknowledged).await.unwrap();
             sleep(Duration::from_secs(1)).await;
             let now = *watched.borrow();
             assert_eq!(now.sent as usize, total - HELD_TAIL);
-            assert_eq!(now.acknowledged as usize, (total - HELD_TAIL) / 8192 * 8192);
+            assert_eq!(now.acknowledged as usize, acknowledged);
             Ok::<_, String>(())
         },
         progress,

@@ -323,7 +323,7 @@ impl Fleet {
         }
         command.stderr(Stdio::inherit());
         let process = JsonProcess::spawn("fleet", command)?;
-        let soon = Duration::from_secs(30);
+        let soon = Duration::from_secs(90);
         process.wait_for("readiness", soon, |line| line["tally"].is_object()).await?;
         Ok(Self(process))
     }
