@@ -52,7 +52,8 @@ async fn many(scene: &mut Scene) -> Result<()> {
     let notifications = scene.desktop.notifications()?;
     let all_of_them = |summary: &str| summary == "5 need attention";
     let one = notifications.wait("for all", SOON, |told| all_of_them(&told.summary)).await?;
-    ensure!(notifications.all() == [one], "they are told apart: {:?}", notifications.all());
+    // Those that a slow machine had told before by themselves are taken back.
+    ensure!(notifications.shown() == [one], "they are told apart: {:?}", notifications.all());
 
     let [first, ..] = siblings.as_slice() else { return Ok(()) };
     page.click("pause").await?;

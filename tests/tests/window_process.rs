@@ -56,14 +56,23 @@ async fn dying(scene: &mut Scene) -> Result<()> {
     device.announce(Some(recorded_hash(&scene.config(), "sleepy")?)).await?;
     app.page().until_state(DEVICE, "installed", SOON).await?;
 
-    let second = window_of(&app)?;
-    kill(second)?;
-    until_gone(second).await?;
-    until("it gives up", SOON, async || {
-        ensure!(scene.log()?.contains("ended badly twice"), "{}", scene.log()?);
-        Ok(())
-    })
-    .await?;
+    // One that was open for a minute, on a busy machine, comes back once more.
+    let gave_up = || Ok::<_, anyhow::Error>(scene.log()?.contains("ended badly twice"));
+    for _ in 0..4 {
+        let window = window_of(&app)?;
+        kill(window)?;
+        until_gone(window).await?;
+        until("it gives up or comes back", SOON, async || {
+            let another = window_of(&app).is_ok_and(|another| another != window);
+            ensure!(another || gave_up()?, "{}", scene.log()?);
+            Ok(())
+        })
+        .await?;
+        if gave_up()? {
+            break;
+        }
+    }
+    ensure!(gave_up()?, "{}", scene.log()?);
     ensure!(window_of(&app).is_err(), "a window came back by itself");
     let notifications = scene.desktop.notifications()?;
     let said = |told: &Told| told.summary.contains("window of Wakeflash crashed twice");

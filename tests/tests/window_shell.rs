@@ -16,7 +16,7 @@ use wakeflash_tests::desktop_story as story;
 use wakeflash_tests::stage::{DEVICE, SOON, new_yaml};
 
 /// Ends the application, however slow the machine is.
-const END: Duration = Duration::from_secs(20);
+const END: Duration = Duration::from_secs(90);
 
 /// More than a signal on the session bus takes.
 const ARRIVAL: Duration = Duration::from_secs(2);

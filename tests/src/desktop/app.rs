@@ -18,7 +18,7 @@ use crate::paths::{self, on_path};
 /// The application's title, as its window has it.
 pub const TITLE: &str = "Wakeflash";
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(90);
 
 /// How to start the application.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,7 @@ use tokio::process::Child;
 
 use crate::paths::{contained, on_path};
 
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 
 /// A session bus. It ends when dropped.
 pub struct Bus {

@@ -17,7 +17,7 @@ use x11rb::rust_connection::RustConnection;
 use crate::paths::{contained, on_path};
 
 const SCREEN: &str = "1280x800x24";
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 
 /// An X server. It ends when dropped.
 pub struct Display {

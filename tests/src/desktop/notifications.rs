@@ -120,6 +120,18 @@ impl Notifications {
         self.told.borrow().clone()
     }
 
+    /// What is shown now: of all that it was told, what nothing has taken the place of, and nobody has taken back.
+    #[must_use]
+    pub fn shown(&self) -> Vec<Told> {
+        let mut shown: Vec<Told> = Vec::new();
+        for told in self.all() {
+            shown.retain(|before| before.id != told.id);
+            shown.push(told);
+        }
+        shown.retain(|told| !told.closed);
+        shown
+    }
+
     /// Waits for a notification that satisfies `wanted`, now or later.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use super::driver::Driver;
 use super::until;
 
 /// How long the window may take for anything that needs no build.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(90);
 
 /// As long as a user takes to see what a button says: sooner, a click is taken for one on what stood there before.
 const SEEN: Duration = Duration::from_millis(600);

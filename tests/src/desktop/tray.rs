@@ -16,6 +16,8 @@ const WATCHER_PATH: &str = "/StatusNotifierWatcher";
 const ITEM: &str = "org.kde.StatusNotifierItem";
 /// What libdbusmenu says of the number of a line in a menu that has been replaced.
 const NO_SUCH_LINE: &str = "does not refer to a menu item";
+/// How long the application may take to make its menu.
+const SOON: Duration = Duration::from_secs(90);
 /// How often a click is tried.
 const CLICKS: usize = 10;
 const MENU: &str = "com.canonical.dbusmenu";
@@ -155,14 +157,16 @@ impl Tray {
     /// Clicks a line of the menu.
     ///
     /// # Errors
-    /// When there is none with this label.
+    /// When there is none with this label in time.
     pub async fn click(&self, label: &str) -> Result<()> {
         // Another menu may take the place of the one that was looked at: nobody has heard the click then.
         for _ in 0..CLICKS {
-            let menu = self.menu().await?;
-            let Some(line) = menu.iter().find(|line| line.label == label) else {
-                bail!("the menu has no line {label:?}: {menu:?}");
-            };
+            let line = until(&format!("a line {label:?} in the menu"), SOON, async || {
+                let menu = self.menu().await?;
+                let line = menu.iter().find(|line| line.label == label).cloned();
+                line.with_context(|| format!("menu: {menu:?}"))
+            })
+            .await?;
             let nothing = Value::from(0_i32);
             let clicked = self.menu_call("Event", &(line.id, "clicked", nothing, 0_u32)).await;
             match clicked {
