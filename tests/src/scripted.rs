@@ -83,6 +83,17 @@ struct Shared {
     script: Script,
     web: WebScript,
     sessions: Vec<LiveReport>,
+    announcer: Option<Arc<Announcer>>,
+}
+
+impl Shared {
+    /// Who has taken an image restarts, and says nothing before it is told to. The old firmware's words would be taken
+    /// for those of the new one after a while.
+    fn ended(&mut self, report: &LiveReport) {
+        if report.now().image.is_some() {
+            self.announcer = None;
+        }
+    }
 }
 
 type State = Arc<Mutex<Shared>>;
@@ -119,7 +130,8 @@ async fn serve(listener: TcpListener, state: State) -> Result<()> {
         if reset {
             SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
         }
-        peer::play(stream, script, report).await;
+        peer::play(stream, script, report.clone()).await;
+        state.lock().unwrap_or_else(PoisonError::into_inner).ended(&report);
     }
 }
 
@@ -133,12 +145,15 @@ async fn serve_web(listener: TcpListener, state: State) -> Result<()> {
             shared.sessions.push(report.clone());
             shared.web.clone()
         };
-        tokio::spawn(async move { peer::play_web(stream, &script, &report).await });
+        let state = Arc::clone(&state);
+        tokio::spawn(async move {
+            peer::play_web(stream, &script, &report).await;
+            state.lock().unwrap_or_else(PoisonError::into_inner).ended(&report);
+        });
     }
 }
 
 async fn obey(options: ScriptedOptions, state: State) -> Result<()> {
-    let mut announcer: Option<Announcer> = None;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let mut line: Value = serde_json::from_str(&line)?;
@@ -153,13 +168,20 @@ async fn obey(options: ScriptedOptions, state: State) -> Result<()> {
             }
             Command::Announce { hash } => {
                 let identity = identity(&options, hash);
-                match &announcer {
+                let announcer =
+                    state.lock().unwrap_or_else(PoisonError::into_inner).announcer.clone();
+                match announcer {
                     Some(announcer) => announcer.become_identity(identity).await,
-                    None => announcer = Some(Announcer::start(identity, Voice::Full)?),
+                    None => {
+                        let announcer = Some(Arc::new(Announcer::start(identity, Voice::Full)?));
+                        state.lock().unwrap_or_else(PoisonError::into_inner).announcer = announcer;
+                    }
                 }
             }
             Command::Goodbye => {
-                if let Some(announcer) = announcer.take() {
+                let announcer =
+                    state.lock().unwrap_or_else(PoisonError::into_inner).announcer.take();
+                if let Some(announcer) = announcer {
                     announcer.goodbye().await;
                 }
             }
@@ -282,6 +304,14 @@ impl ScriptedDevice {
     /// When the device has ended.
     pub async fn goodbye(&self) -> Result<()> {
         self.tell(&Command::Goodbye).await.map(|_| ())
+    }
+
+    /// It is gone, and its port is free.
+    ///
+    /// # Errors
+    /// When it can't be ended.
+    pub async fn end(self) -> Result<()> {
+        self.process.kill().await
     }
 
     /// What it has seen of each of its clients.

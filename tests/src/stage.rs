@@ -2,6 +2,7 @@
 //! application without a window.
 
 pub mod others;
+mod wakes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,17 +20,17 @@ use crate::esphome::{Esphome, Firmware, firmware};
 use crate::headless::{Headless, HeadlessOptions};
 use crate::kept::{self, Sibling};
 use crate::lan::{Host, Lan};
-use crate::supervisor::{DeviceOptions, LabDevice, Wake};
+use crate::supervisor::{DeviceOptions, LabDevice};
 use crate::yaml::DeviceYaml;
 
 /// The device of the scene, by its file.
 pub const DEVICE: &str = "sleepy.yaml";
 
-/// Long enough for a build on a busy machine.
-pub const BUILD: Duration = Duration::from_secs(120);
+/// Long enough for a build on a machine that is so busy that everything takes five times as long.
+pub const BUILD: Duration = Duration::from_secs(300);
 
-/// Long enough for everything but a build.
-pub const SOON: Duration = Duration::from_secs(30);
+/// Long enough there for everything but a build.
+pub const SOON: Duration = Duration::from_secs(90);
 
 /// The scene. It vanishes when it is dropped.
 pub struct Stage {
@@ -201,37 +202,6 @@ impl Stage {
         .map(|_| ())
     }
 
-    /// Lets the device wake, so that the application sees it, and sleep again. On a busy machine an answer that proves who
-    /// it is may come too late; then it wakes again.
-    ///
-    /// # Errors
-    /// When it doesn't.
-    pub async fn let_it_be_seen(&self) -> Result<()> {
-        for _ in 0..3 {
-            self.device.wake_fully().await?;
-            self.until("the device is online", SOON, |device| {
-                device.deployed_hash.is_some_and(|hash| hash.0 == self.old.config_hash)
-            })
-            .await?;
-            self.device.sleep(true).await?;
-            let asleep = self.until("the device is asleep", SOON, |device| {
-                device.presence == wakeflash_core::device::Presence::Asleep
-            });
-            if asleep.await?.trust == wakeflash_core::view::Trust::Proven {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// A wake until further notice.
-    ///
-    /// # Errors
-    /// When the device can't be woken.
-    pub async fn wake(&self) -> Result<()> {
-        self.device.wake(Wake::default()).await
-    }
-
     /// A command about the device.
     ///
     /// # Errors
@@ -330,16 +300,6 @@ impl Stage {
         Ok(serde_json::from_value(self.command("details").await?)?)
     }
 
-    /// Waits for the end of the window in which the device was flashed, and lets it wake once more: it may not
-    /// have had the time to say what it runs, and this wake must not lead to another flash.
-    ///
-    /// # Errors
-    /// When it isn't flashed, or doesn't sleep.
-    pub async fn let_it_speak(&self) -> Result<()> {
-        self.device.until_asleep_after(1, SOON).await?;
-        self.device.wake_fully().await.map(|_| ())
-    }
-
     /// Waits until the update is installed, and makes sure that the device was flashed exactly once, by one
     /// session with a data phase, and runs the firmware.
     ///
@@ -357,23 +317,7 @@ impl Stage {
     /// # Errors
     /// When they can't be listed.
     pub fn build_processes(&self) -> Result<Vec<u32>> {
-        let mark = format!("WAKEFLASH_BUILD={}", self.state.canonicalize()?.display());
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc")? {
-            let entry = entry?;
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-                continue;
-            };
-            // A process that has just ended is none.
-            let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
-            // What asks ESPHome about the configurations has the mark as well.
-            let asks = std::fs::read(entry.path().join("cmdline"))
-                .is_ok_and(|line| line.ends_with(b"\0serve\0"));
-            if !asks && environment.split(|byte| *byte == 0).any(|it| it == mark.as_bytes()) {
-                found.push(pid);
-            }
-        }
-        Ok(found)
+        marked_processes(&self.state.canonicalize()?.to_string_lossy())
     }
 
     /// Waits until a compiler runs, so that a build is well under way.
@@ -482,6 +426,30 @@ fn ensure_flashed_once(row: &DeviceView, state: &DeviceState) -> Result<u32> {
     ensure!(state.running_hash == Some(wanted.0), "it runs something else: {state:?}");
     ensure!((state.ota_started, state.ota_done) == (1, 1), "not flashed once: {state:?}");
     Ok(wanted.0)
+}
+
+/// The processes of builds with this marker that run now.
+///
+/// # Errors
+/// When they can't be listed.
+pub fn marked_processes(marker: &str) -> Result<Vec<u32>> {
+    let mark = format!("WAKEFLASH_BUILD={marker}");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // A process that has just ended is none.
+        let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
+        // What asks ESPHome about the configurations has the mark as well.
+        let asks = std::fs::read(entry.path().join("cmdline"))
+            .is_ok_and(|line| line.ends_with(b"\0serve\0"));
+        if !asks && environment.split(|byte| *byte == 0).any(|it| it == mark.as_bytes()) {
+            found.push(pid);
+        }
+    }
+    Ok(found)
 }
 
 /// The state of a row's update, as docs/API.md names it; empty without an update.

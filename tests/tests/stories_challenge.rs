@@ -54,17 +54,17 @@ async fn md5_is_answered_to_old_firmware_only() -> Result<()> {
     new.play(script.clone()).await?;
     new.announce(Some(stage.old.config_hash)).await?;
     stage.command("install").await?;
-    let row = stage
+    stage
         .until("it is refused", BUILD, |row| {
             let told = row.update.as_ref().and_then(|update| update.last_attempt.as_ref());
             told.is_some_and(|attempt| attempt.problem.code == "ota.outdated_password_check")
+                && state_of(row) == "waiting"
         })
         .await?;
-    ensure!(state_of(&row) == "waiting", "{row:?}");
     let sessions = new.sessions().await?;
     ensure!(sessions.iter().all(|session| !session.answered), "{sessions:?}");
     new.goodbye().await?;
-    drop(new);
+    new.end().await?;
 
     let firmware = Firmware { esphome_version: "2025.9.3".to_owned(), ..stage.old.clone() };
     let old = ScriptedDevice::start(&host, "sleepy", port, &firmware).await?;

@@ -11,7 +11,7 @@ use wakeflash_tests::scripted::ScriptedDevice;
 use wakeflash_tests::stage::{BUILD, SOON, Stage, new_yaml};
 
 /// Longer than the pause after an error of the device's own.
-const AFTER_PAUSE: Duration = Duration::from_secs(50);
+const AFTER_PAUSE: Duration = Duration::from_secs(120);
 
 fn shown(row: &DeviceView) -> Value {
     serde_json::to_value(&row.update).unwrap_or_default()
@@ -150,7 +150,7 @@ async fn an_error_that_may_pass_is_tried_again_three_times() -> Result<()> {
 
 /// Lets a session die there. Afterwards the device greets nobody, as one does that isn't done with its session.
 async fn dies_at(stage: &Stage, device: &ScriptedDevice, at: At) -> Result<()> {
-    let late = Fault::Late(Duration::from_secs(3));
+    let late = Fault::Late(Duration::from_secs(8));
     device.play(Script::default().fault(At::Prepare, late).fault(at, Fault::Close)).await?;
     stage.command("install").await?;
     device.until("a session", BUILD, |sessions| !sessions.is_empty()).await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use wakeflash_tests::device::DeviceState;
 use wakeflash_tests::esphome::{Esphome, firmware};
 use wakeflash_tests::stage::{BUILD, DEVICE, SOON, Scene, Stage, new_yaml};
 use wakeflash_tests::supervisor::Wake;
@@ -21,32 +22,31 @@ async fn armed_with_much_to_send() -> Result<Option<Stage>> {
     };
     stage.let_it_be_seen().await?;
     stage.until_built().await?;
-    // About four seconds for the whole image.
-    stage.slow_down(1_600_000).await?;
+    // About eight seconds for the whole image.
+    stage.slow_down(800_000).await?;
     Ok(Some(stage))
 }
 
+/// Told, not asked: the other half may be on its way soon.
 async fn until_half_is_sent(stage: &Stage) -> Result<()> {
-    stage
-        .until("half of the image has arrived", SOON, |row| {
-            let progress = row.update.as_ref().and_then(|update| update.progress.as_ref());
-            progress.is_some_and(|progress| progress.percent.is_some_and(|percent| percent >= 50))
-        })
-        .await
-        .map(|_| ())
+    let half = |line: &serde_json::Value| {
+        let device = &line["event"]["device"];
+        device["id"] == DEVICE
+            && device["update"]["progress"]["percent"].as_u64().is_some_and(|percent| percent >= 50)
+    };
+    stage.app.wait_for("half of the image", SOON, half).await.map(|_| ())
 }
 
 #[tokio::test]
 async fn a_power_cut_at_half_of_the_image_is_made_good_at_the_next_wake() -> Result<()> {
     let Some(stage) = armed_with_much_to_send().await? else { return Ok(()) };
-    stage.device.wake(window(5)).await?;
+    stage.wake().await?;
     until_half_is_sent(&stage).await?;
     stage.device.power_cut().await?;
     stage.slow_down(0).await?;
     // By now the pauses between TCP's repetitions are longer than the next window.
     tokio::time::sleep(Duration::from_millis(7500)).await;
-    stage.device.wake(window(3)).await?;
-    stage.let_it_speak().await?;
+    stage.let_it_be_caught(window(3)).await?;
     stage.until_state("installed", SOON).await?;
     let state = stage.device.state().await?;
     ensure!((state.ota_started, state.ota_done) == (2, 1), "{state:?}");
@@ -63,14 +63,16 @@ async fn what_lay_in_the_socket_when_the_power_was_cut_is_not_taken_for_sent() -
     stage.let_it_be_seen().await?;
     stage.until_built().await?;
     stage.slow_down(300_000).await?;
-    stage.device.wake(window(15)).await?;
+    stage.wake().await?;
     until_half_is_sent(&stage).await?;
     stage.device.power_cut().await?;
     tokio::time::sleep(Duration::from_secs(10)).await;
     stage.slow_down(0).await?;
     stage.device.wake(window(15)).await?;
     // In this very wake.
-    stage.device.wait("the flash", Duration::from_secs(15), |state| state.ota_done == 1).await?;
+    let over = |state: &DeviceState| state.ota_done == 1 || !state.running;
+    let state = stage.device.wait("the end of the wake", SOON, over).await?;
+    ensure!(state.ota_done == 1, "not in this wake: {state:?}");
     stage.until_state("installed", SOON).await?;
     let states = stage.states();
     ensure!(states.iter().filter(|state| *state == "confirming").count() == 1, "{states:?}");
@@ -83,15 +85,14 @@ async fn what_lay_in_the_socket_when_the_power_was_cut_is_not_taken_for_sent() -
 async fn a_window_that_ends_in_the_transfer_is_no_end_of_it() -> Result<()> {
     let Some(mut stage) = armed_with_much_to_send().await? else { return Ok(()) };
     // Killed at half, the application finds the device asleep, and gets it at its next wake.
-    stage.device.wake(window(3)).await?;
+    stage.until_window_has(window(3), "a data phase", |state| state.ota_started == 1).await?;
     until_half_is_sent(&stage).await?;
     stage.app.kill().await?;
     stage.slow_down(0).await?;
     stage.device.wait("sleep", SOON, |state| !state.running).await?;
     stage.app.start_again()?;
     stage.until_ready().await?;
-    stage.device.wake(window(3)).await?;
-    stage.let_it_speak().await?;
+    stage.let_it_be_caught(window(3)).await?;
     stage.until_state("installed", SOON).await?;
     let state = stage.device.state().await?;
     ensure!((state.ota_started, state.ota_done, state.ota_failed) == (2, 1, 1), "{state:?}");
@@ -104,17 +105,17 @@ async fn an_image_that_was_committed_though_nobody_heard_so_is_not_sent_twice() 
     stage.let_it_be_seen().await?;
     stage.until_built().await?;
     stage.lan.lose_final_word(&stage.sensor, new_yaml().ota_port).await?;
-    stage.device.wake(window(10)).await?;
+    stage.wake().await?;
     until_committed(&stage).await?;
     stage.device.power_cut().await?;
     stage.lan.lose(&stage.sensor, 0).await?;
     let state = stage.device.state().await?;
     ensure!((state.ota_started, state.ota_done) == (1, 0), "nobody knows: {state:?}");
 
-    // Its first words are heard, though the session still waits for the end.
-    stage.device.wake(window(5)).await?;
-    stage.until_state("installed", Duration::from_secs(10)).await?;
-    stage.device.wait("sleep", SOON, |state| !state.running).await?;
+    // Its first words are heard, though the session still waits for the end, which it does for 110 s.
+    stage.wake().await?;
+    stage.until_state("installed", Duration::from_secs(60)).await?;
+    stage.device.sleep(true).await?;
     stage.device.wake_fully().await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let state = stage.device.state().await?;
@@ -166,11 +167,18 @@ async fn a_device_that_was_flashed_by_others_in_its_sleep_is_sent_nothing() -> R
 
     stage.app.start_again()?;
     stage.until_ready().await?;
-    stage.device.wake(window(15)).await?;
+    stage.wake().await?;
     let row = serde_json::to_value(stage.until_state("installed", SOON).await?)?;
     ensure!(row["update"]["state"]["how"] == "alreadyRunning", "{row}");
     let device = stage.device.state().await?;
     ensure!(device.ota_started == before.ota_started, "it was flashed again: {device:?}");
+    Ok(())
+}
+
+/// Who is back within three seconds after its goodbye hasn't slept.
+async fn let_it_sleep_for_long(stage: &Stage) -> Result<()> {
+    stage.let_it_sleep().await?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     Ok(())
 }
 
@@ -182,9 +190,7 @@ async fn firmware_that_does_not_stay_is_told_and_not_sent_again() -> Result<()> 
     // One wake only: a second one with the new firmware would show that it stays.
     stage.wake().await?;
     stage.ensure_flashed_once().await?;
-    stage.device.sleep(true).await?;
-    // Who is back within three seconds hasn't slept.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    let_it_sleep_for_long(&stage).await?;
 
     // What a bootloader does with firmware that was never marked as good.
     let program = stage.dir.path().join("device/program");
@@ -199,8 +205,7 @@ async fn firmware_that_does_not_stay_is_told_and_not_sent_again() -> Result<()> 
     ensure!(told.len() == 1 && told[0]["device"] == DEVICE, "{told:?}");
 
     for _ in 0..2 {
-        stage.device.sleep(true).await?;
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        let_it_sleep_for_long(&stage).await?;
         stage.device.wake_fully().await?;
         tokio::time::sleep(Duration::from_secs(3)).await;
     }
@@ -242,8 +247,7 @@ async fn an_update_that_the_device_builder_has_queued_too_is_told_and_not_fought
             row.deployed_hash.is_some_and(|hash| hash.0 == theirs.config_hash)
         })
         .await?;
-    stage.device.sleep(true).await?;
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    let_it_sleep_for_long(&stage).await?;
     stage.device.wake_fully().await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let state = stage.device.state().await?;

@@ -22,7 +22,7 @@ async fn a_device_that_is_believed_to_be_online_is_caught_at_its_next_wake() -> 
     let row = stage.until_built().await?;
     ensure!(row.presence == Presence::Online, "nobody has said that it sleeps: {row:?}");
     // Well inside the life of its records, and word by word what it said before.
-    stage.device.wake(Wake { no_goodbye: true, ..window(3, Mdns::Full) }).await?;
+    stage.let_it_be_caught(Wake { no_goodbye: true, ..window(3, Mdns::Full) }).await?;
     stage.ensure_flashed_once().await
 }
 
@@ -34,8 +34,7 @@ async fn a_silent_device_is_caught_where_it_was_seen() -> Result<()> {
     // The application was killed and started again meanwhile.
     stage.app.restart().await?;
     stage.until_ready().await?;
-    stage.device.wake(window(5, Mdns::Silent)).await?;
-    stage.let_it_speak().await?;
+    stage.let_it_be_caught(window(5, Mdns::Silent)).await?;
     stage.ensure_flashed_once().await
 }
 
@@ -49,8 +48,7 @@ async fn a_silent_device_is_caught_where_its_configuration_says() -> Result<()> 
     };
     ensure!(stage.sensor.address() == address);
     stage.until_built().await?;
-    stage.device.wake(window(5, Mdns::Silent)).await?;
-    stage.let_it_speak().await?;
+    stage.let_it_be_caught(window(5, Mdns::Silent)).await?;
     stage.ensure_flashed_once().await
 }
 
@@ -59,8 +57,7 @@ async fn a_wake_whose_announcements_are_all_lost_is_caught() -> Result<()> {
     let Some(stage) = Stage::set_with_kept_builds().await? else { return Ok(()) };
     stage.let_it_be_seen().await?;
     stage.until_built().await?;
-    stage.device.wake(window(5, Mdns::AnswersOnly)).await?;
-    stage.let_it_speak().await?;
+    stage.let_it_be_caught(window(5, Mdns::AnswersOnly)).await?;
     stage.ensure_flashed_once().await
 }
 
@@ -70,7 +67,7 @@ async fn a_device_with_another_address_is_found_by_its_name() -> Result<()> {
     stage.let_it_be_seen().await?;
     stage.until_built().await?;
     stage.device.set_address([10, 77, 0, 77].into()).await?;
-    stage.device.wake(window(5, Mdns::Full)).await?;
+    stage.let_it_be_caught(window(5, Mdns::Full)).await?;
     stage.ensure_flashed_once().await
 }
 
@@ -90,6 +87,6 @@ async fn a_device_that_has_ipv6_only_is_caught() -> Result<()> {
     stage.let_it_be_seen().await?;
     let row = stage.until_built().await?;
     ensure!(row.addresses.contains(&address.to_string()), "{row:?}");
-    stage.device.wake(window(5, Mdns::Full)).await?;
+    stage.let_it_be_caught(window(5, Mdns::Full)).await?;
     stage.ensure_flashed_once().await
 }

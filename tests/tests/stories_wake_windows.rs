@@ -6,9 +6,6 @@ use anyhow::{Context as _, Result, ensure};
 use wakeflash_tests::stage::{BUILD, SOON, Stage};
 use wakeflash_tests::supervisor::Wake;
 
-/// Long enough for a transfer that goes on by TCP's timeouts.
-const LOSSY: Duration = Duration::from_secs(240);
-
 /// A scene whose device was seen, sleeps, and is waited for.
 async fn armed() -> Result<Option<Stage>> {
     let Some(stage) = Stage::set_with_kept_builds().await? else { return Ok(None) };
@@ -22,20 +19,10 @@ async fn window(seconds: u64) -> Result<()> {
     enough(Wake { for_ms: Some(seconds * 1000), ..Wake::default() }).await
 }
 
-/// One of five such windows at least: a busy machine may sleep through the others.
+/// One of some such windows at least: a busy machine may sleep through the others.
 async fn enough(wake: Wake) -> Result<()> {
     let Some(stage) = armed().await? else { return Ok(()) };
-    for _ in 0..5 {
-        stage.device.wake(wake).await?;
-        let over = stage
-            .device
-            .wait("end of the window", SOON, |state| state.ota_done > 0 || !state.running)
-            .await?;
-        if over.ota_done > 0 {
-            break;
-        }
-    }
-    stage.let_it_speak().await?;
+    stage.let_it_be_caught(wake).await?;
     stage.ensure_flashed_once().await
 }
 
@@ -65,8 +52,8 @@ async fn a_window_of_five_seconds() -> Result<()> {
 async fn every_fifth_packet_is_lost() -> Result<()> {
     let Some(stage) = armed().await? else { return Ok(()) };
     stage.lan.lose(&stage.sensor, 20).await?;
-    stage.device.wake(Wake { for_ms: Some(15_000), ..Wake::default() }).await?;
-    stage.device.wait("data phase", SOON, |state| state.ota_started == 1).await?;
+    let window = Wake { for_ms: Some(15_000), ..Wake::default() };
+    stage.until_window_has(window, "a data phase", |state| state.ota_started == 1).await?;
     // From here on the device stays awake; how long the rest takes is TCP's business.
     stage.lan.lose(&stage.sensor, 0).await?;
     stage.ensure_flashed_once().await
@@ -76,21 +63,8 @@ async fn every_fifth_packet_is_lost() -> Result<()> {
 async fn every_fifth_packet_is_lost_to_the_end() -> Result<()> {
     let Some(stage) = armed().await? else { return Ok(()) };
     stage.lan.lose(&stage.sensor, 20).await?;
-    let give_up = tokio::time::Instant::now() + LOSSY;
     // Mostly the first window is enough.
-    loop {
-        let wake = Wake { for_ms: Some(15_000), ..Wake::default() };
-        stage.device.wake(wake).await?;
-        let state = stage
-            .device
-            .wait("end of the wake", LOSSY, |state| state.ota_done > 0 || !state.running)
-            .await?;
-        if state.ota_done > 0 {
-            break;
-        }
-        ensure!(tokio::time::Instant::now() < give_up, "{state:?}");
-    }
-    stage.let_it_speak().await?;
+    stage.let_it_be_caught(Wake { for_ms: Some(15_000), ..Wake::default() }).await?;
     let row = stage.until_state("installed", SOON).await?;
     let update = row.update.context("no update")?;
     let state = stage.device.state().await?;

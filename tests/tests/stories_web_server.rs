@@ -126,7 +126,7 @@ async fn an_upload_whose_application_was_killed_is_ended_and_the_device_is_asked
     device.serve_uploads(WebScript::default()).await?;
     stage.app.start_again()?;
     stage.until_ready().await?;
-    stage.until_no_build_runs(Duration::ZERO).await?;
+    stage.until_no_build_runs(SOON).await?;
     stage.until_state("confirming", SOON).await?;
     // The device says that it still runs what it ran, so it is flashed again.
     device
