@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::build_failure::BuildFailure;
 use wakeflash_core::device::DeviceId;
-use wakeflash_core::update::{Encryption, SourceChangeKind, UpdateId};
+use wakeflash_core::update::{Cleaning, Encryption, SourceChangeKind, UpdateId};
 use wakeflash_core::view::EsphomeStatus;
 use wakeflash_engine::artifacts::Artifacts;
 use wakeflash_engine::builder::{self, BuildEnd, BuildRequest, BuilderEvent};
@@ -68,6 +68,7 @@ impl Lab {
             update: UpdateId(1),
             state_dir: self.dir.path().join("state"),
             marker: self.dir.path().display().to_string(),
+            cleaning: Cleaning::No,
             limits: builder::LIMITS,
         }
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::device::DeviceId;
-use wakeflash_core::update::{SourceChange, SourceFile, UpdateId};
+use wakeflash_core::update::{Cleaning, SourceChange, SourceFile, UpdateId};
 use wakeflash_engine::builder::{self, BuildOutcome, BuildRequest, BuilderEvent};
 use wakeflash_engine::configs;
 use wakeflash_engine::esphome::WITNESS;
@@ -50,6 +50,7 @@ impl Lab {
             update: UpdateId(1),
             state_dir: self.dir.path().join("state"),
             marker: self.dir.path().display().to_string(),
+            cleaning: Cleaning::No,
             limits: builder::LIMITS,
         };
         let (output, mut events) = mpsc::channel(16);

@@ -1,7 +1,8 @@
 import { fireEvent, screen, waitFor, within } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { device } from '../src/lib/backend/fake/devices';
+import { device, update, withActions } from '../src/lib/backend/fake/devices';
+import { problems } from '../src/lib/backend/fake/problems';
 import { speak } from '../src/lib/i18n/index.svelte';
 import { CLICKS, expectAccessible, inside, only, row, show } from './helpers';
 
@@ -233,6 +234,7 @@ describe('a device', () => {
       'Flash as built',
       'Cancel',
       'Show log',
+      'Clean build files',
       'Open YAML',
       'Open folder',
       'Set address…',
@@ -242,6 +244,32 @@ describe('a device', () => {
     ]);
     await choose('yaml');
     expect(backend.calls).toEqual(['openYaml rain-gauge.yaml']);
+  });
+
+  it('has its build files cleaned, alone or before it is built once more', async () => {
+    const failed = device('One', {
+      update: update({
+        kind: 'failed',
+        at: 0,
+        problem: problems.compilerError,
+        rolledBack: false,
+        mayHaveArrived: false,
+      }),
+    });
+    const building = device('Two', { update: update({ kind: 'building', since: 0 }) });
+    const devices = [failed, building, device('Three', {})].map(withActions);
+    const backend = await show('demo', { devices });
+    await fireEvent.contextMenu(row('two.yaml'));
+    expect(await screen.findByTestId('menu')).not.toHaveTextContent('Clean');
+    await user.keyboard('{Escape}');
+    await fireEvent.contextMenu(row('three.yaml'));
+    await choose('clean');
+    expect(backend.calls).toEqual(['cleanBuild three.yaml']);
+    expect(await screen.findByText('The build files of Three are cleaned.')).toBeInTheDocument();
+    await fireEvent.contextMenu(row('one.yaml'));
+    expect(screen.queryByTestId('menu-clean')).toBeNull();
+    await choose('cleanAndRetry');
+    expect(backend.calls.at(-1)).toBe('retryClean one.yaml');
   });
 
   it('that was only discovered shows what is known of it, and nothing to do', async () => {

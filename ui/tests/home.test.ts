@@ -4,7 +4,8 @@ import userEvent from '@testing-library/user-event';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import groups from '../../src-tauri/core/src/words/groups.json';
 import type { DeviceView, UpdateStateView } from '../src/lib/backend';
-import { device, update, wakes } from '../src/lib/backend/fake/devices';
+import { device, update, wakes, withActions } from '../src/lib/backend/fake/devices';
+import { problems } from '../src/lib/backend/fake/problems';
 import { batchOf, forecast, paceOf, USUAL } from '../src/lib/home/batch';
 import { csvOf } from '../src/lib/home/csv';
 import { forecastWords } from '../src/lib/home/forecast';
@@ -115,6 +116,23 @@ describe('the home', () => {
       'data-device',
       'cellar-leak-sensor.yaml',
     );
+  });
+
+  it('cleans what earlier builds left, where that may help', async () => {
+    const devices = only('demo', 'pond-level.yaml').devices?.map((one) => {
+      const state = one.update?.state;
+      if (!one.update || state?.kind !== 'failed') return one;
+      const failed = { ...state, problem: problems.compilerError };
+      return withActions({ ...one, update: { ...one.update, state: failed } });
+    });
+    const backend = await show('demo', { devices: devices ?? [] }, 'home');
+    const buttons = screen.getAllByTestId('remedy');
+    expect(buttons.map((button) => button.textContent?.trim())).toEqual([
+      'Retry',
+      'Clean build files and retry',
+    ]);
+    await user.click(buttons[1]!);
+    expect(backend.calls).toEqual(['retryClean pond-level.yaml']);
   });
 
   it('asks for the password that is on the device, where that is what helps', async () => {

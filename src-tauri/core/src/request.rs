@@ -138,6 +138,18 @@ macro_rules! engine_requests {
             device: DeviceId,
             password: Secret,
         } -> UpdateId;
+        /// Starts the last update of a device once more, with its build files cleaned before (`esphome clean`), or, where
+        /// that was done already, deleted.
+        RetryClean {
+            /// Of which device.
+            device: DeviceId,
+        } -> UpdateId;
+        /// Cleans the build files of a device of which nothing is being built (`esphome clean`), and deletes what that
+        /// leaves of its build folder.
+        CleanBuild {
+            /// Of which device.
+            device: DeviceId,
+        } -> ();
         /// Takes back cancels of a moment ago: each update goes on where it was. Those for which that is too late are
         /// answered with the reason.
         UndoCancel {

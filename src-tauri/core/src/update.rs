@@ -148,6 +148,30 @@ pub enum SourceChangeKind {
     Unreadable,
 }
 
+/// What is done to the build files of a device before it is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cleaning {
+    /// Nothing.
+    #[default]
+    No,
+    /// ESPHome cleans them; where it can't, they are deleted.
+    Clean,
+    /// They are deleted.
+    Reset,
+}
+
+impl Cleaning {
+    /// What is done when the build failed after this.
+    #[must_use]
+    pub const fn more(self) -> Self {
+        match self {
+            Self::No => Self::Clean,
+            Self::Clean | Self::Reset => Self::Reset,
+        }
+    }
+}
+
 /// One wish of the user for one device, from the click to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update {
@@ -188,6 +212,9 @@ pub struct Update {
     /// nothing.
     #[serde(default)]
     pub changed_in_builds: Vec<String>,
+    /// What is done to its build files before it is built.
+    #[serde(default)]
+    pub cleaning: Cleaning,
     /// An image of an earlier build may have arrived on the device.
     #[serde(default)]
     pub earlier_may_have_arrived: bool,
@@ -330,6 +357,7 @@ mod tests {
             ended_delivery: None,
             build_again: None,
             changed_in_builds: Vec::new(),
+            cleaning: Cleaning::No,
             earlier_may_have_arrived: false,
             from_version: None,
             previous_stamp: None,

@@ -176,6 +176,10 @@ pub enum Action {
     Cancel,
     /// Start the update that failed once more.
     Retry,
+    /// The same, after its build files were cleaned.
+    CleanAndRetry,
+    /// The same, after its build files were deleted: cleaning them didn't help.
+    ResetAndRetry,
     /// Build a held update again.
     Rebuild,
     /// Flash a held update as it was built.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use serde_json::json;
+use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_esphome::answer::{Answer, answer};
 use wakeflash_esphome::compile::{CompileOutput, Exit};
@@ -13,7 +14,7 @@ use wakeflash_ota::{DeviceError, OtaError, Step};
 use crate::flasher::FlashError;
 use crate::store::aside::lost_of;
 use crate::store::{OpenError, unwritable};
-use crate::{configs, esphome, watch};
+use crate::{configs, esphome, runtime, watch};
 
 /// Set it to write the file instead of checking it.
 const UPDATE: &str = "WAKEFLASH_UPDATE_BINDINGS";
@@ -64,6 +65,7 @@ fn problems() -> BTreeMap<&'static str, Problem> {
         ("storeUnwritable", unwritable(&full.into())),
         ("setAside", lost_of(&BTreeSet::from(["attic.yaml", "garage.yaml"]))),
         ("storeNewer", newer().problem()),
+        ("folderBusy", runtime::folder_busy(&DeviceId::of_file("mailbox.yaml"))),
         ("noNetwork", watch::no_network()),
         ("mdnsPort", watch::port_taken()),
     ])

@@ -43,6 +43,8 @@ pub enum Input {
         device: DeviceId,
         password: Secret,
     },
+    /// The user starts a device's last update once more, with its build files cleaned before.
+    RetryClean(DeviceId),
     /// The user wants a held update built again.
     Rebuild(DeviceId),
     /// Install what was installed before once more, as it was built.
@@ -207,6 +209,7 @@ impl Input {
             | Self::UndoCancel(_)
             | Self::Retry(_)
             | Self::RetryWithPassword { .. }
+            | Self::RetryClean(_)
             | Self::Rebuild(_)
             | Self::InstallPrevious(_)
             | Self::FlashAnyway(_)

@@ -160,6 +160,7 @@ impl Dispatch {
             Input::RetryWithPassword { device, password } => {
                 self.retry_with_password(&device, password, now)?;
             }
+            Input::RetryClean(device) => self.retry_clean(&device, now)?,
             Input::Rebuild(device) => self.rebuild(&device, now)?,
             Input::InstallPrevious(device) => self.install_previous(&device, now)?,
             Input::FlashAnyway(device) => self.flash_anyway(&device, now)?,

@@ -26,6 +26,14 @@ impl Dispatch {
         Ok(())
     }
 
+    /// Whether a device has a configuration in the config directory, readable or not.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn has_file(&self, device: &DeviceId) -> Result<(), Problem> {
+        if self.configs.contains_key(device) { Ok(()) } else { Err(self.no_configuration(device)) }
+    }
+
     /// Applied to the settings as they are by then.
     pub(super) fn change_some_settings(&mut self, change: SettingsChange) -> Result<(), Problem> {
         let settings = change.applied_to(&self.settings).map_err(|error| {

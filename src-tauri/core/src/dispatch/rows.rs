@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::device::{DeviceId, DeviceMemory};
 use crate::dispatch::update::queued::is_due;
 use crate::time::Timestamp;
-use crate::update::{Acknowledgement, RollbackWatch, StateKind, Update, UpdateState};
+use crate::update::{Acknowledgement, Cleaning, RollbackWatch, StateKind, Update, UpdateState};
 use crate::view::{
     Action, ActivityRecord, DeviceView, PreviousBuild, RivalView, UpdateRecord, UpdateStateView,
     UpdateView, is_older,
@@ -95,6 +95,7 @@ impl Dispatch {
                     row.problem = Some(problem.clone());
                     if row.primary == Action::Install || row.primary == Action::Retry {
                         row.primary = Action::None;
+                        row.secondary.retain(|action| !CLEAN.contains(action));
                     }
                     row
                 }
@@ -144,6 +145,9 @@ impl Dispatch {
         let again = update.filter(|update| update.state.kind() == StateKind::Queued);
         if again.is_some_and(|update| self.is_here(update) && !is_due(update, self.last_input_at)) {
             (primary, secondary) = (Action::Retry, vec![Action::Cancel]);
+        }
+        if let Some(clean) = update.and_then(clean_action) {
+            secondary.insert(0, clean);
         }
         DeviceView {
             id: id.clone(),
@@ -265,6 +269,36 @@ impl Dispatch {
     pub fn activity_record(&self, update: &Update) -> ActivityRecord {
         ActivityRecord::of(update, self.state_view(update))
     }
+}
+
+/// Both ways of building from nothing.
+const CLEAN: [Action; 2] = [Action::CleanAndRetry, Action::ResetAndRetry];
+
+/// Problems of a build that files of an earlier build can be the cause of.
+const OLD_FILES_MAY_BE_WHY: [&str; 9] = [
+    "build.compiler_error",
+    "build.failed",
+    "build.incomplete",
+    "build.killed",
+    "build.linker_error",
+    "build.timeout",
+    "image.empty",
+    "image.magic",
+    "image.unreadable",
+];
+
+/// What may help where the build failed.
+fn clean_action(update: &Update) -> Option<Action> {
+    let UpdateState::Failed { problem, rolled_back: false, .. } = &update.state else {
+        return None;
+    };
+    if !OLD_FILES_MAY_BE_WHY.contains(&problem.code.as_str()) {
+        return None;
+    }
+    Some(match update.cleaning {
+        Cleaning::No => Action::CleanAndRetry,
+        Cleaning::Clean | Cleaning::Reset => Action::ResetAndRetry,
+    })
 }
 
 fn actions(update: Option<StateKind>) -> (Action, Vec<Action>) {

@@ -55,6 +55,7 @@ fn delete_beyond(dir: &Path, kept: usize, bytes: u64) {
 }
 
 /// An open log, or none.
+#[derive(Default)]
 pub(super) struct Log {
     file: Option<BufWriter<File>>,
     written: u64,

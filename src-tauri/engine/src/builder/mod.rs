@@ -1,5 +1,6 @@
 //! `esphome compile` as a child process: its output, its end, and what it left.
 
+mod clean;
 mod lack;
 mod leftovers;
 mod log;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use wakeflash_core::build_failure::{BuildFailure, Lack};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_core::update::{Build, SourceChange, UpdateId};
+use wakeflash_core::update::{Build, Cleaning, SourceChange, UpdateId};
 use wakeflash_core::view::Progress;
 use wakeflash_esphome::compile::{CompileOutput, Exit};
 
@@ -26,6 +27,7 @@ use crate::kill::{self, Point};
 use crate::process::{Ended, Event, Process, path_with};
 
 pub use crate::process::Limits;
+pub use clean::{CleanRequest, clean};
 pub use leftovers::end_leftovers;
 pub(crate) use log::delete_old as delete_old_logs;
 use reads::Reading;
@@ -56,6 +58,8 @@ pub struct BuildRequest {
     pub state_dir: PathBuf,
     /// The value of [`MARKER`]: the same for every run of this application on this data directory.
     pub marker: String,
+    /// What is done to the build files before.
+    pub cleaning: Cleaning,
     /// How long it may take.
     pub limits: Limits,
 }
@@ -159,7 +163,14 @@ async fn attempt(
     }
     let reading = Reading::prepare(request, &cancel).await?;
     let before = blocking(request, |request| Ok(outcome::Before::look(request))).await?;
-    let compile = compile(request, &reading, output, cancel.clone()).await?;
+    let mut told = Told::new(request, output);
+    let cleaned = clean::before(request, &mut told, &cancel).await;
+    let compile = match cleaned {
+        Ok(()) => compile(request, &reading, &mut told, cancel.clone()).await,
+        Err(end) => Err(end),
+    };
+    told.close().await;
+    let compile = compile?;
     let hash = compile.config_hash();
     let finish = blocking(request, move |request| {
         let build = outcome::collect(request, reading, hash, &before)?;
@@ -210,39 +221,14 @@ fn command(request: &BuildRequest, reading: &Reading) -> Command {
 async fn compile(
     request: &BuildRequest,
     reading: &Reading,
-    output: mpsc::Sender<BuilderEvent>,
+    told: &mut Told,
     cancel: CancellationToken,
 ) -> Result<CompileOutput, BuildEnd> {
-    let mut process = Process::spawn(command(request, reading), request.limits, cancel)
+    let process = Process::spawn(command(request, reading), request.limits, cancel)
         .map_err(|error| not_started(&request.esphome, &error))?;
     kill::here(Point::BuildStarted);
-    let mut log = log::Log::create(&log_path(&request.state_dir, request.update)).await;
     let mut compile = CompileOutput::new();
-    let mut outbox = Outbox::new(output);
-    let ended = loop {
-        let event = tokio::select! {
-            biased;
-            event = process.next() => event.context("reading the output of esphome"),
-            () = outbox.deliver() => continue,
-        };
-        match event {
-            Ok(Event::Lines(lines)) => {
-                let lines: Vec<_> =
-                    lines.iter().map(|line| line.replace("\\033[", "\x1b[")).collect();
-                log.write(&lines).await;
-                for line in lines {
-                    let progress = compile.line(&line);
-                    outbox.push(line, progress);
-                }
-            }
-            Ok(Event::Ended(ended)) => break Ok(ended),
-            Err(error) => break Err(error),
-        }
-    };
-    process.end().await;
-    log.close().await;
-    outbox.flush().await;
-    let ended = ended.map_err(|error| {
+    let ended = told.follow(process, |line| compile.line(line)).await.map_err(|error| {
         tracing::error!(error = format!("{error:#}"), "a build was given up");
         Problem::new("build.output", "The output of ESPHome can't be read.")
     })?;
@@ -256,6 +242,69 @@ async fn compile(
         Ended::Silent => {
             Err(compile.overdue(overdue(request.limits.silence, "said nothing for")).into())
         }
+    }
+}
+
+/// What a build says: into its log, and to who listens.
+struct Told {
+    path: PathBuf,
+    log: Option<log::Log>,
+    outbox: Outbox,
+}
+
+impl Told {
+    fn new(request: &BuildRequest, output: mpsc::Sender<BuilderEvent>) -> Self {
+        let path = log_path(&request.state_dir, request.update);
+        Self { path, log: None, outbox: Outbox::new(output) }
+    }
+
+    /// The log is begun with the first program that starts: the one from before tells more than nothing.
+    async fn log(&mut self) -> &mut log::Log {
+        if self.log.is_none() {
+            self.log = Some(log::Log::create(&self.path).await);
+        }
+        self.log.get_or_insert_default()
+    }
+
+    async fn say(&mut self, lines: Vec<String>, mut hear: impl FnMut(&str) -> Option<Progress>) {
+        self.log().await.write(&lines).await;
+        for line in lines {
+            let progress = hear(&line);
+            self.outbox.push(line, progress);
+        }
+    }
+
+    /// Follows a program until nothing of it runs any more.
+    async fn follow(
+        &mut self,
+        mut process: Process,
+        mut hear: impl FnMut(&str) -> Option<Progress>,
+    ) -> anyhow::Result<Ended> {
+        self.log().await;
+        let ended = loop {
+            let event = tokio::select! {
+                biased;
+                event = process.next() => event.context("reading the output of esphome"),
+                () = self.outbox.deliver() => continue,
+            };
+            match event {
+                Ok(Event::Lines(lines)) => {
+                    let lines = lines.iter().map(|line| line.replace("\\033[", "\x1b["));
+                    self.say(lines.collect(), &mut hear).await;
+                }
+                Ok(Event::Ended(ended)) => break Ok(ended),
+                Err(error) => break Err(error),
+            }
+        };
+        process.end().await;
+        ended
+    }
+
+    async fn close(mut self) {
+        if let Some(log) = self.log {
+            log.close().await;
+        }
+        self.outbox.flush().await;
     }
 }
 

@@ -40,6 +40,7 @@ impl Lab {
             update: UpdateId(7),
             state_dir: self.dir.path().join("state"),
             marker: self.dir.path().display().to_string(),
+            cleaning: Cleaning::No,
             limits: LIMITS,
         }
     }
@@ -343,4 +344,68 @@ async fn what_a_killed_run_left_is_ended() {
     assert!(spawn_blocking(move || end_leftovers(&marker)).await.unwrap() >= 1);
     assert!(!left.wait().unwrap().success());
     assert_eq!(end_leftovers(&lab.request().marker), 0);
+}
+
+/// Notes what it is told to clean, and does so where it is asked to.
+fn cleaning(lab: &Lab, how: &str) -> (PathBuf, PathBuf) {
+    let script = format!(
+        "#!/bin/sh\n[ $1 = bundle ] && exit 2\n[ $2 = clean ] && {{ echo cleaning $3; {how}; }}\n{IMAGE}{COMPILED}"
+    );
+    fs::write(lab.dir.path().join("esphome"), script).unwrap();
+    let folder = lab.dir.path().join("c/.esphome/build/a");
+    let old = folder.join("old.o");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(&old, "").unwrap();
+    (folder, old)
+}
+
+#[tokio::test]
+async fn build_files_are_cleaned_before_a_build_by_esphome_or_else_deleted() {
+    let lab = Lab::new(&format!("{IMAGE}{COMPILED}"));
+    lab.build().await.unwrap();
+    let log = || fs::read_to_string(log_path(&lab.request().state_dir, UpdateId(7))).unwrap();
+    for (cleaning_of, how, asked, gone) in [
+        (Cleaning::No, "exit 0", false, false),
+        (Cleaning::Clean, "rm .esphome/build/a/old.o; exit 0", true, true),
+        (Cleaning::Clean, "exit 1", true, true),
+        (Cleaning::Reset, "exit 0", false, true),
+    ] {
+        let (_, old) = cleaning(&lab, how);
+        let request = BuildRequest { cleaning: cleaning_of, ..lab.request() };
+        let (output, mut events) = mpsc::channel(8);
+        let building = build(request, output, CancellationToken::new());
+        let drain = async { while events.recv().await.is_some() {} };
+        tokio::join!(building, drain).0.unwrap();
+        assert_eq!(log().contains("cleaning a.yaml"), asked, "{cleaning_of:?} {how}: {}", log());
+        assert_eq!(old.exists(), !gone, "{cleaning_of:?} {how}");
+        let deleted = log().contains("Wakeflash deleted");
+        assert_eq!(deleted, gone && !how.starts_with("rm"), "{}", log());
+        assert!(log().contains("Build Info"), "the log of the build follows");
+    }
+}
+
+#[tokio::test]
+async fn build_files_can_be_cleaned_without_a_build() {
+    let lab = Lab::new(&format!("{IMAGE}{COMPILED}"));
+    lab.build().await.unwrap();
+    let request = |lab: &Lab| {
+        let BuildRequest { esphome, config_dir, device, marker, .. } = lab.request();
+        CleanRequest { esphome: Some(esphome), config_dir, device, marker }
+    };
+    for how in ["exit 0", "exit 1", "rm -r .esphome/build/a; exit 0"] {
+        let (folder, _) = cleaning(&lab, how);
+        clean(request(&lab), CancellationToken::new()).await.unwrap();
+        assert!(!folder.exists(), "{how}");
+        let (folder, _) = cleaning(&lab, how);
+        let without = CleanRequest { esphome: None, ..request(&lab) };
+        clean(without, CancellationToken::new()).await.unwrap();
+        assert!(!folder.exists(), "without an ESPHome");
+    }
+    let (folder, _) = cleaning(&lab, "sleep 60");
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    assert_eq!(clean(request(&lab), cancel).await.unwrap_err().code, "engine.ended");
+    assert!(folder.exists());
+    let other = CleanRequest { device: DeviceId::of_file("../a.yaml"), ..request(&lab) };
+    assert!(clean(other, CancellationToken::new()).await.is_err());
 }

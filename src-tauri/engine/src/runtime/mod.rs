@@ -6,6 +6,7 @@ mod asking;
 mod assembly;
 mod backups;
 mod challenge;
+mod clean;
 mod commit;
 mod disks;
 mod flash;
@@ -50,6 +51,8 @@ use crate::handle::{Handle, Shell};
 use crate::store::{OpenError, Store};
 use crate::watch::{OnlineDevice, Target, Unreachable, Watch, WatchEvent};
 use asking::Opens;
+#[cfg(test)]
+pub(crate) use clean::folder_busy;
 use overrides::Overrides;
 use publish::Publisher;
 use work::Report;

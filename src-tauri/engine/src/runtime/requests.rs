@@ -39,6 +39,8 @@ impl Runtime {
             Asked::RetryWithPassword { device, password, reply } => {
                 self.start(Input::RetryWithPassword { device, password }, reply);
             }
+            Asked::RetryClean { device, reply } => self.start(Input::RetryClean(device), reply),
+            Asked::CleanBuild { device, reply } => self.clean_build(device, reply),
             Asked::UndoCancel { devices, reply } => {
                 self.for_many(Input::UndoCancel(devices), reply);
             }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use rusqlite::{Connection, params};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
-use wakeflash_core::update::{Update, UpdateId, UpdateState};
+use wakeflash_core::update::{Cleaning, Update, UpdateId, UpdateState};
 
 use super::rows::Table;
 use super::{now, updates};
@@ -75,6 +75,7 @@ fn stand_in(row: &Unreadable) -> Option<Update> {
         ended_delivery: None,
         build_again: None,
         changed_in_builds: Vec::new(),
+        cleaning: Cleaning::No,
         earlier_may_have_arrived: false,
         from_version: None,
         previous_stamp: None,

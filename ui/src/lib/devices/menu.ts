@@ -1,5 +1,6 @@
 /** Everything that can be done with a device. */
 import Ban from '@lucide/svelte/icons/ban';
+import Broom from '@lucide/svelte/icons/brush-cleaning';
 import Check from '@lucide/svelte/icons/check';
 import Copy from '@lucide/svelte/icons/copy';
 import Download from '@lucide/svelte/icons/download';
@@ -17,13 +18,15 @@ import { texts } from '../i18n/index.svelte';
 import type { App } from '../shared/app.svelte';
 import type { Entry } from '../shared/Menu.svelte';
 import { dayAndTime } from '../shared/time';
-import { perform } from '../updates/actions';
+import { cleanBuild, perform } from '../updates/actions';
 import { actionName, displayName } from '../updates/words';
 import { isChoosable } from './presence';
 
 const ICONS = {
   install: Download,
   retry: RotateCw,
+  cleanAndRetry: Broom,
+  resetAndRetry: Broom,
   rebuild: Hammer,
   flashAnyway: Zap,
   cancel: Ban,
@@ -41,6 +44,13 @@ function actions(app: App, device: DeviceView): Entry[] {
           run: () => void perform(app, device, action),
         },
   );
+}
+
+/** Whether its build files can be cleaned by themselves: ESPHome isn't at work on them, and no answer does it anyway. */
+function isCleanable({ update, secondary }: DeviceView): boolean {
+  const kind = update?.state.kind;
+  if (kind === 'queued' || kind === 'building') return false;
+  return !secondary.includes('cleanAndRetry') && !secondary.includes('resetAndRetry');
 }
 
 function ofFile(app: App, device: DeviceView): Entry[] {
@@ -81,6 +91,10 @@ export function deviceMenu(app: App, device: DeviceView): Entry[] {
   if (device.update) {
     const run = () => app.openDevice(device.id, 'update');
     entries.push({ key: 'log', label: t.showLog, Icon: Logs, run });
+  }
+  if (device.file !== null && isCleanable(device)) {
+    const run = () => void cleanBuild(app, device);
+    entries.push({ key: 'clean', label: t.cleanBuild, Icon: Broom, run });
   }
   if (device.file !== null) entries.push(...ofFile(app, device));
   if (address) {

@@ -32,7 +32,7 @@ function sentenceOf(problem: Problem): string {
 function act(
   app: App,
   device: DeviceView,
-  action: 'retry' | 'rebuild',
+  action: 'retry' | 'rebuild' | 'cleanAndRetry' | 'resetAndRetry',
   label = texts.action[action],
 ): Remedy {
   return { key: action, label, decides: true, run: () => void perform(app, device, action) };
@@ -56,6 +56,8 @@ function openSecrets(app: App): Remedy[] {
   return [{ key: 'secrets', label: texts.home.openSecrets, decides: false, run }];
 }
 
+const CLEANING = ['cleanAndRetry', 'resetAndRetry'] as const;
+
 /** What is done about a failed update, by what went wrong. */
 function remediesOf(app: App, device: DeviceView, problem: Problem): Remedy[] {
   const retry = act(app, device, 'retry');
@@ -69,8 +71,10 @@ function remediesOf(app: App, device: DeviceView, problem: Problem): Remedy[] {
       return [...openSecrets(app), retry];
     case 'build.config_invalid':
       return [openYaml(app, device), retry];
-    default:
-      return [retry];
+    default: {
+      const clean = CLEANING.find((action) => device.secondary.includes(action));
+      return clean ? [retry, act(app, device, clean)] : [retry];
+    }
   }
 }
 

@@ -15,6 +15,9 @@ export async function perform(app: App, { id }: DeviceView, action: Action): Pro
       return app.report(app.backend.ask({ cmd: 'install', device: device.id }));
     case 'retry':
       return app.report(app.backend.ask({ cmd: 'retry', device: device.id }));
+    case 'cleanAndRetry':
+    case 'resetAndRetry':
+      return app.report(app.backend.ask({ cmd: 'retry_clean', device: device.id }));
     case 'rebuild':
       return app.report(app.backend.ask({ cmd: 'rebuild', device: device.id }));
     case 'cancel':
@@ -30,6 +33,15 @@ export async function perform(app: App, { id }: DeviceView, action: Action): Pro
     default:
       assertNever(action);
   }
+}
+
+/** Cleans the build files of a device of which nothing is being built. */
+export async function cleanBuild(app: App, device: DeviceView): Promise<void> {
+  const name = displayName(device);
+  app.tell(texts.app.cleaning(name));
+  const problem = await failure(app.backend.ask({ cmd: 'clean_build', device: device.id }));
+  if (problem) app.show(problem);
+  else app.tell(texts.app.cleaned(name));
 }
 
 async function cancel(app: App, device: DeviceView): Promise<void> {

@@ -128,6 +128,7 @@ fn check_change(input: &Input, old: Option<&Update>, new: &Update, decision: &De
                 | Input::InstallMany(_)
                 | Input::Retry(_)
                 | Input::RetryWithPassword { .. }
+                | Input::RetryClean(_)
         ));
         assert!(matches!(to, StateKind::Queued | StateKind::Building));
         return;
@@ -234,6 +235,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             }
             Input::Retry(_)
             | Input::RetryWithPassword { .. }
+            | Input::RetryClean(_)
             | Input::UndoCancel(_)
             | Input::Dismiss(_)
             | Input::InstallMany(_)

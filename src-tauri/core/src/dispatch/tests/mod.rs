@@ -6,6 +6,7 @@ mod breaks;
 mod builds;
 mod builds_again;
 mod bulk;
+mod cleaning;
 mod confirming;
 mod cuts;
 mod directory;

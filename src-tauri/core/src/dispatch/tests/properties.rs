@@ -180,6 +180,7 @@ fn input() -> impl Strategy<Value = Input> {
             device,
             password: Secret("old".to_owned()),
         }),
+        1 => device().prop_map(Input::RetryClean),
         1 => device().prop_map(Input::Rebuild),
         1 => device().prop_map(Input::InstallPrevious),
         1 => device().prop_map(Input::FlashAnyway),

@@ -6,7 +6,9 @@ use crate::dispatch::{Dispatch, Effect};
 use crate::error::Problem;
 use crate::settings::ChangedSources;
 use crate::time::Timestamp;
-use crate::update::{Build, BuildAgain, Delivery, SourceChange, StateKind, UpdateId, UpdateState};
+use crate::update::{
+    Build, BuildAgain, Cleaning, Delivery, SourceChange, StateKind, UpdateId, UpdateState,
+};
 use crate::view::NotificationKind;
 
 /// After so many failures in a row the user is told. One that is over by then is no news.
@@ -35,6 +37,7 @@ impl Dispatch {
                 let mut again = Vec::new();
                 if let Some(update) = self.change(id) {
                     update.build_again = None;
+                    update.cleaning = Cleaning::No;
                     again = update.note_changes_in_build(&changes);
                 }
                 let sleep = (build.deep_sleep, build.sleep_plan);

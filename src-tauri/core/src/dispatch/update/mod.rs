@@ -22,8 +22,8 @@ use crate::error::Problem;
 use crate::retry::pause_is_over;
 use crate::time::Timestamp;
 use crate::update::{
-    Acknowledgement, Build, Cuts, Delivery, FlashStage, InstalledHow, Note, PasswordChoice, Secret,
-    SourceChange, SourceTracking, StateKind, Update, UpdateId, UpdateState,
+    Acknowledgement, Build, Cleaning, Cuts, Delivery, FlashStage, InstalledHow, Note,
+    PasswordChoice, Secret, SourceChange, SourceTracking, StateKind, Update, UpdateId, UpdateState,
 };
 
 use super::{Dispatch, Effect};
@@ -299,6 +299,23 @@ impl Dispatch {
         Ok(())
     }
 
+    /// Builds once more, with its build files cleaned before. Where that was done already, they are deleted.
+    pub(super) fn retry_clean(&mut self, device: &DeviceId, now: Timestamp) -> Result<(), Problem> {
+        let failed = |update: &&Update| !matches!(update.state, UpdateState::Cancelled { .. });
+        let before = self.last(device).filter(failed).map(|update| update.cleaning);
+        self.retry(device, now)?;
+        let cleaning = before.unwrap_or_default().more();
+        if let Some(update) = self.decision.started.and_then(|id| self.change(id)) {
+            update.cleaning = cleaning;
+            let text = match cleaning {
+                Cleaning::No | Cleaning::Clean => "Its build files are cleaned before.",
+                Cleaning::Reset => "Its build files are deleted before.",
+            };
+            update.note(now, text);
+        }
+        Ok(())
+    }
+
     /// A new update of a device; the one that is under way makes room.
     fn begin(
         &mut self,
@@ -336,6 +353,7 @@ impl Dispatch {
             ended_delivery: None,
             build_again: None,
             changed_in_builds: Vec::new(),
+            cleaning: Cleaning::No,
             earlier_may_have_arrived: false,
             state,
             timeline: Vec::new(),

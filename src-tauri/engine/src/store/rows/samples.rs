@@ -14,9 +14,10 @@ use wakeflash_core::settings::{ChangedSources, Language, NotifyKinds, Settings, 
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
     Acknowledgement, Api, AttemptReport, AvoidedAddress, Before, Build, BuildAgain, BuildStamp,
-    Counts, Cuts, Delivery, Encryption, FlashStage, InstalledHow, OtaMethod, OtaParameters,
-    PasswordChoice, RollbackWatch, Secret, Sha256, Shipped, SourceChange, SourceChangeKind,
-    SourceFile, SourceTracking, StateKind, TimelineEntry, Update, UpdateId, UpdateState,
+    Cleaning, Counts, Cuts, Delivery, Encryption, FlashStage, InstalledHow, OtaMethod,
+    OtaParameters, PasswordChoice, RollbackWatch, Secret, Sha256, Shipped, SourceChange,
+    SourceChangeKind, SourceFile, SourceTracking, StateKind, TimelineEntry, Update, UpdateId,
+    UpdateState,
 };
 
 use crate::store::Commit;
@@ -199,6 +200,7 @@ fn update(id: u32, state: UpdateState) -> Update {
             not_before: Some(at(9)),
         }),
         changed_in_builds: Vec::from_iter(everything.then(|| "made.h".to_owned())),
+        cleaning: if everything { Cleaning::Reset } else { Cleaning::No },
         earlier_may_have_arrived: everything,
         state,
         timeline: StateKind::ALL.map(entry).to_vec(),

@@ -24,7 +24,7 @@ fn update_to_3(update: &mut Fields) {
         json!({
             "mac": null, "wire_size": null, "ended_delivery": null, "directory": null, "build_again": null, "from_version": null,
             "previous_stamp": null,
-            "changed_in_builds": [], "earlier_may_have_arrived": false,
+            "changed_in_builds": [], "cleaning": "no", "earlier_may_have_arrived": false,
         }),
     );
     if let Some(shipped) = within(update, "ended_delivery") {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use wakeflash_core::settings::NotifyKinds;
-use wakeflash_core::update::{Cuts, RollbackWatch, StateKind, Update, UpdateState};
+use wakeflash_core::update::{Cleaning, Cuts, RollbackWatch, StateKind, Update, UpdateState};
 
 use super::Stored as _;
 use super::samples::samples;
@@ -203,6 +203,7 @@ fn forget_newer<T: super::Stored>(row: &mut T) {
                     ("api", Value::Null),
                     ("cuts", json!({"in_all": 0, "in_wake": 0, "wake": null})),
                     ("changed_in_builds", json!([])),
+                    ("cleaning", json!("no")),
                     ("earlier_may_have_arrived", json!(false)),
                 ];
                 for (name, value) in newer {
@@ -233,6 +234,7 @@ fn the_second_version_wrote_the_same_with_other_words() {
         // Nor had its builds a stamp.
         (update.directory, update.build_again) = (None, None);
         (update.changed_in_builds, update.earlier_may_have_arrived) = (Vec::new(), false);
+        update.cleaning = Cleaning::No;
         if let UpdateState::Waiting { delivery, .. }
         | UpdateState::Held { delivery, .. }
         | UpdateState::Flashing { delivery, .. }

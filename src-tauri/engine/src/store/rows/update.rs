@@ -7,8 +7,9 @@ use wakeflash_core::build_failure::Lack;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    Acknowledgement, BuildAgain, BuildStamp, FlashStage, InstalledHow, RollbackWatch, Shipped,
-    SourceChange, SourceChangeKind, StateKind, TimelineEntry, Update, UpdateId, UpdateState,
+    Acknowledgement, BuildAgain, BuildStamp, Cleaning, FlashStage, InstalledHow, RollbackWatch,
+    Shipped, SourceChange, SourceChangeKind, StateKind, TimelineEntry, Update, UpdateId,
+    UpdateState,
 };
 
 use super::delivery::{DeliveryRow, ProblemRow};
@@ -30,6 +31,7 @@ pub(super) struct UpdateRow {
     ended_delivery: Option<ShippedRow>,
     build_again: Option<BuildAgainRow>,
     changed_in_builds: Vec<String>,
+    cleaning: CleaningRow,
     earlier_may_have_arrived: bool,
     state: StateRow,
     timeline: Vec<EntryRow>,
@@ -51,6 +53,7 @@ impl From<&Update> for UpdateRow {
             ended_delivery,
             build_again,
             changed_in_builds,
+            cleaning,
             earlier_may_have_arrived,
             state,
             timeline,
@@ -69,6 +72,7 @@ impl From<&Update> for UpdateRow {
             ended_delivery: ended_delivery.as_ref().map(ShippedRow::from),
             build_again: build_again.as_ref().map(BuildAgainRow::from),
             changed_in_builds: changed_in_builds.clone(),
+            cleaning: (*cleaning).into(),
             earlier_may_have_arrived: *earlier_may_have_arrived,
             state: state.into(),
             timeline: timeline.iter().map(EntryRow::from).collect(),
@@ -94,10 +98,39 @@ impl TryFrom<UpdateRow> for Update {
             ended_delivery: row.ended_delivery.map(Shipped::try_from).transpose()?,
             build_again: row.build_again.map(BuildAgain::from),
             changed_in_builds: row.changed_in_builds,
+            cleaning: row.cleaning.into(),
             earlier_may_have_arrived: row.earlier_may_have_arrived,
             state: row.state.try_into()?,
             timeline: row.timeline.into_iter().map(TimelineEntry::from).collect(),
         })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CleaningRow {
+    No,
+    Clean,
+    Reset,
+}
+
+impl From<Cleaning> for CleaningRow {
+    fn from(cleaning: Cleaning) -> Self {
+        match cleaning {
+            Cleaning::No => Self::No,
+            Cleaning::Clean => Self::Clean,
+            Cleaning::Reset => Self::Reset,
+        }
+    }
+}
+
+impl From<CleaningRow> for Cleaning {
+    fn from(row: CleaningRow) -> Self {
+        match row {
+            CleaningRow::No => Self::No,
+            CleaningRow::Clean => Self::Clean,
+            CleaningRow::Reset => Self::Reset,
+        }
     }
 }
 

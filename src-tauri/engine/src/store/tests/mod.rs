@@ -19,7 +19,7 @@ use wakeflash_core::identity::Claims;
 use wakeflash_core::schedule::Wake;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::time::Timestamp;
-use wakeflash_core::update::{StateKind, Update, UpdateId, UpdateState};
+use wakeflash_core::update::{Cleaning, StateKind, Update, UpdateId, UpdateState};
 
 use super::*;
 
@@ -41,6 +41,7 @@ fn update(id: u32, device: &str, state: UpdateState) -> Update {
         ended_delivery: None,
         build_again: None,
         changed_in_builds: Vec::new(),
+        cleaning: Cleaning::No,
         earlier_may_have_arrived: false,
         from_version: None,
         previous_stamp: None,

@@ -1,5 +1,5 @@
 /** Devices for the stories: one for every state. */
-import type { DeviceView, Progress, UpdateStateView, UpdateView, WakeView } from '..';
+import type { Action, DeviceView, Progress, UpdateStateView, UpdateView, WakeView } from '..';
 import { problems } from './problems';
 
 export const MINUTE = 60_000;
@@ -67,13 +67,19 @@ export function withActions(device: DeviceView): DeviceView {
     case 'held':
       return { ...device, primary: 'rebuild', secondary: ['flashAnyway', 'cancel'] };
     case 'failed':
-      return { ...device, primary: 'retry', secondary: ['dismiss'] };
+      return { ...device, primary: 'retry', secondary: [...cleaning(device), 'dismiss'] };
     case 'installed':
     case 'cancelled':
     case 'superseded':
     case undefined:
       return { ...device, primary: device.problem ? 'none' : 'install', secondary: [] };
   }
+}
+
+function cleaning({ update }: DeviceView): Action[] {
+  if (update?.state.kind !== 'failed') return [];
+  const { code } = update.state.problem;
+  return ['build.compiler_error', 'build.failed'].includes(code) ? ['cleanAndRetry'] : [];
 }
 
 let nextUpdate = 1;

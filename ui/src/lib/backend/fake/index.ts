@@ -133,6 +133,14 @@ export class FakeBackend implements Backend, Commands {
   retry_with_password: Commands['retry_with_password'] = ({ device }) =>
     this.#begin('retryWithPassword', device);
 
+  retry_clean: Commands['retry_clean'] = ({ device }) => this.#begin('retryClean', device);
+
+  clean_build: Commands['clean_build'] = async ({ device: id }) => {
+    this.calls.push(`cleanBuild ${id}`);
+    const kind = this.#devices.get(id)?.update?.state.kind;
+    return kind === 'building' ? no(problems.folderBusy) : ok(null);
+  };
+
   rebuild: Commands['rebuild'] = async ({ device: id }) => {
     const answer = await this.#begin('rebuild', id);
     return answer.status === 'ok' ? ok(null) : answer;

@@ -4,6 +4,8 @@ const sentences: readonly (readonly [RegExp, string])[] = [
     /^The device goes by “(.+)” until it runs this build, then by “(.+)”\.$/,
     'Das Gerät heißt „$1“, bis dieser Build darauf läuft, und dann „$2“.',
   ],
+  [/^Its build files are cleaned before\.$/, 'Vorher werden die Build-Dateien aufgeräumt.'],
+  [/^Its build files are deleted before\.$/, 'Vorher werden die Build-Dateien gelöscht.'],
   [/^Install requested\.$/, 'Installation gewünscht.'],
   [/^The previous build was requested\.$/, 'Der vorige Build gewünscht.'],
   [/^The previous build was requested\.$/, 'Der vorige Build wurde gewünscht.'],

@@ -6,6 +6,8 @@ export const updates: typeof english = {
     install: 'Installieren',
     cancel: 'Abbrechen',
     retry: 'Erneut versuchen',
+    cleanAndRetry: 'Build-Dateien aufräumen und erneut versuchen',
+    resetAndRetry: 'Build-Ordner löschen und erneut versuchen',
     rebuild: 'Neu bauen',
     flashAnyway: 'Flashen wie gebaut',
     dismiss: 'Ausblenden',

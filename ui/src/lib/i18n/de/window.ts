@@ -27,6 +27,8 @@ export const window: typeof english = {
     },
     noBackend: 'Diese Seite ist das Fenster von Wakeflash. Starte das Programm, um es zu sehen.',
     lost: 'Das Fenster hat die Verbindung zu Wakeflash verloren und versucht es weiter.',
+    cleaning: (name) => `Die Build-Dateien von ${name} werden aufgeräumt …`,
+    cleaned: (name) => `Die Build-Dateien von ${name} sind aufgeräumt.`,
     dismiss: 'Schließen',
     dismissAll: 'Alle schließen',
     messages: 'Meldungen',

@@ -5,6 +5,8 @@ export const updates = {
     install: 'Install',
     cancel: 'Cancel',
     retry: 'Retry',
+    cleanAndRetry: 'Clean build files and retry',
+    resetAndRetry: 'Delete build folder and retry',
     rebuild: 'Rebuild',
     flashAnyway: 'Flash as built',
     dismiss: 'Dismiss',

@@ -26,6 +26,8 @@ export const window = {
     },
     noBackend: 'This page is the window of Wakeflash. Start the application to see it.',
     lost: 'The window lost touch with Wakeflash and tries again.',
+    cleaning: (name: string) => `Cleaning the build files of ${name}…`,
+    cleaned: (name: string) => `The build files of ${name} are cleaned.`,
     dismiss: 'Dismiss',
     dismissAll: 'Dismiss all',
     messages: 'Messages',
