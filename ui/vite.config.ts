@@ -38,7 +38,7 @@ export default defineConfig({
     deps: { optimizer: { client: { enabled: true, include: BUNDLED } } },
     restoreMocks: true,
     // What hangs is found by that, not what is slow: the machine may have much else to do.
-    testTimeout: 120_000,
-    expect: { poll: { timeout: 20_000 } },
+    testTimeout: 240_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 });

@@ -3,7 +3,7 @@ import { configure } from '@testing-library/svelte';
 import { afterEach, vi } from 'vitest';
 
 // What is waited for comes at once, except on a machine that has much else to do.
-configure({ asyncUtilTimeout: 20_000 });
+configure({ asyncUtilTimeout: 60_000 });
 
 // jsdom lays nothing out and lacks these.
 class NoObserver {
