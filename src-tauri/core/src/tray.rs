@@ -223,7 +223,8 @@ fn waiting_lines(devices: &[DeviceView], lang: Lang, now: Timestamp) -> Vec<Tray
 
 /// When a device is expected, in a few words; the same that the window says: both are tested with
 /// `words/next_wake.json`.
-fn next_wake(device: &DeviceView, lang: Lang, now: Timestamp) -> Option<String> {
+#[must_use]
+pub fn next_wake(device: &DeviceView, lang: Lang, now: Timestamp) -> Option<String> {
     let wake = device.wake?;
     if wake.overdue {
         return Some(lang.pick("overdue", "überfällig").to_owned());
@@ -284,7 +285,9 @@ fn waits(device: &DeviceView) -> bool {
         .is_some_and(|update| matches!(update.state, UpdateStateView::Waiting { .. }))
 }
 
-fn shown_name(device: &DeviceView) -> &str {
+/// What people call a device.
+#[must_use]
+pub fn shown_name(device: &DeviceView) -> &str {
     device.friendly_name.as_deref().filter(|name| !name.trim().is_empty()).unwrap_or(&device.name)
 }
 

@@ -1,5 +1,10 @@
 /** What the simulated engine answers with, and how fast. */
-import type { Answer, Problem } from '..';
+import type { Answer, AnswerOf, Command, Problem, RequestOf } from '..';
+
+/** How each command is answered. */
+export type Commands = {
+  [C in Command]: (its: Omit<RequestOf<C>, 'cmd'>) => Promise<Answer<AnswerOf<C>>>;
+};
 
 export const STEP_MS = 150;
 export const NOT_OPENED: Problem = {

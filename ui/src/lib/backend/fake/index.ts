@@ -11,7 +11,6 @@ import type {
   OpenDevice,
   Refusal,
   Request,
-  RequestOf,
   UpdateRecord,
   UpdateStateView,
   UpdateView,
@@ -23,14 +22,9 @@ import { earlierOf, endedOf, pageOf, pastOf, recordOf, wakesOf, type Past } from
 import { planOf } from './plan';
 import { problems } from './problems';
 import { countsOf, stories, type Story } from './stories';
-import { INSTALLING, NOT_OPENED, STEP_MS, no, ok, sleep } from './answers';
+import { INSTALLING, NOT_OPENED, STEP_MS, no, ok, sleep, type Commands } from './answers';
 
 export { stories } from './stories';
-
-/** How each command is answered. */
-type Commands = {
-  [C in Command]: (its: Omit<RequestOf<C>, 'cmd'>) => Promise<Answer<AnswerOf<C>>>;
-};
 
 export class FakeBackend implements Backend, Commands {
   /** The commands that were given, for the tests. */
