@@ -54,7 +54,7 @@ cat >"$root/DEBIAN/postinst" <<'POSTINST'
 set -e
 # The user of the system unit. Which of the units runs is the owner's choice: none is started by the package.
 if [ "$1" = configure ] && command -v systemd-sysusers >/dev/null; then
-    systemd-sysusers wakeflash-headless.conf
+    systemd-sysusers ${DPKG_ROOT:+--root="$DPKG_ROOT"} wakeflash-headless.conf
 fi
 POSTINST
 chmod 755 "$root/DEBIAN/postinst"
