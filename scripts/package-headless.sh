@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Packs wakeflash-headless into a .deb of its own, without the window's libraries: package-headless.sh PROGRAM DIRECTORY
 set -euo pipefail
+umask 022
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

@@ -304,6 +304,24 @@ fn a_client_can_end_it() {
 }
 
 #[test]
+fn what_a_client_has_asked_is_done_though_it_has_gone() {
+    let mut service = Service::start();
+    let mut other = service.client();
+    // It doesn't read as much as the greeting.
+    let leave = |service: &Service, lines: &str| {
+        let mut gone = UnixStream::connect(service.socket()).unwrap();
+        gone.write_all(lines.as_bytes()).unwrap();
+    };
+    for paused in [true, false, true] {
+        let pause = json!({ "cmd": "set_paused", "paused": paused });
+        leave(&service, &format!("{}\n{pause}\n", json!({ "cmd": "list" })));
+        while other.line().unwrap()["event"]["settings"]["paused"] != paused {}
+    }
+    leave(&service, "{\"cmd\":\"shutdown\"}\n");
+    assert_eq!(ended(&mut service.child).code(), Some(0));
+}
+
+#[test]
 fn attach_passes_the_protocol_on() {
     let mut service = Service::start();
     let attached = |service: &Service| {
@@ -330,7 +348,9 @@ fn attach_passes_the_protocol_on() {
     let gone = child.wait_with_output().unwrap();
     drop(input);
     assert_eq!(gone.status.code(), Some(3));
-    assert!(String::from_utf8(gone.stderr).unwrap().contains("The service has ended."));
+    assert!(
+        String::from_utf8(gone.stderr).unwrap().contains("The service has closed the connection.")
+    );
 
     let nobody = service.run(&["attach"]);
     assert_eq!(nobody.status.code(), Some(3));

@@ -124,20 +124,30 @@ pub struct Engine {
     /// Where its logs are.
     pub log_dir: PathBuf,
     cancel: CancellationToken,
-    task: JoinHandle<()>,
+    /// `None`: its end was seen already.
+    task: Option<JoinHandle<()>>,
 }
 
 impl Engine {
+    /// Waits until the loop has ended though nobody wanted that: a defect, after which nothing is done any more.
+    pub async fn broken(&mut self) {
+        let Some(task) = &mut self.task else { return };
+        let ended = task.await;
+        self.task = None;
+        tracing::error!("the engine's loop ended by itself: {ended:?}");
+    }
+
     /// Ends the engine: builds and transfers are stopped, the state is on the disk. It goes on from there
     /// at the next start. A disk that doesn't answer doesn't hold it up: what was being stored then may be lost.
     pub async fn shutdown(mut self) {
         self.cancel.cancel();
-        match tokio::time::timeout(END_LIMIT, &mut self.task).await {
+        let Some(task) = &mut self.task else { return };
+        match tokio::time::timeout(END_LIMIT, &mut *task).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!("the engine's loop ended badly: {error}"),
             Err(_) => {
                 tracing::error!("the engine's loop didn't end within {END_LIMIT:?} and is cut off");
-                self.task.abort();
+                task.abort();
             }
         }
     }
@@ -163,7 +173,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     let (runtime, queues, handle) = assembly::assemble(options, shell, store, loaded);
     let cancel = runtime.cancel.clone();
     let task = tokio::spawn(runtime.run(queues));
-    Ok(Engine { handle, log_dir, cancel, task })
+    Ok(Engine { handle, log_dir, cancel, task: Some(task) })
 }
 
 /// Does what the user has chosen about a damaged database, before a start. A sound one is left as it is.
@@ -180,6 +190,10 @@ fn now() -> Timestamp {
     let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(passed.as_millis().try_into().unwrap_or(i64::MAX))
 }
+
+/// After so many requests without a break whatever else there is has its turn once: clients that ask without end must
+/// not hide a device that wakes.
+const REQUESTS_IN_A_ROW: u32 = 16;
 
 struct Runtime {
     conductor: Conductor,
@@ -220,28 +234,34 @@ impl Runtime {
         self.find_esphome();
         let mut look = tokio::time::interval(other_tools::LOOK_PERIOD);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut requests_in_a_row = 0;
         loop {
             let deadline = self.next_deadline();
-            tokio::select! {
+            let others_turn = requests_in_a_row >= REQUESTS_IN_A_ROW;
+            let was_asked = tokio::select! {
                 // Each of these takes no time, so what comes first here is what is answered first when much is there.
                 // What our own tasks report is little, and flashes under way wait for it.
                 biased;
                 () = self.cancel.cancelled() => break,
-                outcome = self.store.stored() => self.committed(outcome),
-                Some(report) = reports.recv() => self.take_report(report),
-                Some(request) = requests.recv() => self.take_request(request),
-                () = tokio::time::sleep(deadline) => self.conduct(Event::Due),
+                outcome = self.store.stored() => { self.committed(outcome); false }
+                Some(report) = reports.recv() => { self.take_report(report); false }
+                Some(request) = requests.recv(), if !others_turn => { self.take_request(request); true }
+                () = tokio::time::sleep(deadline) => { self.conduct(Event::Due); false }
                 _ = look.tick() => {
                     self.look_for_other_tools();
                     self.back_up();
+                    false
                 }
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended && error.is_panic() {
                         tracing::error!("a task ended badly: {error}");
                     }
+                    false
                 }
-                Some(event) = watched.recv() => self.take_watch_event(event),
-            }
+                Some(event) = watched.recv() => { self.take_watch_event(event); false }
+                () = std::future::ready(()), if others_turn => false,
+            };
+            requests_in_a_row = if was_asked { requests_in_a_row + 1 } else { 0 };
             if self.work.garbage {
                 self.collect_garbage();
             }

@@ -24,27 +24,41 @@ pub(crate) fn attach(state: &Path) -> Result<(), Failure> {
         said.store(copied.is_ok(), Ordering::Release);
         let _ = towards.shutdown(Shutdown::Write);
     });
-    let copied = pass_on(&socket, io::stdout().lock());
-    copied.context("standard output can't be written")?;
-    if input_ended.load(Ordering::Acquire) {
-        return Ok(());
+    let closed = || Failure::NoService("The service has closed the connection.".to_owned());
+    match pass_on(&socket, io::stdout().lock()) {
+        Ok(()) => {}
+        Err(Passing::From(error)) if error.kind() == ErrorKind::ConnectionReset => {
+            return Err(closed());
+        }
+        Err(Passing::From(error)) => {
+            return Err(Failure::Refused(format!("The service can't be read: {error}.")));
+        }
+        Err(Passing::To(error)) => {
+            return Err(Failure::Refused(format!("Standard output can't be written: {error}.")));
+        }
     }
-    Err(Failure::NoService("The service has ended.".to_owned()))
+    if input_ended.load(Ordering::Acquire) { Ok(()) } else { Err(closed()) }
+}
+
+/// Which side failed.
+enum Passing {
+    From(io::Error),
+    To(io::Error),
 }
 
 /// Passes on what comes, as soon as it comes. Not by `io::copy`: for a pipe that asks Linux to splice, which locks the
 /// pipe for as long as it waits for the socket, so that nobody can read what is in it already.
-fn pass_on(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
+fn pass_on(mut from: impl Read, mut to: impl Write) -> Result<(), Passing> {
     let mut piece = vec![0; 64 << 10];
     loop {
         match from.read(&mut piece) {
             Ok(0) => return Ok(()),
             Ok(count) => {
-                to.write_all(piece.get(..count).unwrap_or_default())?;
-                to.flush()?;
+                let piece = piece.get(..count).unwrap_or_default();
+                to.write_all(piece).and_then(|()| to.flush()).map_err(Passing::To)?;
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(Passing::From(error)),
         }
     }
 }

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use serde::Deserialize;
 use serde_json::json;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::request::EngineRequest;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::UpdateId;
-use wakeflash_core::view::{DeviceView, Snapshot};
+use wakeflash_core::view::Snapshot;
 
 use crate::arguments::{Command, Devices};
 use crate::ask::Service;
@@ -99,7 +100,7 @@ fn for_each(
     devices: &Devices,
     mut does: impl FnMut(&mut Service, DeviceId) -> Result<String, Failure>,
 ) -> Result<(), Failure> {
-    let known: Vec<DeviceView> = service.ask(&EngineRequest::List {})?;
+    let known: Vec<Named> = service.ask(&EngineRequest::List {})?;
     let mut refused = Vec::new();
     for word in &devices.devices {
         let done = pick(&known, word).and_then(|device| {
@@ -115,14 +116,24 @@ fn for_each(
     if refused.is_empty() { Ok(()) } else { Err(Failure::Refused(refused.join("\n"))) }
 }
 
+/// What a device is called. The service may be of another version: nothing else of it is read.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    id: DeviceId,
+    name: String,
+    #[serde(default)]
+    friendly_name: Option<String>,
+}
+
 /// The device that a word means. One that nobody knows is for the service to refuse.
-fn pick(known: &[DeviceView], word: &str) -> Result<DeviceId, Failure> {
-    let by_file = |device: &&DeviceView| {
+fn pick(known: &[Named], word: &str) -> Result<DeviceId, Failure> {
+    let by_file = |device: &&Named| {
         let id = device.id.as_str();
         id == word || [".yaml", ".yml"].iter().any(|end| id.strip_suffix(end) == Some(word))
     };
     let by_name =
-        |device: &&DeviceView| device.name == word || device.friendly_name.as_deref() == Some(word);
+        |device: &&Named| device.name == word || device.friendly_name.as_deref() == Some(word);
     if let Some(exact) = known.iter().find(|device| device.id.as_str() == word) {
         return Ok(exact.id.clone());
     }

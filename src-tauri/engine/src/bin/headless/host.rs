@@ -13,7 +13,7 @@ use wakeflash_engine::runtime::{self, Engine, EngineOptions, StartError};
 use crate::absolute;
 use crate::arguments::Hosting;
 use crate::failure::Failure;
-use crate::session::{Ended, Hosted, Notices, Output, Said, take_commands, tell};
+use crate::session::{Ended, Hosted, Notices, Output, Reader, Said, take_commands, tell};
 
 /// How long what is left of the output may take to be written when everything has ended.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -62,12 +62,12 @@ pub(crate) async fn over_standard_streams(
     detached: bool,
 ) -> Result<(), Failure> {
     let mut ends = Ends::new()?;
-    let output = Output::new(tokio::io::stdout(), None);
+    let output = Output::new(tokio::io::stdout(), Reader::Owner);
     let unread = |error: std::io::Error| {
         Failure::Refused(format!("Standard input and output can't be used: {error}."))
     };
     output.say(&Said::Greeting(Greeting::own())).await.map_err(unread)?;
-    let (engine, hosted) = match start(state_dir, hosting, Notices::new()).await {
+    let (mut engine, hosted) = match start(state_dir, hosting, Notices::new()).await {
         Ok(started) => started,
         Err(error) => {
             let (problem, damage) = (error.problem(), error.damage());
@@ -88,6 +88,7 @@ pub(crate) async fn over_standard_streams(
     let result = tokio::select! {
         ended = commands => ended,
         () = ends.come() => Ok(()),
+        () = engine.broken() => Err(std::io::Error::other("the engine has ended by a defect")),
         // Nobody reads what happens any more.
         told = &mut told => told.and(Err(std::io::ErrorKind::BrokenPipe.into())),
     };

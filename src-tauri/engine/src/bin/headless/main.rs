@@ -34,7 +34,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::read();
     let Err(failure) = run(arguments) else { return ExitCode::SUCCESS };
     // Without standard error, the exit code is what is left to say it.
-    let _ = writeln!(std::io::stderr(), "wakeflash-headless: {failure}");
+    let _ =
+        writeln!(std::io::stderr(), "wakeflash-headless: {}", status::plain(&failure.to_string()));
     ExitCode::from(failure.code())
 }
 

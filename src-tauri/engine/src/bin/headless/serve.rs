@@ -1,10 +1,10 @@
 //! The engine as a service: it ends when it is told to, whoever comes and goes.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::ensure;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -14,7 +14,7 @@ use wakeflash_core::request::Greeting;
 use crate::arguments::Hosting;
 use crate::failure::{Failure, words};
 use crate::host::{Ends, LAST_WORDS, start};
-use crate::session::{Ended, Hosted, Notices, Output, Said, converse};
+use crate::session::{Ended, Hosted, Notices, Output, Reader, Said, converse};
 use crate::{notify, socket};
 
 /// How many clients are served at once.
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn serve(state_dir: PathBuf, hosting: Hosting) -> Result<(), Failure> {
     let mut ends = Ends::new()?;
     let started = start(state_dir.clone(), hosting, Notices::new()).await;
-    let (engine, hosted) = started.map_err(|error| {
+    let (mut engine, hosted) = started.map_err(|error| {
         let ways = match error.damage() {
             Some(_) => " On the command line those are --restore-backup and --start-empty.",
             None => "",
@@ -45,16 +45,20 @@ pub(crate) async fn serve(state_dir: PathBuf, hosting: Hosting) -> Result<(), Fa
             tracing::info!("clients are served on {}", socket::path(&state_dir).display());
             notify::ready();
             let mut door = Door::new(hosted.clone(), listener);
-            tokio::select! {
-                () = ends.come() => {}
-                () = door.keep() => {}
-            }
+            let sound = tokio::select! {
+                () = ends.come() => true,
+                () = door.keep() => true,
+                () = engine.broken() => false,
+            };
             // While the lock is held: the next service finds no socket, and ours isn't its.
             let removed = socket::remove(&state_dir);
             engine.shutdown().await;
             hosted.ended.cancel();
             door.close().await;
-            removed
+            removed.and_then(|()| {
+                ensure!(sound, "the engine has ended by a defect; the log has more");
+                Ok(())
+            })
         }
         Err(error) => {
             engine.shutdown().await;
@@ -133,15 +137,13 @@ async fn look_after(
     place: OwnedSemaphorePermit,
 ) -> Option<Ended> {
     let (input, output) = client.split();
-    let ended = converse(hosted, input, Output::new(output, Some(PATIENCE))).await;
+    let ended =
+        converse(hosted, input, Output::new(output, Reader::Client { patience: PATIENCE })).await;
     drop(place);
     match ended {
         Ok(ended) => Some(ended),
         Err(error) => {
-            let gone = matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
-            if !gone {
-                tracing::warn!("a client was given up: {error}");
-            }
+            tracing::warn!("a client was given up: {error}");
             None
         }
     }
@@ -149,7 +151,7 @@ async fn look_after(
 
 async fn turn_away(mut client: UnixStream) -> std::io::Result<()> {
     let (_, output) = client.split();
-    let output = Output::new(output, None);
+    let output = Output::new(output, Reader::Owner);
     output.say(&Said::Greeting(Greeting::own())).await?;
     let error = Problem::new("service.full", "Too many programs are connected to this Wakeflash.")
         .with_help("Close one of them and connect again.");

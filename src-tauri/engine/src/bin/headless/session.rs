@@ -5,6 +5,7 @@
 //! too slowly loses what the ring forgets, and waits alone for what it is being written.
 
 use std::io::{self, Cursor, ErrorKind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,8 +110,18 @@ pub(crate) struct Feed {
 #[derive(Debug)]
 pub(crate) struct Output<W> {
     pen: Mutex<Pen<W>>,
-    /// How long the client may take nothing of what waits for it; `None`: for ever.
-    patience: Option<Duration>,
+    /// Who reads it.
+    reader: Reader,
+}
+
+/// Who reads what is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// The one for whom the program runs: when it has gone, that is an error.
+    Owner,
+    /// One of many, which may take nothing of what waits for it for so long. When it has gone, it is told nothing more,
+    /// and what it has asked is still done.
+    Client { patience: Duration },
 }
 
 #[derive(Debug)]
@@ -118,11 +129,14 @@ struct Pen<W> {
     stream: W,
     /// What is left of a line. Whoever writes next completes it: no line is broken by a writer that was dropped.
     left: Cursor<Vec<u8>>,
+    /// Nobody reads any more.
+    unread: bool,
 }
 
 impl<W: AsyncWrite + Unpin> Output<W> {
-    pub(crate) fn new(stream: W, patience: Option<Duration>) -> Self {
-        Self { pen: Mutex::new(Pen { stream, left: Cursor::default() }), patience }
+    pub(crate) fn new(stream: W, reader: Reader) -> Self {
+        let pen = Pen { stream, left: Cursor::default(), unread: false };
+        Self { pen: Mutex::new(pen), reader }
     }
 
     /// Writes a line; at the latest when the one before it is written.
@@ -142,13 +156,27 @@ impl<W: AsyncWrite + Unpin> Output<W> {
     }
 
     async fn complete(&self, pen: &mut Pen<W>) -> io::Result<()> {
+        if pen.unread {
+            return Ok(());
+        }
+        match (self.write(pen).await, self.reader) {
+            (Err(error), Reader::Client { .. }) if has_gone(&error) => {
+                tracing::debug!("a client has gone: {error}");
+                pen.unread = true;
+                Ok(())
+            }
+            (written, Reader::Client { .. } | Reader::Owner) => written,
+        }
+    }
+
+    async fn write(&self, pen: &mut Pen<W>) -> io::Result<()> {
         while pen.left.position() < u64::try_from(pen.left.get_ref().len()).unwrap_or(u64::MAX) {
             let written = pen.stream.write_buf(&mut pen.left);
-            let written = match self.patience {
-                Some(patience) => tokio::time::timeout(patience, written)
+            let written = match self.reader {
+                Reader::Client { patience } => tokio::time::timeout(patience, written)
                     .await
                     .map_err(|_| io::Error::new(ErrorKind::TimedOut, "it isn't read"))??,
-                None => written.await?,
+                Reader::Owner => written.await?,
             };
             if written == 0 {
                 return Err(ErrorKind::WriteZero.into());
@@ -156,6 +184,10 @@ impl<W: AsyncWrite + Unpin> Output<W> {
         }
         pen.stream.flush().await
     }
+}
+
+fn has_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
 }
 
 /// What ended the commands of a client.
@@ -176,12 +208,22 @@ where
     let feed = hosted.feed();
     output.say(&Said::Greeting(Greeting::own())).await?;
     let mut watching = false;
-    let ended = tokio::select! {
-        ended = take_commands(&hosted, input, &output, &mut watching) => ended,
-        told = tell(feed, &hosted.ended, &output) => told.map(|()| Ended::Input),
+    let ended = {
+        let mut commands = pin!(take_commands(&hosted, input, &output, &mut watching));
+        tokio::select! {
+            ended = &mut commands => ended,
+            told = tell(feed, &hosted.ended, &output) => match told {
+                // The engine has ended. A command that is under way gets its answer, and what was read by then.
+                Ok(()) => commands.await,
+                Err(error) => Err(error),
+            },
+        }
     };
-    if watching && let Err(problem) = hosted.watch(&mut watching, false).await {
-        tracing::debug!("a client went while it looked at the list: {problem}");
+    // Also when the engine was never told: whoever was cut off may have been counted already.
+    if let Err(problem) = hosted.watch(&mut watching, false).await {
+        tracing::debug!(
+            "a client went, and whether it looked at the list can't be told: {problem}"
+        );
     }
     let ended = ended?;
     output.finish().await?;
@@ -214,7 +256,7 @@ pub(crate) async fn tell<W: AsyncWrite + Unpin>(
     }
 }
 
-/// Takes commands until `shutdown` or the end of the input.
+/// Takes commands until `shutdown`, the end of the input, or that of the engine.
 pub(crate) async fn take_commands<W: AsyncWrite + Unpin>(
     hosted: &Hosted,
     input: impl AsyncRead + Unpin,
@@ -224,8 +266,17 @@ pub(crate) async fn take_commands<W: AsyncWrite + Unpin>(
     let mut input = BufReader::new(input);
     let mut line = Vec::new();
     loop {
-        let Some(read) = read_line(&mut input, &mut line, LINE_LIMIT).await? else {
-            return Ok(Ended::Input);
+        let read = tokio::select! {
+            biased;
+            read = read_line(&mut input, &mut line, LINE_LIMIT) => read,
+            () = hosted.ended.cancelled() => return Ok(Ended::Input),
+        };
+        let read = match read {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(Ended::Input),
+            // It didn't read all that it was told.
+            Err(error) if has_gone(&error) => return Ok(Ended::Input),
+            Err(error) => return Err(error),
         };
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;

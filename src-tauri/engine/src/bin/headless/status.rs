@@ -58,7 +58,9 @@ pub(crate) fn screen(snapshot: &Snapshot, now: Timestamp) -> String {
 
 /// Text without what a terminal would obey: names and messages come from files and from the network.
 pub(crate) fn plain(text: &str) -> String {
-    let harmless = |letter: char| letter == '\n' || !letter.is_control();
+    // Marks that turn the direction of what follows, too.
+    let turns = |letter| matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmless = |letter: char| letter == '\n' || !(letter.is_control() || turns(letter));
     text.chars().map(|letter| if harmless(letter) { letter } else { '\u{fffd}' }).collect()
 }
 
