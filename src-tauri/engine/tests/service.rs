@@ -381,8 +381,22 @@ fn the_command_line_asks_it() {
     assert_eq!(snapshot["settings"]["configDir"], config.to_str().unwrap());
     assert_eq!(snapshot["settings"]["paused"], false);
 
-    for command in ["install", "cancel", "retry", "rebuild", "dismiss", "flash-anyway"] {
+    std::fs::write(config.join("garden.yaml"), "esphome:\n  name: garden\nhost:\n").unwrap();
+    let start = Instant::now();
+    while !said(&["list"]).1.contains("garden (garden.yaml)") {
+        assert!(start.elapsed() < SOON, "{:?}", said(&["list"]));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let program = config.join("esphome");
+    assert_eq!(said(&["esphome", program.to_str().unwrap()]), silent);
+    assert!(said(&["status", "--json"]).1.contains(r#""ownEsphome":false"#));
+
+    for command in ["install", "cancel", "retry", "rebuild", "dismiss", "flash-anyway", "log"] {
         let (code, text, words) = said(&[command, "nobody.yaml"]);
+        if command == "log" {
+            assert_eq!((code, text.as_str()), (Some(1), ""), "{words}");
+            continue;
+        }
         assert_eq!((code, text.as_str()), (Some(1), ""), "{command}");
         assert!(words.starts_with("wakeflash-headless: nobody.yaml: "), "{command}: {words}");
         assert!(words.len() > "wakeflash-headless: nobody.yaml: ".len() + 10, "{command}: {words}");

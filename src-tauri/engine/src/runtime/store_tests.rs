@@ -18,7 +18,7 @@ async fn engine(dir: &std::path::Path, disk: &str) -> Engine {
     let (runtime, queues, handle) = runtime_over(store, dir, Vec::new()).await;
     let cancel = runtime.cancel.clone();
     let task = tokio::spawn(runtime.run(queues));
-    let engine = Engine { handle, log_dir: dir.join("logs"), cancel, task };
+    let engine = Engine { handle, log_dir: dir.join("logs"), cancel, task: Some(task) };
     // It has stored what there is to store at a start.
     pause(engine.handle.clone(), false).await.unwrap();
     engine

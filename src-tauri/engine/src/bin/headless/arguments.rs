@@ -68,12 +68,25 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List all devices
+    List,
+    /// Print the log of a device's last build
+    Log {
+        /// Which device
+        device: String,
+    },
     /// Build devices and flash them when they wake; an active update is superseded
     Install(Devices),
     /// End the active updates of devices
     Cancel(Devices),
     /// Start the last updates of devices once more: they failed or were cancelled
-    Retry(Devices),
+    Retry {
+        #[command(flatten)]
+        devices: Devices,
+        /// Clean their build files before, or delete them where that was done already
+        #[arg(long)]
+        clean: bool,
+    },
     /// Build the held updates of devices again
     Rebuild(Devices),
     /// Flash the held updates of devices as they were built
@@ -91,6 +104,13 @@ pub(crate) enum Command {
         /// Which
         dir: PathBuf,
     },
+    /// Choose the ESPHome that builds
+    Esphome {
+        /// Its program
+        program: PathBuf,
+    },
+    /// Install an ESPHome of Wakeflash's own, which builds from then on; `status` shows how that goes
+    InstallEsphome,
     /// Print a script that completes the command line
     Completions {
         /// For which shell

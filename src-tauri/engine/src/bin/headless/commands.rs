@@ -6,18 +6,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::request::EngineRequest;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::UpdateId;
-use wakeflash_core::view::Snapshot;
+use wakeflash_core::view::{DeviceView, Snapshot, UpdateDetails};
+use wakeflash_esphome::compile::plain as without_colours;
 
 use crate::arguments::{Command, Devices};
 use crate::ask::Service;
 use crate::failure::Failure;
-use crate::status::{plain, screen};
+use crate::status::{list, plain, screen};
 
 /// Carries out a command by asking the service.
 pub(crate) fn carry_out(state: &Path, command: Command) -> Result<(), Failure> {
@@ -35,8 +36,22 @@ pub(crate) fn carry_out(state: &Path, command: Command) -> Result<(), Failure> {
         Command::Install(devices) => {
             begin(service, &devices, |device| EngineRequest::Install { device })
         }
-        Command::Retry(devices) => {
+        Command::List => {
+            let devices: Vec<DeviceView> = service.ask(&EngineRequest::List {})?;
+            print(list(&devices, now()).as_bytes())
+        }
+        Command::Log { device } => {
+            let known: Vec<Named> = service.ask(&EngineRequest::List {})?;
+            let device = pick(&known, &device)?;
+            let details: UpdateDetails = service.ask(&EngineRequest::Details { device })?;
+            let lines = details.log.lines.iter().map(|line| format!("{}\n", without_colours(line)));
+            print(plain(&lines.collect::<String>()).as_bytes())
+        }
+        Command::Retry { devices, clean: false } => {
             begin(service, &devices, |device| EngineRequest::Retry { device })
+        }
+        Command::Retry { devices, clean: true } => {
+            begin(service, &devices, |device| EngineRequest::RetryClean { device })
         }
         Command::InstallPrevious(devices) => {
             begin(service, &devices, |device| EngineRequest::InstallPrevious { device })
@@ -58,15 +73,28 @@ pub(crate) fn carry_out(state: &Path, command: Command) -> Result<(), Failure> {
         Command::Pause => service.ask(&EngineRequest::SetPaused { paused: true }),
         Command::Resume => service.ask(&EngineRequest::SetPaused { paused: false }),
         Command::ConfigDir { dir } => {
-            let dir = std::path::absolute(&dir).context("The directory can't be named")?;
-            let change = json!({ "configDir": dir.to_str().context("Its name is no UTF-8")? });
-            let change = serde_json::from_value(change).context("The command can't be written")?;
-            service.ask::<Settings>(&EngineRequest::ChangeSettings { change }).map(drop)
+            change_settings(service, json!({ "configDir": named(&dir)? }))
         }
+        Command::Esphome { program } => change_settings(
+            service,
+            json!({ "esphomePath": named(&program)?, "ownEsphome": false }),
+        ),
+        Command::InstallEsphome => service.ask(&EngineRequest::InstallEsphome {}),
         Command::Serve(_) | Command::Attach | Command::Completions { .. } | Command::Man => {
             Err(Failure::Usage("The service isn't asked for this.".to_owned()))
         }
     }
+}
+
+fn change_settings(service: &mut Service, change: Value) -> Result<(), Failure> {
+    let change = serde_json::from_value(change).context("The command can't be written")?;
+    service.ask::<Settings>(&EngineRequest::ChangeSettings { change }).map(drop)
+}
+
+/// A path that means the same to the service.
+fn named(path: &Path) -> anyhow::Result<String> {
+    let path = std::path::absolute(path).context("The path can't be named")?;
+    Ok(path.to_str().context("Its name is no UTF-8")?.to_owned())
 }
 
 /// Begins an update of each device.

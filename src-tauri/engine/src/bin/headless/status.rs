@@ -56,6 +56,19 @@ pub(crate) fn screen(snapshot: &Snapshot, now: Timestamp) -> String {
     plain(&text)
 }
 
+/// All devices, a line for each.
+pub(crate) fn list(devices: &[DeviceView], now: Timestamp) -> String {
+    let names: Vec<_> = devices.iter().map(name).collect();
+    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for (device, name) in devices.iter().zip(&names) {
+        let runs = device.deployed_version.as_deref().unwrap_or("-");
+        let says = format!("{runs:12}  {}", stands(device, now));
+        line(&mut text, name, longest.min(NAME_WIDTH), says.trim_end());
+    }
+    plain(&text)
+}
+
 /// Text without what a terminal would obey: names and messages come from files and from the network.
 pub(crate) fn plain(text: &str) -> String {
     // Marks that turn the direction of what follows, too.
@@ -96,7 +109,10 @@ fn esphome(status: &EsphomeStatus) -> String {
         EsphomeStatus::Ready { path, version, problem: Some(problem) } => {
             format!("{version} ({path}): {}", words(problem))
         }
-        EsphomeStatus::Missing { problem } => words(problem),
+        EsphomeStatus::Missing { problem } => format!(
+            "{} (`wakeflash-headless install-esphome` or `wakeflash-headless esphome PROGRAM` does it)",
+            words(problem)
+        ),
         EsphomeStatus::Installing { step, percent } => {
             format!("being installed{}: {step}", share(*percent))
         }
