@@ -23,13 +23,18 @@ pub struct Limits {
     pub identity: Duration,
     /// For the hash, once the identity is known: see [`hash_wait`].
     pub hash: Duration,
+    /// For the API's word about a [doubtful](is_doubtful) peer.
+    pub doubt: Duration,
 }
 
 impl Limits {
     /// The limits for a device that is known to stay awake for `window`.
     #[must_use]
     pub fn for_window(window: Option<Duration>) -> Self {
-        Self { identity: Duration::from_secs(5), hash: hash_wait(window) }
+        let hash = hash_wait(window);
+        let doubt = Duration::from_millis(2_500);
+        let doubt = window.map_or(doubt, |window| doubt.min(window / 4)).max(hash);
+        Self { identity: Duration::from_secs(5), hash, doubt }
     }
 }
 
@@ -78,8 +83,8 @@ pub enum Told {
 /// - `session`: what the session with the peer has proved, once its handshake is over; it is dropped like `ask`.
 ///
 /// A contradiction ends it at once, and so does the news that the wanted build runs already. What the API says may
-/// contradict what mDNS says: where the peer isn't [certain](is_certain), it is waited for as long as [`Limits::hash`], and half of
-/// [`Limits::identity`] where [there is doubt](is_doubtful). When the identity is known, the hash is waited for as long
+/// contradict what mDNS says: where the peer isn't [certain](is_certain), it is waited for as long as [`Limits::hash`], and as
+/// [`Limits::doubt`] where [there is doubt](is_doubtful). When the identity is known, the hash is waited for as long
 /// as [`Limits::hash`], counted from when the identity was known. Dropping the future is safe.
 pub async fn decide(
     case: &Case<'_>,
@@ -105,7 +110,7 @@ pub async fn decide(
         let doubtful = is_doubtful(expected, &evidence);
         // Its mDNS responder and its API may say different things of it. Once it has the password's answer, it serves
         // nobody else until the session is over.
-        let held_until = start + if doubtful { limits.identity / 2 } else { limits.hash };
+        let held_until = start + if doubtful { limits.doubt } else { limits.hash };
         let matters = may_run || !is_certain(expected, &evidence);
         let held = api.is_some() && matters && Instant::now() < held_until;
         if !held {

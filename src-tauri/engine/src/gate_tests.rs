@@ -8,8 +8,11 @@ use wakeflash_core::update::BuildStamp;
 
 const LINK: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
 const WANTED: ConfigHash = ConfigHash(7);
-const LIMITS: Limits =
-    Limits { identity: Duration::from_millis(400), hash: Duration::from_millis(100) };
+const LIMITS: Limits = Limits { identity: ms(400), hash: ms(100), doubt: ms(200) };
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
 
 fn peer() -> IpAddr {
     IpAddr::from([192, 168, 1, 40])

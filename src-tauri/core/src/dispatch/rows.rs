@@ -275,12 +275,13 @@ impl Dispatch {
 const CLEAN: [Action; 2] = [Action::CleanAndRetry, Action::ResetAndRetry];
 
 /// Problems of a build that files of an earlier build can be the cause of.
-const OLD_FILES_MAY_BE_WHY: [&str; 9] = [
+const OLD_FILES_MAY_BE_WHY: [&str; 10] = [
     "build.compiler_error",
     "build.failed",
     "build.incomplete",
     "build.killed",
     "build.linker_error",
+    "build.not_cleaned",
     "build.timeout",
     "image.empty",
     "image.magic",

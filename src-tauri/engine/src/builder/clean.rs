@@ -16,12 +16,15 @@ use wakeflash_esphome::compile::{Exit, plain};
 use wakeflash_esphome::files;
 
 use super::{BuildEnd, BuildRequest, MARKER, Told, file_argument};
-use crate::configs::{config_path, data_dir, left_at, storage_path};
+use crate::configs::{config_path, data_dir, dir_problem, left_at, storage_path};
 use crate::process::{Ended, Event, Limits, Process, path_with};
 
 /// How long ESPHome may take to clean. Whoever asks for it waits, a minute at most.
 const CLEAN_LIMITS: Limits =
     Limits { total: Duration::from_secs(45), silence: Duration::from_secs(45) };
+
+/// The code of the refusal to delete what isn't where ESPHome puts it.
+const ELSEWHERE: &str = "build.folder_elsewhere";
 
 /// Whose build files are to be cleaned.
 #[derive(Clone, Debug)]
@@ -42,12 +45,18 @@ pub struct CleanRequest {
 /// Neither ESPHome nor Wakeflash could delete them.
 pub async fn clean(request: CleanRequest, cancel: CancellationToken) -> Result<(), Problem> {
     config_path(&request.config_dir, &request.device)?;
+    let dir = request.config_dir.clone();
+    // A share that is away has nothing that could be deleted, and was not cleaned.
+    if let Err(error) = tokio::fs::read_dir(&dir).await {
+        return Err(dir_problem(&dir, &error));
+    }
+    let mut cleaned = false;
     if let Some(esphome) = &request.esphome {
         let CleanRequest { config_dir, device, marker, .. } = &request;
         let command = command(esphome, config_dir, device, marker);
         match Process::spawn(command, CLEAN_LIMITS, cancel) {
             Ok(process) => match listen(process).await {
-                Ended::Exited(Exit::Code(0)) => {}
+                Ended::Exited(Exit::Code(0)) => cleaned = true,
                 Ended::Cancelled => return Err(ending()),
                 ended @ (Ended::Exited(_) | Ended::Overdue | Ended::Silent) => {
                     tracing::warn!(%device, ?ended, "esphome doesn't clean");
@@ -56,7 +65,11 @@ pub async fn clean(request: CleanRequest, cancel: CancellationToken) -> Result<(
             Err(error) => tracing::warn!(%error, "esphome doesn't start"),
         }
     }
-    delete(request.config_dir, request.device).await.map(drop)
+    match delete(request.config_dir, request.device).await {
+        // ESPHome has emptied it wherever it is.
+        Err(problem) if cleaned && problem.code == ELSEWHERE => Ok(()),
+        deleted => deleted.map(drop),
+    }
 }
 
 /// Does what is to be done before a build.
@@ -166,8 +179,21 @@ fn delete_folder(config_dir: &Path, device: &DeviceId) -> Result<Option<PathBuf>
     if found.parent() != Some(&builds) {
         return Err(elsewhere(&folder));
     }
+    if is_of_another(config_dir, &storage, &folder) {
+        return Ok(None);
+    }
     fs::remove_dir_all(&found).map_err(|error| undeleted(&found, &error))?;
     Ok(Some(found))
+}
+
+/// Whether another configuration was built there: this one had its name once.
+fn is_of_another(config_dir: &Path, own: &Path, folder: &Path) -> bool {
+    let beside = own.parent().and_then(|dir| fs::read_dir(dir).ok());
+    let mut others = beside.into_iter().flatten().flatten().map(|entry| entry.path());
+    others.any(|other| {
+        let said = || files::storage(&fs::read(&other).ok()?).ok()?.build_path;
+        other != own && said().is_some_and(|said| left_at(config_dir, &said) == folder)
+    })
 }
 
 fn elsewhere(folder: &Path) -> Problem {
@@ -251,6 +277,27 @@ mod tests {
             assert_eq!(refused.code, "build.folder_elsewhere", "{said}");
             assert!(mine.exists() && dir.path().join(".esphome/build/a/src").exists(), "{said}");
         }
+    }
+
+    #[test]
+    fn a_folder_in_which_another_configuration_is_built_by_now_is_left_alone() {
+        let (dir, device) = built_at("DIR/.esphome/build/a");
+        let data = dir.path().join(".esphome");
+        fs::copy(data.join("storage/a.yaml.json"), data.join("storage/b.yaml.json")).unwrap();
+        assert_eq!(delete_folder(dir.path(), &device), Ok(None));
+        assert!(data.join("build/a/src").exists());
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_away_is_not_said_to_be_clean() {
+        let dir = tempfile::tempdir().unwrap();
+        let request = CleanRequest {
+            esphome: None,
+            config_dir: dir.path().join("away"),
+            device: DeviceId::of_file("a.yaml"),
+            marker: String::new(),
+        };
+        assert!(clean(request, CancellationToken::new()).await.is_err());
     }
 
     #[test]
