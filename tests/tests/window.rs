@@ -23,6 +23,8 @@ story!(a_store_that_cannot_be_opened_is_told, newer_store);
 /// The first point of "It is done when", and a click on the notification.
 async fn main_job(scene: &mut Scene) -> Result<()> {
     let sleeper = scene.add_sleeper().await?;
+    // For longer than any build takes: a device that doesn't wake when it should is overdue, and not merely waited for.
+    new_yaml().with_deep_sleep(15, 3_600).write_to(&scene.config(), DEVICE)?;
     let picture = picture_wanted();
     if picture.is_some() {
         add_neighbours(&scene.config())?;
