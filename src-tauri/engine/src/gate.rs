@@ -100,7 +100,8 @@ pub async fn decide(
     let mut identified = None;
     let (mut heard, mut api) = (Some(heard), Some(api));
     tokio::pin!(ask, session);
-    let (mut asking, mut in_handshake) = (true, true);
+    // Its MAC address is the last that the API says; the connection lasts until both have taken leave.
+    let (mut asking, mut in_handshake, mut api_may_tell) = (true, true, true);
     let judgement = loop {
         if evidence.neighbour.is_none() {
             evidence.neighbour = neighbour(evidence.peer);
@@ -112,7 +113,7 @@ pub async fn decide(
         // nobody else until the session is over.
         let held_until = start + if doubtful { limits.doubt } else { limits.hash };
         let matters = may_run || !is_certain(expected, &evidence);
-        let held = api.is_some() && matters && Instant::now() < held_until;
+        let held = api_may_tell && matters && Instant::now() < held_until;
         if !held {
             let now = standing(expected, &evidence);
             told.send_if_modified(|last| std::mem::replace(last, now) != now);
@@ -143,9 +144,12 @@ pub async fn decide(
                 note_proof(&mut evidence, proved);
             }
             told = next_word(&mut api) => match told {
-                Some(Told::Says(sighting)) => evidence.heard.push(sighting),
+                Some(Told::Says(sighting)) => {
+                    api_may_tell &= sighting.mac.is_none();
+                    evidence.heard.push(sighting);
+                }
                 Some(Told::OwnKey) => note_proof(&mut evidence, Session::OwnKey),
-                None => api = None,
+                None => (api, api_may_tell) = (None, false),
             },
             packet = news(&mut heard, &evidence) => evidence.heard.push(packet),
             () = sleep_until(look_again) => {}

@@ -378,3 +378,13 @@ async fn at_its_proven_hardware_a_device_is_not_kept_waiting_for_its_api() {
     let decision = decide(&case, evidence, heard, |_| Some(LINK), pending(), api, pending()).await;
     assert_eq!((decision.judgement, decision.took.as_millis()), (Judgement::Pass, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_api_has_said_is_enough_before_its_goodbye() {
+    let (told, api) = mpsc::channel(4);
+    let words =
+        Sighting { mac: Some(LINK), version: Some("2025.1.0".into()), ..says("sleepy", None) };
+    told.send(Told::Says(words)).await.unwrap();
+    assert_eq!(never_proven(LINK, api).await, (Judgement::Pass, Standing::Shown, 0));
+    drop(told);
+}

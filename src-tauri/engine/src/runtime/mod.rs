@@ -191,8 +191,8 @@ fn now() -> Timestamp {
     Timestamp::from_millis(passed.as_millis().try_into().unwrap_or(i64::MAX))
 }
 
-/// After so many requests without a break whatever else there is has its turn once: clients that ask without end must
-/// not hide a device that wakes.
+/// After so many requests the network and what is due have a turn: clients that ask without end must not hide a device
+/// that wakes.
 const REQUESTS_IN_A_ROW: u32 = 16;
 
 struct Runtime {
@@ -234,39 +234,50 @@ impl Runtime {
         self.find_esphome();
         let mut look = tokio::time::interval(other_tools::LOOK_PERIOD);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut requests_in_a_row = 0;
+        let mut requests_taken = 0_u32;
         loop {
             let deadline = self.next_deadline();
-            let others_turn = requests_in_a_row >= REQUESTS_IN_A_ROW;
-            let was_asked = tokio::select! {
+            tokio::select! {
                 // Each of these takes no time, so what comes first here is what is answered first when much is there.
                 // What our own tasks report is little, and flashes under way wait for it.
                 biased;
                 () = self.cancel.cancelled() => break,
-                outcome = self.store.stored() => { self.committed(outcome); false }
-                Some(report) = reports.recv() => { self.take_report(report); false }
-                Some(request) = requests.recv(), if !others_turn => { self.take_request(request); true }
-                () = tokio::time::sleep(deadline) => { self.conduct(Event::Due); false }
+                outcome = self.store.stored() => self.committed(outcome),
+                Some(report) = reports.recv() => self.take_report(report),
+                Some(request) = requests.recv() => {
+                    self.take_request(request);
+                    requests_taken = requests_taken.wrapping_add(1);
+                    if requests_taken.is_multiple_of(REQUESTS_IN_A_ROW) {
+                        self.give_others_a_turn(&mut watched);
+                    }
+                }
+                () = tokio::time::sleep(deadline) => self.conduct(Event::Due),
                 _ = look.tick() => {
                     self.look_for_other_tools();
                     self.back_up();
-                    false
                 }
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended && error.is_panic() {
                         tracing::error!("a task ended badly: {error}");
                     }
-                    false
                 }
-                Some(event) = watched.recv() => { self.take_watch_event(event); false }
-                () = std::future::ready(()), if others_turn => false,
-            };
-            requests_in_a_row = if was_asked { requests_in_a_row + 1 } else { 0 };
+                Some(event) = watched.recv() => self.take_watch_event(event),
+            }
             if self.work.garbage {
                 self.collect_garbage();
             }
         }
         self.end(reports).await;
+    }
+
+    /// What is due, and one event of the network.
+    fn give_others_a_turn(&mut self, watched: &mut mpsc::Receiver<WatchEvent>) {
+        if self.next_deadline().is_zero() {
+            self.conduct(Event::Due);
+        }
+        if let Ok(event) = watched.try_recv() {
+            self.take_watch_event(event);
+        }
     }
 
     fn recover(&mut self) {
