@@ -24,6 +24,7 @@ is_there() {
             done
             return 1
             ;;
+        ota::* | stories::* | window::*) [[ " ${files[*]} " == */tests/"${1/:://}".rs\ * ]] ;;
         *) grep -qxF "$1" <<<"$functions" || [[ " ${files[*]} " == */tests/"$1".rs\ * ]] ;;
     esac
 }

@@ -387,7 +387,8 @@ async fn nothing_remains_after_the_supervisor_is_killed() -> Result<()> {
     let (old, _) = two_firmwares().await?;
     let Some(stage) = stage(&old).await? else { return Ok(()) };
     stage.device.wake_fully().await?;
-    assert_eq!(processes_with(stage.dir.path())?.len(), 2, "a supervisor and a device");
+    // And whatever the supervisor is just starting: that has its command line until it is another program.
+    assert!(processes_with(stage.dir.path())?.len() >= 2, "a supervisor and a device");
     stage.device.process().kill().await?;
     until_none(|| processes_with(stage.dir.path())).await?;
     drop(stage.lan);
@@ -407,7 +408,7 @@ async fn nothing_remains_after_the_test_is_killed() -> Result<()> {
     let victim = JsonProcess::spawn("victim", command)?;
     let ready = victim.wait_for("a running lab", SOON, |line| line["ready"] == true).await?;
     let namespace = ready["namespace"].as_str().context("no namespace")?.to_owned();
-    assert_eq!(processes_with(dir.path())?.len(), 2, "a supervisor and a device");
+    assert!(processes_with(dir.path())?.len() >= 2, "a supervisor and a device");
     assert!(!processes_in(&namespace)?.is_empty());
     victim.kill().await?;
     until_none(|| processes_with(dir.path())).await?;

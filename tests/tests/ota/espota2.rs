@@ -1,5 +1,4 @@
 //! ESPHome's own uploader against the scripted device, so that the device is known to be right.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 use std::process::Output;
 

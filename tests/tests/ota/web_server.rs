@@ -1,5 +1,4 @@
 //! Updates by HTTP: the real `esphome upload` as a child process, against a scripted web server.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,6 +1,5 @@
 //! The flasher against a real ESPHome device: firmware for ESPHome's host platform, with OTA on
 //! a port of its own and the password `hunter2`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 use std::future::{Ready, ready};
 use std::net::TcpListener;

@@ -1,14 +1,11 @@
 //! The flasher's Noise, against an independent one and against a scripted device: what is encrypted, what never
 //! travels in the clear, and every failure.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
-
-mod flashing;
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use flashing::{
+use crate::flashing::{
     Kind, class_of_nonsense, failure, firmware, flash_at, in_memory, open_gate, over_tcp, request,
 };
 use serde_json::Value;

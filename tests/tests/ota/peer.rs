@@ -1,14 +1,11 @@
 //! The flasher against a scripted device: every variant of the protocol, every failure.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
-
-mod flashing;
 
 use std::future::{pending, ready};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flashing::{
+use crate::flashing::{
     Kind, class_of_nonsense, failure, firmware, flash_at, in_memory, open, open_gate, over_tcp,
     request,
 };

@@ -40,7 +40,7 @@ struct Side {
 impl Side {
     async fn start(host: &Host, role: &str, env: &[(&str, String)]) -> Result<Self> {
         let mut command = host.command(std::env::current_exe()?);
-        command.args(["--exact", role, "--ignored", "--nocapture"]);
+        command.args(["--exact", &format!("watch::{role}"), "--ignored", "--nocapture"]);
         command.envs(env.iter().cloned()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
         let stdin = child.stdin.take().context("no stdin")?;
