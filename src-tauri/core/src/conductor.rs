@@ -272,7 +272,8 @@ impl Conductor {
             }
             Err(problem) => {
                 self.unwell = true;
-                self.again_at = Some(now + COMMIT_AGAIN);
+                // Nobody who asked while it was tried waits for it.
+                self.again_at = self.requests.is_empty().then(|| now + COMMIT_AGAIN);
                 actions.push(Action::StoreStatus(Some(problem.clone())));
                 if let Some(storing) = storing {
                     self.give_up(storing, &problem, actions);

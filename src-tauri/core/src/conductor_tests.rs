@@ -149,8 +149,13 @@ fn a_commit_that_fails_refuses_requests_and_keeps_reports() {
     let actions = conductor.on(Event::Stored(Err(full())), at(5));
     assert_eq!(effects(&actions), []);
     // The request came after it; it is tried at once, together with what is kept.
-    assert_eq!(stores(&actions), 0);
+    assert_eq!(stores(&actions), 1);
     assert!(conductor.owes());
+    let actions = conductor.on(Event::Stored(Err(full())), at(5));
+    assert_eq!(
+        (stores(&actions), answers(&actions)),
+        (0, vec![(Ticket(2), Err(full().code.to_string()))])
+    );
     assert_eq!(conductor.due(at(5)), Some(at(5) + COMMIT_AGAIN));
     let actions = conductor.on(Event::Due, at(5) + COMMIT_AGAIN);
     assert_eq!(stores(&actions), 1);
