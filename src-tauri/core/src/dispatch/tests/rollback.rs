@@ -63,6 +63,17 @@ fn the_new_firmware_in_the_next_wake_ends_the_watch() {
 }
 
 #[test]
+fn a_packet_from_before_the_restart_that_comes_late_is_no_rollback() {
+    let (mut lab, id) = Lab::at(StateKind::Confirming);
+    lab.after(2).seen("sleepy", Some(NEW));
+    lab.after(1).seen("sleepy", Some(OLD));
+    lab.expect(id, StateKind::Installed);
+    assert!(watched(&lab));
+    lab.after(10).seen("sleepy", Some(OLD));
+    lab.expect(id, StateKind::Failed);
+}
+
+#[test]
 fn a_minute_and_a_half_awake_ends_the_watch() {
     let (mut lab, _) = Lab::at(StateKind::Confirming);
     lab.after(5).seen("sleepy", Some(NEW));

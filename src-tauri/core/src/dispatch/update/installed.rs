@@ -12,7 +12,8 @@ use crate::dispatch::device::identity::is_another_board;
 use crate::identity::RunningBuild;
 use crate::time::Timestamp;
 use crate::update::{
-    Build, Delivery, InstalledHow, RollbackWatch, UpdateId, UpdateState, sources_digest,
+    Acknowledgement, Build, Delivery, InstalledHow, RollbackWatch, UpdateId, UpdateState,
+    sources_digest,
 };
 use crate::view::Installation;
 
@@ -83,7 +84,11 @@ impl Dispatch {
             if is_another_board(update, sighting) {
                 continue;
             }
+            // When the clock was set back since, nobody can tell.
+            let settled = at > now || now.since(at) >= Acknowledgement::Final.settle();
             match announced_firmware(&delivery.build, sighting) {
+                // A packet from before the restart may be late.
+                Firmware::Other if !settled => {}
                 // Nobody knows the stamp of what ran before: only a hash can tell.
                 Firmware::Other if sighting.stamp.is_some() && update.previous_stamp.is_none() => {}
                 // Whatever else it runs now, somebody has installed.
