@@ -6,7 +6,10 @@
 //! memory and no clock: what counts as fresh is the business of whoever collects the [`Evidence`].
 
 use core::net::IpAddr;
-use core::time::Duration;
+
+mod patience;
+
+pub use patience::{Api, Limits, Look, Next, Patience};
 
 use crate::configuration::is_suffixed;
 use crate::device::{ConfigHash, MacAddress, Sighting, SightingKind, Source};
@@ -230,21 +233,40 @@ pub fn standing(expected: &Expectation, evidence: &Evidence) -> Standing {
 
 /// Whether only its words say that a peer is a device which was never proven, and its network hardware isn't the one
 /// that its MAC address would have: a repeater's, an Ethernet interface's, or another board's.
-#[must_use]
-pub fn is_doubtful(expected: &Expectation, evidence: &Evidence) -> bool {
+fn is_doubtful(expected: &Expectation, evidence: &Evidence) -> bool {
     !expected.identity.is_proven()
         && evidence.session != Session::OwnKey
         && link_says(expected, evidence) == Link::Different
 }
 
 /// Whether a peer is shown in a way that nothing it says could change: by a key of its own, or by network hardware that
-/// was proven before.
-#[must_use]
-pub fn is_certain(expected: &Expectation, evidence: &Evidence) -> bool {
-    let proven_link = |link| expected.identity.is_proven() && expected.identity.has_link(link);
+/// was proven before. A repeater's shows only that it is behind it.
+fn is_certain(expected: &Expectation, evidence: &Evidence) -> bool {
+    let identity = &expected.identity;
+    let own = |link| identity.mac() == Some(link) && identity.has_link(link);
     evidence.session == Session::OwnKey
-        || (evidence.neighbour.is_some_and(proven_link)
+        || (identity.is_proven()
+            && evidence.neighbour.is_some_and(own)
             && link_says(expected, evidence) == Link::Same)
+}
+
+/// Whether only network hardware shows a peer whose MAC address is another one, or isn't known, and it has said nothing
+/// yet: another board behind the same repeater would say so.
+fn is_shown_by_a_repeater(expected: &Expectation, evidence: &Evidence) -> bool {
+    link_says(expected, evidence) == Link::Same
+        && evidence.neighbour != expected.mac
+        && evidence.own_words().next().is_none()
+}
+
+/// What the peer has answered and is worth remembering: of another device only what shows that it is one.
+pub fn answers<'a>(
+    expected: &'a Expectation,
+    evidence: &'a Evidence,
+) -> impl Iterator<Item = &'a Sighting> {
+    let contradicted = contradiction(expected, evidence).is_some();
+    evidence.own_words().filter(move |words| {
+        matches!(words.source, Source::Answer(_)) && (!contradicted || contradicts(expected, words))
+    })
 }
 
 /// What a session that the gate let pass has proved; `None`: it didn't let it pass.
@@ -267,22 +289,13 @@ pub fn proof(expected: &Expectation, evidence: &Evidence) -> Option<Proof> {
 /// known of the device, and it hasn't said yet what it runs. Firmware that announces its version and no hash has said
 /// all it can by mDNS. `asked`: a question over its native API, whose answer tells for any build with a stamp, is still
 /// open.
-#[must_use]
-pub fn may_still_be_running(expected: &Expectation, evidence: &Evidence, asked: bool) -> bool {
+fn may_still_be_running(expected: &Expectation, evidence: &Evidence, asked: bool) -> bool {
     let by_hash = expected.wanted_hash.is_some() || expected.unheard;
     let by_stamp = expected.wanted_stamp.is_some();
     let told_hash = by_hash
         && evidence.own_words().any(|words| words.config_hash.is_some() || words.is_record());
     let told_stamp = by_stamp && evidence.own_words().any(|words| words.stamp.is_some());
     !told_hash && !told_stamp && (by_hash || (by_stamp && asked))
-}
-
-/// How long to wait for the hash of a device whose identity is known: an eighth of the time that it is known
-/// to be awake, at most 1.5 s; 200 ms when that time isn't known, the price of one round trip to a device in
-/// power save. A second flash of the same image harms nothing, a missed window does.
-#[must_use]
-pub fn hash_wait(window: Option<Duration>) -> Duration {
-    window.map_or(Duration::from_millis(200), |w| (w / 8).min(Duration::from_millis(1500)))
 }
 
 /// What the user reads when the peer is another device, with the judge's sentence.
@@ -336,13 +349,19 @@ const PROOFS: &str = "\
     Nothing was sent, because the firmware holds your Wi-Fi credentials. Let the device announce itself by mDNS, give \
     it an encryption key of its own, or give it a static address in its configuration.";
 
+/// Whether these words are another device's.
+fn contradicts(expected: &Expectation, words: &Sighting) -> bool {
+    !expected.is_called(&words.name)
+        || words.mac.zip(expected.mac).is_some_and(|(said, known)| said != known)
+}
+
 fn contradiction(expected: &Expectation, evidence: &Evidence) -> Option<String> {
     let (peer, name) = (evidence.peer, &expected.name);
-    if let Some(other) = evidence.own_words().find(|words| !expected.is_called(&words.name)) {
+    let other = evidence.own_words().find(|words| contradicts(expected, words))?;
+    if !expected.is_called(&other.name) {
         return Some(format!("At {peer} answers “{}” and not “{name}”.", other.name));
     }
-    let known = expected.mac?;
-    let other = evidence.own_words().find_map(|words| words.mac.filter(|mac| *mac != known))?;
+    let (other, known) = other.mac.zip(expected.mac)?;
     Some(format!(
         "The device at {peer} calls itself “{name}”, but its MAC address is {other} and not {known}."
     ))

@@ -321,11 +321,11 @@ fn waits(expected: &Expectation, evidence: &Evidence) -> bool {
 
 #[test]
 fn the_wait_for_a_hash_is_short() {
-    let ms = Duration::from_millis;
+    let ms = core::time::Duration::from_millis;
     for (window, wait) in
         [(None, 200), (Some(2000), 250), (Some(12_000), 1500), (Some(60_000), 1500)]
     {
-        assert_eq!(hash_wait(window.map(ms)), ms(wait));
+        assert_eq!(Limits::for_window(window.map(ms)).hash, ms(wait));
     }
     let silent = evidence([]);
     assert!(waits(&expectation(), &silent));

@@ -48,6 +48,9 @@ pub const AFTER_REFUSED_GATE: Duration = Duration::from_secs(10);
 /// How long an address is left alone where another device answers.
 pub const AT_ANOTHER_DEVICE: Duration = Duration::from_secs(60);
 
+/// How long, of that, whatever is said of it: within so short a time no address changes hands.
+pub const AT_ANOTHER_DEVICE_AT_LEAST: Duration = Duration::from_secs(3);
+
 /// The longest of these pauses.
 const LONGEST_PAUSE: Duration = AT_ANOTHER_DEVICE;
 

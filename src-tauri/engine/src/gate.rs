@@ -9,34 +9,11 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use wakeflash_core::device::{MacAddress, Sighting};
 use wakeflash_core::gate::{
-    Evidence, Expectation, Judgement, Session, Standing, hash_wait, is_certain, is_doubtful, judge,
-    may_still_be_running, standing,
+    Api, Evidence, Expectation, Judgement, Limits, Next, Patience, Session, Standing,
 };
 
 /// Words of the peer that are kept. No device says so much while it is looked at; what does is flooding.
 const MAX_HEARD: usize = 32;
-
-/// How long to wait for what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// For a proof of identity. Without one nothing is sent, so this may be long.
-    pub identity: Duration,
-    /// For the hash, once the identity is known: see [`hash_wait`].
-    pub hash: Duration,
-    /// For the API's word about a [doubtful](is_doubtful) peer.
-    pub doubt: Duration,
-}
-
-impl Limits {
-    /// The limits for a device that is known to stay awake for `window`.
-    #[must_use]
-    pub fn for_window(window: Option<Duration>) -> Self {
-        let hash = hash_wait(window);
-        let doubt = Duration::from_millis(2_500);
-        let doubt = window.map_or(doubt, |window| doubt.min(window / 4)).max(hash);
-        Self { identity: Duration::from_secs(5), hash, doubt }
-    }
-}
 
 /// What there is to decide.
 #[derive(Debug)]
@@ -82,10 +59,7 @@ pub enum Told {
 /// - `api`: what the peer says over its native API, until its end; with no word when it has none.
 /// - `session`: what the session with the peer has proved, once its handshake is over; it is dropped like `ask`.
 ///
-/// A contradiction ends it at once, and so does the news that the wanted build runs already. What the API says may
-/// contradict what mDNS says: where the peer isn't [certain](is_certain), it is waited for as long as [`Limits::hash`], and as
-/// [`Limits::doubt`] where [there is doubt](is_doubtful). When the identity is known, the hash is waited for as long
-/// as [`Limits::hash`], counted from when the identity was known. Dropping the future is safe.
+/// How long it waits for what: [`Patience`]. Dropping the future is safe.
 pub async fn decide(
     case: &Case<'_>,
     mut evidence: Evidence,
@@ -95,44 +69,24 @@ pub async fn decide(
     api: mpsc::Receiver<Told>,
     session: impl Future<Output = Session>,
 ) -> Decision {
-    let Case { expected, limits, standing: told } = case;
+    let Case { expected, limits, standing } = case;
     let start = Instant::now();
-    let mut identified = None;
+    let mut patience = Patience::new(*limits);
     let (mut heard, mut api) = (Some(heard), Some(api));
     tokio::pin!(ask, session);
-    // Its MAC address is the last that the API says; the connection lasts until both have taken leave.
-    let (mut asking, mut in_handshake, mut api_may_tell) = (true, true, true);
+    let (mut asking, mut in_handshake, mut of_api) = (true, true, Api::MayTell);
     let judgement = loop {
         if evidence.neighbour.is_none() {
             evidence.neighbour = neighbour(evidence.peer);
         }
-        let judgement = judge(expected, &evidence);
-        let may_run = may_still_be_running(expected, &evidence, api.is_some());
-        let doubtful = is_doubtful(expected, &evidence);
-        // Its mDNS responder and its API may say different things of it. Once it has the password's answer, it serves
-        // nobody else until the session is over.
-        let held_until = start + if doubtful { limits.doubt } else { limits.hash };
-        let matters = may_run || !is_certain(expected, &evidence);
-        let held = api_may_tell && matters && Instant::now() < held_until;
-        if !held {
-            let now = standing(expected, &evidence);
-            told.send_if_modified(|last| std::mem::replace(last, now) != now);
+        let look = patience.look(expected, &evidence, of_api, start.elapsed());
+        if let Some(now) = look.standing {
+            standing.send_if_modified(|last| std::mem::replace(last, now) != now);
         }
-        let deadline = match judgement {
-            Judgement::Contradicted(_) => break judgement,
-            Judgement::AlreadyRunning if held && doubtful => held_until,
-            Judgement::AlreadyRunning => break judgement,
-            Judgement::Pass => {
-                let since = *identified.get_or_insert_with(Instant::now);
-                let hash_by = if may_run { since + limits.hash } else { since };
-                if held { hash_by.max(held_until) } else { hash_by }
-            }
-            Judgement::Undecided => start + limits.identity,
+        let look_again = match look.next {
+            Next::Decided(judgement) => break judgement,
+            Next::Again(after) => start + after,
         };
-        if Instant::now() >= deadline {
-            break judgement;
-        }
-        let look_again = if held { deadline.min(held_until) } else { deadline };
         tokio::select! {
             biased;
             answer = &mut ask, if asking => {
@@ -145,11 +99,13 @@ pub async fn decide(
             }
             told = next_word(&mut api) => match told {
                 Some(Told::Says(sighting)) => {
-                    api_may_tell &= sighting.mac.is_none();
+                    if sighting.mac.is_some() {
+                        of_api = Api::Told;
+                    }
                     evidence.heard.push(sighting);
                 }
                 Some(Told::OwnKey) => note_proof(&mut evidence, Session::OwnKey),
-                None => (api, api_may_tell) = (None, false),
+                None => (api, of_api) = (None, Api::Over),
             },
             packet = news(&mut heard, &evidence) => evidence.heard.push(packet),
             () = sleep_until(look_again) => {}

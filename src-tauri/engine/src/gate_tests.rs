@@ -297,7 +297,7 @@ async fn a_device_without_an_api_is_waited_for_as_before() {
 
 #[tokio::test(start_paused = true)]
 async fn no_hash_tells_and_the_api_does() {
-    let expected = Expectation { wanted_hash: None, ..expectation() };
+    let expected = Expectation { wanted_hash: None, mac: Some(LINK), ..expectation() };
     for (api, took) in [(silent(), 0), (by_api(30, vec![compiled("old")]), 30)] {
         let (_open, heard) = broadcast::channel(4);
         let evidence = Evidence::about(peer(), Session::ProvesNothing);
@@ -358,6 +358,32 @@ async fn what_the_api_says_is_waited_for_whatever_mdns_has_said() {
     assert_eq!(never_proven(other, silent()).await, passes(0));
     assert_eq!(never_proven(other, by_api(5_000, Vec::new())).await, passes(200));
     assert_eq!(never_proven(LINK, by_api(5_000, Vec::new())).await, passes(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_repeater_a_board_has_time_to_say_who_it_is() {
+    let own = MacAddress([2, 0, 0, 0, 0, 3]);
+    let identity = Identity::stored(
+        Some(own),
+        vec![LINK],
+        vec![peer()],
+        None,
+        Some(Timestamp::from_millis(0)),
+    );
+    let expected = Expectation { mac: Some(own), identity, wanted_hash: None, ..expectation() };
+    let says = |mac| Sighting { mac: Some(mac), ..says("sleepy", None) };
+    let other = MacAddress([2, 0, 0, 0, 0, 4]);
+    for (answer, is_other, took) in
+        [(Some(says(other)), true, 30), (Some(says(own)), false, 30), (None, false, 100)]
+    {
+        let (_open, heard) = broadcast::channel(4);
+        let evidence = Evidence::about(peer(), Session::ProvesNothing);
+        let (case, ask) = (case(&expected), after(30, answer));
+        let decision =
+            decide(&case, evidence, heard, |_| Some(LINK), ask, silent(), pending()).await;
+        let contradicted = matches!(decision.judgement, Judgement::Contradicted(_));
+        assert_eq!((contradicted, decision.took.as_millis()), (is_other, took));
+    }
 }
 
 #[tokio::test(start_paused = true)]

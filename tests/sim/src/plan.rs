@@ -66,6 +66,8 @@ pub(crate) struct DevicePlan {
     pub(crate) own_key: bool,
     pub(crate) password: bool,
     pub(crate) rtt: Ms,
+    /// How long its API takes to say who it is, if it has one.
+    pub(crate) api: Option<Ms>,
     /// The image, and how fast it goes.
     pub(crate) size: u64,
     pub(crate) bytes_per_ms: u64,
@@ -207,6 +209,8 @@ pub(crate) enum Forgery {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum DeviceFault {
     NewAddress,
+    /// Another host says for so long that it has its name and its MAC address.
+    Posed(Ms),
     /// Somebody else gets its address while it sleeps.
     AddressTaken,
     PowerLoss,

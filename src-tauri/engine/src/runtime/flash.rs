@@ -9,11 +9,11 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::credentials::Credentials;
-use wakeflash_core::device::{DeviceId, Sighting, Source};
+use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
 use wakeflash_core::gate::{
-    self as core_gate, Evidence, Expectation, Judgement, Session, Standing,
+    self as core_gate, Evidence, Expectation, Judgement, Limits, Session, Standing,
 };
 use wakeflash_core::update::{
     Delivery, OtaMethod, PasswordChoice, SourceChange, SourceTracking, UpdateId, UpdateState,
@@ -31,7 +31,7 @@ use super::restart::{self, RestartWatch};
 use super::work::{ReadyImage, Report, build_marker, compare_sources};
 use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
-use crate::gate::{self, Case, Limits};
+use crate::gate::{self, Case};
 use crate::watch::Hearing;
 
 /// How often the window hears how far a transfer is.
@@ -363,8 +363,7 @@ impl Job {
 
     /// What the device answered is worth remembering.
     async fn pass_on(&self, evidence: &Evidence) {
-        let answers = |heard: &&Sighting| matches!(heard.source, Source::Answer(_));
-        for heard in evidence.heard.iter().filter(answers) {
+        for heard in core_gate::answers(&self.expectation, evidence) {
             // The loop outlives its tasks, unless they are cut off at the end.
             let _ = self.reports.send(Report::Answered(heard.clone())).await;
         }

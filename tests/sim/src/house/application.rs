@@ -109,6 +109,22 @@ impl House {
         identity.is_some_and(|identity| identity.is_proven() && identity.has_link(link))
     }
 
+    /// Whether a device of this name is believed behind this hardware only: proven there, or first heard there with this
+    /// MAC address.
+    pub(crate) fn knows_by_hardware(&self, name: &str, mac: MacAddress, link: MacAddress) -> bool {
+        let memory = self.state().memory(name);
+        memory.is_some_and(|memory| match memory.identity.is_proven() {
+            true => memory.identity.has_link(link),
+            false => memory.claims.mac == Some(mac) && memory.claims.link_address == Some(link),
+        })
+    }
+
+    /// Whether the device is known to have this MAC address.
+    pub(crate) fn knows_mac(&self, name: &str, mac: MacAddress) -> bool {
+        let memory = self.state().memory(name);
+        memory.is_some_and(|memory| memory.mac() == Some(mac))
+    }
+
     const fn state(&self) -> &Dispatch {
         self.conductor.state()
     }

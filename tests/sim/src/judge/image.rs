@@ -109,6 +109,10 @@ impl World<'_> {
             let what = format!("the image for {meant:?} goes to the device {}", it.plan.key);
             return Err(self.violation("6: the right device only", what));
         }
+        // Another board behind the same repeater that says nothing can't be told from it.
+        if it.plan.repeater && !self.has_said_who_it_is(job.update, it.mac) {
+            return Ok(());
+        }
         let board = self.stored_update(job.update).and_then(|update| update.mac);
         // A key that no other configuration has is a proof whatever board has it.
         if board.is_some_and(|board| board != it.mac) && !it.plan.own_key {

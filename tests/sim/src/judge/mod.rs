@@ -8,7 +8,7 @@ mod wakes;
 
 use std::collections::BTreeMap;
 
-use wakeflash_core::device::{ConfigHash, DeviceId, Sighting};
+use wakeflash_core::device::{ConfigHash, DeviceId};
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
 use wakeflash_core::update::{Sha256, SourceChange, StateKind, TimelineEntry, UpdateId};
@@ -16,7 +16,7 @@ use wakeflash_core::view::{Notification, NotificationKind};
 
 use crate::house::Request;
 use crate::plan::{HOUR, Ms, SECOND};
-use crate::world::{Device, Step};
+use crate::world::Step;
 use wakeflash_core::dispatch::WriteSet;
 
 pub(crate) use wakes::Chance;
@@ -193,9 +193,6 @@ impl Judge {
         self.suspended.push((now, lasts));
         self.owed.clear();
     }
-
-    /// The device's own words reach the application.
-    pub(crate) fn heard_from(&mut self, _device: usize, _said: &Sighting, _it: &Device, _now: Ms) {}
 
     pub(crate) fn commit_begins(&mut self, writes: &WriteSet, now: Ms) {
         self.commit_since = Some(now);

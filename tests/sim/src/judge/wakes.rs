@@ -21,7 +21,12 @@ impl World<'_> {
         self.judge.chances.remove(&device);
         let it = &self.devices[device];
         let window = it.sleeps_at.map_or(Ms::MAX, |end| end.saturating_sub(self.now));
-        if !self.is_fair() || it.plan.voice != Voice::Full || it.safe_mode || it.plan.stranger {
+        if !self.is_fair()
+            || self.is_posed(device)
+            || it.plan.voice != Voice::Full
+            || it.safe_mode
+            || it.plan.stranger
+        {
             return;
         }
         let Some(update) = self.active_update(device) else { return };

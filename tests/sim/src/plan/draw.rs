@@ -164,7 +164,8 @@ impl Plan {
             43 | 44 => Fault::Directory(DirectoryFault::Gone, long),
             45 => Fault::Directory(DirectoryFault::Empty, long),
             46 => Fault::Build(BuildFault::ImageLost(device)),
-            _ => Fault::Build(BuildFault::ImagesUnreadable(short * 3)),
+            47 => Fault::Build(BuildFault::ImagesUnreadable(short * 3)),
+            _ => Fault::Device(DeviceFault::Posed(long), device),
         }
     }
 }
@@ -193,7 +194,7 @@ fn draw_device_fault(kind: u64, short: Ms, long: Ms, rng: &mut Rng) -> DeviceFau
     }
 }
 
-const FAULT_KINDS: u64 = 48;
+const FAULT_KINDS: u64 = 50;
 
 fn draw_crash(rng: &mut Rng) -> Fault {
     let boundary = match rng.below(4) {
@@ -273,6 +274,11 @@ fn draw_device(key: u32, stranger: bool, rng: &mut Rng) -> DevicePlan {
         own_key: rng.chance(300),
         password: rng.chance(500),
         rtt: if rng.chance(600) { rng.between(2, 30) } else { rng.between(60, 300) },
+        api: match rng.below(10) {
+            0..=2 => None,
+            3..=8 => Some(rng.between(5, 200)),
+            _ => Some(rng.between(200, 5_000)),
+        },
         size: rng.between(120_000, 600_000),
         bytes_per_ms: rng.between(20, 120),
     }

@@ -51,6 +51,15 @@ pub(crate) struct Trouble {
     pub(crate) brownout: bool,
 }
 
+/// Whom a host says it was.
+#[derive(Clone, Debug)]
+pub(crate) struct Pose {
+    /// The device.
+    pub(super) of: usize,
+    pub(super) name: String,
+    pub(super) mac: MacAddress,
+}
+
 /// A device.
 #[derive(Debug)]
 pub(crate) struct Device {
@@ -86,6 +95,7 @@ pub(crate) struct Device {
     pub(crate) safe_mode: bool,
     pub(crate) new_address: bool,
     pub(crate) trouble: Trouble,
+    pub(crate) pose: Option<Pose>,
     /// What it announced last, for those who say it again.
     pub(crate) said: Option<Sighting>,
     pub(crate) first_record: Option<Sighting>,
@@ -126,6 +136,7 @@ impl Device {
             safe_mode: false,
             new_address: false,
             trouble: Trouble::default(),
+            pose: None,
             said: None,
             first_record: None,
         }
@@ -147,9 +158,41 @@ impl Device {
         self.firmware = firmware;
     }
 
-    /// What it says now; `None`: it says nothing.
+    /// What it says now by mDNS; `None`: it says nothing.
     pub(crate) fn record(&self) -> Option<Sighting> {
-        let bare = Sighting {
+        let own = self.own_record()?;
+        Some(match &self.pose {
+            Some(pose) => Sighting { name: pose.name.clone(), mac: Some(pose.mac), ..own },
+            None => own,
+        })
+    }
+
+    /// What it says over its API.
+    pub(super) fn over_api(&self) -> Sighting {
+        Sighting {
+            source: Source::Answer(self.address),
+            mac: Some(self.mac),
+            version: Some(self.firmware.version.clone()),
+            ..self.bare_record()
+        }
+    }
+
+    fn own_record(&self) -> Option<Sighting> {
+        let bare = self.bare_record();
+        match self.voice() {
+            Voice::None => None,
+            Voice::NameOnly => Some(bare),
+            Voice::Full => Some(Sighting {
+                mac: Some(self.mac),
+                version: Some(self.firmware.version.clone()),
+                config_hash: self.firmware.hash,
+                ..bare
+            }),
+        }
+    }
+
+    fn bare_record(&self) -> Sighting {
+        Sighting {
             name: self.firmware.name.clone(),
             source: Source::Packet(self.address),
             kind: SightingKind::Alive,
@@ -161,16 +204,6 @@ impl Device {
             stamp: None,
             friendly_name: None,
             platform: None,
-        };
-        match self.voice() {
-            Voice::None => None,
-            Voice::NameOnly => Some(bare),
-            Voice::Full => Some(Sighting {
-                mac: Some(self.mac),
-                version: Some(self.firmware.version.clone()),
-                config_hash: self.firmware.hash,
-                ..bare
-            }),
         }
     }
 

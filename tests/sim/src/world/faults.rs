@@ -24,6 +24,10 @@ pub(crate) enum Over {
     /// The config directory is back.
     Directory,
     Network,
+    /// A host is again who it is.
+    Pose {
+        poser: usize,
+    },
     Esphome,
     /// The next packet of a flood.
     Flood {
@@ -212,6 +216,7 @@ impl World<'_> {
         let it = &mut self.devices[device];
         match fault {
             DeviceFault::NewAddress => it.new_address = true,
+            DeviceFault::Posed(lasts) => self.is_posed_as(device, lasts),
             DeviceFault::AddressTaken => self.address_is_taken(device),
             DeviceFault::PowerLoss => self.loses_power(device),
             DeviceFault::PowerLossInTransfer(at) => it.trouble.power_loss = Some(at),
@@ -301,6 +306,7 @@ impl World<'_> {
         let MacAddress([a, b, board, c, d, e]) = it.mac;
         it.mac = MacAddress([a, b, board.wrapping_add(1), c, d, e]);
         self.judge.new_board(device);
+        self.end_perfect_poses();
         self.flashed_by_others(device, false);
     }
 
@@ -323,6 +329,7 @@ impl World<'_> {
                 self.find_builder();
                 Ok(())
             }
+            Over::Pose { poser } => self.pose_is_over(poser),
             Over::Flood { until, number } => self.flood(until, number),
             Over::Pause => {
                 self.ask(crate::house::Request::Change(crate::house::Change::Paused(false)))

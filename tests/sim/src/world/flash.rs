@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use wakeflash_core::device::{ConfigHash, Sighting};
 use wakeflash_core::dispatch::FlashOutcome;
 use wakeflash_core::error::Problem;
-use wakeflash_core::gate::Evidence;
+use wakeflash_core::gate::{Api, Evidence, Limits, Patience};
 use wakeflash_core::update::UpdateId;
 use wakeflash_ota::FailureClass;
 
@@ -33,6 +33,10 @@ pub(crate) enum What {
     HandshakeEnds,
     /// The peer answers the question who it is.
     Answers,
+    /// It says so over its API.
+    ApiTells,
+    /// It has no API, or takes leave there.
+    ApiIsOver,
     GateLooks,
     TurnIsOver,
     NearEnd,
@@ -63,7 +67,8 @@ pub(super) struct Session {
     pub(super) began: Ms,
     pub(super) stage: Stage,
     pub(super) evidence: Evidence,
-    pub(super) identified: Option<Ms>,
+    pub(super) patience: Patience,
+    pub(super) api: Api,
     pub(super) pass: Option<Result<Pass, FlashOutcome>>,
     handshake: Option<Result<(), FlashOutcome>>,
     /// The device serves this connection, and no other.
@@ -96,6 +101,7 @@ impl World<'_> {
             heard: heard.map(|(_, heard)| heard.clone()).collect(),
             ..Evidence::about(peer, wakeflash_core::gate::Session::ProvesNothing)
         };
+        let limits = Limits::for_window(job.window);
         let session = Session {
             life: self.life,
             job,
@@ -103,7 +109,8 @@ impl World<'_> {
             began: self.now,
             stage: Stage::Handshake,
             evidence,
-            identified: None,
+            patience: Patience::new(limits),
+            api: Api::MayTell,
             pass: None,
             handshake: None,
             served: false,
@@ -118,6 +125,7 @@ impl World<'_> {
         };
         self.sessions.insert(id, session);
         self.handshake_begins(id, device);
+        self.api_is_asked(id, device);
         self.gate_looks(id)
     }
 
@@ -162,6 +170,8 @@ impl World<'_> {
         match what {
             What::HandshakeEnds => self.handshake_ends(id),
             What::Answers => self.peer_answers(id),
+            What::ApiTells => self.api_tells(id),
+            What::ApiIsOver => self.api_is_over(id),
             What::GateLooks => self.gate_looks(id),
             What::TurnIsOver if !session.granted && session.stage == Stage::Held => {
                 let outcome = failed(FailureClass::RetryNow, "flash.refused", "Too many others.");

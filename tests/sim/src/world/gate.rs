@@ -1,13 +1,15 @@
 //! What the engine does at the gate: evidence is collected while the handshake runs, `wakeflash_core::gate` judges.
 
-use wakeflash_core::device::{Sighting, Source};
+use core::time::Duration;
+
+use wakeflash_core::device::{MacAddress, Sighting, Source};
 use wakeflash_core::dispatch::FlashOutcome;
-use wakeflash_core::gate::{self, Judgement};
-use wakeflash_core::update::SourceTracking;
+use wakeflash_core::gate::{self, Api, Judgement, Next};
+use wakeflash_core::update::{SourceTracking, UpdateId};
 
 use super::flash::{Stage, What};
 use super::{Step, World};
-use crate::plan::{Ms, SECOND, Voice};
+use crate::plan::Voice;
 
 /// What the gate has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +17,6 @@ pub(super) enum Pass {
     Open,
     AlreadyRunning,
 }
-
-const IDENTITY: Ms = 5 * SECOND;
 
 impl World<'_> {
     /// The peer answers who it is, when it can.
@@ -27,8 +27,40 @@ impl World<'_> {
         let Some(record) = it.record().filter(|_| it.voice() == Voice::Full) else { return Ok(()) };
         let sighting = Sighting { source: Source::Answer(session.job.peer), ..record };
         session.evidence.heard.push(sighting.clone());
-        self.judge.heard_from(device, &sighting, &self.devices[device], self.now);
         self.gate_looks(id)
+    }
+
+    /// Its API is asked beside the handshake.
+    pub(super) fn api_is_asked(&mut self, id: u32, device: Option<usize>) {
+        let Some(it) = device.map(|device| &self.devices[device]) else { return };
+        let (what, pause) = match it.plan.api.filter(|_| !it.safe_mode) {
+            Some(takes) => (What::ApiTells, takes + 2 * it.plan.rtt),
+            None => (What::ApiIsOver, it.plan.rtt),
+        };
+        self.session_after(id, pause, what);
+    }
+
+    pub(super) fn api_tells(&mut self, id: u32) -> Step {
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
+        let Some(device) = session.device else { return Ok(()) };
+        let it = &self.devices[device];
+        let (words, rtt) = (it.over_api(), it.plan.rtt);
+        session.api = Api::Told;
+        session.evidence.heard.push(words);
+        self.session_after(id, rtt, What::ApiIsOver);
+        self.gate_looks(id)
+    }
+
+    pub(super) fn api_is_over(&mut self, id: u32) -> Step {
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
+        session.api = Api::Over;
+        self.gate_looks(id)
+    }
+
+    /// Whether whoever is at the other end of a session has given this MAC address there.
+    pub(crate) fn has_said_who_it_is(&self, update: UpdateId, mac: MacAddress) -> bool {
+        let session = self.session_of(update).and_then(|id| self.sessions.get(&id));
+        session.is_some_and(|it| it.evidence.heard.iter().any(|said| said.mac == Some(mac)))
     }
 
     pub(super) fn gate_hears(&mut self, id: u32, sighting: &Sighting) -> Step {
@@ -50,25 +82,17 @@ impl World<'_> {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
         session.evidence.neighbour = session.evidence.neighbour.or(link);
+        let elapsed = Duration::from_millis(now - session.began);
         let expected = &session.job.expectation;
-        let judgement = gate::judge(expected, &session.evidence);
-        let deadline = match judgement {
-            Judgement::AlreadyRunning | Judgement::Contradicted(_) => now,
-            Judgement::Pass => {
-                let since = *session.identified.get_or_insert(now);
-                if gate::may_still_be_running(expected, &session.evidence, false) {
-                    since + super::network::ms(gate::hash_wait(session.job.window))
-                } else {
-                    now
-                }
+        let look = session.patience.look(expected, &session.evidence, session.api, elapsed);
+        match look.next {
+            Next::Decided(judgement) => self.gate_decides(id, judgement),
+            Next::Again(after) => {
+                let at = session.began + super::network::ms(after);
+                self.session_after(id, at.saturating_sub(now).max(1), What::GateLooks);
+                Ok(())
             }
-            Judgement::Undecided => session.began + IDENTITY,
-        };
-        if deadline > now {
-            self.session_after(id, deadline - now, What::GateLooks);
-            return Ok(());
         }
-        self.gate_decides(id, judgement)
     }
 
     fn gate_decides(&mut self, id: u32, judgement: Judgement) -> Step {
@@ -96,13 +120,8 @@ impl World<'_> {
         });
         let proof = gate::proof(&job.expectation, &session.evidence);
         let update = job.update;
-        let answers: Vec<Sighting> = session
-            .evidence
-            .heard
-            .iter()
-            .filter(|heard| matches!(heard.source, Source::Answer(_)))
-            .cloned()
-            .collect();
+        let answers: Vec<Sighting> =
+            gate::answers(&job.expectation, &session.evidence).cloned().collect();
         let life = session.life;
         for sighting in answers {
             let event = Box::new(crate::house::Event::Heard(sighting));

@@ -57,6 +57,7 @@ impl World<'_> {
         self.tell(|| format!("Wakeflash starts ({life})"));
         let (house, actions) = House::start(&self.disk.stored, now);
         self.house = Some(house);
+        self.end_perfect_poses();
         self.judge.started(self.now);
         self.carry_out(actions)?;
         if self.lan.down_until > self.now {

@@ -10,6 +10,7 @@ mod flash;
 mod gate;
 mod host;
 mod network;
+mod pose;
 mod settle;
 mod user;
 

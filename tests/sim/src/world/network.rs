@@ -88,14 +88,12 @@ impl World<'_> {
         }
         let Packet { sender, mut sighting, by } = packet;
         if is_packet(&sighting) {
-            sighting.link_address = by.and_then(|_| self.link_of(sender));
+            // The neighbour table needn't have it yet.
+            let known = self.rng.chance(900);
+            sighting.link_address = by.and_then(|_| self.link_of(sender)).filter(|_| known);
             self.note_lately(sender, &sighting);
         }
-        if let Some(device) = by
-            && sighting.kind == SightingKind::Alive
-            && is_packet(&sighting)
-        {
-            self.judge.heard_from(device, &sighting, &self.devices[device], self.now);
+        if by.is_some() && sighting.kind == SightingKind::Alive && is_packet(&sighting) {
             self.sessions_hear(sender, &sighting)?;
         }
         if sighting.kind == SightingKind::Alive && is_packet(&sighting) {
@@ -117,8 +115,14 @@ impl World<'_> {
 
     /// What the neighbour table has for an address.
     pub(super) fn link_of(&self, address: IpAddr) -> Option<MacAddress> {
-        let device = &self.devices[*self.lan.holders.get(&address)?];
-        device.is_on.then_some(if device.plan.repeater { REPEATER } else { device.mac })
+        let device = *self.lan.holders.get(&address)?;
+        self.devices[device].is_on.then(|| self.link_when_on(device))
+    }
+
+    /// And when it is on.
+    pub(super) fn link_when_on(&self, device: usize) -> MacAddress {
+        let device = &self.devices[device];
+        if device.plan.repeater { REPEATER } else { device.mac }
     }
 
     /// Evidence of life: a target is knocked at before anything is decided.
@@ -202,9 +206,6 @@ impl World<'_> {
                     shown
                 }
             };
-            if sighting.version.is_some() {
-                self.judge.heard_from(device, &sighting, &self.devices[device], self.now);
-            }
             let event = Box::new(Event::Heard(sighting));
             self.after(rtt, Ev::Host { life, event });
         }
@@ -213,7 +214,9 @@ impl World<'_> {
     fn resolves(&self, name: &str) -> Option<IpAddr> {
         let bare = name.strip_suffix(".local")?;
         let device = self.devices.iter().find(|device| {
-            device.listens && device.voice() != Voice::None && device.firmware.name == bare
+            let own = device.voice() != Voice::None && device.firmware.name == bare;
+            let posed = device.pose.as_ref().is_some_and(|pose| pose.name == bare);
+            device.listens && (own || posed)
         })?;
         Some(device.address)
     }
@@ -289,7 +292,6 @@ impl World<'_> {
                     link_address: self.link_of(peer),
                     ..record
                 };
-                self.judge.heard_from(device, &sighting, &self.devices[device], self.now);
                 let event = Box::new(Event::Heard(sighting));
                 self.after(rtt, Ev::Host { life, event });
             }

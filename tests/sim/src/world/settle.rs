@@ -80,6 +80,7 @@ impl World<'_> {
             device.trouble = super::device::Trouble::default();
             device.other_client_until = now;
             device.next_is_safe_mode = false;
+            device.pose = None;
         }
         for key in self.plan.devices.iter().map(|device| device.key) {
             self.files.set_broken(&format!("dev{key}.yaml"), false);

@@ -124,12 +124,8 @@ impl Dispatch {
         let link = memory.link_addresses().next()?;
         let mac = memory.mac();
         let meant = update.mac.is_none() || mac == update.mac;
-        let rival = memory.rival_board();
-        let of_rival = rival.is_some_and(|rival| match rival.link_address {
-            Some(other) => other == link,
-            // It may be behind the same repeater. Hardware of its own no other board has.
-            None => mac != Some(link),
-        });
+        // It may be behind the same repeater, whatever was heard of it last. Hardware of its own no other board has.
+        let of_rival = memory.rival_board().is_some() && mac != Some(link);
         let shared = self.devices.iter().any(|(name, other)| {
             // A device that was renamed is known under both names.
             let same_board = mac.is_some() && other.memory.mac() == mac;

@@ -3,6 +3,7 @@
 use crate::device::{MacAddress, Sighting};
 use crate::dispatch::{Effect, FlashOutcome, Input};
 use crate::gate::LiteralAddress;
+use crate::retry::AT_ANOTHER_DEVICE_AT_LEAST;
 use crate::update::{Build, StateKind};
 
 use super::lab::*;
@@ -155,7 +156,12 @@ fn behind_a_repeater_a_board_that_was_replaced_is_not_taken_for_the_old_one() {
     lab.after(600).give(Input::Sighted(behind(OTHER)));
     let id = lab.install("sleepy");
     lab.built(id);
-    assert_eq!(lab.dispatch.own_link_address(lab.update(id)), None, "both are seen behind it");
+    let own = |lab: &Lab| lab.dispatch.own_link_address(lab.update(id));
+    assert_eq!(own(&lab), None, "both are seen behind it");
+    // Only one that claims the name is remembered. Whoever takes its place doesn't make the repeater the device's own.
+    let elsewhere = Sighting { link_address: Some(OTHER), ..of_board(OTHER, OLD) };
+    lab.after(600).give(Input::Sighted(elsewhere));
+    assert_eq!(own(&lab), None);
 }
 
 #[test]
@@ -197,6 +203,9 @@ fn where_another_board_was_it_is_not_tried_again_because_that_one_speaks() {
     lab.connected(id);
     assert_eq!(lab.effects, [Effect::DropConnection(id)], "it is left alone there");
     lab.give(Input::Sighted(said(OWN)));
+    lab.connected(id);
+    assert_eq!(lab.effects, [Effect::DropConnection(id)], "the other one can say that as well");
+    lab.after(AT_ANOTHER_DEVICE_AT_LEAST.as_secs()).give(Input::Sighted(said(OWN)));
     lab.connected(id);
     assert!(lab.starts_flash());
 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::device::{Sighting, Source};
 use crate::dispatch::{Effect, FlashOutcome, Input};
 use crate::knock::TargetAddress;
-use crate::retry::AT_ANOTHER_DEVICE;
+use crate::retry::{AT_ANOTHER_DEVICE, AT_ANOTHER_DEVICE_AT_LEAST};
 use crate::update::StateKind;
 use wakeflash_ota::FailureClass;
 
@@ -53,7 +53,7 @@ fn where_a_stranger_was_it_is_tried_again_after_a_while_and_in_each_wake() {
     lab.give(Input::Sighted(goodbye("sleepy")));
     lab.give(Input::Sighted(browse("sleepy", OLD)));
     assert!(avoids(&lab), "a cache knows no wake");
-    lab.give(Input::Sighted(at(9)));
+    lab.after(AT_ANOTHER_DEVICE_AT_LEAST.as_secs()).give(Input::Sighted(at(9)));
     assert!(!avoids(&lab), "it woke");
     lab.connected(id);
     lab.ended(id, FlashOutcome::NotProven { another_device: true, problem: problem() });

@@ -130,7 +130,7 @@ impl Dispatch {
             }
             UpdateState::Waiting { .. } => {
                 self.end_pause(id, sighting, woke, may_be_it);
-                self.end_avoiding(id, sighting, woke, may_be_it);
+                self.end_avoiding(id, sighting, woke, may_be_it, now);
                 // An entry of a cache is no evidence of life.
                 if is_fresh(sighting) {
                     self.decision.effects.push(Effect::Nudge(sighting.name.clone()));

@@ -8,7 +8,7 @@ use crate::dispatch::device::sighted::is_fresh;
 use crate::dispatch::{Dispatch, Effect};
 use crate::error::Problem;
 use crate::gate;
-use crate::retry::pause_is_over;
+use crate::retry::{AT_ANOTHER_DEVICE, AT_ANOTHER_DEVICE_AT_LEAST, pause_is_over};
 use crate::settings::ChangedSources;
 use crate::time::Timestamp;
 use crate::update::{
@@ -178,13 +178,15 @@ impl Dispatch {
         }
     }
 
-    /// Where the device itself says that it is, it is tried again; and everywhere once in each wake.
+    /// Where the device itself says that it is, it is tried again; and everywhere once in each wake. Not at once where
+    /// another device was found: that can say so as well.
     pub(super) fn end_avoiding(
         &mut self,
         id: UpdateId,
         sighting: &Sighting,
         woke: bool,
         may_be_the_device: bool,
+        now: Timestamp,
     ) {
         let Some(UpdateState::Waiting { delivery, .. }) =
             self.updates.get(&id).map(|update| &update.state)
@@ -192,8 +194,11 @@ impl Dispatch {
             return;
         };
         let says = may_be_the_device && is_fresh(sighting);
+        let may_have_changed_hands =
+            now + AT_ANOTHER_DEVICE.saturating_sub(AT_ANOTHER_DEVICE_AT_LEAST);
         let is_there = |avoided: &AvoidedAddress| {
-            woke || (says && sighting.addresses.contains(&avoided.address))
+            avoided.until <= may_have_changed_hands
+                && (woke || (says && sighting.addresses.contains(&avoided.address)))
         };
         if delivery.avoided.iter().any(is_there)
             && let Some(update) = self.change(id)
