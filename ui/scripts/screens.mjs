@@ -48,6 +48,13 @@ export const SCREENS = [
     steps: [row('garden-soil-sensor.yaml', 'line-open')],
     shows: 'build-log',
   },
+  {
+    name: 'held-changes',
+    page: 'home',
+    story: 'changes',
+    steps: [row('rain-gauge.yaml', 'line-open')],
+    shows: 'changes',
+  },
   { name: 'home-paused', page: 'home', story: 'paused', shows: 'next-line' },
   { name: 'home-many', page: 'home', story: 'many', shows: 'show-waiting' },
   { name: 'batch', page: 'home', story: 'batch', shows: 'batch' },

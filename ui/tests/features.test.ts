@@ -235,6 +235,7 @@ describe('a device', () => {
       'Cancel',
       'Show log',
       'Clean build files',
+      'Validate',
       'Open YAML',
       'Open folder',
       'Set address…',
@@ -270,6 +271,48 @@ describe('a device', () => {
     expect(screen.queryByTestId('menu-clean')).toBeNull();
     await choose('cleanAndRetry');
     expect(backend.calls.at(-1)).toBe('retryClean one.yaml');
+  });
+
+  it('has its configuration validated, and the file opened that is wrong', async () => {
+    const devices = [device('One', {}), device('Two', { problem: problems.yamlSyntax })];
+    const backend = await show('demo', { devices: devices.map(withActions) });
+    await fireEvent.contextMenu(row('one.yaml'));
+    await choose('validate');
+    expect(screen.getByTestId('notice')).toHaveTextContent('Validating One…');
+    expect(await screen.findByText(/^One is valid/)).toBeInTheDocument();
+    await fireEvent.contextMenu(row('two.yaml'));
+    await choose('validate');
+    const said = await screen.findByTestId('problem');
+    expect(said).toHaveTextContent(/^ESPHome refuses Two\s+Line 14, column 9: /);
+    expect(screen.getByTestId('notice')).toHaveTextContent(/^$/);
+    await user.click(within(said).getByText('Open common/network.yaml'));
+    expect(backend.calls).toEqual([
+      'validate one.yaml',
+      'validate two.yaml',
+      'openPath /home/sam/esphome/common/network.yaml',
+    ]);
+  });
+
+  it('that is held shows what changed, without secrets, and what is done about it', async () => {
+    await show('changes');
+    await user.click(inside(row('rain-gauge.yaml'), 'open-details'));
+    const changes = await screen.findByTestId('changes');
+    const file = (path: string) => changes.querySelector<HTMLElement>(`[data-path="${path}"]`);
+    expect(file('common/tips.h')).toHaveTextContent('common/tips.h was added');
+    expect(file('fonts/digits.ttf')).toHaveTextContent('It isn’t text');
+    const lines = [...(file('rain-gauge.yaml')?.querySelectorAll('.line') ?? [])];
+    const said = lines.map((line) => line.textContent.replaceAll(/\s+/g, ' ').trim());
+    expect(said.slice(1, 6)).toEqual([
+      '12 - platform: pulse_counter',
+      '13− pin: GPIO4',
+      '13+ pin: GPIO5',
+      '14+ name: "Rain" # mm/h',
+      '15 update_interval: 60s',
+    ]);
+    expect(file('secrets.yaml')).toHaveTextContent('••• stands for a secret');
+    const panel = within(screen.getByTestId('update-panel'));
+    for (const name of ['Rebuild', 'Flash as built', 'Cancel'])
+      expect(panel.getByText(name)).toBeInTheDocument();
   });
 
   it('that was only discovered shows what is known of it, and nothing to do', async () => {

@@ -9,7 +9,7 @@ use crate::settings::{Settings, SettingsChange};
 use crate::update::{Secret, UpdateId};
 use crate::view::{
     ActivityCursor, ActivityPage, BuildLog, ConfigDirCandidate, DeviceView, InstallPlan, Refusal,
-    Snapshot, UpdateDetails, UpdateRecord, WakeRecord,
+    Snapshot, SourceDiff, UpdateDetails, UpdateRecord, Validation, WakeRecord,
 };
 
 /// The version of the protocol. It rises with what a client of the version before would misunderstand.
@@ -150,6 +150,18 @@ macro_rules! engine_requests {
             /// Of which device.
             device: DeviceId,
         } -> ();
+        /// Has ESPHome validate a device's configuration (`esphome config`), without building it. Where a client asks
+        /// for the same once more meanwhile, the first question is refused.
+        Validate {
+            /// Of which device.
+            device: DeviceId,
+        } -> Validation;
+        /// What is different by now in the files that a device's update was built from, or, where none is under way, what
+        /// is installed on it: line by line, without secrets.
+        SourceChanges {
+            /// Of which device.
+            device: DeviceId,
+        } -> SourceDiff;
         /// Takes back cancels of a moment ago: each update goes on where it was. Those for which that is too late are
         /// answered with the reason.
         UndoCancel {

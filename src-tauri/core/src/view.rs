@@ -4,6 +4,7 @@
 //! missing, it asks again.
 
 mod bulk;
+mod changes;
 mod group;
 mod history;
 mod identity;
@@ -11,6 +12,7 @@ mod notification;
 mod previous;
 mod status;
 mod store;
+mod validation;
 mod version;
 mod wakes;
 
@@ -23,6 +25,7 @@ use crate::time::Timestamp;
 use crate::update::{AttemptReport, InstalledHow, SourceChange, TimelineEntry, UpdateId};
 
 pub use bulk::{InstallPlan, Refusal};
+pub use changes::{DiffLine, DiffLineKind, FileDiff, Hunk, SourceDiff, Unshown};
 pub use group::Group;
 pub use history::{ActivityCursor, ActivityPage, ActivityRecord, UpdateRecord};
 pub use identity::{RivalView, Trust};
@@ -30,6 +33,7 @@ pub use notification::{Installation, Notification, NotificationKind};
 pub use previous::PreviousBuild;
 pub use status::{ConfigDirStatus, Counts, EsphomeStatus, Status};
 pub use store::{StoreBackup, StoreChoice, StoreDamage};
+pub use validation::Validation;
 pub use version::is_older;
 pub use wakes::{WakeRecord, WakeView};
 

@@ -17,6 +17,9 @@ pub const MAX_IMAGE: u64 = 64 << 20;
 /// What a partly written artifact is called: never a SHA-256.
 const PARTIAL: &str = ".partial";
 
+/// What is kept of the sources of an image is called as it is, and this.
+const SOURCES: &str = ".sources";
+
 /// The directory of images. Every method blocks: call it through `spawn_blocking`.
 #[derive(Clone, Debug)]
 pub struct Artifacts {
@@ -153,6 +156,29 @@ impl Artifacts {
         Ok(self.path(sha256))
     }
 
+    /// Keeps something about the sources of an image beside it, for as long as it is kept.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub(crate) fn put_sources(&self, sha256: &Sha256, sources: &[u8]) -> io::Result<()> {
+        self.write(&self.sources_path(sha256), sources)
+    }
+
+    /// What was kept about the sources of an image; `None`: nothing was.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub(crate) fn sources(&self, sha256: &Sha256) -> io::Result<Option<Vec<u8>>> {
+        if !is_digest(&sha256.0) {
+            return Ok(None);
+        }
+        match read_bounded(&self.sources_path(sha256)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Deletes every image that isn't named, and what an interrupted write left.
     ///
     /// # Errors
@@ -172,9 +198,10 @@ impl Artifacts {
             let entry = entry.map_err(|error| problem(&error))?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let ours = is_digest(&name) || name.ends_with(PARTIAL);
+            let image = name.strip_suffix(SOURCES).unwrap_or(&name);
+            let ours = is_digest(image) || name.ends_with(PARTIAL);
             if ours
-                && !wanted.contains(&Sha256(name.into_owned()))
+                && !wanted.contains(&Sha256(image.to_owned()))
                 && let Err(error) = fs::remove_file(entry.path())
             {
                 tracing::warn!(path = %entry.path().display(), %error, "an artifact can't be deleted");
@@ -186,6 +213,10 @@ impl Artifacts {
 
     fn path(&self, sha256: &Sha256) -> PathBuf {
         self.dir.join(&sha256.0)
+    }
+
+    fn sources_path(&self, sha256: &Sha256) -> PathBuf {
+        self.dir.join(format!("{sha256}{SOURCES}"))
     }
 }
 
@@ -303,6 +334,26 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&store.path(&stored.sha256)), 0o600);
         assert_eq!(mode(&store.dir), 0o700);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_kept_of_its_sources_is_for_our_eyes_only_and_goes_with_the_image() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let state = tempfile::tempdir().unwrap();
+        let store = Artifacts::new(state.path());
+        let [one, other] = [b"1", b"2"].map(|image| store.put(image).unwrap().sha256);
+        assert_eq!(store.sources(&one).unwrap(), None);
+        for image in [&one, &other] {
+            store.put_sources(image, b"before").unwrap();
+            store.put_sources(image, image.0.as_bytes()).unwrap();
+        }
+        assert_eq!(store.sources(&one).unwrap().unwrap(), one.0.as_bytes());
+        let mode = fs::metadata(store.sources_path(&one)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600);
+        store.retain(&BTreeSet::from([other.clone()])).unwrap();
+        assert_eq!(names(state.path()), [other.0.clone(), format!("{other}.sources")]);
+        assert_eq!(store.sources(&Sha256("../x".into())).unwrap(), None);
     }
 
     #[test]

@@ -63,6 +63,26 @@ fn is_no_device(says: &str) -> bool {
     ["'esphome' section missing", "Platform missing"].iter().any(|sign| says.starts_with(sign))
 }
 
+/// Where something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'s> {
+    /// In which file.
+    pub file: Option<&'s str>,
+    /// Its line, counted from 1.
+    pub line: Option<u32>,
+}
+
+/// Where that is which [`answer`] says to be wrong, as far as it is said.
+#[must_use]
+pub fn place(said: &Value) -> Option<Place<'_>> {
+    let problems = said.get("problems")?.as_array()?;
+    let first =
+        problems.iter().find(|problem| problem.get("says").is_some_and(Value::is_string))?;
+    let line = first.get("line").and_then(Value::as_u64).and_then(|line| line.try_into().ok());
+    let file = first.get("file").and_then(Value::as_str);
+    (line.is_some() || file.is_some()).then_some(Place { file, line })
+}
+
 fn summary(file: &str, said: &Value, config: &Value) -> ConfigSummary {
     let at = |pointer: &str| files::text(config.pointer(pointer));
     let platform = files::text(said.get("platform"));
@@ -242,6 +262,11 @@ mod tests {
             refused(at("b.yaml")).message,
             "b.yaml, line 3, column 5: Duplicate key \"name\"."
         );
+        assert_eq!(
+            place(&json!({"problems": [at("b.yaml"), at("c.yaml")]})),
+            Some(Place { file: Some("b.yaml"), line: Some(3) })
+        );
+        assert_eq!(place(&json!({"problems": [{"says": "x"}]})), None);
         let long =
             refused(json!({"says": format!("Invalid YAML syntax:\n\n{}", "ä\n".repeat(1_000))}));
         assert!(

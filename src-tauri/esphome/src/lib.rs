@@ -8,6 +8,7 @@ pub mod compile;
 pub mod config;
 pub mod files;
 pub mod image;
+pub mod mask;
 pub mod ninja;
 pub mod pip;
 pub mod scrub;

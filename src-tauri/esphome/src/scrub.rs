@@ -30,6 +30,12 @@ const SENSITIVE: [&str; 15] = [
     "networks",
 ];
 
+/// How a key ends whose value is a secret beyond doubt.
+const PLAINLY: [&str; 6] = ["password", "passphrase", "psk", "secret", "token", "key"];
+
+/// A text of fewer letters is nothing that could be kept secret.
+const SHORT: usize = 4;
+
 /// Secrets of any number of files.
 #[derive(Debug, Default)]
 pub struct Secrets {
@@ -38,9 +44,17 @@ pub struct Secrets {
     wanted: BTreeSet<String>,
     /// Values by the name of a key: what a substitution stands for, whatever file it is in.
     named: BTreeMap<String, BTreeSet<String>>,
+    /// Only what is a secret beyond doubt is one, and of `!secret` the name is none.
+    plain: bool,
 }
 
 impl Secrets {
+    /// For a text that stays readable: a network's name or a pin are no secrets in it.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self { plain: true, ..Self::default() }
+    }
+
     /// Adds a value that is known to be secret.
     pub fn add(&mut self, value: &str) {
         let value = value.trim();
@@ -74,7 +88,7 @@ impl Secrets {
     fn add_lines(&mut self, text: &str, all: bool) {
         for line in text.lines() {
             let Some((key, value)) = line.split_once(':') else { continue };
-            if all || is_sensitive(key) {
+            if all || self.is_sensitive(key) {
                 let value = value.split(" #").next().unwrap_or_default().trim();
                 self.add(value);
                 self.add(value.trim_matches(['"', '\'']));
@@ -92,26 +106,41 @@ impl Secrets {
         }
     }
 
+    fn is_sensitive(&self, key: &str) -> bool {
+        let key = key.trim().to_ascii_lowercase();
+        if self.plain {
+            return !key.starts_with("on_") && PLAINLY.iter().any(|end| key.ends_with(end));
+        }
+        SENSITIVE.iter().any(|word| key.contains(word))
+    }
+
     /// The text without any of them.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
+        self.replaced(text, |_| MARK.to_owned())
+    }
+
+    /// The text with something else in the place of each of them.
+    #[must_use]
+    pub fn replaced(&self, text: &str, other: impl Fn(&str) -> String) -> String {
         let substituted = self.wanted.iter().filter_map(|name| self.named.get(name)).flatten();
         let mut values: Vec<&str> = self
             .values
             .iter()
             .chain(substituted)
             .map(String::as_str)
-            .filter(|value| !value.is_empty())
+            .filter(|value| !value.is_empty() && !(self.plain && is_open(value)))
             .collect();
         // A secret that contains another one is taken out as a whole.
         values.sort_by_key(|value| (core::cmp::Reverse(value.len()), *value));
         let mut text = text.to_owned();
         for value in values {
             if text.contains(value) {
-                text = if value.chars().count() < 4 {
-                    replace_words(&text, value)
+                let other = other(value);
+                text = if value.chars().count() < SHORT {
+                    replace_words(&text, value, &other)
                 } else {
-                    text.replace(value, MARK)
+                    text.replace(value, &other)
                 };
             }
         }
@@ -120,7 +149,7 @@ impl Secrets {
 }
 
 /// Replaces a short text only where it stands alone: a PIN of one digit would else take every such digit out.
-fn replace_words(text: &str, value: &str) -> String {
+fn replace_words(text: &str, value: &str, other: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(value) {
@@ -129,16 +158,16 @@ fn replace_words(text: &str, value: &str) -> String {
         let joined = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         result.push_str(before);
         let inside = joined(result.chars().next_back()) || joined(after.chars().next());
-        result.push_str(if inside { value } else { MARK });
+        result.push_str(if inside { value } else { other });
         rest = after;
     }
     result.push_str(rest);
     result
 }
 
-fn is_sensitive(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    SENSITIVE.iter().any(|word| key.contains(word))
+/// Whether it hides nothing: it is too short, or says where the secret stands.
+fn is_open(value: &str) -> bool {
+    value.chars().count() < SHORT || value.starts_with('$')
 }
 
 /// The names in `$name` and `${name}`.
@@ -172,13 +201,14 @@ impl Reader<'_> {
             | Event::DocumentEnd => {}
             Event::Alias(anchor) => {
                 let text = self.anchors.get(&anchor).cloned().unwrap_or_default();
-                self.scalar(&text);
+                self.scalar(&text, false);
             }
-            Event::Scalar(text, _, anchor, _) => {
+            Event::Scalar(text, _, anchor, tag) => {
                 if anchor > 0 {
                     self.anchors.insert(anchor, text.clone().into_owned());
                 }
-                self.scalar(&text);
+                let is_name = tag.is_some_and(|tag| tag.suffix == "secret");
+                self.scalar(&text, is_name && self.secrets.plain);
             }
             Event::SequenceStart(..) => {
                 let sensitive = self.below();
@@ -199,15 +229,16 @@ impl Reader<'_> {
     fn below(&self) -> bool {
         match self.frames.last() {
             Some(Frame::Mapping { key, sensitive }) => {
-                *sensitive || key.as_deref().is_some_and(is_sensitive)
+                *sensitive || key.as_deref().is_some_and(|key| self.secrets.is_sensitive(key))
             }
             Some(Frame::Sequence { sensitive }) => *sensitive,
             None => self.all,
         }
     }
 
-    fn scalar(&mut self, text: &str) {
-        let sensitive = self.below();
+    /// `is_name`: it names a secret, and is none.
+    fn scalar(&mut self, text: &str, is_name: bool) {
+        let sensitive = self.below() && !is_name;
         match self.frames.last_mut() {
             Some(Frame::Mapping { key: key @ None, .. }) => *key = Some(text.to_owned()),
             Some(Frame::Mapping { key: Some(key), .. }) => {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use wakeflash_core::view::DeviceView;
 use wakeflash_tests::stage::{BUILD, DEVICE, SOON, Scene, Stage, new_yaml, state_of};
@@ -43,6 +43,33 @@ async fn wakes_in_vain(stage: &Stage) -> Result<()> {
     stage.device.sleep(true).await
 }
 
+/// What changed is shown by its lines, and nothing is kept that is secret.
+async fn shows_the_new_name(stage: &Stage) -> Result<()> {
+    let diff = stage.command("source_changes").await?;
+    let files = diff["files"].as_array().cloned().unwrap_or_default();
+    ensure!(files.len() == 1 && files[0]["path"] == DEVICE, "{diff}");
+    let lines = files[0]["hunks"][0]["lines"].as_array().cloned().unwrap_or_default();
+    let changed = |kind: &str| {
+        let of_kind = lines.iter().filter(|line| line["kind"] == kind);
+        of_kind.map(|line| line["text"].to_string()).collect::<Vec<_>>()
+    };
+    let (old, new) = (changed("old"), changed("new"));
+    ensure!(old.len() == 1 && old[0].contains("Sleepy Sensor 2"), "{diff}");
+    ensure!(new.len() == 1 && new[0].contains("Sleepy Sensor 3"), "{diff}");
+    let password = new_yaml().password.context("it has a password")?;
+    let mut kept = 0;
+    for entry in std::fs::read_dir(stage.state.join("artifacts"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "sources") {
+            let text = std::fs::read_to_string(path)?;
+            ensure!(text.contains("Sleepy Sensor 2") && !text.contains(&password), "{text}");
+            kept += 1;
+        }
+    }
+    ensure!(kept == 1, "{kept}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_edited_yaml_holds_at_once_and_rebuild_flashes_the_new_image() -> Result<()> {
     let Some((stage, first)) = waiting().await? else { return Ok(()) };
@@ -53,6 +80,7 @@ async fn an_edited_yaml_holds_at_once_and_rebuild_flashes_the_new_image() -> Res
     ensure!(told.len() == 1 && told[0]["body"].as_str().is_some_and(|body| body.contains(DEVICE)));
     ensure!(stage.snapshot().await?.status.counts.attention == 1);
     ensure!(serde_json::to_value(&row)?["primary"] == "rebuild");
+    shows_the_new_name(&stage).await?;
     wakes_in_vain(&stage).await?;
 
     stage.command("rebuild").await?;

@@ -6,7 +6,7 @@ use crate::configuration::{AddressClaim, ConfigFile};
 use crate::device::{DeviceId, DeviceMemory};
 use crate::dispatch::device::names::configured_name;
 use crate::error::Problem;
-use crate::update::SourceFile;
+use crate::update::{Build, SourceFile};
 
 use super::{Dispatch, Effect};
 
@@ -117,6 +117,19 @@ impl Dispatch {
             delivered.map(|delivery| delivery.build.sources.as_slice()),
             installed.map(|sources| sources.files.as_slice()).filter(|files| !files.is_empty()),
         ]
+    }
+
+    /// The build whose sources tell what has changed since: that of what is under way for a device, or of what is
+    /// installed on it; and the directory that they lie in.
+    #[must_use]
+    pub fn compared_build(&self, device: &DeviceId) -> Option<(&Build, &str)> {
+        if let Some(update) = self.active(device) {
+            return Some((&update.state.delivery()?.build, self.directory_of(update)?));
+        }
+        let file = self.configs.get(device)?;
+        let memory = self.memory(self.name_of(file))?;
+        memory.installed()?;
+        Some((memory.kept_builds.last()?, self.settings.config_dir.as_deref()?))
     }
 
     /// Whether a build of a configuration would differ from what runs on its device, as far as that is known: by the

@@ -9,14 +9,14 @@ use wakeflash_core::credentials;
 use wakeflash_core::device::ConfigHash;
 use wakeflash_core::error::Problem;
 use wakeflash_core::time::Timestamp;
-use wakeflash_core::update::{Build, BuildStamp, OtaParameters};
+use wakeflash_core::update::{Build, BuildStamp, OtaParameters, Sha256, SourceFile};
 use wakeflash_esphome::files::{self, BuildInfo, Validated};
 use wakeflash_esphome::image;
 
 use super::BuildRequest;
 use super::reads::Reading;
 use crate::artifacts::Artifacts;
-use crate::configs::{left_at, storage_path};
+use crate::configs::{KeptSources, left_at, storage_path};
 use crate::kill::{self, Point};
 
 /// How coarse the times of a file system may be.
@@ -133,6 +133,7 @@ pub(super) fn collect(
     let bytes = Artifacts::read_image(&firmware)?;
     image::check(platform, &bytes)?;
     let stored = Artifacts::new(&request.state_dir).put(&bytes)?;
+    keep_sources(request, &stored.sha256, &sources);
     kill::here(Point::ImageStored);
     let elsewhere = before.elsewhere(&validated);
     Ok(Build {
@@ -157,6 +158,16 @@ pub(super) fn collect(
         api: validated.api,
         mdns: validated.mdns,
     })
+}
+
+/// Keeps what the sources are, so that it can be shown later what has changed in them. Nothing else hangs on it.
+fn keep_sources(request: &BuildRequest, image: &Sha256, sources: &[SourceFile]) {
+    let kept = KeptSources::take(&request.config_dir, sources)
+        .and_then(|kept| serde_json::to_vec(&kept).map_err(io::Error::other))
+        .and_then(|kept| Artifacts::new(&request.state_dir).put_sources(image, &kept));
+    if let Err(error) = kept {
+        tracing::warn!(%error, "what has changed in the sources of a build won't be shown");
+    }
 }
 
 /// The build information that a compile left.

@@ -4,11 +4,13 @@
 
 mod candidates;
 mod followed;
+mod kept;
 mod look;
 mod paths;
 mod presence;
 mod recorded;
 mod sources;
+mod validate;
 mod watcher;
 mod words;
 
@@ -28,9 +30,11 @@ pub use candidates::candidates;
 pub use followed::{Followed, FollowedSources};
 pub use paths::config_path;
 pub use recorded::changed_sources;
+pub use validate::validate;
 pub use watcher::{ConfigsEvent, Feed, Timing, Watch, watch};
 pub use words::{Esphome, KeptWord, ask};
 
+pub(crate) use kept::KeptSources;
 pub(crate) use paths::SECRETS;
 pub(crate) use presence::{Identity, present};
 pub(crate) use recorded::sources_of;

@@ -109,7 +109,12 @@ impl Asker {
             }
             Ok((false, lines)) => {
                 let validation = lines.iter().any(|line| line.trim() == "Failed config");
-                Some(json!({"problems": [{"says": refusal(&lines), "validation": validation}]}))
+                let mut problem = json!({"says": refusal(&lines), "validation": validation});
+                if let Some((file, line)) = lines.iter().find_map(|line| source_of(line)) {
+                    problem["file"] = json!(file);
+                    problem["line"] = json!(line);
+                }
+                Some(json!({"problems": [problem]}))
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Some(json!({"timeout": LIMITS.total.as_secs()}))
@@ -169,4 +174,11 @@ fn refusal(lines: &[String]) -> String {
     let telling = lines.iter().filter(|line| !line.starts_with("INFO ") && !line.trim().is_empty());
     let words: Vec<&str> = telling.map(|line| line.trim().trim_start_matches("ERROR ")).collect();
     words.join(" ")
+}
+
+/// What a line says about where something is: `[source hallway.yaml:14]`.
+fn source_of(line: &str) -> Option<(&str, u32)> {
+    let (_, source) = line.split_once("[source ")?;
+    let (file, line) = source.split_once(']')?.0.rsplit_once(':')?;
+    Some((file, line.parse().ok()?))
 }

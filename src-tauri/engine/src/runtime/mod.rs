@@ -24,6 +24,7 @@ mod store_tests;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+mod validate;
 mod work;
 
 use std::collections::btree_map::Entry;

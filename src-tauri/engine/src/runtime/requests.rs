@@ -41,6 +41,8 @@ impl Runtime {
             }
             Asked::RetryClean { device, reply } => self.start(Input::RetryClean(device), reply),
             Asked::CleanBuild { device, reply } => self.clean_build(device, reply),
+            Asked::Validate { device, reply } => self.validate(device, reply),
+            Asked::SourceChanges { device, reply } => self.source_changes(&device, reply),
             Asked::UndoCancel { devices, reply } => {
                 self.for_many(Input::UndoCancel(devices), reply);
             }

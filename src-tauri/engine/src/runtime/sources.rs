@@ -11,13 +11,18 @@ use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::Input;
 use wakeflash_core::error::Problem;
 use wakeflash_core::update::{Sha256, SourceChange, SourceFile, UpdateId};
+use wakeflash_core::view::SourceDiff;
 
 use super::Runtime;
 use super::work::Report;
-use crate::configs::{self, FollowedSources};
+use crate::configs::{self, FollowedSources, KeptSources};
+use crate::handle::ReplyTo;
 
 /// How long a device that is awake may be kept waiting for the comparison.
 const COMPARE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long it may take to show what has changed.
+const SHOW_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How many comparisons may hang at once: a thread that waits for a share can't be ended.
 static COMPARISONS: Semaphore = Semaphore::const_new(8);
@@ -105,6 +110,27 @@ impl Runtime {
         }
         self.check_next_sources();
     }
+
+    /// Shows what has changed in the sources of what waits for a device, or runs on it.
+    pub(super) fn source_changes(&mut self, device: &DeviceId, reply: ReplyTo<SourceDiff>) {
+        let Some((build, dir)) = self.conductor.state().compared_build(device) else {
+            let problem = Problem::new("update.none", format!("{device} never had an update."));
+            // Whoever asked may have gone.
+            return drop(reply.send(Err(problem)));
+        };
+        let (image, sources, dir) =
+            (build.image.clone(), build.sources.clone(), PathBuf::from(dir));
+        let (artifacts, device) = (self.artifacts.clone(), device.clone());
+        self.spawn(async move {
+            let work = move || {
+                let kept = artifacts.sources(&image).ok().flatten();
+                let kept = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
+                kept.unwrap_or_else(KeptSources::default).diff(&dir, &device, &sources)
+            };
+            drop(reply.send(compared(SHOW_DEADLINE, work).await));
+            None
+        });
+    }
 }
 
 /// Compares the sources of a build with what they are now, for a device that is awake.
@@ -113,15 +139,24 @@ pub(super) async fn compare_sources(
     device: DeviceId,
     sources: Vec<SourceFile>,
 ) -> Result<Vec<SourceChange>, Problem> {
+    let work = move || configs::changed_sources(&dir, &device, &sources);
+    compared(COMPARE_DEADLINE, work).await
+}
+
+/// Does work on files that may never end.
+async fn compared<T: Send + 'static>(
+    deadline: Duration,
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
     let compared = async {
         let permit = COMPARISONS.acquire().await.map_err(|error| incomparable(&error))?;
         let work = spawn_blocking(move || {
             let _held_while_it_hangs = permit;
-            configs::changed_sources(&dir, &device, &sources)
+            work()
         });
         work.await.map_err(|error| incomparable(&error))?
     };
-    match tokio::time::timeout(COMPARE_DEADLINE, compared).await {
+    match tokio::time::timeout(deadline, compared).await {
         Ok(compared) => compared,
         Err(_) => Err(Problem::new(
             "sources.silent",

@@ -40,6 +40,13 @@ pub(super) struct Surroundings {
     install_problem: Option<Problem>,
 }
 
+impl Surroundings {
+    /// The ESPHome that can be asked about configurations.
+    pub(super) fn asked(&self) -> Option<Esphome> {
+        self.asked.borrow().clone()
+    }
+}
+
 impl Runtime {
     /// Follows the config directory of the settings, and no other one any more.
     pub(super) fn follow_config_dir(&mut self) {

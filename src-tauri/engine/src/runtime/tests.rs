@@ -69,7 +69,7 @@ pub(super) async fn runtime_over(
 }
 
 /// Waits for the commit that is under way, and for those that follow.
-async fn stored(runtime: &mut Runtime) {
+pub(super) async fn stored(runtime: &mut Runtime) {
     while runtime.store.is_storing() {
         let outcome = runtime.store.stored().await;
         runtime.committed(outcome);

@@ -147,6 +147,8 @@ pub(super) struct Work {
     held: BTreeMap<UpdateId, Grant>,
     /// Two builds never run in the same device's build folder, not even while the first one is ending.
     building: BTreeMap<DeviceId, Arc<Mutex<()>>>,
+    /// What ends each question whether a configuration is valid.
+    pub(super) validations: BTreeMap<DeviceId, CancellationToken>,
     /// Images ready to be sent.
     pub(super) images: BTreeMap<UpdateId, ReadyImage>,
     /// Updates whose images are to be made ready, and the one whose image is.

@@ -4,6 +4,7 @@ import Broom from '@lucide/svelte/icons/brush-cleaning';
 import Check from '@lucide/svelte/icons/check';
 import Copy from '@lucide/svelte/icons/copy';
 import Download from '@lucide/svelte/icons/download';
+import FileCheck from '@lucide/svelte/icons/file-check';
 import FileCode from '@lucide/svelte/icons/file-code';
 import Folder from '@lucide/svelte/icons/folder-open';
 import Hammer from '@lucide/svelte/icons/hammer';
@@ -18,7 +19,7 @@ import { texts } from '../i18n/index.svelte';
 import type { App } from '../shared/app.svelte';
 import type { Entry } from '../shared/Menu.svelte';
 import { dayAndTime } from '../shared/time';
-import { cleanBuild, perform } from '../updates/actions';
+import { cleanBuild, perform, validate } from '../updates/actions';
 import { actionName, displayName } from '../updates/words';
 import { isChoosable } from './presence';
 
@@ -56,6 +57,12 @@ function isCleanable({ update, secondary }: DeviceView): boolean {
 function ofFile(app: App, device: DeviceView): Entry[] {
   const { backend } = app;
   return [
+    {
+      key: 'validate',
+      label: texts.drawer.validate,
+      Icon: FileCheck,
+      run: () => void validate(app, device),
+    },
     {
       key: 'yaml',
       label: texts.drawer.openYaml,

@@ -92,7 +92,9 @@ export function needOf(app: App, device: DeviceView): Need {
   }
   if (state?.kind === 'held') {
     const sentence = t.heldSince(changeWords(state.changes));
-    return { kind: 'held', sentence, remedies: [act(app, device, 'rebuild')] };
+    const run = () => app.openDevice(device.id, 'update');
+    const changes = { key: 'changes', label: t.showChanges, decides: false, run };
+    return { kind: 'held', sentence, remedies: [act(app, device, 'rebuild'), changes] };
   }
   const own = ownProblem(device);
   if (own) {

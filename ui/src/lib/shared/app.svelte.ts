@@ -27,6 +27,13 @@ interface ShownProblem {
   key: number;
   problem: Problem;
   refused: readonly RefusedDevice[];
+  about: About | null;
+}
+
+/** What a problem is about, where it doesn't say so itself, and what is done about it. */
+interface About {
+  title: string;
+  remedy: { label: string; run: () => void };
 }
 
 /** What was done a moment ago, and how it is taken back. */
@@ -106,7 +113,7 @@ export class App {
   }
 
   /** What is shown already is shown as the newest; what a banner says is unfolded there. */
-  show(problem: Problem, refused: readonly RefusedDevice[] = []): void {
+  show(problem: Problem, refused: readonly RefusedDevice[] = [], about: About | null = null): void {
     const { status, trouble } = this.store;
     const told = statusProblems(status, trouble, this.page === 'settings');
     if (refused.length === 0 && told.some((one) => one.problem.code === problem.code)) {
@@ -114,11 +121,12 @@ export class App {
       this.tell(texts.app.notDone(say(problem).title));
       return;
     }
-    const same = JSON.stringify([problem.message, refused]);
+    const same = JSON.stringify([problem.message, refused, about?.title]);
     const others = this.problems.filter(
-      (shown) => JSON.stringify([shown.problem.message, shown.refused]) !== same,
+      (shown) =>
+        JSON.stringify([shown.problem.message, shown.refused, shown.about?.title]) !== same,
     );
-    this.problems = [...others, { key: this.#nextKey++, problem, refused }];
+    this.problems = [...others, { key: this.#nextKey++, problem, refused, about }];
   }
 
   /** `null`: all of them. */
@@ -135,10 +143,15 @@ export class App {
 
   /** Says that something was done; it goes away by itself. */
   tell(notice: string): void {
+    this.tellOn(notice);
+    this.#noticeTimer = setTimeout(() => (this.notice = ''), 5_000);
+  }
+
+  /** Says that something goes on, until something else is said. */
+  tellOn(notice: string): void {
     clearTimeout(this.#noticeTimer);
     this.undo = null;
     this.notice = notice;
-    this.#noticeTimer = setTimeout(() => (this.notice = ''), 5_000);
   }
 
   /** Says that something was done that can be taken back for a while. */

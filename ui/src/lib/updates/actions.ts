@@ -44,6 +44,38 @@ export async function cleanBuild(app: App, device: DeviceView): Promise<void> {
   else app.tell(texts.app.cleaned(name));
 }
 
+/** Has ESPHome say what is wrong with a configuration, without building it. */
+export async function validate(app: App, device: DeviceView): Promise<void> {
+  const name = displayName(device);
+  app.tellOn(texts.app.validating(name));
+  const answer = await app.backend.ask({ cmd: 'validate', device: device.id });
+  // It was asked once more meanwhile: that question's answer counts.
+  if (answer.status === 'error' && answer.error.code === 'config.asked_anew') return;
+  if (answer.status === 'ok' && answer.data.kind === 'valid') {
+    app.tell(texts.app.valid(name));
+    return;
+  }
+  app.tellOn('');
+  if (answer.status === 'error') app.show(answer.error);
+  else if (answer.data.kind === 'invalid') {
+    const remedy = openFile(app, device, answer.data.file);
+    app.show(answer.data.problem, [], { title: texts.app.invalid(name), remedy });
+  }
+}
+
+/** Opens the file that ESPHome named, where that is one that can be opened; else the device's own. */
+function openFile(app: App, device: DeviceView, file: string | null) {
+  const dir = app.store.status?.configDir;
+  const other = file !== null && file !== device.file && /^[^/].*\.ya?ml$/.test(file);
+  const request =
+    other && dir && 'path' in dir
+      ? ({ cmd: 'open_path', path: `${dir.path}/${file}` } as const)
+      : ({ cmd: 'open_yaml', device: device.id } as const);
+  const named = request.cmd === 'open_path' ? file : device.file;
+  const run = () => void app.report(app.backend.ask(request));
+  return { label: texts.app.openFile(named ?? device.id), run };
+}
+
 async function cancel(app: App, device: DeviceView): Promise<void> {
   if (!(await mayCancel(app, device))) return;
   const undoable = canComeBack(app, [device]);

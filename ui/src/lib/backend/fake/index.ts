@@ -16,6 +16,7 @@ import type {
   UpdateView,
 } from '..';
 import { completeSettings } from '..';
+import { changesOf } from './changes';
 import { progress, update, withActions } from './devices';
 import { buildOutput } from './output';
 import { earlierOf, endedOf, pageOf, pastOf, recordOf, wakesOf, type Past } from './past';
@@ -133,6 +134,19 @@ export class FakeBackend implements Backend, Commands {
     this.calls.push(`cleanBuild ${id}`);
     const kind = this.#devices.get(id)?.update?.state.kind;
     return kind === 'building' ? no(problems.folderBusy) : ok(null);
+  };
+
+  validate: Commands['validate'] = async ({ device: id }) => {
+    this.calls.push(`validate ${id}`);
+    await sleep(4 * STEP_MS);
+    const problem = this.#devices.get(id)?.problem;
+    if (problem?.code !== problems.yamlSyntax.code) return ok({ kind: 'valid' });
+    return ok({ kind: 'invalid', problem, file: 'common/network.yaml', line: 14 });
+  };
+
+  source_changes: Commands['source_changes'] = async ({ device: id }) => {
+    const device = this.#devices.get(id);
+    return device ? ok(changesOf(device)) : no(problems.unknownDevice);
   };
 
   rebuild: Commands['rebuild'] = async ({ device: id }) => {

@@ -1,5 +1,13 @@
 /** What the fake backend starts with: one story for each thing that the window must be able to show. */
-import type { AppInfo, ConfigDirCandidate, Counts, DeviceView, Settings, Status } from '..';
+import type {
+  AppInfo,
+  ConfigDirCandidate,
+  Counts,
+  DeviceView,
+  Settings,
+  SourceChange,
+  Status,
+} from '..';
 import { tally } from '../../updates/groups';
 import { batchDevices, device, everyState, manyDevices } from './devices';
 import { problems } from './problems';
@@ -76,11 +84,27 @@ function base(): Story {
   };
 }
 
+const CHANGES: readonly SourceChange[] = [
+  { path: 'common/tips.h', kind: 'added' },
+  { path: 'fonts/digits.ttf', kind: 'edited' },
+  { path: 'rain-gauge.yaml', kind: 'edited' },
+  { path: 'secrets.yaml', kind: 'edited' },
+];
+
 const missing = { kind: 'missing', problem: problems.esphomeMissing } as const;
 
 export const stories: Record<string, () => Story> = {
   /** Every state at once; what is clicked goes its way. */
   demo: base,
+  /** Files of every kind have changed under an update that waits. */
+  changes: () => ({
+    ...base(),
+    devices: everyState().map((one) => {
+      if (one.update?.state.kind !== 'held') return one;
+      const state = { ...one.update.state, changes: [...CHANGES] };
+      return { ...one, update: { ...one.update, state } };
+    }),
+  }),
   quiet: () => ({
     ...base(),
     devices: everyState().map((one) =>

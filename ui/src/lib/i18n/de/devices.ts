@@ -98,6 +98,7 @@ export const devices: typeof english = {
     openYaml: 'YAML öffnen',
     openFolder: 'Ordner öffnen',
     setAddress: 'Adresse angeben …',
+    validate: 'Konfiguration prüfen',
     cleanBuild: 'Build-Dateien aufräumen',
     previousBuild: (from: string) => `Zurück zum vorigen Build (${from})`,
     showLog: 'Log anzeigen',

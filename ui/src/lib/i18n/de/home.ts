@@ -30,6 +30,7 @@ export const home: typeof english = {
     hide: 'Einklappen',
     cancel: (name) => `Update von ${name} abbrechen`,
     why: 'Warum?',
+    showChanges: 'Änderungen zeigen',
     openSecrets: 'secrets.yaml öffnen',
     enterPassword: 'Passwort auf dem Gerät …',
     installAgain: 'Noch einmal installieren',

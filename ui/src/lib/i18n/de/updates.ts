@@ -2,6 +2,15 @@ import { count } from '../plural';
 import type { updates as english } from '../en/updates';
 
 export const updates: typeof english = {
+  changes: {
+    title: 'Was sich seit dem Build geändert hat',
+    binary: 'Es ist kein Text: Was sich darin geändert hat, lässt sich nicht zeigen.',
+    large: 'Es ist zu groß, um gezeigt zu werden.',
+    notKept: 'Was es beim Bauen war, wurde nicht aufgehoben.',
+    cut: 'Es hat sich mehr geändert, als hier steht.',
+    masked: '••• steht für ein Geheimnis. Dasselbe Geheimnis gilt nicht als geändert.',
+    more: (n) => count(n, 'weitere Datei hat sich geändert', 'weitere Dateien haben sich geändert'),
+  },
   action: {
     install: 'Installieren',
     cancel: 'Abbrechen',

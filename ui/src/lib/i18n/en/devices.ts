@@ -97,6 +97,7 @@ export const devices = {
     openYaml: 'Open YAML',
     openFolder: 'Open folder',
     setAddress: 'Set address…',
+    validate: 'Validate',
     cleanBuild: 'Clean build files',
     previousBuild: (from: string) => `Back to the previous build (${from})`,
     showLog: 'Show log',

@@ -29,6 +29,7 @@ export const home = {
     cancel: (name: string) => `Cancel the update of ${name}`,
     /** What is done first about a problem. */
     why: 'Why?',
+    showChanges: 'Show changes',
     openSecrets: 'Open secrets.yaml',
     enterPassword: 'Password on the device…',
     installAgain: 'Install again',

@@ -1,6 +1,15 @@
 import { count } from '../plural';
 
 export const updates = {
+  changes: {
+    title: 'What has changed since the build',
+    binary: 'It isn’t text: what changed in it can’t be shown.',
+    large: 'It is too large to be shown.',
+    notKept: 'What it was when it was built wasn’t kept.',
+    cut: 'More has changed than is shown.',
+    masked: '••• stands for a secret. The same secret isn’t marked as changed.',
+    more: (n: number) => count(n, 'more file has changed', 'more files have changed'),
+  },
   action: {
     install: 'Install',
     cancel: 'Cancel',
