@@ -2,9 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::build_failure::BuildFailure;
@@ -15,6 +20,7 @@ use wakeflash_engine::artifacts::Artifacts;
 use wakeflash_engine::builder::{self, BuildEnd, BuildRequest, BuilderEvent};
 use wakeflash_engine::{configs, esphome};
 use wakeflash_tests::esphome::Esphome;
+use wakeflash_tests::paths::write_program;
 use wakeflash_tests::stage::marked_processes;
 
 fn real_esphome() -> PathBuf {
@@ -68,6 +74,7 @@ impl Lab {
             update: UpdateId(1),
             state_dir: self.dir.path().join("state"),
             marker: self.dir.path().display().to_string(),
+            compiler_cache: None,
             cleaning: Cleaning::No,
             limits: builder::LIMITS,
         }
@@ -194,5 +201,104 @@ async fn a_cancel_ends_a_real_compile_and_all_its_compilers() {
     while !marked_processes(&lab.request(file).marker).unwrap().is_empty() {
         assert!(start.elapsed() < Duration::from_secs(60), "something is left");
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A server that keeps what is put, as a shared compiler cache; each request that it had, and whether it had what was
+/// asked for.
+async fn cache_server() -> (SocketAddr, Arc<Mutex<Vec<(String, bool)>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    let kept = Arc::new(Mutex::new(BTreeMap::new()));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (kept, log) = (Arc::clone(&kept), Arc::clone(&log));
+            tokio::spawn(async move {
+                let mut stream = BufStream::new(stream);
+                while let Some((method, path, body)) = request(&mut stream).await {
+                    let found = if method == "PUT" {
+                        kept.lock().unwrap().insert(path, body);
+                        Some(Vec::new())
+                    } else {
+                        kept.lock().unwrap().get(&path).cloned()
+                    };
+                    log.lock().unwrap().push((method, found.is_some()));
+                    let status = if found.is_some() { "200 OK" } else { "404 Not Found" };
+                    let body = found.unwrap_or_default();
+                    let head =
+                        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
+                    stream.write_all(head.as_bytes()).await.unwrap();
+                    stream.write_all(&body).await.unwrap();
+                    stream.flush().await.unwrap();
+                }
+            });
+        }
+    });
+    (address, asked)
+}
+
+/// Its method, its path and its body; `None`: there is no more.
+async fn request(stream: &mut BufStream<TcpStream>) -> Option<(String, String, Vec<u8>)> {
+    let mut first = String::new();
+    stream.read_line(&mut first).await.ok().filter(|read| *read > 0)?;
+    let mut words = first.split(' ').map(str::to_owned);
+    let (method, path) = (words.next()?, words.next()?);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.ok()?;
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some((method, path, body))
+}
+
+/// As ESPHome does, it compiles with the ccache that it finds on PATH; each time with a cache of its own that is empty.
+const WITH_CCACHE: &str = r#"#!/bin/sh
+[ "$1" = bundle ] && exit 2
+mkdir -p .esphome/storage .esphome/build/a
+printf 'int main() { return 0; }' >a.c
+CCACHE_DIR=$(mktemp -d -p "$PWD") ccache cc -c a.c -o a.o || exit 1
+printf '\177ELFimage' >fw
+echo '{"name":"a","core_platform":"host","firmware_bin_path":"'$PWD'/fw","build_path":"'$PWD'/.esphome/build/a"}' >.esphome/storage/a.yaml.json
+echo '{"esphome":"2026.10.0","config":{"esphome":{"name":"a"},"mdns":{},"ota":[{"platform":"esphome","port":1234}]}}' >.esphome/storage/a.yaml.validated.json
+echo '{"config_hash":291}' >.esphome/build/a/build_info.json
+echo 'INFO Build Info: config_hash=0x00000123 x'
+"#;
+
+#[tokio::test]
+async fn what_one_computer_has_compiled_another_one_gets_from_the_shared_cache() {
+    let found = std::process::Command::new("ccache").arg("--version").output();
+    if !found.is_ok_and(|said| said.status.success()) {
+        println!("skipped: there is no ccache on PATH");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("esphome");
+    write_program(&program, WITH_CCACHE).unwrap();
+    let (address, asked) = cache_server().await;
+    for had in [false, true] {
+        asked.lock().unwrap().clear();
+        let lab = Lab::new(program.clone());
+        lab.write("a.yaml", "esphome:\n  name: a\n");
+        let cache = format!("http://{address}/cache");
+        wakeflash_core::compiler_cache::check(&cache).unwrap();
+        let request = BuildRequest { compiler_cache: Some(cache), ..lab.request("a.yaml") };
+        let (output, mut events) = mpsc::channel(16);
+        let drain = async { while events.recv().await.is_some() {} };
+        tokio::join!(builder::build(request, output, CancellationToken::new()), drain).0.unwrap();
+        let asked = asked.lock().unwrap();
+        let gets: Vec<bool> =
+            asked.iter().filter(|(method, _)| method == "GET").map(|(_, found)| *found).collect();
+        assert!(!gets.is_empty() && gets.iter().all(|found| *found == had), "{asked:?}");
+        assert_eq!(asked.iter().any(|(method, _)| method == "PUT"), !had, "{asked:?}");
     }
 }

@@ -50,6 +50,7 @@ impl Lab {
             update: UpdateId(1),
             state_dir: self.dir.path().join("state"),
             marker: self.dir.path().display().to_string(),
+            compiler_cache: None,
             cleaning: Cleaning::No,
             limits: builder::LIMITS,
         };

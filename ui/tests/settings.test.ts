@@ -25,6 +25,30 @@ describe('settings', () => {
     expect(screen.getByTestId('summary')).toBeInTheDocument();
   });
 
+  it('name a shared compiler cache, or say why an address is none', async () => {
+    const backend = await show('demo');
+    await user.click(screen.getByTestId('open-settings'));
+    const field = screen.getByTestId('settings-cache');
+    expect(screen.queryByTestId('settings-cache-apply')).toBeNull();
+    await user.type(field, 'server');
+    await user.click(screen.getByTestId('settings-cache-apply'));
+    expect(await screen.findByText(/no address of a shared compiler cache/)).toBeInTheDocument();
+    expect(field).toHaveAttribute('aria-invalid', 'true');
+    await user.clear(field);
+    await user.type(field, 'http://server:8080/cache{Enter}');
+    await waitFor(() => expect(screen.queryByTestId('settings-cache-apply')).toBeNull());
+    expect(field).toHaveValue('http://server:8080/cache');
+    await user.clear(field);
+    await user.click(screen.getByTestId('settings-cache-apply'));
+    await waitFor(() => expect(screen.queryByTestId('settings-cache-apply')).toBeNull());
+    const sent = backend.calls.map((call) => JSON.parse(call.replace('changeSettings ', '')));
+    expect(sent.map(({ compilerCache }) => compilerCache)).toEqual([
+      'server',
+      'http://server:8080/cache',
+      null,
+    ]);
+  });
+
   it('say which ESPHome is used, and installing Wakeflash’s own chooses that', async () => {
     const backend = await show('demo');
     await user.click(screen.getByTestId('open-settings'));

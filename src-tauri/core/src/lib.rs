@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod build_failure;
+pub mod compiler_cache;
 pub mod conductor;
 pub mod configuration;
 pub mod credentials;

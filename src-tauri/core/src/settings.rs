@@ -81,6 +81,8 @@ pub struct Settings {
     pub esphome_path: Option<String>,
     /// Whether the application's own ESPHome is used, whatever else there is. Installing it chooses it.
     pub own_esphome: bool,
+    /// Where ccache shares what was compiled (`CCACHE_REMOTE_STORAGE`): the URL of an HTTP or Redis server.
+    pub compiler_cache: Option<String>,
     /// What to do when the sources of a waiting update change.
     pub changed_sources: ChangedSources,
     /// How many builds may run at once, at least 1.
@@ -105,6 +107,7 @@ impl Default for Settings {
             config_dir: None,
             esphome_path: None,
             own_esphome: false,
+            compiler_cache: None,
             changed_sources: ChangedSources::Hold,
             max_builds: 1,
             max_flashes: 4,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::address;
 use crate::build_failure::Lack;
+use crate::compiler_cache;
 use crate::device::DeviceId;
 use crate::error::Problem;
 use crate::settings::{Settings, SettingsChange};
@@ -48,6 +49,9 @@ impl Dispatch {
                 "settings.zero",
                 "At least one build and one transfer must be allowed at once.",
             ));
+        }
+        if let Some(address) = &settings.compiler_cache {
+            compiler_cache::check(address)?;
         }
         let moved = settings.config_dir != self.settings.config_dir;
         let old = &self.settings;

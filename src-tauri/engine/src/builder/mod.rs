@@ -58,6 +58,8 @@ pub struct BuildRequest {
     pub state_dir: PathBuf,
     /// The value of [`MARKER`]: the same for every run of this application on this data directory.
     pub marker: String,
+    /// Where ccache shares what was compiled; `None`: as the environment says.
+    pub compiler_cache: Option<String>,
     /// What is done to the build files before.
     pub cleaning: Cleaning,
     /// How long it may take.
@@ -211,6 +213,9 @@ fn command(request: &BuildRequest, reading: &Reading) -> Command {
     command.current_dir(&request.config_dir);
     command.env(MARKER, &request.marker).env("PYTHONUNBUFFERED", "1").env("PYTHONUTF8", "1");
     command.env_remove("NO_COLOR");
+    if let Some(cache) = &request.compiler_cache {
+        command.env("CCACHE_REMOTE_STORAGE", cache);
+    }
     if let Some(path) = path_with(request.esphome.parent()) {
         command.env("PATH", path);
     }

@@ -40,6 +40,7 @@ impl Lab {
             update: UpdateId(7),
             state_dir: self.dir.path().join("state"),
             marker: self.dir.path().display().to_string(),
+            compiler_cache: None,
             cleaning: Cleaning::No,
             limits: LIMITS,
         }
@@ -408,4 +409,19 @@ async fn build_files_can_be_cleaned_without_a_build() {
     assert!(folder.exists());
     let other = CleanRequest { device: DeviceId::of_file("../a.yaml"), ..request(&lab) };
     assert!(clean(other, CancellationToken::new()).await.is_err());
+}
+
+#[tokio::test]
+async fn the_compiler_cache_of_the_settings_is_in_the_environment_of_a_build() {
+    let lab = Lab::new(&format!("echo cache is $CCACHE_REMOTE_STORAGE\n{IMAGE}{COMPILED}"));
+    for cache in [None, Some("http://server/cache".to_owned())] {
+        let said = format!("cache is {}", cache.as_deref().unwrap_or_default());
+        let request = BuildRequest { compiler_cache: cache, ..lab.request() };
+        let (output, mut events) = mpsc::channel(8);
+        let building = build(request, output, CancellationToken::new());
+        let drain = async { while events.recv().await.is_some() {} };
+        tokio::join!(building, drain).0.unwrap();
+        let log = fs::read_to_string(log_path(&lab.request().state_dir, UpdateId(7))).unwrap();
+        assert!(log.lines().any(|line| line.trim() == said.trim()), "{log}");
+    }
 }

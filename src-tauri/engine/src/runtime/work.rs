@@ -357,6 +357,7 @@ impl Runtime {
         }
         let state = self.conductor.state();
         let its_own = state.update(update).and_then(|update| state.directory_of(update));
+        let compiler_cache = state.settings().compiler_cache.clone();
         let cleaning = state.update(update).map(|update| update.cleaning).unwrap_or_default();
         let (Some(esphome), Some(dir)) =
             (self.surroundings.esphome.clone(), its_own.map(PathBuf::from))
@@ -379,6 +380,7 @@ impl Runtime {
             update,
             state_dir: self.options.state_dir.clone(),
             marker: build_marker(&self.options.state_dir),
+            compiler_cache,
             cleaning,
             limits: builder::LIMITS,
         };

@@ -104,6 +104,7 @@ export function completeSettings(settings: LooseSettings): Settings {
     configDir: settings.configDir ?? null,
     esphomePath: settings.esphomePath ?? null,
     ownEsphome: settings.ownEsphome ?? false,
+    compilerCache: settings.compilerCache ?? null,
     changedSources: settings.changedSources ?? 'hold',
     maxBuilds: settings.maxBuilds ?? 1,
     maxFlashes: settings.maxFlashes ?? 4,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::lab::*;
 use crate::address;
+use crate::compiler_cache;
 use crate::credentials;
 use crate::device::{DeviceId, MacAddress};
 use crate::dispatch::Input;
@@ -50,6 +51,7 @@ fn problems() -> BTreeMap<&'static str, Problem> {
         ("noRival", lab.try_give(accept(None)).err().unwrap()),
         ("otherTool", device_builder()),
         ("unidentified", unidentified(&expectation(), &stranger())),
+        ("noCache", compiler_cache::check("server").err().unwrap()),
         ("noAddress", address::read("not an address").err().unwrap()),
     ])
 }

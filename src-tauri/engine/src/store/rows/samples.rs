@@ -287,6 +287,7 @@ pub(in crate::store) fn samples() -> Commit {
         config_dir: Some("/config".into()),
         esphome_path: Some("/bin/esphome".into()),
         own_esphome: true,
+        compiler_cache: Some("http://cache".into()),
         changed_sources: ChangedSources::Rebuild,
         max_builds: 2,
         max_flashes: 3,

@@ -130,7 +130,7 @@ fn settings_to_3(settings: &mut Fields) {
     // Once there were only all notifications or none.
     let wanted = settings.remove("notifications").and_then(|all| all.as_bool()).unwrap_or(true);
     let unsaid = json!({
-        "configDir": null, "esphomePath": null, "ownEsphome": false, "changedSources": "hold",
+        "configDir": null, "esphomePath": null, "ownEsphome": false, "compilerCache": null, "changedSources": "hold",
         "maxBuilds": 1, "maxFlashes": 4, "theme": "system", "language": "system",
         "startAtLogin": false, "paused": false,
     });

@@ -283,6 +283,9 @@ export class FakeBackend implements Backend, Commands {
     if (configDir !== null && !configDir.startsWith('/')) {
       return no(problems.folderMissing);
     }
+    const { compilerCache } = settings;
+    if (compilerCache !== null && !/^(http|redis):/.test(compilerCache))
+      return no(problems.noCache);
     this.#story = { ...this.#story, settings };
     this.emit({ kind: 'settings', settings });
     if (settings.paused !== this.#story.status.paused) this.#setStatus({ paused: settings.paused });

@@ -54,6 +54,7 @@ function base(): Story {
       configDir: DIR,
       esphomePath: null,
       ownEsphome: false,
+      compilerCache: null,
       changedSources: 'hold',
       maxBuilds: 1,
       maxFlashes: 4,

@@ -691,6 +691,8 @@ export type Settings = {
 	esphomePath?: string | null,
 	/**  Whether the application's own ESPHome is used, whatever else there is. Installing it chooses it. */
 	ownEsphome?: boolean,
+	/**  Where ccache shares what was compiled (`CCACHE_REMOTE_STORAGE`): the URL of an HTTP or Redis server. */
+	compilerCache?: string | null,
 	/**  What to do when the sources of a waiting update change. */
 	changedSources?: ChangedSources,
 	/**  How many builds may run at once, at least 1. */
@@ -720,6 +722,8 @@ export type SettingsChange = {
 	esphomePath?: string | null,
 	/**  Whether the application's own ESPHome is used, whatever else there is. Installing it chooses it. */
 	ownEsphome?: boolean,
+	/**  Where ccache shares what was compiled (`CCACHE_REMOTE_STORAGE`): the URL of an HTTP or Redis server. */
+	compilerCache?: string | null,
 	/**  What to do when the sources of a waiting update change. */
 	changedSources?: ChangedSources,
 	/**  How many builds may run at once, at least 1. */

@@ -51,7 +51,11 @@ export const settings: typeof english = {
     },
     notificationsAbsent: 'Dieser Desktop zeigt keine Benachrichtigungen.',
     notificationsPlain: 'Dieser Desktop zeigt Benachrichtigungen ohne Schaltflächen.',
-    work: 'Gleichzeitig',
+    cache: 'Gemeinsamer Compiler-Cache',
+    cacheApply: 'Speichern',
+    cacheHelp:
+      'Wo ccache aufhebt, was kompiliert wurde, für alle Rechner, die bauen: ein HTTP- oder Redis-Server.',
+    work: 'Builds und Übertragungen',
     maxBuilds: 'Gleichzeitige Builds',
     maxBuildsHelp: 'Mehr als einer braucht Speicher und einen schnellen Rechner.',
     maxFlashes: 'Gleichzeitige Übertragungen',

@@ -44,7 +44,11 @@ export const settings = {
     },
     notificationsAbsent: 'This desktop shows no notifications.',
     notificationsPlain: 'This desktop shows notifications without buttons.',
-    work: 'In parallel',
+    cache: 'Shared compiler cache',
+    cacheApply: 'Save',
+    cacheHelp:
+      'Where ccache keeps what was compiled, for all computers that build: an HTTP or Redis server.',
+    work: 'Builds and transfers',
     maxBuilds: 'Parallel builds',
     maxBuildsHelp: 'More than one needs memory and a fast machine.',
     maxFlashes: 'Parallel transfers',
