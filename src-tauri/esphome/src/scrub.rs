@@ -129,7 +129,7 @@ impl Secrets {
             .iter()
             .chain(substituted)
             .map(String::as_str)
-            .filter(|value| !value.is_empty() && !(self.plain && is_open(value)))
+            .filter(|value| !(value.is_empty() || (self.plain && is_open(value))))
             .collect();
         // A secret that contains another one is taken out as a whole.
         values.sort_by_key(|value| (core::cmp::Reverse(value.len()), *value));
