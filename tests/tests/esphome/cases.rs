@@ -1,8 +1,6 @@
 //! Configurations whose kind has failed, asked about with the installed ESPHome: what Wakeflash takes them for is what
 //! ESPHome says.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,4 @@
 //! The slow link: what it says about delay, rate and window is so.
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -50,7 +50,7 @@ async fn stage(firmware: &Firmware) -> Result<Option<Stage>> {
 /// A browser in another host: this test's own program, as [`browse`].
 fn browser(host: &Host) -> Result<JsonProcess> {
     let mut command = host.command(std::env::current_exe()?);
-    command.args(["--exact", "--nocapture", "browse"]).env(HELPER, "1");
+    command.args(["--exact", "--nocapture", "device::browse"]).env(HELPER, "1");
     JsonProcess::spawn("browser", command)
 }
 
@@ -403,7 +403,7 @@ async fn nothing_remains_after_the_test_is_killed() -> Result<()> {
     let (old, _) = two_firmwares().await?;
     let dir = tempfile::tempdir()?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--exact", "--nocapture", "be_killed"]).env(HELPER, "1");
+    command.args(["--exact", "--nocapture", "device::be_killed"]).env(HELPER, "1");
     command.env("LAB_DIR", dir.path()).env("LAB_PROGRAM", &old.program);
     let victim = JsonProcess::spawn("victim", command)?;
     let ready = victim.wait_for("a running lab", SOON, |line| line["ready"] == true).await?;

@@ -1,6 +1,5 @@
 //! One pair of the OTA bench: it measures what it says it does. It doesn't judge times: this is a debug build
 //! on a machine that is busy.
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! What a real ESPHome reads while it builds is what the build is made from.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
-
 use std::io::Write as _;
 use std::path::PathBuf;
 

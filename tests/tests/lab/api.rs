@@ -1,6 +1,5 @@
 //! The client of the native API against real ESPHome firmware in the clear, and against PyPI's `aioesphomeapi` and
 //! `noiseprotocol`: encrypted, in both roles.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
