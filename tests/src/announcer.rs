@@ -47,6 +47,8 @@ pub struct Identity {
     pub config_hash: Option<u32>,
     /// The API port; without one the device is announced as a web server on port 80.
     pub api_port: Option<u16>,
+    /// It says its host name and nothing else, as in safe mode.
+    pub only_name: bool,
     /// Its IPv4 address.
     pub address: Option<Ipv4Addr>,
     /// Its IPv6 address; link-local ones are not announced.
@@ -430,12 +432,13 @@ impl Names {
             ResourceRecord::new(name.clone(), CLASS::IN, ttl, rdata)
         };
         let srv = SRV { priority: 0, weight: 0, port: self.port, target: self.host.clone() };
-        let mut records = vec![
+        let services = vec![
             record(&self.services, LONG_TTL, RData::PTR(PTR(self.service.clone()))),
             record(&self.service, LONG_TTL, RData::PTR(PTR(self.instance.clone()))),
             record(&self.instance, SHORT_TTL, RData::SRV(srv)).with_cache_flush(true),
             record(&self.instance, LONG_TTL, RData::TXT(txt(identity)?)).with_cache_flush(true),
         ];
+        let mut records = if identity.only_name { Vec::new() } else { services };
         let ipv4 = identity.address.map(|address| RData::A(A { address: address.into() }));
         let ipv6 = identity.ipv6.map(|own| RData::AAAA(AAAA { address: own.address.into() }));
         let addresses = [ipv4, ipv6].into_iter().flatten();

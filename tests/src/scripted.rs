@@ -200,6 +200,7 @@ async fn obey(options: ScriptedOptions, state: State) -> Result<()> {
 
 fn identity(options: &ScriptedOptions, config_hash: Option<u32>) -> Identity {
     Identity {
+        only_name: false,
         name: options.name.clone(),
         friendly_name: None,
         mac: options.mac.replace(':', ""),

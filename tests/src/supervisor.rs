@@ -122,6 +122,8 @@ pub enum Mdns {
     Full,
     /// See [`Voice::AnswersOnly`].
     AnswersOnly,
+    /// Nothing but its host name, as in safe mode.
+    NameOnly,
     /// See [`Voice::Silent`].
     Silent,
 }
@@ -129,7 +131,7 @@ pub enum Mdns {
 impl From<Mdns> for Voice {
     fn from(mdns: Mdns) -> Self {
         match mdns {
-            Mdns::Full => Self::Full,
+            Mdns::Full | Mdns::NameOnly => Self::Full,
             Mdns::AnswersOnly => Self::AnswersOnly,
             Mdns::Silent => Self::Silent,
         }
@@ -212,6 +214,7 @@ impl Supervisor {
             version,
             config_hash: state.running_hash.filter(|_| !self.options.no_config_hash),
             api_port: self.options.api_port,
+            only_name: self.wake.mdns == Mdns::NameOnly,
             address,
             ipv6,
         };

@@ -30,9 +30,10 @@ function line(testid: string, id: string): HTMLElement {
 
 describe('the groups', () => {
   it.each(groups)('are those of the application: $what', (one) => {
-    const { state, problem, overdue, lastAttempt, group } = one as {
+    const { state, problem, crashLoop, overdue, lastAttempt, group } = one as {
       state?: UpdateStateView;
       problem?: string;
+      crashLoop?: string;
       overdue?: boolean;
       lastAttempt?: string;
       group: string | null;
@@ -40,6 +41,7 @@ describe('the groups', () => {
     const coded = (code: string) => ({ code, message: 'It went wrong.', help: null });
     const shown = device('A', {
       problem: problem ? coded(problem) : null,
+      crashLoop: crashLoop ? coded(crashLoop) : null,
       wake: wakes(60, 10, { overdue: overdue ?? false }),
       update: state
         ? update(state, {
@@ -116,6 +118,36 @@ describe('the home', () => {
       'data-device',
       'cellar-leak-sensor.yaml',
     );
+  });
+
+  it('offers the last good build of a device in safe mode, where one is kept', async () => {
+    const crashLoop = { code: 'device.safe_mode', message: 'It is in safe mode.', help: null };
+    const previousBuild = { version: '2026.9.2', builtAt: Date.now() - MINUTE };
+    const devices = [device('A', { crashLoop, previousBuild }), device('B', { crashLoop })];
+    const backend = await show('quiet', { devices }, 'home');
+    const remedies = (id: string): (string | null)[] =>
+      within(line('need-line', id))
+        .getAllByTestId('remedy')
+        .map((button) => button.textContent);
+    expect(line('need-line', 'a.yaml')).toHaveTextContent('In safe mode. It is in safe mode.');
+    expect(remedies('a.yaml')).toEqual(['Install the last good build', 'Open YAML', 'Why?']);
+    expect(remedies('b.yaml')).toEqual(['Open YAML', 'Why?']);
+    const [back] = within(line('need-line', 'a.yaml')).getAllByTestId('remedy');
+    if (back) await user.click(back);
+    expect(backend.calls).toContain('installPrevious a.yaml');
+  });
+
+  it('says a rollback’s reason, and offers one more try', async () => {
+    const devices = only('demo', 'workshop-heater.yaml').devices?.map((one) => {
+      const state = one.update?.state;
+      if (!one.update || state?.kind !== 'failed') return one;
+      const problem = { ...state.problem, code: 'update.ended_early', message: 'It ended early.' };
+      return { ...one, update: { ...one.update, state: { ...state, problem } } };
+    });
+    await show('demo', { devices: devices ?? [] }, 'home');
+    const need = line('need-line', 'workshop-heater.yaml');
+    expect(need).toHaveTextContent('Rolled back. It ended early.');
+    expect(within(need).getByTestId('remedy')).toHaveTextContent('Install again');
   });
 
   it('cleans what earlier builds left, where that may help', async () => {

@@ -45,6 +45,7 @@ fn build(encryption: Encryption) -> Build {
         deep_sleep: true,
         sleep_plan: None,
         api: None,
+        boot_check: None,
         mdns: true,
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::{ConfigHash, DeviceId, MacAddress};
 use crate::time::Timestamp;
 
-pub use build::{Api, Before, Build, BuildStamp, Encryption, OtaMethod, OtaParameters};
+pub use build::{Api, Before, BootCheck, Build, BuildStamp, Encryption, OtaMethod, OtaParameters};
 pub use build_again::BuildAgain;
 pub use delivery::{AttemptReport, AvoidedAddress, Cuts, Delivery, PasswordChoice, SourceTracking};
 pub use kind::StateKind;

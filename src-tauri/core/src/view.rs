@@ -132,6 +132,8 @@ pub struct DeviceView {
     /// Why its configuration can't be read.
     pub problem: Option<Problem>,
     pub platform: Option<String>,
+    /// It was found in safe mode, and has not said since that it runs its firmware.
+    pub crash_loop: Option<Problem>,
     /// Whether it is there.
     pub presence: Presence,
     /// The last evidence of life.

@@ -67,6 +67,21 @@ pub async fn ask(question: &Question, deadline: Instant, mut told: impl FnMut(Ev
     ask_once(question, second, deadline, &mut told).await
 }
 
+/// Whether a device refuses its API while its OTA port is open; `None`: it couldn't be told.
+pub async fn is_refused(peer: IpAddr, (api, ota): (u16, u16), limit: Duration) -> Option<bool> {
+    let deadline = Instant::now() + limit;
+    let address = SocketAddr::new(peer, api);
+    let question = Question { address, key: None, wish: Wish::Identity };
+    match ask(&question, deadline, |_| ()).await {
+        Reply::Heard(_) => Some(false),
+        Reply::Unreachable(_) => None,
+        Reply::Refused => {
+            let opened = timeout_at(deadline, TcpStream::connect((peer, ota))).await;
+            matches!(opened, Ok(Ok(_))).then_some(true)
+        }
+    }
+}
+
 /// What a device at this address says of itself, as one piece of evidence. Without a compilation time nothing is told
 /// of what runs: a version alone would look like a TXT record that has no hash.
 #[must_use]

@@ -7,7 +7,11 @@ use serde_json::Value;
 use wakeflash_core::device::ConfigHash;
 use wakeflash_core::error::Problem;
 use wakeflash_core::schedule::SleepPlan;
-use wakeflash_core::update::{Api, BuildStamp, Encryption, OtaMethod, OtaParameters, Secret};
+use wakeflash_core::update::{
+    Api, BootCheck, BuildStamp, Encryption, OtaMethod, OtaParameters, Secret,
+};
+
+use crate::boot_check::boot_check_of;
 
 /// `storage/FILE.json`: what the last compile (or `--only-generate`) recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +55,8 @@ pub struct Validated {
     pub sleep_plan: Option<SleepPlan>,
     /// Its native API.
     pub api: Option<Api>,
+    /// When a bootloader that can go back keeps the firmware.
+    pub boot_check: Option<BootCheck>,
     /// It has `mdns:`, and not disabled.
     pub mdns: bool,
     /// The end of the device's MAC address is part of its name.
@@ -128,6 +134,7 @@ pub fn validated(bytes: &[u8], platform: Option<&str>) -> Result<Validated, Prob
         deep_sleep: at("/deep_sleep").is_some(),
         sleep_plan: sleep_plan_of(config),
         api: api_of(config),
+        boot_check: boot_check_of(config),
         mdns: has_mdns(config),
         mac_suffix: has_mac_suffix(config),
         esphome_version: text(root.get("esphome")),

@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod answer;
+mod boot_check;
 pub mod compile;
 pub mod config;
 pub mod files;

@@ -127,6 +127,12 @@ pub(crate) enum Event {
     Silent {
         name: String,
     },
+    /// Whether the API of a device is closed while its OTA port is open.
+    LookedAtApi {
+        name: String,
+        peer: IpAddr,
+        refused: bool,
+    },
     Connected {
         update: UpdateId,
         peer: IpAddr,
@@ -246,6 +252,11 @@ pub(crate) enum Action {
     Ask {
         name: String,
         addresses: Vec<IpAddr>,
+    },
+    /// See whether a device refuses its API.
+    LookAtApi {
+        name: String,
+        peer: IpAddr,
     },
     /// Follow this config directory, and no other one any more.
     Follow(Option<String>),

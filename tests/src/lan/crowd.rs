@@ -46,6 +46,7 @@ pub async fn run(options: &CrowdOptions) -> Result<()> {
         let script = super::host::add_address_script(INTERFACE, address);
         super::run(Command::new("sh").args(["-c", &script])).await?;
         let identity = Identity {
+            only_name: false,
             name: Sibling(u16::from(number)).name(),
             friendly_name: None,
             mac: format!("0277000001{number:02x}"),

@@ -235,6 +235,7 @@ impl Sleeper {
     fn words(&self, goodbye: bool) -> Result<Vec<u8>> {
         let number = self.number;
         let identity = Identity {
+            only_name: false,
             name: Sibling(number).name(),
             friendly_name: None,
             mac: format!("02770003{number:04x}"),

@@ -66,6 +66,7 @@ impl ForgeOptions {
         let address = at.and_then(|at| self.address.get(at)).copied().unwrap_or(self.from);
         announcement(
             &Identity {
+                only_name: false,
                 name: self.name.clone().unwrap_or_else(|| format!("forged-{number}")),
                 friendly_name: None,
                 mac: self.mac.clone().unwrap_or_else(|| format!("06{:010x}", number + 1)),

@@ -55,6 +55,7 @@ impl Device {
         socket.set_multicast_if_v4(&address)?;
         socket.set_multicast_ttl_v4(255)?;
         let identity = Identity {
+            only_name: false,
             name: name(u16::from(number)),
             friendly_name: None,
             mac: format!("0277000002{number:02x}"),

@@ -20,6 +20,7 @@ mod peer;
 mod presence;
 mod previous;
 mod restart;
+mod safe_mode;
 mod service;
 mod soak;
 mod store;

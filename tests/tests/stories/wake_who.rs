@@ -64,7 +64,7 @@ async fn a_stranger_at_the_remembered_address_gets_nothing() -> Result<()> {
                 let code = update["lastAttempt"]["problem"]["code"].as_str();
                 match mdns {
                     Mdns::Silent => code == Some("gate.unidentified"),
-                    Mdns::Full | Mdns::AnswersOnly => code.is_some(),
+                    Mdns::Full | Mdns::AnswersOnly | Mdns::NameOnly => code.is_some(),
                 }
             })
             .await?;

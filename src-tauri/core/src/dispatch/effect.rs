@@ -45,6 +45,17 @@ pub enum Effect {
         /// Where.
         addresses: Vec<IpAddr>,
     },
+    /// See whether a device refuses its API while its OTA port is open.
+    LookAtApi {
+        /// The name of the device.
+        name: String,
+        /// Where it has answered.
+        peer: IpAddr,
+        /// The port of its API.
+        api: u16,
+        /// The port at which it takes updates.
+        ota: u16,
+    },
     /// Tell the user.
     Notify(Notification),
 }

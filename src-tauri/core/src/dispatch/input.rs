@@ -155,6 +155,14 @@ pub enum Input {
     },
     /// A device that is shown as Online answers neither questions nor connections.
     Silent { name: String },
+    /// The OTA port of a device is open, and it was seen whether its API is as well.
+    LookedAtApi {
+        name: String,
+        /// Where.
+        peer: IpAddr,
+        /// Nobody listens at the port of its API.
+        refused: bool,
+    },
     /// The image of a waiting update can't be read from the artifact store, or isn't what was built.
     ImageLost {
         /// Of which update.
@@ -243,6 +251,7 @@ impl Input {
             | Self::Unreachable { .. }
             | Self::Stranger { .. }
             | Self::Silent { .. }
+            | Self::LookedAtApi { .. }
             | Self::Captured { .. } => false,
         }
     }

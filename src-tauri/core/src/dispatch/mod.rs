@@ -19,6 +19,7 @@ mod many_devices;
 mod notifications;
 mod other_tools;
 mod requests;
+mod rollback;
 mod rows;
 mod shared_map;
 #[cfg(test)]
@@ -192,6 +193,9 @@ impl Dispatch {
             Input::Unreachable { update } => self.unreachable(update, now),
             Input::Stranger { name, peer } => self.met_stranger(&name, peer, now),
             Input::Silent { name } => self.silent(&name),
+            Input::LookedAtApi { name, peer, refused } => {
+                self.looked_at_api(&name, (peer, refused), now);
+            }
             Input::ImageLost { update, problem } => self.image_lost(update, problem, now),
             Input::Captured { update } => self.captured(update, now),
             Input::AboutToComplete { update, encrypted } => {

@@ -138,6 +138,7 @@ impl Dispatch {
         let previous_build = memory.previous_build().map(PreviousBuild::of);
         let DeviceMemory { last_seen, friendly_name, platform, user_address, .. } = memory;
         let update = self.shown_update(id);
+        let presence = self.presence(id, name, now);
         let (mut primary, mut secondary) = actions(update.map(|update| update.state.kind()));
         if primary == Action::Rebuild && update.is_some_and(|update| !self.is_here(update)) {
             (primary, secondary) = (Action::Cancel, vec![Action::FlashAnyway]);
@@ -156,7 +157,8 @@ impl Dispatch {
             file: Some(id.as_str().to_owned()),
             problem: None,
             platform,
-            presence: self.presence(id, name, now),
+            presence,
+            crash_loop: self.crash_loop(name, presence),
             last_seen,
             addresses,
             mac,
@@ -205,6 +207,7 @@ impl Dispatch {
                 .of_another_directory(update)
                 .or_else(|| self.breaks_off(update))
                 .or_else(|| delivery.filter(|_| !is_final)?.warning.clone())
+                .or_else(|| self.goes_back(update).filter(|_| !is_final))
                 .or_else(|| self.waits_for_directory(update))
                 .or_else(|| self.never_seen(update))
                 .or_else(|| self.said_elsewhere(update)),

@@ -19,6 +19,7 @@ impl Dispatch {
         self.touch_all_queued();
         self.search(now);
         self.settle_doubts(now);
+        self.look_twice_at_apis(now);
         self.forget_undos(now);
         self.look_ahead(now);
         self.tell_overdue(now);
@@ -55,9 +56,10 @@ impl Dispatch {
         let doubts =
             self.devices.values().filter(|_| self.connected).filter_map(KnownDevice::doubt_ends_at);
         let unstored = self.devices.values().filter_map(|heard| heard.store_at(now));
+        let apis = self.devices.values().filter_map(KnownDevice::look_at_api_at);
         let looks = self.look_again_at(now);
         let search = self.search_at(now);
-        let of_devices = doubts.chain(unstored);
+        let of_devices = doubts.chain(unstored).chain(apis);
         of_updates.chain(of_devices).chain(self.first_look_until).chain(looks).chain(search).min()
     }
 }

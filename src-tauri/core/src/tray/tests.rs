@@ -33,6 +33,7 @@ fn device(name: &str, friendly_name: Option<&str>, state: Option<UpdateStateView
         file: Some(format!("{name}.yaml")),
         problem: None,
         platform: None,
+        crash_loop: None,
         presence: Presence::Asleep,
         last_seen: None,
         addresses: Vec::new(),

@@ -72,6 +72,15 @@ impl Api {
     pub const PORT: u16 = 6053;
 }
 
+/// When a bootloader that can go back takes a new firmware for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootCheck {
+    /// After it has run so long, in milliseconds.
+    pub after_ms: u64,
+    /// Or when it goes to sleep in an orderly way before (since ESPHome 2026.8).
+    pub at_sleep: bool,
+}
+
 /// Where the device of an earlier compile takes updates, as far as that is another place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {
@@ -120,6 +129,9 @@ pub struct Build {
     /// Its native API; `None`: it has none, or a version of Wakeflash built it that didn't look.
     #[serde(default)]
     pub api: Option<Api>,
+    /// When its device keeps it; `None`: it doesn't go back, or nobody knows.
+    #[serde(default)]
+    pub boot_check: Option<BootCheck>,
     /// The build answers on mDNS (no `mdns: disabled: true`).
     pub mdns: bool,
 }

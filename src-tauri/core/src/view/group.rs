@@ -24,7 +24,8 @@ impl DeviceView {
             problem.code != "config.unanswered" && !problem.code.starts_with("config_dir.")
         });
         let broken = own.map(|_| Group::Attention);
-        let Some(update) = &self.update else { return broken };
+        let crashes = self.crash_loop.as_ref().map(|_| Group::Attention);
+        let Some(update) = &self.update else { return broken.or(crashes) };
         match &update.state {
             UpdateStateView::Queued { .. }
             | UpdateStateView::Building { .. }
@@ -38,7 +39,7 @@ impl DeviceView {
             }
             UpdateStateView::Installed { .. }
             | UpdateStateView::Cancelled { .. }
-            | UpdateStateView::Superseded { .. } => broken,
+            | UpdateStateView::Superseded { .. } => broken.or(crashes),
         }
     }
 }
@@ -87,7 +88,7 @@ mod tests {
         let broken = example.get("problem").map(problem);
         serde_json::from_value(json!({
             "id": "a.yaml", "name": "a", "friendlyName": null, "file": "a.yaml", "problem": broken,
-            "platform": null, "presence": "asleep", "lastSeen": null, "addresses": [], "mac": null,
+            "platform": null, "crashLoop": example.get("crashLoop").map(problem), "presence": "asleep", "lastSeen": null, "addresses": [], "mac": null,
             "trust": "unknown", "rival": null, "hasKey": false, "deployedVersion": null,
             "deployedHash": null, "deepSleep": true, "modified": false, "updateAvailable": false,
             "wake": {

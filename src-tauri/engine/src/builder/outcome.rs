@@ -156,6 +156,7 @@ pub(super) fn collect(
         deep_sleep: validated.deep_sleep,
         sleep_plan: validated.sleep_plan,
         api: validated.api,
+        boot_check: validated.boot_check,
         mdns: validated.mdns,
     })
 }

@@ -12,6 +12,7 @@ use wakeflash_core::update::{OtaMethod, UpdateId};
 use super::Runtime;
 use super::api::WORDS;
 use super::work::Report;
+use crate::api;
 use crate::flasher;
 use crate::gate::Told;
 use crate::watch::neighbours::link_address;
@@ -67,6 +68,19 @@ impl Runtime {
                 Some(Report::Asked { name, address, opens, answer })
             });
         }
+    }
+
+    /// A device that has answered its name: whether it refuses its API while it takes updates.
+    pub(super) fn look_at_api(&mut self, name: String, peer: IpAddr, (api, ota): (u16, u16)) {
+        let cancel = self.cancel.child_token();
+        self.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => None,
+                refused = api::is_refused(peer, (api, ota), WORD_DEADLINE) => {
+                    Some(Report::LookedAtApi { name, peer, refused: refused? })
+                }
+            }
+        });
     }
 
     /// Where nobody answers, the neighbour table may show the device's own network hardware.

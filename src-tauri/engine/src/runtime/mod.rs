@@ -359,6 +359,7 @@ impl Runtime {
             Effect::CheckSources(update) => self.check_sources(update),
             Effect::Nudge(name) => self.watch.nudge(&name),
             Effect::Ask { name, addresses } => self.ask_who(name, addresses, Opens::Unknown),
+            Effect::LookAtApi { name, peer, api, ota } => self.look_at_api(name, peer, (api, ota)),
             Effect::Notify(notification) => self.shell.notify(notification),
         }
     }

@@ -94,6 +94,12 @@ pub(super) enum Report {
         opens: Opens,
         answer: Option<Sighting>,
     },
+    /// The OTA port of a device is open, and it was seen whether its API is as well.
+    LookedAtApi {
+        name: String,
+        peer: IpAddr,
+        refused: bool,
+    },
     /// The gate has opened.
     Proven {
         update: UpdateId,
@@ -305,6 +311,9 @@ impl Runtime {
             Report::Asked { name, address, opens, answer } => {
                 self.asked(name, address, opens, answer);
             }
+            Report::LookedAtApi { name, peer, refused } => {
+                self.heard(Input::LookedAtApi { name, peer, refused });
+            }
             Report::Proven { update, proof } => self.happened(Input::Proven { update, proof }),
             Report::BackedUp(result) => self.backed_up(result),
             Report::Returned { update, peer } => {
@@ -338,6 +347,7 @@ impl Runtime {
             | Report::Answered(_)
             | Report::AskApi { .. }
             | Report::Asked { .. }
+            | Report::LookedAtApi { .. }
             | Report::Proven { .. }
             | Report::History { .. }
             | Report::Activity { .. }

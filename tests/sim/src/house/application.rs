@@ -145,6 +145,9 @@ impl House {
             Event::Asked { id, request } => self.take_request(id, request, now),
             Event::Heard(sighting) => self.heard(Input::Sighted(sighting), now),
             Event::Silent { name } => self.heard(Input::Silent { name }, now),
+            Event::LookedAtApi { name, peer, refused } => {
+                self.heard(Input::LookedAtApi { name, peer, refused }, now);
+            }
             Event::Unreachable { update } => self.heard(Input::Unreachable { update }, now),
             Event::Returned { update, peer } => self.heard(Input::Returned { update, peer }, now),
             Event::ServesAgain { update, peer } => {
@@ -318,6 +321,9 @@ impl House {
             }
             Effect::Nudge(name) => self.actions.push(Action::Nudge(name)),
             Effect::Ask { name, addresses } => self.actions.push(Action::Ask { name, addresses }),
+            Effect::LookAtApi { name, peer, .. } => {
+                self.actions.push(Action::LookAtApi { name, peer });
+            }
             Effect::Notify(notification) => self.actions.push(Action::Notify(notification)),
         }
     }

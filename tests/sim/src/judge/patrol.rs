@@ -41,9 +41,21 @@ impl World<'_> {
             let what = format!("what is stored of {name} follows a flood of packets");
             return Err(self.violation("requests are answered", what));
         }
+        self.safe_mode_is_true()?;
         self.requests_are_answered()?;
         self.changes_are_known()?;
         self.updates_are_shown()
+    }
+
+    /// What never was in safe mode isn't said to be.
+    fn safe_mode_is_true(&self) -> Step {
+        for device in self.devices.iter().filter(|it| !it.was_in_safe_mode && !it.plan.stranger) {
+            if self.is_said_to_crash(device.plan.key) {
+                let what = format!("{} never was in safe mode", device.firmware.name);
+                return Err(self.violation("3: no guess", what));
+            }
+        }
+        Ok(())
     }
 
     fn requests_are_answered(&self) -> Step {

@@ -9,7 +9,8 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::schedule::SleepPlan;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    Before, Build, Encryption, OtaMethod, OtaParameters, Secret, Sha256, SourceChange, UpdateId,
+    Api, Before, Build, Encryption, OtaMethod, OtaParameters, Secret, Sha256, SourceChange,
+    UpdateId,
 };
 
 use super::files::{NEW, OLD};
@@ -204,7 +205,8 @@ impl World<'_> {
                 run_ms: Some(rhythm.window),
                 sleep_ms: Some(rhythm.period - rhythm.window),
             }),
-            api: None,
+            api: Some(Api { port: Api::PORT, key: None }),
+            boot_check: None,
             mdns: of_device.is_none_or(|it| it.voice != Voice::None),
         }
     }

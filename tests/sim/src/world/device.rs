@@ -93,6 +93,8 @@ pub(crate) struct Device {
     pub(crate) other_client_until: Ms,
     pub(crate) next_is_safe_mode: bool,
     pub(crate) safe_mode: bool,
+    /// It has been at least once.
+    pub(crate) was_in_safe_mode: bool,
     pub(crate) new_address: bool,
     pub(crate) trouble: Trouble,
     pub(crate) pose: Option<Pose>,
@@ -134,6 +136,7 @@ impl Device {
             other_client_until: 0,
             next_is_safe_mode: false,
             safe_mode: false,
+            was_in_safe_mode: false,
             new_address: false,
             trouble: Trouble::default(),
             pose: None,
@@ -262,6 +265,7 @@ impl World<'_> {
         it.since = now;
         (it.session, it.held) = (None, false);
         it.safe_mode = std::mem::take(&mut it.next_is_safe_mode);
+        it.was_in_safe_mode |= it.safe_mode;
         if it.on_trial && it.trial_begun {
             // The bootloader goes back to what was there before.
             if let Some(previous) = it.previous.take() {

@@ -212,6 +212,10 @@ impl World<'_> {
                 self.ask_who(&name, &addresses);
                 Ok(())
             }
+            Action::LookAtApi { name, peer } => {
+                self.look_at_api(name, peer);
+                Ok(())
+            }
             Action::Follow(dir) => {
                 self.follow(dir);
                 Ok(())

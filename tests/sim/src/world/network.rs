@@ -211,6 +211,20 @@ impl World<'_> {
         }
     }
 
+    /// Whether a device that takes connections has an open API as well.
+    pub(super) fn look_at_api(&mut self, name: String, peer: IpAddr) {
+        let Some(it) = self.lan.holders.get(&peer).map(|device| &self.devices[*device]) else {
+            return;
+        };
+        let (rtt, refused) = (it.plan.rtt, it.safe_mode);
+        if !it.listens || !self.is_online() || self.rng.chance(self.lan.loss(self.now)) {
+            return;
+        }
+        let life = self.life;
+        let event = Box::new(Event::LookedAtApi { name, peer, refused });
+        self.after(rtt, Ev::Host { life, event });
+    }
+
     fn resolves(&self, name: &str) -> Option<IpAddr> {
         let bare = name.strip_suffix(".local")?;
         let device = self.devices.iter().find(|device| {

@@ -180,6 +180,11 @@ impl World<'_> {
         self.house.as_ref()?.row(device, self.wall())
     }
 
+    /// Whether the user reads that a device is in safe mode.
+    pub(crate) fn is_said_to_crash(&self, key: u32) -> bool {
+        self.row(&super::user::file_of(key)).is_some_and(|row| row.crash_loop.is_some())
+    }
+
     /// Whether what the user sees of this update says that it isn't going well.
     pub(crate) fn is_warned(&self, id: UpdateId) -> bool {
         let Some(device) = self.stored_update(id).map(|update| update.device.clone()) else {

@@ -17,7 +17,7 @@ interface Remedy {
 }
 
 interface Need {
-  kind: 'failed' | 'rolledBack' | 'held' | 'broken' | 'overdue' | 'mistaken';
+  kind: 'failed' | 'rolledBack' | 'held' | 'broken' | 'crashing' | 'overdue' | 'mistaken';
   sentence: string;
   /** What is done first, and what else is near. */
   remedies: Remedy[];
@@ -78,12 +78,24 @@ function remediesOf(app: App, device: DeviceView, problem: Problem): Remedy[] {
   }
 }
 
+/** A device that doesn't get through its start: what ran before helps at once. */
+function crashRemedies(app: App, device: DeviceView): Remedy[] {
+  const t = texts.home;
+  const run = () =>
+    void app.report(app.backend.ask({ cmd: 'install_previous', device: device.id }));
+  const back = { key: 'previous', label: t.installPrevious, decides: true, run };
+  return [...(device.previousBuild ? [back] : []), openYaml(app, device), why(app, device)];
+}
+
 export function needOf(app: App, device: DeviceView): Need {
   const t = texts.home;
   const state = device.update?.state;
   if (state?.kind === 'failed' && state.rolledBack) {
     const again = act(app, device, 'retry', t.installAgain);
-    const sentence = [say(state.problem).title, t.keepAwake].join('. ');
+    const early = state.problem.code !== 'update.rolled_back';
+    const sentence = early
+      ? sentenceOf(state.problem)
+      : [say(state.problem).title, t.keepAwake].join('. ');
     return { kind: 'rolledBack', sentence, remedies: [again] };
   }
   if (state?.kind === 'failed') {
@@ -99,6 +111,10 @@ export function needOf(app: App, device: DeviceView): Need {
   const own = ownProblem(device);
   if (own) {
     return { kind: 'broken', sentence: sentenceOf(own), remedies: [openYaml(app, device)] };
+  }
+  if (device.crashLoop) {
+    const sentence = sentenceOf(device.crashLoop);
+    return { kind: 'crashing', sentence, remedies: crashRemedies(app, device) };
   }
   const last = device.update?.lastAttempt;
   if (device.wake?.overdue && device.wake.next !== null) {

@@ -25,6 +25,7 @@ export function ownProblem(device: DeviceView): Problem | null {
 export function groupOf(device: DeviceView): Group | null {
   const { update, wake } = device;
   const broken = ownProblem(device) ? 'attention' : null;
+  const crashes = device.crashLoop ? 'attention' : null;
   const kind = update?.state.kind;
   switch (kind) {
     case 'queued':
@@ -41,7 +42,7 @@ export function groupOf(device: DeviceView): Group | null {
     case 'cancelled':
     case 'superseded':
     case undefined:
-      return broken;
+      return broken ?? crashes;
     default:
       return assertNever(kind);
   }

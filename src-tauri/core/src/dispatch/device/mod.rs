@@ -6,6 +6,7 @@ pub(super) mod identity;
 pub(super) mod names;
 mod presence;
 mod remembered;
+mod safe_mode;
 mod schedule;
 pub(super) mod sighted;
 mod sleepers;
@@ -49,6 +50,8 @@ pub(super) struct KnownDevice {
     pub(super) liveness: Liveness,
     /// Since when it can't be reached and has said nothing.
     pub(super) doubted_since: Option<Timestamp>,
+    /// Whether it is in safe mode.
+    pub(super) safe_mode: safe_mode::SafeMode,
     /// Its records ran out while there was no network.
     pub(super) expired: bool,
     /// The wakes that were seen, oldest first.

@@ -29,6 +29,7 @@ impl Dispatch {
         if own {
             self.watch_rollback(sighting, now);
             self.take_back_rollback(sighting, now);
+            self.follow_safe_mode(sighting, woke, now);
         }
         if !is_proof {
             self.ask_about(sighting, own, now);

@@ -258,6 +258,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Unreachable { .. }
             | Input::Stranger { .. }
             | Input::Silent { .. }
+            | Input::LookedAtApi { .. }
             | Input::ImageLost { .. }
             | Input::Captured { .. }
             | Input::Network { .. }
@@ -351,6 +352,9 @@ fn check_effect(effect: &Effect, before: &View, after: &View, decision: &Decided
         Effect::Nudge(name) => assert!(!name.is_empty()),
         Effect::Ask { name, addresses } => {
             assert!(!name.is_empty() && !addresses.is_empty());
+        }
+        Effect::LookAtApi { name, api, ota, .. } => {
+            assert!(!name.is_empty() && api != ota);
         }
         Effect::Notify(told) => {
             assert!(told.kind.is_wanted(after.durable.settings.notify));

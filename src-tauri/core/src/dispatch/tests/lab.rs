@@ -129,6 +129,7 @@ pub(super) fn build(name: &str) -> Build {
         deep_sleep: true,
         sleep_plan: None,
         api: None,
+        boot_check: None,
         mdns: true,
     }
 }

@@ -128,6 +128,7 @@ impl Storm {
                 | Effect::CheckSources(_)
                 | Effect::Nudge(_)
                 | Effect::Ask { .. }
+                | Effect::LookAtApi { .. }
                 | Effect::Notify(_) => {}
             }
         }

@@ -10,7 +10,7 @@ use crate::compiler_cache;
 use crate::credentials;
 use crate::device::{DeviceId, MacAddress};
 use crate::dispatch::Input;
-use crate::dispatch::update::failed::rolled_back;
+use crate::dispatch::rollback::rolled_back;
 use crate::error::Problem;
 use crate::gate::{Evidence, Expectation, LiteralAddress, Session, Standing, unidentified};
 use crate::identity::Identity;

@@ -28,6 +28,7 @@ fn word(effect: &Effect, id: UpdateId) -> Option<&'static str> {
         Effect::CheckSources(_) => "look at the sources",
         Effect::Nudge(_) => "connect at once",
         Effect::Ask { .. } => "ask the device",
+        Effect::LookAtApi { .. } => "look at its API",
         Effect::Notify(notification) => match notification.kind {
             NotificationKind::Installed => "notify: installed",
             NotificationKind::Failed => "notify: failed",

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use crate::device::Sighting;
 use crate::dispatch::Dispatch;
+use crate::dispatch::rollback::rolled_back;
 use crate::dispatch::transfer_limits::pause_after_unknown;
 use crate::error::Problem;
 use crate::time::Timestamp;
@@ -14,7 +15,6 @@ use crate::update::{
 };
 
 use super::announced::{Firmware, announced_firmware};
-use super::failed::rolled_back;
 
 /// After its final acknowledgement a device reboots about 100 ms later (ESPHome's OTA component); what it
 /// says before this time may still be the old firmware's.

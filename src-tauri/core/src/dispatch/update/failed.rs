@@ -1,11 +1,11 @@
 //! Failed: for good, unless a device that had gone back turns out to run the build after all.
 
-use crate::device::{ConfigHash, DeviceId, Sighting};
+use crate::device::{DeviceId, Sighting};
 use crate::dispatch::Dispatch;
 use crate::dispatch::device::identity::is_another_board;
 use crate::error::Problem;
 use crate::time::Timestamp;
-use crate::update::{Build, InstalledHow, StateKind, UpdateId, UpdateState};
+use crate::update::{InstalledHow, StateKind, UpdateId, UpdateState};
 use crate::view::NotificationKind;
 
 use super::announced::{Firmware, announced_firmware};
@@ -82,19 +82,4 @@ impl Dispatch {
         }
         Err(self.no_configuration(device))
     }
-}
-
-pub(in crate::dispatch) fn rolled_back(build: &Build, sighting: &Sighting) -> Problem {
-    let hash =
-        |hash: Option<ConfigHash>| hash.map_or_else(|| "none".to_owned(), |it| it.to_string());
-    Problem::new("update.rolled_back", "The device took the new firmware and came back with another one.")
-        .with_help(
-            "Firmware before ESPHome 2026.8 goes back when the device sleeps before the new one has run for a minute. \
-             Keep it awake for a minute after the next install.",
-        )
-        .with_details(format!(
-            "Config hash that was installed: {}; that runs: {}",
-            hash(build.config_hash),
-            hash(sighting.config_hash)
-        ))
 }

@@ -9,6 +9,7 @@ use core::time::Duration;
 use crate::device::{BeforeInstall, ConfigHash, DeviceMemory, InstalledBuild, Sighting};
 use crate::dispatch::Dispatch;
 use crate::dispatch::device::identity::is_another_board;
+use crate::dispatch::rollback::rolled_back;
 use crate::identity::RunningBuild;
 use crate::time::Timestamp;
 use crate::update::{
@@ -18,7 +19,6 @@ use crate::update::{
 use crate::view::Installation;
 
 use super::announced::{Firmware, announced_firmware};
-use super::failed::rolled_back;
 
 /// A device that runs the new firmware for so long without sleeping keeps it (ESPHome marks it after 60 s).
 const STAYS_AFTER: Duration = Duration::from_secs(90);
@@ -52,6 +52,7 @@ impl Dispatch {
         let previous_hash = update.state.previous_hash();
         if self.transition(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text)
         {
+            self.end_safe_mode(&former);
             // Of what is of another directory, that is found out when it is chosen again.
             if here {
                 self.move_memory(&device, &former, &name);

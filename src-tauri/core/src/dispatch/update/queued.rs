@@ -90,10 +90,11 @@ impl Dispatch {
         self.updates.values().filter(|update| update.state.kind() == StateKind::Queued)
     }
 
-    /// The least is built first: devices that sleep, since they have the least time to spare, and among
-    /// them the user's newest wish.
-    fn build_rank(&self, update: &Update) -> (Reverse<bool>, Reverse<UpdateId>) {
-        (Reverse(self.update_sleeps(update)), Reverse(update.id))
+    /// The least is built first: devices in safe mode, which take an update for five minutes, then those that sleep,
+    /// since they have the least time to spare, and among them the user's newest wish.
+    fn build_rank(&self, update: &Update) -> (Reverse<bool>, Reverse<bool>, Reverse<UpdateId>) {
+        let crashes = self.is_in_safe_mode(&update.name);
+        (Reverse(crashes), Reverse(self.update_sleeps(update)), Reverse(update.id))
     }
 
     pub(in crate::dispatch) fn builds_ahead_of(&self, id: UpdateId) -> u32 {

@@ -5,8 +5,8 @@ use wakeflash_core::error::Problem;
 use wakeflash_core::schedule::SleepPlan;
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    Api, AttemptReport, AvoidedAddress, Before, Build, BuildStamp, Counts, Cuts, Delivery,
-    Encryption, OtaMethod, OtaParameters, PasswordChoice, Secret, Sha256, SourceFile,
+    Api, AttemptReport, AvoidedAddress, Before, BootCheck, Build, BuildStamp, Counts, Cuts,
+    Delivery, Encryption, OtaMethod, OtaParameters, PasswordChoice, Secret, Sha256, SourceFile,
     SourceTracking,
 };
 
@@ -194,6 +194,7 @@ pub(super) struct BuildRow {
     deep_sleep: bool,
     sleep_plan: Option<SleepPlanRow>,
     api: Option<ApiRow>,
+    boot_check: Option<BootCheckRow>,
     mdns: bool,
 }
 
@@ -213,6 +214,25 @@ impl From<&Api> for ApiRow {
 impl From<ApiRow> for Api {
     fn from(ApiRow { port, key }: ApiRow) -> Self {
         Self { port, key: key.map(Secret) }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BootCheckRow {
+    after_ms: u64,
+    at_sleep: bool,
+}
+
+impl From<BootCheck> for BootCheckRow {
+    fn from(BootCheck { after_ms, at_sleep }: BootCheck) -> Self {
+        Self { after_ms, at_sleep }
+    }
+}
+
+impl From<BootCheckRow> for BootCheck {
+    fn from(BootCheckRow { after_ms, at_sleep }: BootCheckRow) -> Self {
+        Self { after_ms, at_sleep }
     }
 }
 
@@ -243,6 +263,7 @@ impl From<&Build> for BuildRow {
             deep_sleep,
             sleep_plan,
             api,
+            boot_check,
             mdns,
         } = build;
         Self {
@@ -262,6 +283,7 @@ impl From<&Build> for BuildRow {
             deep_sleep: *deep_sleep,
             sleep_plan: sleep_plan.map(SleepPlanRow::from),
             api: api.as_ref().map(ApiRow::from),
+            boot_check: boot_check.map(BootCheckRow::from),
             mdns: *mdns,
         }
     }
@@ -288,6 +310,7 @@ impl TryFrom<BuildRow> for Build {
             deep_sleep: row.deep_sleep,
             sleep_plan: row.sleep_plan.map(SleepPlan::from),
             api: row.api.map(Api::from),
+            boot_check: row.boot_check.map(BootCheck::from),
             mdns: row.mdns,
         })
     }

@@ -13,8 +13,8 @@ use wakeflash_core::schedule::{SleepPlan, Wake};
 use wakeflash_core::settings::{ChangedSources, Language, NotifyKinds, Settings, Theme};
 use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{
-    Acknowledgement, Api, AttemptReport, AvoidedAddress, Before, Build, BuildAgain, BuildStamp,
-    Cleaning, Counts, Cuts, Delivery, Encryption, FlashStage, InstalledHow, OtaMethod,
+    Acknowledgement, Api, AttemptReport, AvoidedAddress, Before, BootCheck, Build, BuildAgain,
+    BuildStamp, Cleaning, Counts, Cuts, Delivery, Encryption, FlashStage, InstalledHow, OtaMethod,
     OtaParameters, PasswordChoice, RollbackWatch, Secret, Sha256, Shipped, SourceChange,
     SourceChangeKind, SourceFile, SourceTracking, StateKind, TimelineEntry, Update, UpdateId,
     UpdateState,
@@ -76,6 +76,7 @@ fn delivery(encryption: Encryption, everything: bool) -> Delivery {
             deep_sleep: everything,
             sleep_plan: everything
                 .then_some(SleepPlan { run_ms: Some(15_000), sleep_ms: Some(3_600_000) }),
+            boot_check: everything.then_some(BootCheck { after_ms: 60_000, at_sleep: true }),
             api: everything.then(|| Api { port: 6054, key: some("k").map(Secret) }),
             mdns: everything,
         },

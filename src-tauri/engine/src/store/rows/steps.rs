@@ -55,7 +55,7 @@ fn update_to_3(update: &mut Fields) {
     let no_other = json!({"port": null, "address": null});
     fill(
         build,
-        json!({"credentials_changed": false, "sleep_plan": null, "stamp": null, "api": null}),
+        json!({"credentials_changed": false, "sleep_plan": null, "stamp": null, "api": null, "boot_check": null}),
     );
     fill(build, json!({"mac_suffix": false, "before": no_other}));
     if let Some(Value::Array(sources)) = build.get_mut("sources") {

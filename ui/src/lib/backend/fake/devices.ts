@@ -31,6 +31,7 @@ export function device(name: string, part: Partial<DeviceView> = {}): DeviceView
     friendlyName: name,
     file: `${stem}.yaml`,
     problem: null,
+    crashLoop: null,
     platform: 'esp32',
     presence: 'asleep',
     lastSeen: ago(12 * MINUTE),

@@ -200,6 +200,8 @@ export type DeviceView = {
 	/**  Why its configuration can't be read. */
 	problem: Problem | null,
 	platform: string | null,
+	/**  It was found in safe mode, and has not said since that it runs its firmware. */
+	crashLoop: Problem | null,
 	/**  Whether it is there. */
 	presence: Presence,
 	/**  The last evidence of life. */

@@ -34,6 +34,7 @@ export const home: typeof english = {
     openSecrets: 'secrets.yaml öffnen',
     enterPassword: 'Passwort auf dem Gerät …',
     installAgain: 'Noch einmal installieren',
+    installPrevious: 'Letzten guten Build installieren',
     keepAwake:
       'Halte es nach der nächsten Installation eine Minute wach, damit es die Firmware behält',
     heldSince: (change) => `Zurückgehalten: ${change}, seit es gebaut wurde`,

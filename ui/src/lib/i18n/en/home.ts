@@ -33,6 +33,7 @@ export const home = {
     openSecrets: 'Open secrets.yaml',
     enterPassword: 'Password on the device…',
     installAgain: 'Install again',
+    installPrevious: 'Install the last good build',
     keepAwake: 'Keep it awake for a minute after the next install, so that it keeps the firmware',
     heldSince: (change: string) => `Held: ${change} since it was built`,
     overdue: 'Overdue',

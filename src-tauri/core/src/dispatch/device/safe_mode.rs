@@ -1,0 +1,176 @@
+//! Whether a device is in ESPHome's safe mode, in which it is after ten starts that it didn't get through.
+//!
+//! Nothing says so. It shows where a device whose firmware was installed from here, with an API, answers without saying
+//! what it runs, has its OTA port open, and refuses its API more than once. Where nobody knows that what runs has an API,
+//! or at which port, nothing can be told.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use crate::device::{Presence, Sighting, Source};
+use crate::dispatch::{Dispatch, Effect};
+use crate::error::Problem;
+use crate::time::Timestamp;
+use crate::update::OtaMethod;
+
+use super::remembered::is_stale;
+use super::{KnownDevice, Liveness};
+
+/// A device that has just started may open its API a moment after its OTA port.
+const LOOK_TWICE_AFTER: Duration = Duration::from_secs(5);
+
+/// How long its API isn't looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// What was found out about it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::dispatch) struct SafeMode {
+    looked_at: Option<Timestamp>,
+    /// Since when, in this wake, its API has been refused; and where.
+    refused: Option<(Timestamp, IpAddr)>,
+    /// When to look a second time.
+    look_at: Option<Timestamp>,
+    /// Since when it is known.
+    since: Option<Timestamp>,
+}
+
+/// Where a device takes connections, by the build that runs on it.
+struct Ports {
+    api: u16,
+    ota: u16,
+}
+
+impl KnownDevice {
+    pub(in crate::dispatch) fn look_at_api_at(&self) -> Option<Timestamp> {
+        self.safe_mode.look_at
+    }
+}
+
+impl Dispatch {
+    /// A device has said something itself.
+    pub(super) fn follow_safe_mode(&mut self, sighting: &Sighting, woke: bool, now: Timestamp) {
+        let name = sighting.name.as_str();
+        if sighting.is_record() || sighting.stamp.is_some() {
+            // It runs its firmware.
+            self.end_safe_mode(name);
+            return;
+        }
+        if woke && let Some(heard) = self.devices.get_mut(name) {
+            let since = heard.safe_mode.since;
+            heard.safe_mode = SafeMode { since, ..SafeMode::default() };
+        }
+        let looked_at = self.devices.get(name).and_then(|heard| heard.safe_mode.looked_at);
+        if let Source::Answer(peer) = sighting.source
+            && is_stale(looked_at, LOOK_AGAIN, now)
+        {
+            self.look_at_api(name, peer, now);
+        }
+    }
+
+    /// What is known no longer holds: the device says what it runs, or has got another firmware.
+    pub(in crate::dispatch) fn end_safe_mode(&mut self, name: &str) {
+        if self.devices.get(name).is_some_and(|heard| heard.safe_mode.since.is_some()) {
+            self.touch(name);
+            self.touch_all_queued();
+        }
+        if let Some(heard) = self.devices.get_mut(name) {
+            let looked_at = heard.safe_mode.looked_at;
+            heard.safe_mode = SafeMode { looked_at, ..SafeMode::default() };
+        }
+    }
+
+    fn look_at_api(&mut self, name: &str, peer: IpAddr, now: Timestamp) {
+        let Some(Ports { api, ota }) = self.ports_of_what_runs(name) else { return };
+        let occupied = self
+            .updates
+            .values()
+            .any(|update| update.is_for(name) && update.state.kind().occupies_the_device());
+        if occupied || !self.may_reach(name, peer) {
+            return;
+        }
+        let Some(heard) = self.devices.get_mut(name) else { return };
+        heard.safe_mode.looked_at = Some(now);
+        let name = name.to_owned();
+        self.decision.effects.push(Effect::LookAtApi { name, peer, api, ota });
+    }
+
+    /// `None`: nobody knows that what runs has an API.
+    fn ports_of_what_runs(&self, name: &str) -> Option<Ports> {
+        let memory = self.memory(name)?;
+        memory.installed()?;
+        let build = memory.kept_builds.last()?;
+        let native = build.ota.method == OtaMethod::Native;
+        native.then_some(Ports { api: build.api.as_ref()?.port, ota: build.ota.port })
+    }
+
+    /// A device's OTA port is open; its API was refused, or wasn't.
+    pub(in crate::dispatch) fn looked_at_api(
+        &mut self,
+        name: &str,
+        (peer, refused): (IpAddr, bool),
+        now: Timestamp,
+    ) {
+        if !refused {
+            self.end_safe_mode(name);
+            return;
+        }
+        let Some(heard) = self.devices.get_mut(name) else { return };
+        let it = &mut heard.safe_mode;
+        if heard.liveness != Liveness::Alive || it.looked_at.is_none() || it.since.is_some() {
+            return;
+        }
+        match it.refused {
+            Some((first, _)) if first <= now && now.since(first) >= LOOK_TWICE_AFTER => {
+                it.since = Some(now);
+                self.touch(name);
+                self.touch_all_queued();
+            }
+            // The clock may have been set back.
+            Some(_) | None => {
+                it.refused = Some((now, peer));
+                it.look_at = Some(now + LOOK_TWICE_AFTER);
+            }
+        }
+    }
+
+    pub(in crate::dispatch) fn look_twice_at_apis(&mut self, now: Timestamp) {
+        let due = |heard: &KnownDevice| heard.look_at_api_at().is_some_and(|at| at <= now);
+        for name in self.devices.keys_where(|_, heard| due(heard)) {
+            let heard = self.devices.entry(&name);
+            heard.safe_mode.look_at = None;
+            let alive = heard.liveness == Liveness::Alive;
+            let refused = heard.safe_mode.refused.filter(|_| alive);
+            if let Some((_, peer)) = refused {
+                self.look_at_api(&name, peer, now);
+            }
+        }
+    }
+
+    /// Whether a device is in safe mode at this moment, and takes an update.
+    pub(in crate::dispatch) fn is_in_safe_mode(&self, name: &str) -> bool {
+        self.devices.get(name).is_some_and(|heard| {
+            heard.safe_mode.since.is_some() && heard.liveness == Liveness::Alive
+        })
+    }
+
+    /// What the user has to know of a device that was found in safe mode, and has said nothing else since.
+    pub(in crate::dispatch) fn crash_loop(
+        &self,
+        name: &str,
+        presence: Presence,
+    ) -> Option<Problem> {
+        self.devices.get(name)?.safe_mode.since?;
+        let message = match presence {
+            Presence::Online => {
+                "The device is in safe mode: it has failed to start several times in a row."
+            }
+            Presence::Asleep | Presence::Offline | Presence::Unknown => {
+                "The device was in safe mode when it was heard last: it had failed to start several times in a row."
+            }
+        };
+        Some(Problem::new("device.safe_mode", message).with_help(
+            "In safe mode it takes an update for five minutes, then it starts once more. Go back to the last good build, \
+             or correct its configuration and install that.",
+        ))
+    }
+}
