@@ -182,6 +182,33 @@ export const SCREENS = [
     steps: [row('garden-soil-sensor.yaml', 'row-menu')],
     shows: 'menu-address',
   },
+  {
+    name: 'areas',
+    story: 'demo',
+    steps: [click('view-menu'), click('menu-group-area')],
+    shows: 'group',
+  },
+  {
+    name: 'areas-many',
+    story: 'many',
+    steps: [
+      click('view-menu'),
+      click('menu-group-area'),
+      then(named('device-scroll'), 'found.scrollTo(0, 7000)'),
+    ],
+    shows: 'group',
+  },
+  { name: 'view-menu', story: 'demo', steps: [click('view-menu')], shows: 'menu-column-area' },
+  {
+    name: 'labels',
+    story: 'demo',
+    steps: [
+      row('garden-soil-sensor.yaml', 'select'),
+      row('mailbox.yaml', 'select'),
+      click('bulk-label'),
+    ],
+    shows: 'labels-dialog',
+  },
   { name: 'main-menu', story: 'demo', steps: [click('main-menu')], shows: 'menu-quit' },
   {
     name: 'address',

@@ -239,6 +239,7 @@ describe('a device', () => {
       'Open YAML',
       'Open folder',
       'Set address…',
+      'Labels…',
       'Copy address',
       'Copy MAC address',
       'Select Rain Gauge',
@@ -357,6 +358,15 @@ describe('the keyboard', () => {
     ]);
     await user.keyboard('{Enter}');
     await waitFor(() => expect(backend.calls).toEqual(['install coffee-machine.yaml']));
+    // Others are in the garden, and come after the one that is called so.
+    await user.keyboard('{Control>}k{/Control}');
+    await user.type(await screen.findByTestId('palette-input'), 'cancel gard');
+    expect(screen.getAllByTestId('palette-act').map((one) => one.textContent?.trim())).toEqual([
+      'Cancel Garden Soil Sensor',
+      'Cancel Beehive Scale',
+      'Cancel Greenhouse',
+      'Cancel Rain Gauge',
+    ]);
   });
 
   it('leads to every command and device', async () => {

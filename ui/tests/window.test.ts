@@ -19,7 +19,7 @@ describe('the list', () => {
       ],
       ['attic-lights.yaml', 'waiting', /^Waiting for the device ?for \d+.(min|h|days)/, 'Cancel'],
       ['bathroom-fan.yaml', 'building', /^Building 40 %/, 'Cancel'],
-      ['beehive-scale.yaml', 'queued', /^Queued, 2 builds ahead/, 'Cancel'],
+      ['beehive-scale.yaml', 'queued', /^Queued, 1 build ahead/, 'Cancel'],
       ['rain-gauge.yaml', 'held', /^Held: rain-gauge.yaml changed/, 'Rebuild'],
       ['greenhouse.yaml', 'flashing', /^Flashing 62 %/, 'Cancel'],
       ['doorbell.yaml', 'confirming', /^Confirming/, 'Cancel'],

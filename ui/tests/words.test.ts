@@ -90,16 +90,16 @@ describe('the list', () => {
       device('Seen', { file: null, id: 'mdns/seen' }),
       device('Garden Lamp', { addresses: ['10.0.0.7'] }),
     ];
-    expect(itemsOf(devices, '', null).map((item) => item.key)).toEqual([
+    expect(itemsOf(devices, { query: '', filter: null }).map((item) => item.key)).toEqual([
       'garden-soil.yaml',
       'garden-lamp.yaml',
       '/discovered',
       'mdns/seen',
     ]);
-    expect(itemsOf(devices, 'GARDEN 10.0', null).map((item) => item.key)).toEqual([
-      'garden-lamp.yaml',
-    ]);
-    expect(itemsOf(devices, '', 'waiting')).toEqual([]);
+    expect(
+      itemsOf(devices, { query: 'GARDEN 10.0', filter: null }).map((item) => item.key),
+    ).toEqual(['garden-lamp.yaml']);
+    expect(itemsOf(devices, { query: '', filter: 'waiting' })).toEqual([]);
   });
 
   it('draws what is in view only', () => {

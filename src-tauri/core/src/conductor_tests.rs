@@ -20,6 +20,7 @@ fn config() -> ConfigFile {
     let content = Ok(ConfigSummary {
         name: "sleepy".into(),
         friendly_name: None,
+        area: None,
         platform: None,
         address: None,
         deep_sleep: true,

@@ -17,6 +17,8 @@ pub struct ConfigSummary {
     pub name: String,
     /// `esphome: friendly_name:`.
     pub friendly_name: Option<String>,
+    /// `esphome: area:`: the name of the room.
+    pub area: Option<String>,
     /// The platform's key: `esp32`, `esp8266`, `rp2040`, `bk72xx`, `host`, ….
     pub platform: Option<String>,
     /// Where the configuration itself says the device is: `wifi`/`ethernet` `use_address` or the static IP.
@@ -88,8 +90,6 @@ pub struct Validated {
     pub config_hash: Option<ConfigHash>,
     /// The end of the device's MAC address is part of its name.
     pub mac_suffix: bool,
-    /// `esphome: area:`.
-    pub area: Option<String>,
     /// How it takes updates.
     pub ota: Result<OtaParameters, Problem>,
 }

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::net::IpAddr;
 use core::str::FromStr;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -280,6 +281,8 @@ pub struct DeviceMemory {
     pub installed_sources: Option<InstalledBuild>,
     /// Where the user says that it is, as [`crate::address::read`] gives it.
     pub user_address: Option<String>,
+    /// What the user calls it together with others.
+    pub labels: BTreeSet<String>,
     /// What that build said about encryption; `None`: nothing was installed from here.
     pub installed_encryption: Option<crate::update::Encryption>,
     /// The configuration whose device goes by this name.
@@ -435,6 +438,7 @@ impl DeviceMemory {
             || self.installed_sources.is_some()
             || self.installed_encryption.is_some()
             || self.user_address.is_some()
+            || !self.labels.is_empty()
     }
 
     /// Remembers a hash that the device has announced, or that may have arrived on it.

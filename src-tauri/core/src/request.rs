@@ -223,6 +223,14 @@ macro_rules! engine_requests {
             /// An IP address or a name; null: nothing is said any more.
             address: Option<String>,
         } -> ();
+        /// Gives devices a label, or takes it away from them: all, or, when one of them isn't known, none.
+        SetLabel {
+            /// Which.
+            devices: Vec<DeviceId>,
+            label: String,
+            /// Gives it.
+            on: bool,
+        } -> ();
         /// Takes the board that claims a device's name for the device.
         AcceptBoard {
             /// Which device.

@@ -127,6 +127,10 @@ pub struct DeviceView {
     pub name: String,
     /// `esphome: friendly_name:`.
     pub friendly_name: Option<String>,
+    /// `esphome: area:`: the name of the room.
+    pub area: Option<String>,
+    /// What the user calls it together with others.
+    pub labels: Vec<String>,
     /// The YAML file's name; `None`: discovered on the network only.
     pub file: Option<String>,
     /// Why its configuration can't be read.

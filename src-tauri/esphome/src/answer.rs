@@ -92,6 +92,7 @@ fn summary(file: &str, said: &Value, config: &Value) -> ConfigSummary {
     ConfigSummary {
         name: at("/esphome/name").unwrap_or_else(|| stem.to_owned()),
         friendly_name: at("/esphome/friendly_name"),
+        area: at("/esphome/area/name").or_else(|| at("/esphome/area")),
         claim: AddressClaim::Names(address.clone()),
         address,
         deep_sleep: config.get("deep_sleep").is_some(),
@@ -102,7 +103,6 @@ fn summary(file: &str, said: &Value, config: &Value) -> ConfigSummary {
             version: files::text(said.get("esphome")),
             config_hash: hash.and_then(|hash| hash.parse().ok()),
             mac_suffix: files::has_mac_suffix(config),
-            area: at("/esphome/area/name").or_else(|| at("/esphome/area")),
             ota: files::ota_parameters(config, platform.as_deref()),
         })),
         platform,
@@ -238,9 +238,10 @@ mod tests {
         assert_eq!((summary.name.as_str(), summary.platform.as_deref()), ("x", Some("esp32")));
         assert_eq!(summary.claim, AddressClaim::Names(Some("192.0.2.1".into())));
         assert_eq!(summary.sleep_plan, SleepPlan::read(Some("10s"), Some("1h")));
+        assert_eq!(summary.area.as_deref(), Some("Hall"));
         let word = summary.validated.unwrap();
         assert_eq!(word.config_hash, Some(ConfigHash(0xcda6_d273)));
-        assert!(word.mac_suffix && word.area.as_deref() == Some("Hall"));
+        assert!(word.mac_suffix);
         assert_eq!(word.ota.unwrap().password, Some(Secret("p".into())));
     }
 

@@ -81,9 +81,11 @@ pub struct Document {
 }
 
 /// The key paths whose scalars are kept.
-const WANTED: [&str; 10] = [
+const WANTED: [&str; 12] = [
     "esphome.name",
     "esphome.friendly_name",
+    "esphome.area",
+    "esphome.area.name",
     "esphome.platform",
     "wifi.use_address",
     "wifi.manual_ip.static_ip",
@@ -147,6 +149,7 @@ pub fn summarize<D: Borrow<Document>>(
             .or_else(|| recorded(|s| &s.name))
             .unwrap_or_else(|| stem.to_owned()),
         friendly_name: value("esphome.friendly_name").or_else(|| recorded(|s| &s.friendly_name)),
+        area: value("esphome.area").or_else(|| value("esphome.area.name")),
         platform: documents()
             .find_map(|document| document.platform.map(str::to_owned))
             .or_else(|| value("esphome.platform").map(|name| name.to_lowercase()))

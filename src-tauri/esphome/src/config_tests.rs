@@ -65,6 +65,17 @@ fn a_configuration_with_everything_is_summarized() {
 }
 
 #[test]
+fn an_area_is_named_in_either_form() {
+    for text in [
+        "esphome: {name: a, area: $room}\nsubstitutions: {room: Cellar}\n",
+        "esphome:\n  name: a\n  area:\n    id: cellar\n    name: Cellar\n",
+    ] {
+        assert_eq!(summarize("a", &[parse(text)], None).area.as_deref(), Some("Cellar"), "{text}");
+    }
+    assert_eq!(summarize("a", &[parse("esphome: {name: a}\n")], None).area, None);
+}
+
+#[test]
 fn what_an_included_section_says_counts_at_its_place() {
     let root = parse("esphome: !include e.yaml\npackages: !include p.yaml\n");
     assert_eq!(root.references[0], file("e.yaml", &["esphome"], &[]));

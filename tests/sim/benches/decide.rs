@@ -28,6 +28,7 @@ fn config(number: u32) -> ConfigFile {
     let content = Ok(ConfigSummary {
         name: name(number),
         friendly_name: None,
+        area: None,
         platform: Some("esp32".to_owned()),
         address: None,
         deep_sleep: true,

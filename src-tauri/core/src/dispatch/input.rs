@@ -66,6 +66,14 @@ pub enum Input {
         /// What was entered.
         address: Option<String>,
     },
+    /// The user gives devices a label, or takes it away.
+    SetLabel {
+        /// Which devices.
+        devices: Vec<DeviceId>,
+        label: String,
+        /// Gives it.
+        on: bool,
+    },
     /// The image of a waiting update was compressed.
     ImageReady {
         /// Of which update.
@@ -226,6 +234,7 @@ impl Input {
             | Self::InstallMany(_)
             | Self::CancelMany(_)
             | Self::SetAddress { .. }
+            | Self::SetLabel { .. }
             | Self::AcceptBoard { .. }
             | Self::Settings(_)
             | Self::ChangeSettings(_)

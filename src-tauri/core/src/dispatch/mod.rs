@@ -172,6 +172,7 @@ impl Dispatch {
             Input::SetAddress { device, address } => {
                 self.set_address(&device, address.as_deref())?;
             }
+            Input::SetLabel { devices, label, on } => self.set_label(&devices, &label, on)?,
             Input::ImageReady { update, wire_size } => self.image_ready(update, wire_size),
             Input::Settings(settings) => self.change_settings(settings)?,
             Input::ChangeSettings(change) => self.change_some_settings(change)?,

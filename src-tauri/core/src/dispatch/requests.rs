@@ -11,6 +11,9 @@ use crate::settings::{Settings, SettingsChange};
 
 use super::Dispatch;
 
+/// What is longer is no label but a note, and has no room in a list.
+const LABEL_LENGTH: usize = 32;
+
 impl Dispatch {
     /// Remembers where the user says that a device is.
     pub(super) fn set_address(
@@ -23,6 +26,35 @@ impl Dispatch {
         if self.memory(&name).and_then(|memory| memory.user_address.clone()) != address {
             self.change_memory(&name).user_address = address;
             self.decision.touched.insert(device.clone());
+        }
+        Ok(())
+    }
+
+    /// Gives devices a label, or takes it away from them.
+    pub(super) fn set_label(
+        &mut self,
+        devices: &[DeviceId],
+        entered: &str,
+        on: bool,
+    ) -> Result<(), Problem> {
+        let label = entered.split_whitespace().collect::<Vec<_>>().join(" ");
+        if label.is_empty() || label.chars().count() > LABEL_LENGTH {
+            return Err(Problem::new("label.length", "This label is empty or too long.")
+                .with_help("Take a word or two, 32 characters at most."));
+        }
+        let name = |device| self.known_name(device).ok_or_else(|| self.no_configuration(device));
+        let names = devices.iter().map(name).collect::<Result<Vec<_>, _>>()?;
+        for (device, name) in devices.iter().zip(names) {
+            let has = self.memory(&name).is_some_and(|memory| memory.labels.contains(&label));
+            if has != on {
+                let labels = &mut self.change_memory(&name).labels;
+                if on {
+                    labels.insert(label.clone())
+                } else {
+                    labels.remove(&label)
+                };
+                self.decision.touched.insert(device.clone());
+            }
         }
         Ok(())
     }

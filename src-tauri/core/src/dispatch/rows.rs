@@ -80,6 +80,7 @@ impl Dispatch {
                     row.modified =
                         self.memory(&row.name).is_some_and(|memory| self.is_modified(file, memory));
                     row.friendly_name = summary.friendly_name.clone().or(row.friendly_name);
+                    row.area.clone_from(&summary.area);
                     row.platform = summary.platform.clone().or(row.platform);
                     if row.addresses.is_empty() {
                         row.addresses.extend(summary.address.clone());
@@ -136,7 +137,7 @@ impl Dispatch {
         let trust = self.trust(name);
         let rival = memory.rival.as_ref().map(RivalView::of);
         let previous_build = memory.previous_build().map(PreviousBuild::of);
-        let DeviceMemory { last_seen, friendly_name, platform, user_address, .. } = memory;
+        let DeviceMemory { last_seen, friendly_name, platform, user_address, labels, .. } = memory;
         let update = self.shown_update(id);
         let presence = self.presence(id, name, now);
         let (mut primary, mut secondary) = actions(update.map(|update| update.state.kind()));
@@ -154,6 +155,8 @@ impl Dispatch {
             id: id.clone(),
             name: name.to_owned(),
             friendly_name,
+            area: None,
+            labels: labels.into_iter().collect(),
             file: Some(id.as_str().to_owned()),
             problem: None,
             platform,

@@ -30,6 +30,8 @@ fn device(name: &str, friendly_name: Option<&str>, state: Option<UpdateStateView
         id: DeviceId::of_file(format!("{name}.yaml")),
         name: name.to_owned(),
         friendly_name: friendly_name.map(str::to_owned),
+        area: None,
+        labels: Vec::new(),
         file: Some(format!("{name}.yaml")),
         problem: None,
         platform: None,

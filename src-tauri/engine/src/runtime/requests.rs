@@ -67,6 +67,9 @@ impl Runtime {
             Asked::SetAddress { device, address, reply } => {
                 self.do_it(Input::SetAddress { device, address }, reply);
             }
+            Asked::SetLabel { devices, label, on, reply } => {
+                self.do_it(Input::SetLabel { devices, label, on }, reply);
+            }
             Asked::AcceptBoard { device, mac, link_address, reply } => {
                 self.do_it(Input::AcceptBoard { device, mac, link_address }, reply);
             }

@@ -255,6 +255,7 @@ impl Dir {
         let content = Ok(ConfigSummary {
             name: config.name.clone(),
             friendly_name: None,
+            area: None,
             platform: Some("esp32".to_owned()),
             address: config.device.literal_address.then(|| config.device.literal()),
             deep_sleep: rhythm.is_some(),

@@ -1,10 +1,11 @@
 /** Which devices the list shows, and in which order. */
-import type { DeviceView, Presence, StateKind } from '../backend';
+import type { DeviceId, DeviceView, Presence, StateKind } from '../backend';
 import { assertNever } from '../shared/assert';
 import { groupOf, isAvailable } from '../updates/groups';
 import { displayName } from '../updates/words';
 import { refusalOf } from '../updates/refusal';
 import { isUnseen, isUntold } from './presence';
+import { byArea, grouped, has, type Grouping, type Tag } from './tags';
 
 export const FILTERS = [
   'waiting',
@@ -19,8 +20,12 @@ export const FILTERS = [
 ] as const;
 export type Filter = (typeof FILTERS)[number];
 
-export const SORTS = ['name', 'wake', 'update', 'version'] as const;
+export const SORTS = ['name', 'area', 'wake', 'update', 'version'] as const;
 export type Sort = (typeof SORTS)[number];
+
+/** What can be left out of the list. */
+export const COLUMNS = ['presence', 'firmware', 'area'] as const;
+export type Column = (typeof COLUMNS)[number];
 
 function passes(device: DeviceView, filter: Filter): boolean {
   switch (filter) {
@@ -58,9 +63,10 @@ const searchable = new WeakMap<DeviceView, string>();
 function searchText(device: DeviceView): string {
   let text = searchable.get(device);
   if (text === undefined) {
-    const { name, file, mac, addresses, userAddress, platform, deployedVersion } = device;
-    const versions = [deployedVersion, device.update?.wantedVersion];
-    const parts = [displayName(device), name, file, mac, userAddress, platform, ...addresses];
+    const { name, file, mac, addresses, area, labels, userAddress, platform } = device;
+    const versions = [device.deployedVersion, device.update?.wantedVersion];
+    const parts = [displayName(device), name, file, mac, userAddress, platform, area];
+    parts.push(...labels, ...addresses);
     parts.push(...versions.map((version) => version ?? null));
     text = parts.filter(Boolean).join('\n').toLocaleLowerCase();
     searchable.set(device, text);
@@ -102,6 +108,7 @@ const UNKNOWN = 1e15;
 function sortKey(device: DeviceView, sort: Sort): number {
   switch (sort) {
     case 'name':
+    case 'area':
       return 0;
     case 'wake': {
       if (device.presence === 'online') return 0;
@@ -126,47 +133,61 @@ export function sorted(
   descending: boolean,
 ): readonly DeviceView[] {
   if (sort === 'name') return descending ? devices.toReversed() : devices;
+  if (sort === 'area') return byArea(devices, descending);
   const keyed = devices.map((device) => ({ device, key: sortKey(device, sort) }));
   const order = (a: number, b: number) =>
     descending && a < UNKNOWN && b < UNKNOWN ? b - a : a - b;
   return keyed.sort((a, b) => order(a.key, b.key)).map(({ device }) => device);
 }
 
+/** What narrows the list down, and how it is laid out. */
+export interface Arrangement {
+  query: string;
+  filter: Filter | null;
+  tag?: Tag | null;
+  sort?: Sort;
+  descending?: boolean;
+  group?: Grouping | null;
+}
+
 export type Item =
   | { kind: 'device'; key: string; device: DeviceView; position: number; count: number }
-  | { kind: 'section'; key: string };
+  /** What stands above some of them; `name: null`: above those that were only discovered. */
+  | { kind: 'section'; key: string; name: string | null; ids: readonly DeviceId[] };
 
 /** The list as it is drawn: the configured devices, then those that were only seen. */
-export function itemsOf(
-  devices: readonly DeviceView[],
-  query: string,
-  filter: Filter | null,
-  sort: Sort = 'name',
-  descending = false,
-): Item[] {
+export function itemsOf(devices: readonly DeviceView[], how: Arrangement): Item[] {
+  const { query, filter, tag = null, sort = 'name', descending = false, group = null } = how;
   const words = queryWords(query);
   const shown = sorted(
     devices.filter(
-      (device) => (filter === null || passes(device, filter)) && matches(device, words),
+      (device) =>
+        (filter === null || passes(device, filter)) &&
+        (tag === null || has(device, tag)) &&
+        matches(device, words),
     ),
     sort,
     descending,
   );
   const configured = shown.filter((device) => device.file !== null);
   const discovered = shown.filter((device) => device.file === null);
-  const count = shown.length;
-  const rows = (some: DeviceView[], first: number): Item[] =>
-    some.map((device, index) => ({
-      kind: 'device',
-      key: device.id,
-      device,
-      position: first + index,
-      count,
-    }));
-  const items = rows(configured, 1);
+  const items: Item[] = [];
+  let position = 0;
+  const rows = (some: readonly DeviceView[]): Item[] =>
+    some.map((device) => {
+      position += 1;
+      return { kind: 'device', key: device.id, device, position, count: shown.length };
+    });
+  if (group === null) items.push(...rows(configured));
+  else {
+    for (const [name, part] of grouped(configured, group)) {
+      const ids = part.map(({ id }) => id);
+      items.push({ kind: 'section', key: `/group/${name}`, name, ids }, ...rows(part));
+    }
+  }
   if (discovered.length > 0) {
     // A file name can't contain a slash, so this is nobody's id.
-    items.push({ kind: 'section', key: '/discovered' }, ...rows(discovered, configured.length + 1));
+    items.push({ kind: 'section', key: '/discovered', name: null, ids: [] }, ...rows(discovered));
   }
   return items;
 }

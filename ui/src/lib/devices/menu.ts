@@ -13,6 +13,7 @@ import Logs from '@lucide/svelte/icons/scroll-text';
 import MapPin from '@lucide/svelte/icons/map-pin';
 import RotateCw from '@lucide/svelte/icons/rotate-cw';
 import SquareCheck from '@lucide/svelte/icons/square-check';
+import Tags from '@lucide/svelte/icons/tags';
 import Zap from '@lucide/svelte/icons/zap';
 import type { DeviceView } from '../backend';
 import { texts } from '../i18n/index.svelte';
@@ -80,6 +81,12 @@ function ofFile(app: App, device: DeviceView): Entry[] {
       label: texts.drawer.setAddress,
       Icon: MapPin,
       run: () => app.dialogs.show({ kind: 'address', device: device.id }),
+    },
+    {
+      key: 'labels',
+      label: texts.drawer.setLabels,
+      Icon: Tags,
+      run: () => app.dialogs.show({ kind: 'labels', devices: [device.id] }),
     },
   ];
 }

@@ -42,6 +42,12 @@ export class Selection {
     this.#anchor = ids[0] ?? null;
   }
 
+  /** Adds these to what is selected, or takes them from it. */
+  these(ids: readonly DeviceId[], on: boolean): void {
+    const rest = [...this.ids].filter((id) => !ids.includes(id));
+    this.ids = new Set(on ? [...rest, ...ids] : rest);
+  }
+
   /** Drops those that are gone. */
   keepOnly(ids: ReadonlySet<DeviceId>): void {
     const left = [...this.ids].filter((id) => ids.has(id));

@@ -1,8 +1,9 @@
 /** What every component can reach: the backend, the state, and where the user is. */
 import { createContext } from 'svelte';
 import type { Answer, AppInfo, Backend, DeviceId, DeviceView, Problem, Settings } from '../backend';
-import type { Filter, Sort } from '../devices/filter';
+import { itemsOf, type Column, type Filter, type Item, type Sort } from '../devices/filter';
 import { idsOf, Selection } from '../devices/selection.svelte';
+import type { Grouping, Tag } from '../devices/tags';
 import { texts } from '../i18n/index.svelte';
 import { say } from '../i18n/problems';
 import { writeClipboard } from './clipboard';
@@ -62,6 +63,12 @@ export class App {
   tab: DrawerTab | null = $state(null);
   query = $state('');
   filter: Filter | null = $state(null);
+  /** The area or label that the list is narrowed down to. */
+  tag: Tag | null = $state.raw(null);
+  /** What the list is laid out by. */
+  group: Grouping | null = $state(null);
+  /** The columns that the user doesn't want to see. */
+  without: readonly Column[] = $state.raw([]);
   sort: Sort = $state('name');
   descending = $state(false);
   /** Commands that failed, newest last. */
@@ -88,15 +95,15 @@ export class App {
   constructor(backend: Backend) {
     this.backend = backend;
     this.store = new Store(backend);
-    const { page, filter, sort, descending } = readKept();
-    Object.assign(this, { page, filter, sort, descending });
+    Object.assign(this, readKept());
   }
 
   /** Keeps where the user is for the next window. The settings and what has ended are no places to stay. */
   keep(): void {
-    const { filter, sort, descending } = this;
+    const { filter, tag, group, without, sort, descending } = this;
     const page = this.page === 'settings' ? this.before : this.page;
-    keep({ page: page === 'devices' ? page : 'home', filter, sort, descending });
+    const home = page === 'devices' ? page : 'home';
+    keep({ page: home, filter, tag, group, without, sort, descending });
   }
 
   /** Asks what surrounds the window: a tray can come later, and go. */
@@ -236,6 +243,19 @@ export class App {
     this.selected = null;
   }
 
+  /** The list as it is narrowed down and laid out. */
+  readonly items: readonly Item[] = $derived.by(() => itemsOf(this.store.devices, this));
+
+  get narrowed(): boolean {
+    return this.filter !== null || this.tag !== null;
+  }
+
+  /** Shows or hides a column. */
+  toggleColumn(column: Column): void {
+    const others = this.without.filter((one) => one !== column);
+    this.without = others.length < this.without.length ? others : [...others, column];
+  }
+
   /** Sorts by something; once more the other way round. */
   sortBy(sort: Sort): void {
     this.descending = this.sort === sort && !this.descending;
@@ -246,6 +266,7 @@ export class App {
   showOnly(filter: Filter | null): void {
     this.page = 'devices';
     this.filter = filter;
+    this.tag = null;
   }
 }
 

@@ -24,6 +24,7 @@ export type Dialog =
   | { kind: 'palette' }
   | { kind: 'keys' }
   | { kind: 'address'; device: DeviceId }
+  | { kind: 'labels'; devices: readonly DeviceId[] }
   | { kind: 'password'; device: DeviceId }
   /** `null`: everything that there is an update for. */
   | { kind: 'install'; devices: readonly DeviceId[] | null };

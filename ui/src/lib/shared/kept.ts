@@ -1,10 +1,15 @@
 /** Where the user was in the list: the window's page ends when it is closed, and begins anew when it is opened. */
 import type { Theme } from '../backend';
-import { FILTERS, SORTS, type Filter, type Sort } from '../devices/filter';
+import { COLUMNS, FILTERS, SORTS, type Column, type Filter, type Sort } from '../devices/filter';
+import { GROUPINGS, keyOf, tagOfKey, type Grouping, type Tag } from '../devices/tags';
 
 export interface Kept {
   page: 'home' | 'devices';
   filter: Filter | null;
+  tag: Tag | null;
+  group: Grouping | null;
+  /** Columns that aren't shown. */
+  without: readonly Column[];
   sort: Sort;
   descending: boolean;
 }
@@ -43,6 +48,11 @@ export function readKept(): Kept {
   return {
     page: PAGES.find((page) => page === kept.page) ?? 'home',
     filter: FILTERS.find((filter) => filter === kept.filter) ?? null,
+    tag: tagOfKey(kept.tag),
+    group: GROUPINGS.find((group) => group === kept.group) ?? null,
+    without: COLUMNS.filter(
+      (column) => Array.isArray(kept.without) && kept.without.includes(column),
+    ),
     sort: SORTS.find((sort) => sort === kept.sort) ?? 'name',
     descending: kept.descending === true,
   };
@@ -50,7 +60,8 @@ export function readKept(): Kept {
 
 export function keep(kept: Kept): void {
   try {
-    localStorage.setItem(KEY, JSON.stringify(kept));
+    const tag = kept.tag && keyOf(kept.tag);
+    localStorage.setItem(KEY, JSON.stringify({ ...kept, tag }));
   } catch {
     // The next window begins as the first did.
   }

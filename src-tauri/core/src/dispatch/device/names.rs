@@ -335,6 +335,7 @@ fn brought_together(old: Option<KnownDevice>, new: Option<KnownDevice>) -> Known
     is.sleep_plan = is.sleep_plan.or(was.sleep_plan);
     is.overdue_told = is.overdue_told.max(was.overdue_told);
     is.user_address = is.user_address.take().or(was.user_address);
+    is.labels.extend(was.labels);
     is.chosen = is.chosen.take().or(was.chosen);
     if is.installed_sources.is_none() {
         is.installed_sources = was.installed_sources;

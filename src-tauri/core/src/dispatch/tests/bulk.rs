@@ -143,6 +143,40 @@ fn where_the_user_says_a_device_is_comes_first_and_stays() {
 }
 
 #[test]
+fn labels_are_given_to_several_devices_and_stay_over_a_restart() {
+    let mut lab = Lab::with(["sleepy", "other"].map(config).to_vec());
+    let label = |names: &[&str], label: &str, on| Input::SetLabel {
+        devices: names.iter().map(|name| yaml(name)).collect(),
+        label: label.to_owned(),
+        on,
+    };
+    assert!(lab.give(label(&["sleepy", "other"], " On  batteries ", true)).is_durable());
+    lab.give(label(&["sleepy"], "Garden", true));
+    lab.restart();
+    lab.come_up();
+    assert_eq!(lab.row("sleepy").labels, ["Garden", "On batteries"]);
+    assert_eq!(lab.row("other").labels, ["On batteries"]);
+    assert!(!lab.give(label(&["sleepy"], "Garden", true)).is_durable(), "it has it");
+    lab.give(label(&["sleepy", "other"], "On batteries", false));
+    assert_eq!(lab.row("sleepy").labels, ["Garden"]);
+    assert_eq!(lab.row("other").labels, Vec::<String>::new());
+    for nothing in [" ", &"x".repeat(33)] {
+        assert_eq!(lab.refuse(label(&["sleepy"], nothing, true)), "label.length");
+    }
+    // None gets it when one of them isn't known.
+    assert_eq!(lab.refuse(label(&["sleepy", "nobody"], "Attic", true)), "device.unknown");
+    assert_eq!(lab.row("sleepy").labels, ["Garden"]);
+}
+
+#[test]
+fn a_row_tells_the_area_of_its_configuration() {
+    let mut file = config("sleepy");
+    file.content.as_mut().unwrap().area = Some("Cellar".to_owned());
+    let lab = Lab::with(vec![file]);
+    assert_eq!(lab.row("sleepy").area.as_deref(), Some("Cellar"));
+}
+
+#[test]
 fn after_an_install_other_sources_are_a_modification() {
     let (mut lab, id) = Lab::at(StateKind::Confirming);
     lab.after(5).seen("sleepy", Some(NEW));

@@ -240,6 +240,7 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::Dismiss(_)
             | Input::InstallMany(_)
             | Input::SetAddress { .. }
+            | Input::SetLabel { .. }
             | Input::AcceptBoard { .. }
             | Input::Links(_)
             | Input::Proven { .. }

@@ -56,6 +56,7 @@ pub(super) fn config(name: &str) -> ConfigFile {
     let content = Ok(ConfigSummary {
         name: name.into(),
         friendly_name: None,
+        area: None,
         platform: Some("esp32".into()),
         address: None,
         claim: AddressClaim::Names(None),
@@ -85,7 +86,6 @@ pub(super) fn said(file: &str, name: &str) -> ConfigFile {
             version: Some(VERSION.into()),
             config_hash: None,
             mac_suffix: false,
-            area: None,
             ota: Ok(build(name).ota),
         }));
     }

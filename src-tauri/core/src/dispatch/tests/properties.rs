@@ -192,6 +192,8 @@ fn input() -> impl Strategy<Value = Input> {
             .prop_map(|(update, wire_size)| Input::ImageReady { update, wire_size }),
         1 => (device(), prop::option::of(Just("192.0.2.9".to_owned())))
             .prop_map(|(device, address)| Input::SetAddress { device, address }),
+        1 => (prop::collection::vec(device(), 0..3), prop::bool::ANY)
+            .prop_map(|(devices, on)| Input::SetLabel { devices, label: "battery".to_owned(), on }),
         1 => settings().prop_map(Input::Settings),
         1 => prop::collection::vec(file(), 0..5).prop_map(Input::Configs),
         1 => Just(Input::DirectoryGone(problem())),

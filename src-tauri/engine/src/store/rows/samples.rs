@@ -250,6 +250,7 @@ fn memory() -> DeviceMemory {
         installed_password: Some(Secret("old".into())),
         installed_sources: Some(sources()),
         user_address: Some("192.0.2.9".into()),
+        labels: ["On batteries".to_owned()].into(),
         installed_encryption: Some(Encryption::None),
         configured_by: Some(ConfiguredBy {
             directory: Some("/config".into()),

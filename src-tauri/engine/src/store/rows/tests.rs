@@ -197,6 +197,7 @@ fn forget_newer<T: super::Stored>(row: &mut T) {
                 let newer = [
                     ("from_version", Value::Null),
                     ("transfers", json!([])),
+                    ("labels", json!([])),
                     ("kept_builds", json!([])),
                     ("stamp", Value::Null),
                     ("previous_stamp", Value::Null),

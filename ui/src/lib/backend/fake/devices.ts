@@ -29,6 +29,8 @@ export function device(name: string, part: Partial<DeviceView> = {}): DeviceView
     id: `${stem}.yaml`,
     name: stem,
     friendlyName: name,
+    area: null,
+    labels: [],
     file: `${stem}.yaml`,
     problem: null,
     crashLoop: null,
@@ -131,8 +133,42 @@ export function progress(percent: number | null, step: string): Progress {
   return { percent, step };
 }
 
+/** `esphome: area:`, and what the user calls them together. */
+const AREAS: Record<string, string> = {
+  'garden-soil-sensor': 'Garden',
+  'rain-gauge': 'Garden',
+  'pond-level': 'Garden',
+  greenhouse: 'Garden',
+  'beehive-scale': 'Garden',
+  mailbox: 'Front Door',
+  doorbell: 'Front Door',
+  'cellar-leak-sensor': 'Cellar',
+  'freezer-probe': 'Cellar',
+  'attic-lights': 'Attic',
+  'bathroom-fan': 'Upstairs',
+  'stairs-motion': 'Upstairs',
+  'window-blind': 'Living Room with the Fireplace',
+  'kitchen-display': 'Kitchen',
+  'coffee-machine': 'Kitchen',
+};
+const LABELS: Record<string, string[]> = {
+  'garden-soil-sensor': ['On batteries'],
+  'rain-gauge': ['On batteries', 'Solar'],
+  'pond-level': ['On batteries'],
+  mailbox: ['On batteries'],
+  'cellar-leak-sensor': ['On batteries', 'Water'],
+};
+
 /** Every state of an update, a broken file and what was only discovered. */
 export function everyState(): DeviceView[] {
+  return states().map((one) => ({
+    ...one,
+    area: AREAS[one.name] ?? null,
+    labels: LABELS[one.name] ?? [],
+  }));
+}
+
+function states(): DeviceView[] {
   const online = {
     presence: 'online',
     deepSleep: false,
@@ -205,7 +241,7 @@ export function everyState(): DeviceView[] {
     device('Beehive Scale', {
       lastSeen: ago(31 * MINUTE),
       wake: wakes(60, 31, { rhythm: 'configured', jitterSeconds: null }),
-      update: update({ kind: 'queued', ahead: 2, again: null }, fresh),
+      update: update({ kind: 'queued', ahead: 1, again: null }, fresh),
     }),
     device('Rain Gauge', {
       update: update({
@@ -312,6 +348,22 @@ export function everyState(): DeviceView[] {
   ];
 }
 
+/** One whose state changes all the time. */
+export function stirred(device: DeviceView): DeviceView {
+  const since = Date.now();
+  const flashing = device.update?.state.kind === 'flashing';
+  const state: UpdateStateView = flashing
+    ? { kind: 'waiting', since, mayHaveArrived: false }
+    : { kind: 'flashing', since, address: '192.168.7.42' };
+  return { ...device, update: { ...(device.update ?? update(state)), state } };
+}
+
+/** The same with a label, or without it. */
+export function labelled(device: DeviceView, label: string, on: boolean): DeviceView {
+  const rest = device.labels.filter((one) => one !== label);
+  return { ...device, labels: on ? [...rest, label].sort() : rest };
+}
+
 export function manyDevices(count: number): DeviceView[] {
   const rooms = ['Attic', 'Cellar', 'Garden', 'Kitchen', 'Office', 'Porch', 'Shed', 'Stable'];
   const things = ['Lamp', 'Leak Sensor', 'Meter', 'Plug', 'Probe', 'Scale', 'Thermometer', 'Valve'];
@@ -325,7 +377,7 @@ export function manyDevices(count: number): DeviceView[] {
     const { id, name, friendlyName, file } = own;
     // Each update has an id of its own.
     const its = like.update && { ...like.update, id: nextUpdate++ };
-    return { ...like, id, name, friendlyName, file, update: its };
+    return { ...like, id, name, friendlyName, file, area: room, update: its };
   });
 }
 

@@ -17,7 +17,7 @@ import type {
 } from '..';
 import { completeSettings } from '..';
 import { changesOf } from './changes';
-import { progress, update, withActions } from './devices';
+import { labelled, progress, stirred, update, withActions } from './devices';
 import { buildOutput } from './output';
 import { earlierOf, endedOf, pageOf, pastOf, recordOf, wakesOf, type Past } from './past';
 import { planOf } from './plan';
@@ -220,10 +220,16 @@ export class FakeBackend implements Backend, Commands {
     this.calls.push(`setAddress ${id} ${address}`);
     const device = this.#devices.get(id);
     if (!device) return no(problems.unknownDevice);
-    if (address !== null && !/^[\w.:-]+$/.test(address)) {
-      return no(problems.noAddress);
-    }
+    if (address !== null && !/^[\w.:-]+$/.test(address)) return no(problems.noAddress);
     this.emit({ kind: 'device', device: { ...device, userAddress: address } });
+    return ok(null);
+  };
+
+  set_label: Commands['set_label'] = async ({ devices: ids, label, on }) => {
+    this.calls.push(`setLabel ${ids} ${label} ${on}`);
+    for (const device of ids.flatMap((id) => this.#devices.get(id) ?? [])) {
+      this.emit({ kind: 'device', device: labelled(device, label, on) });
+    }
     return ok(null);
   };
 
@@ -280,9 +286,7 @@ export class FakeBackend implements Backend, Commands {
     this.calls.push(`changeSettings ${JSON.stringify(change)}`);
     const settings = completeSettings({ ...this.#story.settings, ...change });
     const { configDir } = settings;
-    if (configDir !== null && !configDir.startsWith('/')) {
-      return no(problems.folderMissing);
-    }
+    if (configDir !== null && !configDir.startsWith('/')) return no(problems.folderMissing);
     const { compilerCache } = settings;
     if (compilerCache !== null && !/^(http|redis):/.test(compilerCache))
       return no(problems.noCache);
@@ -360,13 +364,7 @@ export class FakeBackend implements Backend, Commands {
       const ids = [...this.#devices.keys()];
       for (let n = 0; n < perSecond / 20; n += 1) {
         const device = this.#devices.get(ids[next++ % ids.length] ?? '');
-        if (device?.file == null) continue;
-        const since = Date.now();
-        const flashing = device.update?.state.kind === 'flashing';
-        const state: UpdateStateView = flashing
-          ? { kind: 'waiting', since, mayHaveArrived: false }
-          : { kind: 'flashing', since, address: '192.168.7.42' };
-        this.#put({ ...device, update: { ...(device.update ?? update(state)), state } });
+        if (device?.file != null) this.#put(stirred(device));
       }
     }, 50);
   }
