@@ -181,7 +181,7 @@ describe('a device', () => {
       'installed',
     ]);
     expect(entries[0]).toHaveTextContent(
-      /2026.10.0.*waited \d+ min · sent in 9 s.*879 kB, 603 kB compressed.*encrypted/,
+      /2026.10.0.*waited 35 min · sent in 9 s.*879 kB, 603 kB compressed.*encrypted/,
     );
     expect(entries[4]).toHaveTextContent('not encrypted');
     await user.click(inside(entries[1] as HTMLElement, 'history-log'));

@@ -474,14 +474,19 @@ describe('updating all', () => {
       member('Button', waiting, { wake: wakes(0, 0, { rhythm: 'irregular', next: null }) }),
     ];
     const expected = forecast(devices, pace, 1, now);
-    expect(expected).toEqual({ at: now + 62 * MINUTE + 10_000, last: 'Early', unknown: 1 });
-    expect(forecast(devices, pace, 2, now)?.last).toBe('Soon');
+    expect(expected).toEqual({
+      known: { at: now + 62 * MINUTE + 10_000, last: 'Early' },
+      unknown: 1,
+    });
+    expect(forecast(devices, pace, 2, now)?.known?.last).toBe('Soon');
     expect(forecastWords(expected!, now)).toMatch(
       /^expected done at \d\d:\d\d, Early last, 1 whenever it wakes$/,
     );
-    expect(forecastWords({ at: now + 24 * HOUR, last: 'A', unknown: 0 }, now)).toMatch(
+    expect(forecastWords({ known: { at: now + 24 * HOUR, last: 'A' }, unknown: 0 }, now)).toMatch(
       /^expected done tomorrow \d\d:\d\d, A last$/,
     );
+    const any = forecast(devices.slice(2), pace, 1, now);
+    expect(forecastWords(any!, now)).toBe('done when it wakes or comes back');
     expect(forecast([], pace, 1, now)).toBeNull();
   });
 

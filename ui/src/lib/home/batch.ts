@@ -19,9 +19,12 @@ export interface Batch {
 }
 
 export interface Forecast {
-  at: number;
-  /** Who is done last. */
-  last: string;
+  /** `null`: nothing tells of any of them. */
+  known: {
+    at: number;
+    /** Who is done last. */
+    last: string;
+  } | null;
   /** How many come whenever they wake: nothing tells when. */
   unknown: number;
 }
@@ -73,7 +76,7 @@ export function batchOf(
   };
 }
 
-/** When the last of them is expected to be done; `null`: nothing tells, or none is left. */
+/** When the last of them is expected to be done; `null`: none is left. */
 export function forecast(
   devices: readonly DeviceView[],
   pace: Pace,
@@ -82,16 +85,16 @@ export function forecast(
 ): Forecast | null {
   const builds = buildTimes(devices, pace, parallel, now);
   let unknown = 0;
-  let last: { at: number; name: string } | null = null;
+  let known: Forecast['known'] = null;
   for (const [n, device] of devices.entries()) {
     const ready = builds[n] ?? now;
     const wakes = device.presence === 'online' ? ready : nextWakeAfter(device, ready, now);
     if (wakes === null) unknown += 1;
-    else if (!last || wakes + pace.flash > last.at) {
-      last = { at: wakes + pace.flash, name: displayName(device) };
+    else if (!known || wakes + pace.flash > known.at) {
+      known = { at: wakes + pace.flash, last: displayName(device) };
     }
   }
-  return last && { at: last.at, last: last.name, unknown };
+  return devices.length > 0 ? { known, unknown } : null;
 }
 
 /** When each of them is built. */

@@ -32,7 +32,7 @@ function cell(value: string | number | boolean | null): string {
 function row(record: ActivityRecord): (string | number | boolean | null)[] {
   const { name, device, fromVersion, update } = record;
   const { state, endedAt, requestedAt } = update;
-  const waited = waitedOf(record);
+  const waited = waitedOf(update);
   return [
     name,
     device,

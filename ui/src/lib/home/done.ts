@@ -1,5 +1,5 @@
 /** An update that has ended, in words. */
-import type { ActivityRecord } from '../backend';
+import type { ActivityRecord, UpdateRecord } from '../backend';
 import { texts } from '../i18n/index.svelte';
 import { say } from '../i18n/problems';
 import { exactSpan } from '../shared/time';
@@ -51,7 +51,7 @@ function versionsOf({ fromVersion, update }: ActivityRecord): string {
 }
 
 /** How long it waited for its device, in milliseconds; `null`: it was never built or sent. */
-export function waitedOf({ update }: ActivityRecord): number | null {
+export function waitedOf(update: UpdateRecord): number | null {
   const { endedAt, requestedAt, buildSeconds, flashSeconds } = update;
   if (endedAt === null || flashSeconds === null) return null;
   return Math.max(0, endedAt - requestedAt - ((buildSeconds ?? 0) + flashSeconds) * 1_000);
@@ -62,7 +62,7 @@ export function doneWords(record: ActivityRecord): string {
   const { state, flashSeconds } = record.update;
   const t = texts.activity;
   if (state.kind === 'failed') return say(state.problem).title;
-  const waited = waitedOf(record);
+  const waited = waitedOf(record.update);
   const took = [
     waited === null ? '' : t.waited(exactSpan(waited)),
     flashSeconds === null ? '' : t.sent(exactSpan(flashSeconds * 1_000)),

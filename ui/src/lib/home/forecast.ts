@@ -18,12 +18,13 @@ function startOfDay(at: number): number {
   return new Date(at).setHours(0, 0, 0, 0);
 }
 
-/** "expected done tomorrow 07:30, Attic Lights last, 2 whenever they wake". */
-export function forecastWords({ at, last, unknown }: Forecast, now: number): string {
+/** "expected done tomorrow 07:30, Attic Lights last, 2 whenever they wake"; "done when they wake or come back". */
+export function forecastWords({ known, unknown }: Forecast, now: number): string {
   const t = texts.batch;
+  if (!known) return t.whenever(unknown);
   const parts = [
-    t.expected(dayWords(at, now)),
-    t.last(last),
+    t.expected(dayWords(known.at, now)),
+    t.last(known.last),
     unknown > 0 ? t.unknown(unknown) : '',
   ];
   return parts.filter(Boolean).join(', ');

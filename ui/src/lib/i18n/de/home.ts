@@ -85,6 +85,10 @@ export const home: typeof english = {
     expected: (when) => `fertig voraussichtlich ${when}`,
     last: (name) => `${name} zuletzt`,
     unknown: (n) => (n === 1 ? '1, wann immer es aufwacht' : `${n}, wann immer sie aufwachen`),
+    whenever: (n) =>
+      n === 1
+        ? 'fertig, wenn es aufwacht oder zurück ist'
+        : 'fertig, wenn sie aufwachen oder zurück sind',
     finished: 'Alles fertig',
     cancel: 'Den Rest abbrechen …',
     today: (time) => `um ${time}`,

@@ -85,6 +85,8 @@ export const home = {
     expected: (when: string) => `expected done ${when}`,
     last: (name: string) => `${name} last`,
     unknown: (n: number) => (n === 1 ? '1 whenever it wakes' : `${n} whenever they wake`),
+    whenever: (n: number): string =>
+      n === 1 ? 'done when it wakes or comes back' : 'done when they wake or come back',
     finished: 'All done',
     cancel: 'Cancel the rest…',
     today: (time: string) => `at ${time}`,
