@@ -25,7 +25,7 @@ demo_packages=(
     'util-linux|command -v unshare nsenter setpriv'
 )
 # The window on a screen of its own, driven and photographed; its session bus; packet filters; text; a repository that
-# a configuration includes; what a build reads.
+# a configuration includes; what a build reads; another computer that is reached through SSH.
 test_packages=(
     'xvfb|command -v Xvfb'
     'xauth|command -v xauth'
@@ -37,6 +37,7 @@ test_packages=(
     'fonts-dejavu-core|has_fonts'
     'git|command -v git'
     'strace|command -v strace'
+    'openssh-server|command -v sshd ssh'
 )
 
 # What a package is checked with.

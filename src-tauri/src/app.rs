@@ -1,15 +1,19 @@
 //! The application's life: start, run, end.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tauri::{AppHandle, Manager, RunEvent};
+use tokio::sync::Notify;
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Language;
 use wakeflash_core::tray::TrayView;
+use wakeflash_engine::handle::{Asked, Handle};
 use wakeflash_engine::runtime::{self, Engine, EngineOptions};
+use wakeflash_remote::{Places, Remote, Ssh};
 
 use crate::means::cli::Cli;
 use crate::means::logging::complain;
@@ -29,13 +33,42 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 /// What has to be ended before the process does.
 #[derive(Clone, Default)]
 struct Running {
-    engine: Arc<Mutex<Option<Engine>>>,
+    engine: Arc<Mutex<Option<Works>>>,
     window: Arc<OnceLock<Window>>,
     tasks: Tasks,
     /// It is being ended.
     ending: Arc<AtomicBool>,
     /// It was started once more while it was being ended.
     anew: Arc<AtomicBool>,
+}
+
+/// What works: here, or on another computer.
+enum Works {
+    Here(Engine),
+    Elsewhere(Remote),
+}
+
+impl Works {
+    fn handle(&self) -> Handle {
+        match self {
+            Self::Here(engine) => engine.handle.clone(),
+            Self::Elsewhere(remote) => remote.handle.clone(),
+        }
+    }
+
+    fn hurry(&self) -> Option<Arc<Notify>> {
+        match self {
+            Self::Here(_) => None,
+            Self::Elsewhere(remote) => Some(Arc::clone(&remote.hurry)),
+        }
+    }
+
+    async fn shutdown(self) {
+        match self {
+            Self::Here(engine) => engine.shutdown().await,
+            Self::Elsewhere(remote) => remote.shutdown().await,
+        }
+    }
 }
 
 /// Runs the application until it is ended.
@@ -122,12 +155,14 @@ fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, ru
         Some(problem) => Err(NoEngine::from(problem)),
         None => start_engine(cli, &paths, notifier.clone()),
     };
-    let handle = started.as_ref().map(|engine| engine.handle.clone()).map_err(Clone::clone);
+    let handle = started.as_ref().map(Works::handle).map_err(Clone::clone);
+    let hurry = started.as_ref().ok().and_then(Works::hurry);
     if let (Ok(engine), Ok(mut slot)) = (started, running.engine.lock()) {
         *slot = Some(engine);
     }
     let anew = Arc::clone(&running.anew);
-    app.manage(AppState::new(paths, cli.demo, window.clone(), notifier, handle.clone(), anew));
+    let (shown, known) = (window.clone(), handle.clone());
+    app.manage(AppState::new(paths, cli.demo, shown, notifier, known, hurry, anew));
     // It is ended by its own means, before the other tasks.
     let keeper = Keeper::run(app.clone(), tasks.clone(), wishes, early);
     tauri::async_runtime::spawn(keeper);
@@ -149,17 +184,38 @@ fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, ru
     }
 }
 
-fn start_engine(cli: &Cli, paths: &Paths, notifier: Notifier) -> Result<Engine, NoEngine> {
+fn start_engine(cli: &Cli, paths: &Paths, notifier: Notifier) -> Result<Works, NoEngine> {
+    let dir = paths.state_dir().to_owned();
+    let places = Places::read(&dir)?;
+    if let Some(place) = places.at.clone() {
+        let start = async { Remote::start(Ssh::default(), place, places, dir, Arc::new(notifier)) };
+        return Ok(Works::Elsewhere(tauri::async_runtime::block_on(start)));
+    }
     let options = EngineOptions {
-        state_dir: paths.state_dir().to_owned(),
+        state_dir: dir.clone(),
         config_dir: cli.config.clone(),
         esphome: cli.esphome.clone(),
     };
-    tauri::async_runtime::block_on(runtime::start(options, Arc::new(notifier))).map_err(|error| {
+    let started = tauri::async_runtime::block_on(runtime::start(options, Arc::new(notifier)));
+    let engine = started.map_err(|error| {
         let none = NoEngine::from(&error);
         tracing::error!("the engine can't start: {:#}", anyhow::Error::from(error));
         none
-    })
+    })?;
+    tauri::async_runtime::block_on(take_back(&engine.handle, places, &dir));
+    Ok(Works::Here(engine))
+}
+
+/// What was chosen for this screen while another computer worked is so here, too.
+async fn take_back(engine: &Handle, mut places: Places, dir: &Path) {
+    let change = std::mem::take(&mut places.screen);
+    if change.is_empty() {
+        return;
+    }
+    let taken = engine.ask(|reply| Asked::ChangeSettings { change, reply }).await;
+    if let Err(problem) = taken.and_then(|_| places.write(dir)) {
+        tracing::warn!("the settings of the screen aren't taken over yet: {problem}");
+    }
 }
 
 fn handle(event: &RunEvent, running: &Running) {

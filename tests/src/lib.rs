@@ -21,6 +21,7 @@ pub mod peer;
 pub mod relay;
 pub mod scripted;
 pub mod soak;
+pub mod sshd;
 pub mod stage;
 pub mod supervisor;
 pub mod yaml;

@@ -232,6 +232,7 @@ export const SCREENS = [
     shows: 'version',
   },
   { name: 'first-run', story: 'first-run', shows: 'config-dir-candidate' },
+  { name: 'first-run-box', story: 'first-run', steps: [click('place-box')], shows: 'place-input' },
   { name: 'first-run-bare', story: 'first-run-bare', shows: 'esphome-install' },
   {
     name: 'trouble',

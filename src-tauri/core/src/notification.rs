@@ -1,8 +1,10 @@
 //! What is shown as a desktop notification: in which words, with which buttons, and when many are one.
 
 mod gather;
+mod meanwhile;
 
 pub use gather::{GATHER, GATHER_LONGEST, GROUP_MEMORY, Gatherer, SINGLE_AT_MOST, Showing, Shown};
+pub use meanwhile::Meanwhile;
 
 use crate::device::DeviceId;
 use crate::view::{Installation, Notification, NotificationKind};

@@ -166,6 +166,36 @@ impl SettingsChange {
         self
     }
 
+    /// Those of some settings that belong to the computer that is looked at, not to the one that works: how it looks,
+    /// in which language, what it tells, whether it starts at login.
+    #[must_use]
+    pub fn of_the_screen(settings: &Settings) -> Self {
+        let all = serde_json::to_value(settings).unwrap_or_default();
+        let fields = all.as_object().cloned().unwrap_or_default();
+        Self(fields).divided().0
+    }
+
+    /// What belongs to the computer that is looked at, and the rest.
+    #[must_use]
+    pub fn divided(self) -> (Self, Self) {
+        let (screen, rest) =
+            self.0.into_iter().partition(|(name, _)| OF_THE_SCREEN.contains(&name.as_str()));
+        (Self(screen), Self(rest))
+    }
+
+    /// This change, and then another one.
+    #[must_use]
+    pub fn and(mut self, then: Self) -> Self {
+        self.0.extend(then.0);
+        self
+    }
+
+    /// Whether nothing changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether the application is to start at login; `None`: nothing is said about it.
     #[must_use]
     pub fn start_at_login(&self) -> Option<bool> {
@@ -186,6 +216,7 @@ impl SettingsChange {
 }
 
 const START_AT_LOGIN: &str = "startAtLogin";
+const OF_THE_SCREEN: [&str; 4] = ["theme", "language", "notify", START_AT_LOGIN];
 
 impl<'de> Deserialize<'de> for SettingsChange {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

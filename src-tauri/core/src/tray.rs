@@ -111,7 +111,11 @@ impl TrayView {
 #[must_use]
 pub fn tray_view(snapshot: &Snapshot, lang: Lang, now: Timestamp) -> TrayView {
     let counts = snapshot.status.counts;
-    let icon = if counts.attention > 0 {
+    // What was known by then is no reason to look at the icon.
+    let away = snapshot.status.place.as_ref().filter(|place| place.away.is_some());
+    let icon = if away.is_some() {
+        TrayIcon::Idle
+    } else if counts.attention > 0 {
         TrayIcon::Attention
     } else if counts.working > 0 {
         TrayIcon::Working
@@ -126,19 +130,25 @@ pub fn tray_view(snapshot: &Snapshot, lang: Lang, now: Timestamp) -> TrayView {
     if paused {
         summary = format!("{}: {summary}", lang.pick("Paused", "Angehalten"));
     }
+    if let Some(place) = away {
+        summary =
+            format!("{} {}", lang.pick("No connection to", "Keine Verbindung zu"), place.name);
+    }
     let mut menu = vec![TrayItem::Text(summary.clone())];
-    menu.extend(waiting_lines(&snapshot.devices, lang, now));
+    if away.is_none() {
+        menu.extend(waiting_lines(&snapshot.devices, lang, now));
+    }
     menu.push(TrayItem::Separator);
     let pause = if paused {
         TrayItem::Line(lang.pick("Resume", "Fortsetzen").to_owned(), TrayAction::Resume)
     } else {
         TrayItem::Line(lang.pick("Pause", "Anhalten").to_owned(), TrayAction::Pause)
     };
-    menu.push(pause);
+    menu.extend(away.is_none().then_some(pause));
     menu.extend(ways_out(lang));
     TrayView {
         icon,
-        title: (counts.waiting > 0)
+        title: (counts.waiting > 0 && away.is_none())
             .then(|| format!("{} {}", counts.waiting, are_waiting(counts.waiting, lang))),
         tooltip: format!("Wakeflash: {summary}"),
         menu,

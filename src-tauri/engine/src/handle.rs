@@ -1,6 +1,7 @@
 //! How the window, the tray and the headless host speak to the running engine.
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use wakeflash_core::device::{DeviceId, MacAddress};
@@ -24,6 +25,9 @@ pub trait Shell: Send + Sync + 'static {
 /// A reply that arrives when the runtime has dealt with the request.
 pub type ReplyTo<T> = oneshot::Sender<Result<T, Problem>>;
 
+/// The same for an answer that comes as JSON.
+pub type Back = Box<dyn FnOnce(Result<Box<RawValue>, Problem>) + Send>;
+
 macro_rules! asked {
     ({ $(
         $(#[$about:meta])*
@@ -39,6 +43,18 @@ macro_rules! asked {
                 reply: ReplyTo<$Answer>,
             },
         )* }
+
+        impl Asked {
+            /// As data, with the way back for an answer as JSON: an engine elsewhere is asked so.
+            #[must_use]
+            pub fn into_data(self) -> (EngineRequest, Back) {
+                match self { $(
+                    Self::$Name { $( $argument, )* reply } => {
+                        (EngineRequest::$Name { $( $argument ),* }, back(reply))
+                    }
+                )* }
+            }
+        }
 
         impl Handle {
             /// Asks for what came as data; the answer as JSON.
@@ -64,7 +80,9 @@ pub struct Handle {
 }
 
 impl Handle {
-    pub(crate) fn new(requests: mpsc::Sender<Asked>, events: broadcast::Sender<Envelope>) -> Self {
+    /// Of whoever takes the requests and tells the events: the engine here, or what speaks to one elsewhere.
+    #[must_use]
+    pub fn new(requests: mpsc::Sender<Asked>, events: broadcast::Sender<Envelope>) -> Self {
         Self { requests, events }
     }
 
@@ -95,6 +113,24 @@ impl Handle {
 }
 
 engine_requests!(asked);
+
+fn back<T: DeserializeOwned + Send + 'static>(reply: ReplyTo<T>) -> Back {
+    Box::new(move |answer| {
+        let read = answer.and_then(|json| {
+            serde_json::from_str(json.get()).map_err(|error| {
+                tracing::error!("an answer isn't what it should be: {error}");
+                Problem::new(
+                    "remote.answer",
+                    "The other computer gave an answer that can't be read.",
+                )
+                .with_help("Install the same version of Wakeflash at both ends.")
+            })
+        });
+        if reply.send(read).is_err() {
+            tracing::debug!("nobody waits for an answer any more");
+        }
+    })
+}
 
 /// An answer as JSON.
 ///

@@ -1,9 +1,10 @@
 //! What the user is to be notified of.
 
 use tokio::sync::{mpsc, oneshot};
-use wakeflash_core::notification::NoWindow;
+use wakeflash_core::notification::{Meanwhile, NoWindow};
 use wakeflash_core::view::Notification;
 use wakeflash_engine::handle::Shell;
+use wakeflash_remote::Watcher;
 
 /// How many notifications may wait for a slow daemon.
 const WAITING: usize = 1_024;
@@ -13,6 +14,8 @@ const WAITING: usize = 1_024;
 pub(crate) enum Told {
     /// By the engine.
     Engine(Notification),
+    /// What happened while there was no connection to where Wakeflash works.
+    Meanwhile(Meanwhile),
     /// There is no window, though one was asked for; answered with whether something shows that.
     NoWindow(NoWindow, oneshot::Sender<bool>),
 }
@@ -39,10 +42,22 @@ impl Notifier {
     }
 }
 
-impl Shell for Notifier {
-    fn notify(&self, notification: Notification) {
-        if let Err(error) = self.queue.try_send(Told::Engine(notification)) {
+impl Notifier {
+    fn queue(&self, told: Told) {
+        if let Err(error) = self.queue.try_send(told) {
             tracing::warn!("a notification is left out: {error}");
         }
+    }
+}
+
+impl Shell for Notifier {
+    fn notify(&self, notification: Notification) {
+        self.queue(Told::Engine(notification));
+    }
+}
+
+impl Watcher for Notifier {
+    fn meanwhile(&self, what: Meanwhile) {
+        self.queue(Told::Meanwhile(what));
     }
 }

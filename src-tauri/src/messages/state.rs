@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::Notify;
+
 use wakeflash_core::error::Problem;
+use wakeflash_core::settings::SettingsChange;
 use wakeflash_core::view::{StoreChoice, StoreDamage};
 use wakeflash_engine::handle::Handle;
 use wakeflash_engine::runtime::{StartError, mend_store};
+use wakeflash_remote::{Destination, Places};
 
 use crate::means::paths::Paths;
 use crate::messages::notifier::Notifier;
@@ -41,6 +45,8 @@ pub(crate) struct AppState {
     pub(crate) demo: bool,
     /// The engine, or why it didn't start.
     engine: Result<Handle, NoEngine>,
+    /// The connection to where it works, when that is elsewhere: it is made at once when this is told.
+    pub(crate) hurry: Option<Arc<Notify>>,
     /// Whether it is started anew when it has ended.
     anew: Arc<AtomicBool>,
     pub(crate) window: Window,
@@ -59,9 +65,11 @@ impl AppState {
         window: Window,
         notifier: Notifier,
         engine: Result<Handle, NoEngine>,
+        hurry: Option<Arc<Notify>>,
         anew: Arc<AtomicBool>,
     ) -> Self {
-        Self { paths, demo, engine, anew, window, notifier, tray_visible: AtomicBool::new(false) }
+        let tray_visible = AtomicBool::new(false);
+        Self { paths, demo, engine, hurry, anew, window, notifier, tray_visible }
     }
 
     /// The engine.
@@ -92,6 +100,21 @@ impl AppState {
             tracing::error!("the store can't be mended: {:#}", anyhow::Error::from(error));
             problem
         })?;
+        self.anew.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Chooses where it works. The application is started anew when it has ended.
+    ///
+    /// # Errors
+    /// It can't be kept.
+    pub(crate) async fn work_at(&self, place: Option<Destination>) -> Result<(), Problem> {
+        let mut places = Places::read(self.paths.state_dir())?;
+        if let (None, Ok(engine)) = (&places.at, self.engine()) {
+            places.screen = SettingsChange::of_the_screen(&engine.snapshot().await?.settings);
+        }
+        places.choose(place);
+        places.write(self.paths.state_dir())?;
         self.anew.store(true, Ordering::Release);
         Ok(())
     }

@@ -9,6 +9,7 @@ use wakeflash_core::request::EngineRequest;
 use wakeflash_core::update::UpdateId;
 use wakeflash_core::view::{Envelope, StoreChoice, StoreDamage};
 use wakeflash_engine::lines::{Line, read_line};
+use wakeflash_remote::Trial;
 
 use crate::means::notification_server::NotificationServer;
 use crate::messages::events::{OpenDevice, QuitRequested};
@@ -72,13 +73,38 @@ wakeflash_core::requests! {
         } -> ();
         /// Where the configurations are; null: nowhere yet.
         ConfigDir {} -> Option<String>;
-        /// Where the log of an update's build is; null: there is none.
-        LogFile {
+        /// The log of an update's build as plain text; null: there is none.
+        LogText {
             /// Of which update.
             update: UpdateId,
         } -> Option<String>;
         /// What to do when the user closes the window.
         Closing {} -> Closing;
+        /// Connects to a place, hears whether Wakeflash can work there, and goes.
+        TryPlace {
+            /// `user@host`, or a name that the user's SSH knows.
+            place: String,
+        } -> Trial;
+        /// Keeps the key of a place's host in the user's file of known hosts, when it still is the one that was shown.
+        TrustHost {
+            place: String,
+            fingerprint: String,
+        } -> ();
+        /// Starts the user's service at a place.
+        StartService {
+            place: String,
+        } -> ();
+        /// Chooses where Wakeflash works, and starts the application anew.
+        WorkAt {
+            /// Null: on this computer.
+            place: Option<String>,
+        } -> ();
+        /// Remembers a place no more; those that are remembered.
+        ForgetPlace {
+            place: String,
+        } -> Vec<String>;
+        /// Connects to the place at once, instead of after a pause.
+        Reconnect {} -> ();
     }
 }
 
@@ -120,6 +146,10 @@ pub(crate) struct AppInfo {
     pub(crate) reopens: bool,
     /// This is a demo: nothing is kept when it ends.
     pub(crate) demo: bool,
+    /// Where Wakeflash works; null: on this computer.
+    pub(crate) place: Option<String>,
+    /// The other computers that are remembered.
+    pub(crate) places: Vec<String>,
     /// Where the logs are.
     pub(crate) log_dir: String,
     /// Why the engine didn't start. Every other command answers with the same problem then.

@@ -52,6 +52,14 @@ pub(crate) async fn deliver(app: AppHandle, engine: Handle, mut waiting: mpsc::R
         tokio::select! {
             told = waiting.recv() => match told {
                 Some(Told::Engine(notification)) => gatherer.add(notification, began.elapsed()),
+                Some(Told::Meanwhile(what)) => {
+                    let lang = spoken(&engine).await;
+                    if let Some(text) = what.text(lang) {
+                        tracing::info!("notification: {}: {}", text.title, text.body);
+                        // Where nothing shows it, the window does.
+                        daemon.say(&text, lang).await;
+                    }
+                }
                 Some(Told::NoWindow(why, answer)) => {
                     let shown = say_no_window(&app, &mut daemon, &engine, why).await;
                     if answer.send(shown).is_err() {

@@ -19,6 +19,7 @@ mod own_esphome;
 mod peer;
 mod presence;
 mod previous;
+mod remote;
 mod restart;
 mod safe_mode;
 mod service;

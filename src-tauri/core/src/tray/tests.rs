@@ -4,7 +4,8 @@ use crate::schedule::Rhythm;
 use crate::settings::Settings;
 use crate::update::UpdateId;
 use crate::view::{
-    Action, ConfigDirStatus, Counts, EsphomeStatus, Progress, Status, Trust, UpdateView, WakeView,
+    Action, Away, ConfigDirStatus, Counts, EsphomeStatus, Place, Progress, Status, Trust,
+    UpdateView, WakeView,
 };
 
 fn snapshot(counts: Counts, devices: Vec<DeviceView>) -> Snapshot {
@@ -20,6 +21,7 @@ fn snapshot(counts: Counts, devices: Vec<DeviceView>) -> Snapshot {
             other_tools: Vec::new(),
             paused: false,
             counts,
+            place: None,
         },
         settings: Settings::default(),
     }
@@ -117,6 +119,20 @@ fn the_next_to_wake_come_first_with_the_time_till_then() {
     ];
     assert_eq!(holds_for(&snapshot, NOW), Duration::from_secs(10));
     assert_eq!(lines(&view)[1..=10], wanted);
+}
+
+#[test]
+fn without_a_connection_it_says_that_and_nothing_that_may_be_over() {
+    let known = vec![device("garden", None, waiting())];
+    let mut snapshot = snapshot(Counts { waiting: 1, working: 0, attention: 1 }, known);
+    let place = |away| Some(Place { name: "sam@box".to_owned(), away });
+    snapshot.status.place = place(Some(Away::default()));
+    let view = tray_view(&snapshot, Lang::En, NOW);
+    assert_eq!((view.icon, &view.title), (TrayIcon::Idle, &None));
+    assert_eq!(view.tooltip, "Wakeflash: No connection to sam@box");
+    assert_eq!(lines(&view), ["No connection to sam@box", "-", "Open Wakeflash", "Quit"]);
+    snapshot.status.place = place(None);
+    assert_eq!(tray_view(&snapshot, Lang::En, NOW).icon, TrayIcon::Attention);
 }
 
 #[derive(serde::Deserialize)]

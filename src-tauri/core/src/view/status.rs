@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Problem;
+use crate::view::Place;
 
 /// The state of the application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
@@ -24,6 +25,9 @@ pub struct Status {
     pub paused: bool,
     /// How many updates are where.
     pub counts: Counts,
+    /// Where all this is, when it isn't here. Only who shows an engine elsewhere says so.
+    #[serde(default)]
+    pub place: Option<Place>,
 }
 
 /// How many updates are where.

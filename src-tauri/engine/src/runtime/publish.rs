@@ -37,6 +37,7 @@ impl Publisher {
             other_tools: Vec::new(),
             paused: settings.paused,
             counts: Counts::default(),
+            place: None,
         };
         Self {
             events,

@@ -122,7 +122,29 @@ pub(super) async fn run(
     }
 }
 
+/// Notices that this computer has slept or is in another network, for who has no engine here.
+#[derive(Debug)]
+pub struct Stirred {
+    clock: Clock,
+    network: Network,
+}
+
+impl Stirred {
+    /// As it is now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { clock: Clock::start(), network: Network::now() }
+    }
+
+    /// Whether something is different since the last call.
+    pub fn again(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.network, Network::now());
+        self.clock.slept().is_some() || before != self.network
+    }
+}
+
 /// Two clocks: one stands still while the computer sleeps, the other goes on.
+#[derive(Debug)]
 struct Clock {
     awake: Instant,
     always: Option<Duration>,

@@ -32,6 +32,7 @@ pub(crate) use {browse::port_taken, interfaces::no_network};
 
 pub use evidence::Nudger;
 pub use hearing::Hearing;
+pub use interfaces::Stirred;
 pub use verify::OnlineDevice;
 pub use wakeflash_core::knock::{Purpose, Target, TargetAddress};
 

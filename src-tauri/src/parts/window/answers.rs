@@ -6,8 +6,12 @@ use tauri::{AppHandle, Manager};
 use tokio::io::BufReader;
 use tokio::process::ChildStdout;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use wakeflash_core::error::Problem;
 use wakeflash_core::request::EngineRequest;
+use wakeflash_core::view::BuildLog;
 use wakeflash_engine::handle::{Asked, json};
+use wakeflash_esphome::compile::plain;
+use wakeflash_remote::{Destination, Places, Ssh};
 
 use super::process::Said;
 use crate::means::tasks::Tasks;
@@ -117,11 +121,48 @@ async fn shell_answer(asker: &Asker, request: ShellRequest) -> Answer {
     let state = asker.app.state::<AppState>();
     match request {
         ShellRequest::AppInfo {} => json(&app_info(asker).await),
-        ShellRequest::ConfigDir {} => json(&state.engine()?.snapshot().await?.settings.config_dir),
-        ShellRequest::LogFile { update } => {
-            let log = state.engine()?.ask(|reply| Asked::BuildLog { update, reply }).await?;
-            json(&log.path)
+        ShellRequest::ConfigDir {} => {
+            let shown = state.engine()?.snapshot().await?;
+            match shown.status.place {
+                // What it calls its files may be anything here.
+                Some(place) => Err(not_here(&place.name)),
+                None => json(&shown.settings.config_dir),
+            }
         }
+        ShellRequest::LogText { update } => {
+            let engine = state.engine()?;
+            let log = engine.ask(|reply| Asked::BuildLog { update, reply }).await?;
+            let here = engine.snapshot().await?.status.place.is_none();
+            json(&log_text(log, here).await?)
+        }
+        ShellRequest::TryPlace { place } => json(
+            &wakeflash_remote::try_out(
+                &Ssh::default(),
+                &place.try_into()?,
+                state.paths.state_dir(),
+            )
+            .await,
+        ),
+        ShellRequest::TrustHost { place, fingerprint } => {
+            let (place, dir) = (place.try_into()?, state.paths.state_dir());
+            json(&wakeflash_remote::trust(&Ssh::default(), &place, &fingerprint, dir).await?)
+        }
+        ShellRequest::StartService { place } => {
+            wakeflash_remote::start_service(&Ssh::default(), &place.try_into()?).await?;
+            json(&reconnect(&state))
+        }
+        ShellRequest::WorkAt { place } => {
+            state.work_at(place.map(Destination::try_from).transpose()?).await?;
+            asker.app.exit(0);
+            json(&())
+        }
+        ShellRequest::ForgetPlace { place } => {
+            let mut places = Places::read(state.paths.state_dir())?;
+            places.forget(&place.try_into()?);
+            places.write(state.paths.state_dir())?;
+            json(&names(&places))
+        }
+        ShellRequest::Reconnect {} => json(&reconnect(&state)),
         ShellRequest::Closing {} => {
             let unseen = !state.tray_visible() && state.engine().is_ok();
             json(&closing(unseen, asker.page_listens().await))
@@ -138,8 +179,39 @@ async fn shell_answer(asker: &Asker, request: ShellRequest) -> Answer {
     }
 }
 
+fn reconnect(state: &AppState) {
+    if let Some(hurry) = &state.hurry {
+        hurry.notify_one();
+    }
+}
+
+fn names(places: &Places) -> Vec<String> {
+    places.known.iter().map(Destination::to_string).collect()
+}
+
+fn not_here(place: &str) -> Problem {
+    Problem::new("remote.files", format!("Its files are on {place}, not on this computer."))
+        .with_help("Open them there.")
+}
+
+/// A log without its colours: all of it, or of one that is elsewhere as much as is told. A path from there isn't one here.
+async fn log_text(log: BuildLog, here: bool) -> Result<Option<String>, Problem> {
+    let all = match (log.path, here) {
+        (None, true) => return Ok(None),
+        (Some(path), true) => tokio::fs::read(path).await.map_err(|error| {
+            Problem::new("log.not_saved", format!("The log can't be saved: {error}."))
+        })?,
+        (_, false) if log.lines.is_empty() => return Ok(None),
+        (_, false) => log.lines.join("\n").into_bytes(),
+    };
+    let lines = String::from_utf8_lossy(&all);
+    Ok(Some(lines.lines().map(|line| plain(line).into_owned() + "\n").collect()))
+}
+
 async fn app_info(asker: &Asker) -> AppInfo {
     let state = asker.app.state::<AppState>();
+    // Why they can't be read is why there is no engine.
+    let places = Places::read(state.paths.state_dir()).unwrap_or_default();
     AppInfo {
         version: asker.app.package_info().version.to_string(),
         license: env!("CARGO_PKG_LICENSE").to_owned(),
@@ -147,6 +219,8 @@ async fn app_info(asker: &Asker) -> AppInfo {
         tray: state.tray_visible(),
         reopens: program::told_of_other_starts().await,
         demo: state.demo,
+        place: places.at.as_ref().map(Destination::to_string),
+        places: names(&places),
         log_dir: state.paths.log_dir().display().to_string(),
         start_problem: state.engine().err(),
         damage: state.damage(),
@@ -163,6 +237,16 @@ fn closing(unseen: bool, listens: bool) -> Closing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_path_of_the_box_is_never_one_of_this_computer() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "of this \u{1b}[31mcomputer").unwrap();
+        let path = Some(file.path().display().to_string());
+        let log = BuildLog { first_line: 0, lines: vec!["of the box".to_owned()], path };
+        assert_eq!(log_text(log.clone(), false).await.unwrap().unwrap(), "of the box\n");
+        assert_eq!(log_text(log, true).await.unwrap().unwrap(), "of this computer\n");
+    }
 
     #[test]
     fn who_could_not_open_the_window_again_is_asked_by_a_page_that_listens() {

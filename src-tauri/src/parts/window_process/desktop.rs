@@ -7,7 +7,6 @@ use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_core::update::UpdateId;
 use wakeflash_engine::configs;
-use wakeflash_esphome::compile::plain;
 
 use super::dialog::{Question, ask};
 use super::remote::Remote;
@@ -51,17 +50,16 @@ pub(crate) async fn choose_directory(
 /// # Errors
 /// There is no log, no dialog can be shown, or the file can't be written.
 pub(crate) async fn save_log(app: &AppHandle, update: UpdateId) -> Result<Option<String>, Problem> {
-    let source: Option<PathBuf> =
-        app.state::<Remote>().ask(ShellRequest::LogFile { update }).await?;
-    let Some(source) = source else {
+    let text: Option<String> = app.state::<Remote>().ask(ShellRequest::LogText { update }).await?;
+    let Some(text) = text else {
         return Err(Problem::new("log.none", "There is no log of this update any more."));
     };
     let name = format!("wakeflash-build-{update}.log");
     let Some(path) = ask(app, Question::Save { name }).await? else { return Ok(None) };
     let shown = path.display().to_string();
-    let copied = tokio::task::spawn_blocking(move || copy_plain(&source, &path)).await;
-    let copied = copied.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    copied.map_err(|error| {
+    let written = tokio::task::spawn_blocking(move || std::fs::write(path, text)).await;
+    let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    written.map_err(|error| {
         Problem::new("log.not_saved", format!("The log can't be saved: {error}."))
             .with_help("Choose another place.")
     })?;
@@ -83,17 +81,6 @@ pub(crate) async fn save_csv(app: &AppHandle, text: String) -> Result<Option<Str
             .with_help("Choose another place.")
     })?;
     Ok(Some(shown))
-}
-
-/// Copies a log without its ANSI colours.
-fn copy_plain(source: &Path, target: &Path) -> std::io::Result<()> {
-    let bytes = std::fs::read(source)?;
-    let mut text = String::new();
-    for line in String::from_utf8_lossy(&bytes).lines() {
-        text.push_str(&plain(line));
-        text.push('\n');
-    }
-    std::fs::write(target, text)
 }
 
 /// Opens a device's YAML file in the desktop's editor.

@@ -19,6 +19,7 @@ export type {
   ActivityRecord,
   AppInfo,
   AttemptReport,
+  Away,
   BuildAgainView,
   BuildLog,
   ChangedSources,
@@ -34,6 +35,7 @@ export type {
   InstallPlan,
   Language,
   OpenDevice,
+  Place,
   Presence,
   Problem,
   Progress,
@@ -47,6 +49,7 @@ export type {
   Theme,
   TimelineEntry,
   Timestamp,
+  Trial,
   UpdateDetails,
   UpdateId,
   UpdateRecord,
@@ -65,7 +68,7 @@ export type Snapshot = Omit<LooseSnapshot, 'settings'> & { settings: LooseSettin
 
 /** What only other programs and the window's own process ask for. */
 type OfOthers =
-  'hello' | 'list' | 'set_settings' | 'set_watching' | 'config_dir' | 'log_file' | 'closing';
+  'hello' | 'list' | 'set_settings' | 'set_watching' | 'config_dir' | 'log_text' | 'closing';
 
 export type Command = Exclude<PageRequest['cmd'], OfOthers>;
 

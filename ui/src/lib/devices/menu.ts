@@ -57,13 +57,28 @@ function isCleanable({ update, secondary }: DeviceView): boolean {
 
 function ofFile(app: App, device: DeviceView): Entry[] {
   const { backend } = app;
+  const address: Entry = {
+    key: 'address',
+    label: texts.drawer.setAddress,
+    Icon: MapPin,
+    run: () => app.dialogs.show({ kind: 'address', device: device.id }),
+  };
+  const labels: Entry = {
+    key: 'labels',
+    label: texts.drawer.setLabels,
+    Icon: Tags,
+    run: () => app.dialogs.show({ kind: 'labels', devices: [device.id] }),
+  };
+  const validation: Entry = {
+    key: 'validate',
+    label: texts.drawer.validate,
+    Icon: FileCheck,
+    run: () => void validate(app, device),
+  };
+  // Files of another computer aren't opened by this one's desktop.
+  if (app.place) return [validation, address, labels];
   return [
-    {
-      key: 'validate',
-      label: texts.drawer.validate,
-      Icon: FileCheck,
-      run: () => void validate(app, device),
-    },
+    validation,
     {
       key: 'yaml',
       label: texts.drawer.openYaml,
@@ -76,18 +91,8 @@ function ofFile(app: App, device: DeviceView): Entry[] {
       Icon: Folder,
       run: () => void app.report(backend.ask({ cmd: 'open_folder', device: device.id })),
     },
-    {
-      key: 'address',
-      label: texts.drawer.setAddress,
-      Icon: MapPin,
-      run: () => app.dialogs.show({ kind: 'address', device: device.id }),
-    },
-    {
-      key: 'labels',
-      label: texts.drawer.setLabels,
-      Icon: Tags,
-      run: () => app.dialogs.show({ kind: 'labels', devices: [device.id] }),
-    },
+    address,
+    labels,
   ];
 }
 
@@ -96,7 +101,7 @@ export function deviceMenu(app: App, device: DeviceView): Entry[] {
   const address = device.addresses[0] ?? device.userAddress;
   const { mac } = device;
   const entries = actions(app, device);
-  if (device.previousBuild) {
+  if (device.previousBuild && !app.away) {
     const run = () =>
       void app.report(app.backend.ask({ cmd: 'install_previous', device: device.id }));
     const from = dayAndTime(device.previousBuild.builtAt, app.clock.now);
@@ -106,11 +111,11 @@ export function deviceMenu(app: App, device: DeviceView): Entry[] {
     const run = () => app.openDevice(device.id, 'update');
     entries.push({ key: 'log', label: t.showLog, Icon: Logs, run });
   }
-  if (device.file !== null && isCleanable(device)) {
+  if (device.file !== null && isCleanable(device) && !app.away) {
     const run = () => void cleanBuild(app, device);
     entries.push({ key: 'clean', label: t.cleanBuild, Icon: Broom, run });
   }
-  if (device.file !== null) entries.push(...ofFile(app, device));
+  if (device.file !== null && !app.away) entries.push(...ofFile(app, device));
   if (address) {
     const run = () => void app.copy(address, texts.log.copied);
     entries.push({ key: 'copy-address', label: t.copyAddress, Icon: Copy, apart: true, run });

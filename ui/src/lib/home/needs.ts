@@ -43,14 +43,16 @@ function why(app: App, device: DeviceView): Remedy {
   return { key: 'why', label: texts.home.why, decides: false, run };
 }
 
-function openYaml(app: App, device: DeviceView): Remedy {
+/** Files of another computer aren't opened by this one's desktop. */
+function openYaml(app: App, device: DeviceView): Remedy[] {
+  if (app.place) return [];
   const run = () => void app.report(app.backend.ask({ cmd: 'open_yaml', device: device.id }));
-  return { key: 'yaml', label: texts.drawer.openYaml, decides: false, run };
+  return [{ key: 'yaml', label: texts.drawer.openYaml, decides: false, run }];
 }
 
 function openSecrets(app: App): Remedy[] {
   const dir = app.store.status?.configDir;
-  if (!dir || !('path' in dir)) return [];
+  if (app.place || !dir || !('path' in dir)) return [];
   const run = () =>
     void app.report(app.backend.ask({ cmd: 'open_path', path: `${dir.path}/secrets.yaml` }));
   return [{ key: 'secrets', label: texts.home.openSecrets, decides: false, run }];
@@ -70,7 +72,7 @@ function remediesOf(app: App, device: DeviceView, problem: Problem): Remedy[] {
     case 'build.secret_missing':
       return [...openSecrets(app), retry];
     case 'build.config_invalid':
-      return [openYaml(app, device), retry];
+      return [...openYaml(app, device), retry];
     default: {
       const clean = CLEANING.find((action) => device.secondary.includes(action));
       return clean ? [retry, act(app, device, clean)] : [retry];
@@ -110,7 +112,7 @@ export function needOf(app: App, device: DeviceView): Need {
   }
   const own = ownProblem(device);
   if (own) {
-    return { kind: 'broken', sentence: sentenceOf(own), remedies: [openYaml(app, device)] };
+    return { kind: 'broken', sentence: sentenceOf(own), remedies: openYaml(app, device) };
   }
   if (device.crashLoop) {
     const sentence = sentenceOf(device.crashLoop);

@@ -1,6 +1,16 @@
 /** What every component can reach: the backend, the state, and where the user is. */
 import { createContext } from 'svelte';
-import type { Answer, AppInfo, Backend, DeviceId, DeviceView, Problem, Settings } from '../backend';
+import type {
+  Answer,
+  AppInfo,
+  Away,
+  Backend,
+  DeviceId,
+  DeviceView,
+  Place,
+  Problem,
+  Settings,
+} from '../backend';
 import { itemsOf, type Column, type Filter, type Item, type Sort } from '../devices/filter';
 import { idsOf, Selection } from '../devices/selection.svelte';
 import type { Grouping, Tag } from '../devices/tags';
@@ -96,6 +106,16 @@ export class App {
     this.backend = backend;
     this.store = new Store(backend);
     Object.assign(this, readKept());
+  }
+
+  /** Where Wakeflash works; `null`: on this computer. */
+  get place(): Place | null {
+    return this.store.status?.place ?? null;
+  }
+
+  /** There is no connection to there; `null`: what is shown is so, and everything can be done. */
+  get away(): Away | null {
+    return this.place?.away ?? null;
   }
 
   /** Keeps where the user is for the next window. The settings and what has ended are no places to stay. */

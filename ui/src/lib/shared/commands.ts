@@ -56,13 +56,18 @@ export function mainMenu(app: App): Entry[] {
       keys: '?',
       run: () => app.dialogs.show({ kind: 'keys' }),
     },
-    {
-      key: 'folder',
-      label: t.openFolder,
-      Icon: Folder,
-      apart: true,
-      run: () => void app.report(app.backend.ask({ cmd: 'open_folder', device: null })),
-    },
+    // Files of another computer aren't opened by this one's desktop.
+    ...(app.place
+      ? []
+      : [
+          {
+            key: 'folder',
+            label: t.openFolder,
+            Icon: Folder,
+            apart: true,
+            run: () => void app.report(app.backend.ask({ cmd: 'open_folder', device: null })),
+          },
+        ]),
     { key: 'logs', label: texts.app.openLogs, Icon: Logs, run: () => openLogs(app) },
     { key: 'report', label: t.copyReport, Icon: ClipboardCopy, run: () => void copyReport(app) },
     {

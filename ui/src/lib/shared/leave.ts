@@ -17,6 +17,8 @@ interface Underway {
 }
 
 function underway(app: App): Underway {
+  // What works elsewhere goes on.
+  if (app.place) return { flashing: 0, confirming: 0, building: 0, waiting: 0, attention: 0 };
   const of = (...kinds: StateKind[]) =>
     app.store.devices.filter(({ update }) => update && kinds.includes(update.state.kind)).length;
   return {

@@ -20,6 +20,7 @@ import { changesOf } from './changes';
 import { labelled, progress, stirred, update, withActions } from './devices';
 import { buildOutput } from './output';
 import { earlierOf, endedOf, pageOf, pastOf, recordOf, wakesOf, type Past } from './past';
+import { FakePlaces } from './places';
 import { planOf } from './plan';
 import { problems } from './problems';
 import { countsOf, stories, type Story } from './stories';
@@ -27,9 +28,7 @@ import { INSTALLING, NOT_OPENED, STEP_MS, no, ok, sleep, type Commands } from '.
 
 export { stories } from './stories';
 
-export class FakeBackend implements Backend, Commands {
-  /** The commands that were given, for the tests. */
-  readonly calls: string[] = [];
+export class FakeBackend extends FakePlaces implements Backend, Commands {
   #story: Story;
   #devices: Map<DeviceId, DeviceView>;
   #past = new Map<DeviceId, Past>();
@@ -43,6 +42,7 @@ export class FakeBackend implements Backend, Commands {
   #undo = new Map<DeviceId, UpdateStateView | null>();
 
   constructor(story: Story) {
+    super();
     this.#story = story;
     this.#devices = new Map(story.devices.map((device) => [device.id, device]));
     for (const [nth, device] of story.devices.entries()) {
@@ -302,7 +302,7 @@ export class FakeBackend implements Backend, Commands {
 
   config_dir_candidates: Commands['config_dir_candidates'] = async () => ok(this.#story.candidates);
 
-  find_esphome: Commands['find_esphome'] = () => this.#done('findEsphome');
+  find_esphome: Commands['find_esphome'] = () => this.done('findEsphome');
 
   install_esphome: Commands['install_esphome'] = async () => {
     this.calls.push('installEsphome');
@@ -332,18 +332,13 @@ export class FakeBackend implements Backend, Commands {
     return ok(`Wakeflash ${this.#story.info.version}\nESPHome 2026.10.0\n`);
   };
 
-  close_window: Commands['close_window'] = () => this.#done('closeWindow');
+  close_window: Commands['close_window'] = () => this.done('closeWindow');
 
-  mend_store: Commands['mend_store'] = ({ choice }) => this.#done(`mendStore ${choice}`);
+  mend_store: Commands['mend_store'] = ({ choice }) => this.done(`mendStore ${choice}`);
 
-  stay: Commands['stay'] = () => this.#done('stay');
+  stay: Commands['stay'] = () => this.done('stay');
 
-  shutdown: Commands['shutdown'] = () => this.#done('shutdown');
-
-  async #done(call: string): Promise<Answer<null>> {
-    this.calls.push(call);
-    return ok(null);
-  }
+  shutdown: Commands['shutdown'] = () => this.done('shutdown');
 
   async #each(
     ids: DeviceId[],

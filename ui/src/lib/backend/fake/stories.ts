@@ -69,6 +69,8 @@ function base(): Story {
       tray: true,
       reopens: true,
       demo: false,
+      place: null,
+      places: [],
       logDir: '/home/sam/.local/state/wakeflash/logs',
       license: 'MIT',
       notifications: { present: true, actions: true },

@@ -80,4 +80,37 @@ export const settings: typeof english = {
     aboutText:
       'Baut Firmware mit ESPHome, flasht schlafende Geräte in dem Moment, in dem sie aufwachen, und weist nach, dass die neue Firmware läuft.',
   },
+  place: {
+    title: 'Wo Wakeflash arbeitet',
+    help: 'Es kann ein Gerät nur flashen, das aufwacht, während es läuft.',
+    question: 'Wo soll Wakeflash arbeiten?',
+    here: { name: 'Auf diesem Rechner', help: 'Geräte werden geflasht, solange er wach ist.' },
+    box: {
+      name: 'Auf einem Rechner, der immer läuft',
+      help: 'Ein Raspberry Pi, ein NAS, ein Server. Dieses Fenster zeigt und steuert ihn über dein SSH.',
+    },
+    host: 'Name des Rechners',
+    hostHelp:
+      'benutzer@rechner oder ein Name aus ~/.ssh/config. Deine Schlüssel werden benutzt; nach einem Passwort wird nicht gefragt.',
+    test: 'Testen',
+    trying: 'Verbindet …',
+    works: (version) => `Dort läuft Wakeflash ${version}.`,
+    moves:
+      'Das Fenster wird neu geöffnet. Was auf diesem Rechner wartet, geht weiter, wenn Wakeflash wieder hier arbeitet.',
+    workThere: 'Dort arbeiten',
+    workHere: 'Stattdessen auf diesem Rechner arbeiten',
+    trust: 'Das ist sein Schlüssel: annehmen',
+    start: 'Dort starten',
+    starting: 'Der Dienst wird gestartet …',
+    forget: 'Vergessen',
+    forgetOf: (name) => `${name} vergessen`,
+    worksAt: (name) => `Wakeflash arbeitet auf ${name}.`,
+    onBox: (name) => `Von ${name}.`,
+    found: (name) => `Auf ${name} gefunden`,
+    connecting: (name) => `Verbindet mit ${name} …`,
+    away: (name) => `Keine Verbindung zu ${name}`,
+    awaySince: (name, when) => `Keine Verbindung zu ${name} seit ${when}`,
+    awayMeans: 'Angezeigt wird, was da noch galt. Wakeflash arbeitet dort von selbst weiter.',
+    reconnect: 'Jetzt verbinden',
+  },
 };
