@@ -194,6 +194,7 @@ mod tests {
         fs::write(state.join("logs/wakeflash.2026-01-02.log"), log).unwrap();
         fs::write(state.join("logs/build-1.log"), "not of interest").unwrap();
         let status = Status {
+            place: None,
             config_dir: ConfigDirStatus::Ready { path: config.to_string_lossy().into_owned() },
             esphome: EsphomeStatus::Searching,
             store: None,
