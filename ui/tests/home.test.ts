@@ -102,7 +102,11 @@ describe('the home', () => {
     );
     expect(remedies).toMatchObject({
       'workshop-heater.yaml': [expect.stringMatching(/^Rolled back\. Keep it/), 'Install again'],
-      'rain-gauge.yaml': ['Held: rain-gauge.yaml changed since it was built', 'Rebuild'],
+      'rain-gauge.yaml': [
+        'Held: rain-gauge.yaml changed since it was built',
+        'Rebuild',
+        'Show changes',
+      ],
       'pond-level.yaml': [
         expect.stringMatching(/^Wrong OTA password\. The device/),
         'Password on the device…',
