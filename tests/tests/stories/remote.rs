@@ -167,9 +167,9 @@ async fn a_device_is_flashed_while_the_laptop_is_away_and_that_is_told_once() ->
     let state = scene.sshd.state();
     until("the box knows", SOON, async || {
         let mut asking = scene.stage.home.command(binary("wakeflash-headless")?);
-        let asked = asking.arg("--state").arg(&state).arg("list").output().await?;
-        let said = String::from_utf8_lossy(&asked.stdout).into_owned();
-        ensure!(said.to_lowercase().contains("installed"), "{said}");
+        let asked = asking.arg("--state").arg(&state).args(["status", "--json"]).output().await?;
+        let shown: Snapshot = serde_json::from_slice(&asked.stdout)?;
+        ensure!(is(&shown, "installed"), "{:?}", row(&shown));
         Ok(())
     })
     .await?;
