@@ -19,7 +19,7 @@ impl Dispatch {
         self.touch_all_queued();
         self.search(now);
         self.settle_doubts(now);
-        self.look_twice_at_apis(now);
+        self.look_at_apis(now);
         self.forget_undos(now);
         self.look_ahead(now);
         self.tell_overdue(now);

@@ -7,7 +7,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use crate::device::{Presence, Sighting, Source};
+use crate::device::{Presence, Sighting};
 use crate::dispatch::{Dispatch, Effect};
 use crate::error::Problem;
 use crate::time::Timestamp;
@@ -16,8 +16,8 @@ use crate::update::OtaMethod;
 use super::remembered::is_stale;
 use super::{KnownDevice, Liveness};
 
-/// A device that has just started may open its API a moment after its OTA port.
-const LOOK_TWICE_AFTER: Duration = Duration::from_secs(5);
+/// A device that has just started says a moment later what it runs, and may open its API a moment after its OTA port.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
 
 /// How long its API isn't looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -26,10 +26,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 pub(in crate::dispatch) struct SafeMode {
     looked_at: Option<Timestamp>,
-    /// Since when, in this wake, its API has been refused; and where.
-    refused: Option<(Timestamp, IpAddr)>,
-    /// When to look a second time.
-    look_at: Option<Timestamp>,
+    /// Since when, in this wake, its API has been refused.
+    refused: Option<Timestamp>,
+    /// When to look, and where.
+    look: Option<(Timestamp, IpAddr)>,
     /// Since when it is known.
     since: Option<Timestamp>,
 }
@@ -42,7 +42,7 @@ struct Ports {
 
 impl KnownDevice {
     pub(in crate::dispatch) fn look_at_api_at(&self) -> Option<Timestamp> {
-        self.safe_mode.look_at
+        self.safe_mode.look.map(|(at, _)| at)
     }
 }
 
@@ -59,11 +59,12 @@ impl Dispatch {
             let since = heard.safe_mode.since;
             heard.safe_mode = SafeMode { since, ..SafeMode::default() };
         }
-        let looked_at = self.devices.get(name).and_then(|heard| heard.safe_mode.looked_at);
-        if let Source::Answer(peer) = sighting.source
-            && is_stale(looked_at, LOOK_AGAIN, now)
+        let Some(peer) = sighting.source.sender() else { return };
+        if self.ports_of_what_runs(name).is_some()
+            && let Some(heard) = self.devices.get_mut(name)
+            && is_stale(heard.safe_mode.looked_at, LOOK_AGAIN, now)
         {
-            self.look_at_api(name, peer, now);
+            heard.safe_mode.look.get_or_insert((now + LOOK_AFTER, peer));
         }
     }
 
@@ -120,27 +121,25 @@ impl Dispatch {
             return;
         }
         match it.refused {
-            Some((first, _)) if first <= now && now.since(first) >= LOOK_TWICE_AFTER => {
+            Some(first) if first <= now && now.since(first) >= LOOK_AFTER => {
                 it.since = Some(now);
                 self.touch(name);
                 self.touch_all_queued();
             }
             // The clock may have been set back.
             Some(_) | None => {
-                it.refused = Some((now, peer));
-                it.look_at = Some(now + LOOK_TWICE_AFTER);
+                it.refused = Some(now);
+                it.look = Some((now + LOOK_AFTER, peer));
             }
         }
     }
 
-    pub(in crate::dispatch) fn look_twice_at_apis(&mut self, now: Timestamp) {
+    pub(in crate::dispatch) fn look_at_apis(&mut self, now: Timestamp) {
         let due = |heard: &KnownDevice| heard.look_at_api_at().is_some_and(|at| at <= now);
         for name in self.devices.keys_where(|_, heard| due(heard)) {
             let heard = self.devices.entry(&name);
-            heard.safe_mode.look_at = None;
-            let alive = heard.liveness == Liveness::Alive;
-            let refused = heard.safe_mode.refused.filter(|_| alive);
-            if let Some((_, peer)) = refused {
+            let look = heard.safe_mode.look.take();
+            if let Some((_, peer)) = look.filter(|_| heard.liveness == Liveness::Alive) {
                 self.look_at_api(&name, peer, now);
             }
         }
