@@ -234,6 +234,7 @@ describe('a device', () => {
       'Flash as built',
       'Cancel',
       'Show log',
+      'Save the built image…',
       'Clean build files',
       'Validate',
       'Open YAML',
@@ -292,6 +293,27 @@ describe('a device', () => {
       'validate two.yaml',
       'openPath /home/sam/esphome/common/network.yaml',
     ]);
+  });
+
+  it('has its built image saved, once there is one', async () => {
+    const built = device('One', {
+      update: update({ kind: 'installed', at: 0, how: 'confirmed', watched: false }),
+    });
+    const building = update(
+      { kind: 'building', since: 0 },
+      { wantedHash: null, wantedVersion: null },
+    );
+    const devices = [built, device('Two', { update: building })].map(withActions);
+    const backend = await show('demo', { devices });
+    await fireEvent.contextMenu(row('two.yaml'));
+    expect(await screen.findByTestId('menu')).not.toHaveTextContent('image');
+    await user.keyboard('{Escape}');
+    await fireEvent.contextMenu(row('one.yaml'));
+    await choose('save-image');
+    expect(backend.calls).toEqual(['saveImage one.yaml']);
+    expect(
+      await screen.findByText('The image is saved: /home/sam/one.ota.bin'),
+    ).toBeInTheDocument();
   });
 
   it('that is held shows what changed, without secrets, and what is done about it', async () => {

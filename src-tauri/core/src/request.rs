@@ -8,8 +8,9 @@ use crate::error::Problem;
 use crate::settings::{Settings, SettingsChange};
 use crate::update::{Secret, UpdateId};
 use crate::view::{
-    ActivityCursor, ActivityPage, BuildLog, ConfigDirCandidate, DeviceView, InstallPlan, Refusal,
-    Snapshot, SourceDiff, UpdateDetails, UpdateRecord, Validation, WakeRecord,
+    ActivityCursor, ActivityPage, BuildLog, BuiltImage, ConfigDirCandidate, DeviceView,
+    InstallPlan, Refusal, Snapshot, SourceDiff, UpdateDetails, UpdateRecord, Validation,
+    WakeRecord,
 };
 
 /// The version of the protocol. It rises with what a client of the version before would misunderstand.
@@ -162,6 +163,11 @@ macro_rules! engine_requests {
             /// Of which device.
             device: DeviceId,
         } -> SourceDiff;
+        /// The image of what is under way for a device, or of what is installed on it, after its content was checked.
+        BuiltImage {
+            /// Of which device.
+            device: DeviceId,
+        } -> BuiltImage;
         /// Takes back cancels of a moment ago: each update goes on where it was. Those for which that is too late are
         /// answered with the reason.
         UndoCancel {

@@ -122,14 +122,14 @@ impl Dispatch {
     /// The build whose sources tell what has changed since: that of what is under way for a device, or of what is
     /// installed on it; and the directory that they lie in.
     #[must_use]
-    pub fn compared_build(&self, device: &DeviceId) -> Option<(&Build, &str)> {
+    pub fn last_build(&self, device: &DeviceId) -> Option<(&Build, Option<&str>)> {
         if let Some(update) = self.active(device) {
-            return Some((&update.state.delivery()?.build, self.directory_of(update)?));
+            return Some((&update.state.delivery()?.build, self.directory_of(update)));
         }
         let file = self.configs.get(device)?;
         let memory = self.memory(self.name_of(file))?;
         memory.installed()?;
-        Some((memory.kept_builds.last()?, self.settings.config_dir.as_deref()?))
+        Some((memory.kept_builds.last()?, self.settings.config_dir.as_deref()))
     }
 
     /// Whether a build of a configuration would differ from what runs on its device, as far as that is known: by the

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::Input;
 use wakeflash_core::error::Problem;
 use wakeflash_core::update::{Sha256, StateKind, UpdateId};
+use wakeflash_core::view::BuiltImage;
 use wakeflash_ota::{Compression, PreparedImage};
 
 use super::Runtime;
 use super::work::{ReadyImage, Report};
 use crate::artifacts::{Artifacts, LoadError};
+use crate::handle::ReplyTo;
 
 /// How many images are kept ready in memory; the others are read when their device is there.
 const IMAGES_READY: usize = 16;
@@ -90,6 +93,29 @@ impl Runtime {
                 () = tokio::time::sleep(READ_AGAIN) => Some(Report::PrepareAgain(update)),
                 () = cancel.cancelled() => None,
             }
+        });
+    }
+
+    /// Says where the image is of what is under way for a device, or is installed on it.
+    pub(super) fn built_image(&mut self, device: &DeviceId, reply: ReplyTo<BuiltImage>) {
+        let Some((build, _)) = self.conductor.state().last_build(device) else {
+            let problem = Problem::new("update.none", format!("{device} never had an update."));
+            // Whoever asked may have gone.
+            return drop(reply.send(Err(problem)));
+        };
+        let (image, name) = (build.image.clone(), format!("{}.ota.bin", build.name));
+        let artifacts = self.artifacts.clone();
+        self.spawn(async move {
+            let checked = tokio::task::spawn_blocking(move || artifacts.checked_file(&image)).await;
+            let found = match checked {
+                Ok(Ok(path)) => Ok(BuiltImage { path: path.to_string_lossy().into_owned(), name }),
+                Ok(Err(error)) => Err(error.into_problem()),
+                Err(error) => {
+                    Err(Problem::new("engine.defect", format!("The image can't be read: {error}.")))
+                }
+            };
+            drop(reply.send(found));
+            None
         });
     }
 

@@ -43,6 +43,7 @@ impl Runtime {
             Asked::CleanBuild { device, reply } => self.clean_build(device, reply),
             Asked::Validate { device, reply } => self.validate(device, reply),
             Asked::SourceChanges { device, reply } => self.source_changes(&device, reply),
+            Asked::BuiltImage { device, reply } => self.built_image(&device, reply),
             Asked::UndoCancel { devices, reply } => {
                 self.for_many(Input::UndoCancel(devices), reply);
             }

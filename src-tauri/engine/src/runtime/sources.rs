@@ -113,7 +113,7 @@ impl Runtime {
 
     /// Shows what has changed in the sources of what waits for a device, or runs on it.
     pub(super) fn source_changes(&mut self, device: &DeviceId, reply: ReplyTo<SourceDiff>) {
-        let Some((build, dir)) = self.conductor.state().compared_build(device) else {
+        let Some((build, Some(dir))) = self.conductor.state().last_build(device) else {
             let problem = Problem::new("update.none", format!("{device} never had an update."));
             // Whoever asked may have gone.
             return drop(reply.send(Err(problem)));

@@ -215,3 +215,28 @@ async fn an_installed_esphome_is_chosen_once_that_can_be_stored() {
     stored(&mut runtime).await;
     assert!(runtime.store.load().unwrap().settings.own_esphome);
 }
+
+#[tokio::test]
+async fn the_image_of_what_waits_is_told_as_long_as_it_is_what_was_built() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = Artifacts::new(dir.path()).put(b"firmware").unwrap();
+    let mut waits = waiting("a");
+    let UpdateState::Waiting { delivery, .. } = &mut waits else { panic!("{waits:?}") };
+    delivery.build.image = image.sha256;
+    let updates = vec![update(1, "a", waits), update(2, "b", UpdateState::Queued)];
+    let (mut runtime, _queues) = runtime(dir.path(), updates).await;
+    let ask = |runtime: &mut Runtime, file: &str| {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        runtime.take_request(Asked::BuiltImage { device: DeviceId::of_file(file), reply });
+        answer
+    };
+    let found = ask(&mut runtime, "a.yaml").await.unwrap().unwrap();
+    assert_eq!(found.name, "a.ota.bin");
+    assert_eq!(std::fs::read(&found.path).unwrap(), b"firmware");
+    std::fs::write(&found.path, b"Firmware").unwrap();
+    let damaged = ask(&mut runtime, "a.yaml").await.unwrap().unwrap_err();
+    assert_eq!(damaged.code, "artifact.damaged");
+    for none in ["b.yaml", "c.yaml"] {
+        assert_eq!(ask(&mut runtime, none).await.unwrap().unwrap_err().code, "update.none");
+    }
+}

@@ -27,6 +27,11 @@ wakeflash_core::requests! {
             /// Of which update.
             update: UpdateId,
         } -> Option<String>;
+        /// Lets the user save a copy of the image that was built for a device; the path, or null: they changed their mind.
+        SaveImage {
+            /// For which device.
+            device: DeviceId,
+        } -> Option<String>;
         /// Lets the user save a table; the path, or null: they changed their mind.
         SaveCsv {
             text: String,
@@ -98,6 +103,7 @@ async fn by_window(app: &AppHandle, request: WindowRequest) -> Answer {
             json(&desktop::choose_directory(app, title).await?)
         }
         WindowRequest::SaveLog { update } => json(&desktop::save_log(app, update).await?),
+        WindowRequest::SaveImage { device } => json(&desktop::save_image(app, device).await?),
         WindowRequest::SaveCsv { text } => json(&desktop::save_csv(app, text).await?),
         WindowRequest::OpenPath { path } => json(&desktop::open_path(app, path.into()).await?),
         WindowRequest::OpenYaml { device } => json(&desktop::open_yaml(app, &device).await?),

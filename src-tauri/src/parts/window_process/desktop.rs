@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use tauri::{AppHandle, Manager};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
+use wakeflash_core::request::EngineRequest;
 use wakeflash_core::update::UpdateId;
+use wakeflash_core::view::BuiltImage;
 use wakeflash_engine::configs;
 
 use super::dialog::{Question, ask};
@@ -61,6 +63,26 @@ pub(crate) async fn save_log(app: &AppHandle, update: UpdateId) -> Result<Option
     let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     written.map_err(|error| {
         Problem::new("log.not_saved", format!("The log can't be saved: {error}."))
+            .with_help("Choose another place.")
+    })?;
+    Ok(Some(shown))
+}
+
+/// Lets the user save a copy of a built image; where, or `None`: they changed their mind.
+///
+/// # Errors
+/// There is no image, no dialog can be shown, or the file can't be written.
+pub(crate) async fn save_image(
+    app: &AppHandle,
+    device: DeviceId,
+) -> Result<Option<String>, Problem> {
+    let remote = app.state::<Remote>();
+    let BuiltImage { path: source, name } =
+        remote.ask(EngineRequest::BuiltImage { device }).await?;
+    let Some(path) = ask(app, Question::Save { name }).await? else { return Ok(None) };
+    let shown = path.display().to_string();
+    tokio::fs::copy(source, path).await.map_err(|error| {
+        Problem::new("image.not_saved", format!("The image can't be saved: {error}."))
             .with_help("Choose another place.")
     })?;
     Ok(Some(shown))

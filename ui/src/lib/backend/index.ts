@@ -68,7 +68,14 @@ export type Snapshot = Omit<LooseSnapshot, 'settings'> & { settings: LooseSettin
 
 /** What only other programs and the window's own process ask for. */
 type OfOthers =
-  'hello' | 'list' | 'set_settings' | 'set_watching' | 'config_dir' | 'log_text' | 'closing';
+  | 'hello'
+  | 'list'
+  | 'set_settings'
+  | 'set_watching'
+  | 'built_image'
+  | 'config_dir'
+  | 'log_text'
+  | 'closing';
 
 export type Command = Exclude<PageRequest['cmd'], OfOthers>;
 

@@ -7,6 +7,7 @@ import Download from '@lucide/svelte/icons/download';
 import FileCheck from '@lucide/svelte/icons/file-check';
 import FileCode from '@lucide/svelte/icons/file-code';
 import Folder from '@lucide/svelte/icons/folder-open';
+import HardDriveDownload from '@lucide/svelte/icons/hard-drive-download';
 import Hammer from '@lucide/svelte/icons/hammer';
 import HistoryIcon from '@lucide/svelte/icons/history';
 import Logs from '@lucide/svelte/icons/scroll-text';
@@ -20,7 +21,7 @@ import { texts } from '../i18n/index.svelte';
 import type { App } from '../shared/app.svelte';
 import type { Entry } from '../shared/Menu.svelte';
 import { dayAndTime } from '../shared/time';
-import { cleanBuild, perform, validate } from '../updates/actions';
+import { cleanBuild, isBuilt, perform, saveImage, validate } from '../updates/actions';
 import { actionName, displayName } from '../updates/words';
 import { isChoosable } from './presence';
 
@@ -110,6 +111,10 @@ export function deviceMenu(app: App, device: DeviceView): Entry[] {
   if (device.update) {
     const run = () => app.openDevice(device.id, 'update');
     entries.push({ key: 'log', label: t.showLog, Icon: Logs, run });
+  }
+  if (isBuilt(device) && !app.away) {
+    const run = () => void saveImage(app, device);
+    entries.push({ key: 'save-image', label: t.saveImage, Icon: HardDriveDownload, run });
   }
   if (device.file !== null && isCleanable(device) && !app.away) {
     const run = () => void cleanBuild(app, device);

@@ -44,6 +44,18 @@ export async function cleanBuild(app: App, device: DeviceView): Promise<void> {
   else app.tell(texts.app.cleaned(name));
 }
 
+/** Whether there is an image that was built for it. */
+export function isBuilt({ update }: DeviceView): boolean {
+  return update !== null && (update.wantedHash !== null || update.wantedVersion !== null);
+}
+
+/** Lets the user save a copy of it. */
+export async function saveImage(app: App, { id }: DeviceView): Promise<void> {
+  const answer = await app.backend.ask({ cmd: 'save_image', device: id });
+  if (answer.status === 'error') app.show(answer.error);
+  else if (answer.data !== null) app.tell(texts.app.imageSaved(answer.data));
+}
+
 /** Has ESPHome say what is wrong with a configuration, without building it. */
 export async function validate(app: App, device: DeviceView): Promise<void> {
   const name = displayName(device);

@@ -282,6 +282,11 @@ export class FakeBackend extends FakePlaces implements Backend, Commands {
     return ok(`/home/sam/update-${update}.log`);
   };
 
+  save_image: Commands['save_image'] = async ({ device: id }) => {
+    this.calls.push(`saveImage ${id}`);
+    return ok(`/home/sam/${this.#devices.get(id)?.name}.ota.bin`);
+  };
+
   change_settings: Commands['change_settings'] = async ({ change }) => {
     this.calls.push(`changeSettings ${JSON.stringify(change)}`);
     const settings = completeSettings({ ...this.#story.settings, ...change });

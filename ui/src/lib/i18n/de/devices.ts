@@ -127,6 +127,7 @@ export const devices: typeof english = {
     openFolder: 'Ordner öffnen',
     setAddress: 'Adresse angeben …',
     validate: 'Konfiguration prüfen',
+    saveImage: 'Gebautes Image speichern …',
     setLabels: 'Labels …',
     cleanBuild: 'Build-Dateien aufräumen',
     previousBuild: (from: string) => `Zurück zum vorigen Build (${from})`,

@@ -33,6 +33,7 @@ export const window: typeof english = {
     valid: (name) => `${name} ist gültig: ESPHome hat nichts daran auszusetzen.`,
     invalid: (name) => `ESPHome lehnt ${name} ab`,
     openFile: (file) => `${file} öffnen`,
+    imageSaved: (path) => `Das Image ist gespeichert: ${path}`,
     dismiss: 'Schließen',
     dismissAll: 'Alle schließen',
     messages: 'Meldungen',

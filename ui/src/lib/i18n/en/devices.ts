@@ -127,6 +127,7 @@ export const devices = {
     openFolder: 'Open folder',
     setAddress: 'Set address…',
     validate: 'Validate',
+    saveImage: 'Save the built image…',
     setLabels: 'Labels…',
     cleanBuild: 'Clean build files',
     previousBuild: (from: string) => `Back to the previous build (${from})`,

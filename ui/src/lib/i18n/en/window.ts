@@ -32,6 +32,7 @@ export const window = {
     valid: (name: string) => `${name} is valid: ESPHome has nothing against it.`,
     invalid: (name: string) => `ESPHome refuses ${name}`,
     openFile: (file: string) => `Open ${file}`,
+    imageSaved: (path: string) => `The image is saved: ${path}`,
     dismiss: 'Dismiss',
     dismissAll: 'Dismiss all',
     messages: 'Messages',
