@@ -78,7 +78,7 @@ macro_rules! requests {
         #[derive(serde::Serialize, specta::Type)]
         #[serde(rename_all = "snake_case")]
         // It is made into types of TypeScript, never into a value.
-        #[allow(dead_code)]
+        #[allow(dead_code, clippy::large_enum_variant)]
         $vis enum $Answer { $( $Name($Answered), )* }
 
         #[cfg(test)]

@@ -134,10 +134,11 @@ fn append(file: &Path, line: &str) -> std::io::Result<()> {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(dir)?;
     }
-    let before = std::fs::read(file).or_else(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        _ => Err(error),
-    })?;
+    let before = match std::fs::read(file) {
+        Ok(before) => before,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
     let mut options = std::fs::OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]

@@ -188,19 +188,16 @@ impl Keeper {
             return;
         }
         let (request, back) = asked.into_data();
-        match request {
-            EngineRequest::ChangeSettings { change } => self.change(change, back),
-            EngineRequest::SetWatching { on } => {
-                self.watching = on;
-                match self.course {
-                    Course::Open => self.forward(&EngineRequest::SetWatching { on }, back),
-                    Course::Connecting { .. } | Course::Pausing { .. } => back(json(&())),
-                }
-            }
-            // It is for the one who works there, and for others who look.
-            EngineRequest::Shutdown {} => back(json(&())),
-            request => self.forward(&request, back),
+        if let EngineRequest::ChangeSettings { change } = request {
+            return self.change(change, back);
         }
+        // It works there for others who look, too.
+        let mut here = request == EngineRequest::Shutdown {};
+        if let EngineRequest::SetWatching { on } = request {
+            self.watching = on;
+            here = !matches!(self.course, Course::Open);
+        }
+        if here { back(json(&())) } else { self.forward(&request, back) }
     }
 
     /// What belongs to the screen is kept here, the rest is the engine's.

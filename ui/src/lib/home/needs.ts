@@ -86,7 +86,7 @@ function crashRemedies(app: App, device: DeviceView): Remedy[] {
   const run = () =>
     void app.report(app.backend.ask({ cmd: 'install_previous', device: device.id }));
   const back = { key: 'previous', label: t.installPrevious, decides: true, run };
-  return [...(device.previousBuild ? [back] : []), openYaml(app, device), why(app, device)];
+  return [...(device.previousBuild ? [back] : []), ...openYaml(app, device), why(app, device)];
 }
 
 export function needOf(app: App, device: DeviceView): Need {

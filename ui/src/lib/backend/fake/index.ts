@@ -20,15 +20,15 @@ import { changesOf } from './changes';
 import { labelled, progress, stirred, update, withActions } from './devices';
 import { buildOutput } from './output';
 import { earlierOf, endedOf, pageOf, pastOf, recordOf, wakesOf, type Past } from './past';
-import { FakePlaces } from './places';
+import { FakeDesktop } from './desktop';
 import { planOf } from './plan';
 import { problems } from './problems';
 import { countsOf, stories, type Story } from './stories';
-import { INSTALLING, NOT_OPENED, STEP_MS, no, ok, sleep, type Commands } from './answers';
+import { INSTALLING, STEP_MS, no, ok, sleep, type Commands } from './answers';
 
 export { stories } from './stories';
 
-export class FakeBackend extends FakePlaces implements Backend, Commands {
+export class FakeBackend extends FakeDesktop implements Backend, Commands {
   #story: Story;
   #devices: Map<DeviceId, DeviceView>;
   #past = new Map<DeviceId, Past>();
@@ -264,22 +264,12 @@ export class FakeBackend extends FakePlaces implements Backend, Commands {
     return ok(pageOf(all, before, limit));
   };
 
-  save_csv: Commands['save_csv'] = async ({ text }) => {
-    this.calls.push(`saveCsv ${text}`);
-    return ok('/home/sam/activity.csv');
-  };
-
   wakes: Commands['wakes'] = async ({ device: id }) =>
     ok([this.#devices.get(id)].flatMap((device) => (device ? wakesOf(device) : [])));
 
   build_log: Commands['build_log'] = async ({ update }) => {
     const path = `${this.#story.info.logDir}/update-${update}.log`;
     return ok({ firstLine: 0, lines: buildOutput(`update-${update}`), path });
-  };
-
-  save_log: Commands['save_log'] = async ({ update }) => {
-    this.calls.push(`saveLog ${update}`);
-    return ok(`/home/sam/update-${update}.log`);
   };
 
   save_image: Commands['save_image'] = async ({ device: id }) => {
@@ -315,35 +305,10 @@ export class FakeBackend extends FakePlaces implements Backend, Commands {
     return ok(null);
   };
 
-  choose_directory: Commands['choose_directory'] = async () => ok('/home/sam/chosen');
-
-  open_path: Commands['open_path'] = async ({ path }) => {
-    this.calls.push(`openPath ${path}`);
-    return no(NOT_OPENED);
-  };
-
-  open_yaml: Commands['open_yaml'] = async ({ device: id }) => {
-    this.calls.push(`openYaml ${id}`);
-    return no(NOT_OPENED);
-  };
-
-  open_folder: Commands['open_folder'] = async ({ device: id }) => {
-    this.calls.push(`openFolder ${id}`);
-    return no(NOT_OPENED);
-  };
-
   report: Commands['report'] = async () => {
     this.calls.push('report');
     return ok(`Wakeflash ${this.#story.info.version}\nESPHome 2026.10.0\n`);
   };
-
-  close_window: Commands['close_window'] = () => this.done('closeWindow');
-
-  mend_store: Commands['mend_store'] = ({ choice }) => this.done(`mendStore ${choice}`);
-
-  stay: Commands['stay'] = () => this.done('stay');
-
-  shutdown: Commands['shutdown'] = () => this.done('shutdown');
 
   async #each(
     ids: DeviceId[],
