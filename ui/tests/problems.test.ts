@@ -14,7 +14,7 @@ import { say } from '../src/lib/i18n/problems';
 const SOURCES = join(import.meta.dirname, '../../src-tauri');
 /** Keys of ESPHome's YAML and names of files, which look like codes. */
 const NO_CODES =
-  /^(wifi|ethernet|openthread|deep_sleep|substitutions|api)\.|^esphome\.(name|friendly_name|platform|exe)$|\.(yaml|yml|json|rs|bin|db|log|toml|svg|png|py|h|txt|local|exe|tmp|partial|desktop)$/;
+  /^(wifi|ethernet|openthread|deep_sleep|substitutions|api)\.|^esphome\.(name|friendly_name|platform|area|exe)$|\.(yaml|yml|json|rs|bin|db|log|toml|svg|png|py|h|txt|local|exe|tmp|partial|desktop)$/;
 
 function sources(): string[] {
   return (

@@ -19,12 +19,15 @@ impl Dispatch {
         }
         let planned = build.sleep_plan.and_then(|plan| plan.run());
         let awake = planned.or_else(|| self.window(&update.name)).filter(|awake| *awake < after)?;
-        let message = format!(
-            "The device is awake for {} s, and goes back to its old firmware unless the new one has run for {} s.",
-            awake.as_secs(),
-            after.as_secs()
+        let problem = Problem::new(
+            "update.goes_back",
+            format!(
+                "The device is awake for {} s, and goes back to its old firmware unless the new one has run for {} s.",
+                awake.as_secs(),
+                after.as_secs()
+            ),
         );
-        Some(Problem::new("update.goes_back", message).with_help(
+        Some(problem.with_help(
             "Keep it awake that long once it is installed, or build with ESPHome 2026.8 or newer and without \
              `boot_is_good_on_shutdown: false`: then its going to sleep is enough.",
         ))

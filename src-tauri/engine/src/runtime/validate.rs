@@ -47,7 +47,6 @@ fn asked_anew(device: &DeviceId) -> Problem {
 }
 
 #[cfg(test)]
-#[cfg(unix)]
 mod tests {
     use std::path::Path;
     use std::time::Duration;

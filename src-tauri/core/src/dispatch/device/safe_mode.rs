@@ -159,15 +159,17 @@ impl Dispatch {
         presence: Presence,
     ) -> Option<Problem> {
         self.devices.get(name)?.safe_mode.since?;
-        let message = match presence {
-            Presence::Online => {
-                "The device is in safe mode: it has failed to start several times in a row."
-            }
-            Presence::Asleep | Presence::Offline | Presence::Unknown => {
-                "The device was in safe mode when it was heard last: it had failed to start several times in a row."
-            }
+        let problem = match presence {
+            Presence::Online => Problem::new(
+                "device.safe_mode",
+                "The device is in safe mode: it has failed to start several times in a row.",
+            ),
+            Presence::Asleep | Presence::Offline | Presence::Unknown => Problem::new(
+                "device.safe_mode",
+                "The device was in safe mode when it was heard last: it had failed to start several times in a row.",
+            ),
         };
-        Some(Problem::new("device.safe_mode", message).with_help(
+        Some(problem.with_help(
             "In safe mode it takes an update for five minutes, then it starts once more. Go back to the last good build, \
              or correct its configuration and install that.",
         ))
