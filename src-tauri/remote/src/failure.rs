@@ -140,6 +140,13 @@ pub(crate) fn unanswered(place: &Destination) -> Problem {
         .with_help("What you asked for may have been done all the same: look at the list before you do it again.")
 }
 
+/// What is a file of the other computer is none of this one.
+#[must_use]
+pub fn not_here(place: &str) -> Problem {
+    Problem::new("remote.files", format!("Its files are on {place}, not on this computer."))
+        .with_help("Open them there.")
+}
+
 fn short(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(40).collect()
 }

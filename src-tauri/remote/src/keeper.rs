@@ -197,6 +197,10 @@ impl Keeper {
             self.watching = on;
             here = !matches!(self.course, Course::Open);
         }
+        if let EngineRequest::BuiltImage { .. } = request {
+            // Its answer is a path, which would be taken for one of this computer.
+            return back(Err(failure::not_here(self.place.as_str())));
+        }
         if here { back(json(&())) } else { self.forward(&request, back) }
     }
 

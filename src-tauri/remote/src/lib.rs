@@ -10,6 +10,7 @@ mod place;
 mod ssh;
 mod talk;
 
+pub use failure::not_here;
 pub use host_key::{HostKey, trust};
 pub use keeper::{Remote, Watcher};
 pub use place::{Destination, Places};

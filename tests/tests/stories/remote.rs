@@ -147,6 +147,12 @@ async fn a_device_is_flashed_while_the_laptop_is_away_and_that_is_told_once() ->
     ensure!(shown.settings.theme == Theme::Dark, "it looks as it does here");
     install(&remote).await?;
     until_shown(&remote, "it waits", |shown| is(shown, "waiting")).await?;
+    let device = DeviceId::of_file(DEVICE);
+    let image = remote.handle.ask(|reply| Asked::BuiltImage { device, reply }).await;
+    ensure!(
+        image.is_err_and(|refused| refused.code == "remote.files"),
+        "a path there is none here"
+    );
 
     scene.laptop.link(false).await?;
     let away = until_shown(&remote, "it is said that it is away", is_away).await?;

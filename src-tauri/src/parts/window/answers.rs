@@ -125,7 +125,7 @@ async fn shell_answer(asker: &Asker, request: ShellRequest) -> Answer {
             let shown = state.engine()?.snapshot().await?;
             match shown.status.place {
                 // What it calls its files may be anything here.
-                Some(place) => Err(not_here(&place.name)),
+                Some(place) => Err(wakeflash_remote::not_here(&place.name)),
                 None => json(&shown.settings.config_dir),
             }
         }
@@ -187,11 +187,6 @@ fn reconnect(state: &AppState) {
 
 fn names(places: &Places) -> Vec<String> {
     places.known.iter().map(Destination::to_string).collect()
-}
-
-fn not_here(place: &str) -> Problem {
-    Problem::new("remote.files", format!("Its files are on {place}, not on this computer."))
-        .with_help("Open them there.")
 }
 
 /// A log without its colours: all of it, or of one that is elsewhere as much as is told. A path from there isn't one here.

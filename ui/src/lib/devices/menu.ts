@@ -112,7 +112,7 @@ export function deviceMenu(app: App, device: DeviceView): Entry[] {
     const run = () => app.openDevice(device.id, 'update');
     entries.push({ key: 'log', label: t.showLog, Icon: Logs, run });
   }
-  if (isBuilt(device) && !app.away) {
+  if (isBuilt(device) && !app.place) {
     const run = () => void saveImage(app, device);
     entries.push({ key: 'save-image', label: t.saveImage, Icon: HardDriveDownload, run });
   }
