@@ -179,7 +179,7 @@ export const SCREENS = [
   {
     name: 'menu',
     story: 'demo',
-    steps: [row('garden-soil-sensor.yaml', 'row-menu')],
+    steps: [row('attic-lights.yaml', 'row-menu')],
     shows: 'menu-address',
   },
   {
