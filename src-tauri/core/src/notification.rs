@@ -127,6 +127,48 @@ pub fn no_window(why: NoWindow, tray: bool, lang: Lang, log_dir: &str) -> Text {
     Text { title: title.to_owned(), body, buttons: Vec::new(), device: None }
 }
 
+/// What a defect of the engine has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// The application was started again.
+    StartedAgain,
+    /// There was one just before; the application has ended.
+    Stopped,
+}
+
+impl Defect {
+    /// What the user is told.
+    #[must_use]
+    pub fn text(self, lang: Lang, log_dir: &str) -> Text {
+        let (title, body) = match self {
+            Self::StartedAgain => (
+                lang.pick(
+                    "Wakeflash was started again after a fault",
+                    "Wakeflash wurde nach einem Fehler neu gestartet",
+                ),
+                lang.pick(
+                    "Updates go on. Please report it, with the log in {}.",
+                    "Updates laufen weiter. Bitte melde das, mit dem Log in {}.",
+                ),
+            ),
+            Self::Stopped => (
+                lang.pick(
+                    "Wakeflash has stopped because of a fault",
+                    "Wakeflash hat wegen eines Fehlers angehalten",
+                ),
+                lang.pick(
+                    "It came again after a new start. The queue is kept, and nothing is flashed until Wakeflash is started \
+                     again. Please report it, with the log in {}.",
+                    "Er kam nach einem neuen Start wieder. Die Warteschlange bleibt erhalten; es wird nichts geflasht, bis \
+                     Wakeflash wieder gestartet wird. Bitte melde das, mit dem Log in {}.",
+                ),
+            ),
+        };
+        let body = body.replacen("{}", log_dir, 1);
+        Text { title: title.to_owned(), body, buttons: Vec::new(), device: None }
+    }
+}
+
 fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
     let name = &told.name;
     let detail = match &told.code {
