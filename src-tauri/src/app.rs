@@ -1,14 +1,16 @@
 //! The application's life: start, run, end.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tauri::{AppHandle, Manager, RunEvent};
 use tokio::sync::Notify;
 use wakeflash_core::error::Problem;
+use wakeflash_core::notification::Defect;
 use wakeflash_core::settings::Language;
 use wakeflash_core::tray::TrayView;
 use wakeflash_engine::handle::{Asked, Handle};
@@ -30,6 +32,12 @@ use crate::parts::{notify, tray};
 /// How long the engine has to end builds and transfers.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 
+/// A defect that comes again in less time comes again with each start.
+const COMES_AGAIN: Duration = Duration::from_secs(60);
+
+/// How long a notification has to be shown before the application ends.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
 /// What has to be ended before the process does.
 #[derive(Clone, Default)]
 struct Running {
@@ -38,8 +46,10 @@ struct Running {
     tasks: Tasks,
     /// It is being ended.
     ending: Arc<AtomicBool>,
-    /// It was started once more while it was being ended.
+    /// It is started once more when it has ended: that was wanted meanwhile, or is the way to go on.
     anew: Arc<AtomicBool>,
+    /// A defect of the engine is why.
+    defect: Arc<AtomicBool>,
 }
 
 /// What works: here, or on another computer.
@@ -93,7 +103,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
 fn build(cli: Cli, paths: Paths, problem: Option<Problem>) -> anyhow::Result<ExitCode> {
     display::check()?;
     let running = Running::default();
-    let (at_exit, anew) = (running.clone(), Arc::clone(&running.anew));
+    let (at_exit, ended) = (running.clone(), running.clone());
     let app = tauri::Builder::default()
         .plugin(single_instance(&paths, running.clone()))
         .setup(move |app| {
@@ -103,21 +113,54 @@ fn build(cli: Cli, paths: Paths, problem: Option<Problem>) -> anyhow::Result<Exi
         .build(context())?;
     let code = app.run_return(move |_app, event| handle(&event, &at_exit));
     tracing::info!("ended with {code}");
-    if anew.load(Ordering::Acquire) {
-        start_anew();
+    let after_defect = ended.defect.load(Ordering::Acquire);
+    if after_defect || ended.anew.load(Ordering::Acquire) {
+        start_anew(after_defect);
     }
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// Starts the program once more, for a start that came while this one was ending: it has answered for both.
-fn start_anew() {
-    let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--hidden");
+/// Starts the program once more. Whoever wanted that wants to see it; a defect changes nothing there.
+fn start_anew(after_defect: bool) {
+    let stays = |argument: &OsString| {
+        argument != "--after-defect" && (after_defect || argument != "--hidden")
+    };
+    let arguments = std::env::args_os().skip(1).filter(stays);
+    let arguments = arguments.chain(after_defect.then(|| "--after-defect".into()));
     let started = program::installed()
         .and_then(|program| std::process::Command::new(program).args(arguments).spawn());
     match started {
-        Ok(_child) => tracing::info!("it was started again meanwhile"),
-        Err(error) => tracing::error!("it was started again meanwhile, and can't be: {error}"),
+        Ok(_child) => tracing::info!("it is started again"),
+        Err(error) => tracing::error!("it can't be started again: {error}"),
     }
+}
+
+/// The engine ends by itself only by a defect. The application is started again then, unless that was done just before.
+async fn outlive_defects(
+    app: AppHandle,
+    engine: Handle,
+    notifier: Notifier,
+    running: Running,
+    after_one: bool,
+) {
+    let began = Instant::now();
+    if after_one {
+        notifier.defect(Defect::StartedAgain).await;
+    }
+    engine.ended().await;
+    if running.ending.load(Ordering::Acquire) {
+        return;
+    }
+    tracing::error!("the engine has ended by a defect");
+    if after_one && began.elapsed() < COMES_AGAIN {
+        let said = tokio::time::timeout(LAST_WORD, notifier.defect(Defect::Stopped)).await;
+        if said != Ok(true) {
+            complain("Wakeflash has stopped because of a fault; the log has more");
+        }
+    } else {
+        running.defect.store(true, Ordering::Release);
+    }
+    app.exit(1);
 }
 
 /// Hands a second start to the first one, which shows its window. It comes before everything else.
@@ -162,7 +205,7 @@ fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, ru
     }
     let anew = Arc::clone(&running.anew);
     let (shown, known) = (window.clone(), handle.clone());
-    app.manage(AppState::new(paths, cli.demo, shown, notifier, known, hurry, anew));
+    app.manage(AppState::new(paths, cli.demo, shown, notifier.clone(), known, hurry, anew));
     // It is ended by its own means, before the other tasks.
     let keeper = Keeper::run(app.clone(), tasks.clone(), wishes, early);
     tauri::async_runtime::spawn(keeper);
@@ -173,6 +216,9 @@ fn set_up(app: &AppHandle, cli: &Cli, paths: Paths, problem: Option<Problem>, ru
     match handle {
         Ok(handle) => {
             tasks.spawn(notify::deliver(app.clone(), handle.clone(), notifications));
+            let (engine, whole) = (handle.clone(), running.clone());
+            let lives = outlive_defects(app.clone(), engine, notifier, whole, cli.after_defect);
+            tasks.spawn(lives);
             let first = TrayView::starting(language::of(Language::System));
             if tray::build(app, first) {
                 tasks.spawn(tray::watch(app.clone()));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use wakeflash_engine::kill;
 
 use crate::jsonl::JsonProcess;
 use crate::lan::Host;
@@ -32,6 +33,8 @@ pub struct HeadlessOptions {
     pub log: Option<PathBuf>,
     /// Where in an update's life it is killed, until it is started again; see `wakeflash_engine::kill`.
     pub kill_at: Option<String>,
+    /// The same for a defect of its loop.
+    pub break_at: Option<String>,
 }
 
 impl HeadlessOptions {
@@ -47,6 +50,7 @@ impl HeadlessOptions {
             prefix: Vec::new(),
             log: None,
             kill_at: None,
+            break_at: None,
         }
     }
 }
@@ -84,6 +88,7 @@ impl Headless {
     /// When it can't be started.
     pub fn start_again(&mut self) -> Result<()> {
         self.options.kill_at = None;
+        self.options.break_at = None;
         self.process = spawn(&self.options, self.host.as_ref())?;
         Ok(())
     }
@@ -160,7 +165,10 @@ fn spawn(options: &HeadlessOptions, host: Option<&Host>) -> Result<JsonProcess> 
         command.env("PATH", path);
     }
     if let Some(point) = &options.kill_at {
-        command.env("WAKEFLASH_KILL_AT", point);
+        command.env(kill::VARIABLE, point);
+    }
+    if let Some(point) = &options.break_at {
+        command.env(kill::BREAKS, point);
     }
     let log = match &options.log {
         Some(path) => {

@@ -82,6 +82,8 @@ pub struct Scene {
     pub logs: bool,
     /// Where in an update's life it is killed; see `wakeflash_engine::kill`.
     pub kill_at: Option<String>,
+    /// Where its loop has a defect.
+    pub break_at: Option<String>,
     /// Whether the device is in another network, behind a router.
     pub behind_router: bool,
 }
@@ -100,6 +102,7 @@ impl Default for Scene {
             ready: true,
             logs: false,
             kill_at: None,
+            break_at: None,
             behind_router: false,
         }
     }
@@ -180,6 +183,7 @@ impl Stage {
         }
         options.log = scene.logs.then(|| dir.path().join("app.log"));
         options.kill_at = scene.kill_at;
+        options.break_at = scene.break_at;
         let app = Headless::start(options, Some(&home))?;
         let stage =
             Self { app, device, old, sensor, others, home, config, state, dir, disk, clock, lan };

@@ -103,6 +103,11 @@ impl Handle {
         answer.await.map_err(|_| ended())?
     }
 
+    /// Waits until nobody takes requests any more: the engine was ended, or ended by a defect.
+    pub async fn ended(&self) {
+        self.requests.closed().await;
+    }
+
     /// Everything there is to see.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Boundaries in an update's life at which a test can have this process end as SIGKILL ends it:
-//! `WAKEFLASH_KILL_AT=transfer.half`. docs/TESTING.md lists them with what follows.
+//! `WAKEFLASH_KILL_AT=transfer.half`. docs/TESTING.md lists them with what follows. With `WAKEFLASH_BREAK_AT` there is a
+//! panic there, as a defect of ours would be one.
 //!
 //! They are there in builds with debug assertions only: what the tests run has them, what users get hasn't. A cargo
 //! feature would do that as well, but the features of a build depend on what is built together, so `make test` would have
@@ -35,9 +36,9 @@ pub enum Point {
 pub(crate) const fn here(_: Point) {}
 
 #[cfg(debug_assertions)]
-pub use chosen::VARIABLE;
-#[cfg(debug_assertions)]
 pub(crate) use chosen::here;
+#[cfg(debug_assertions)]
+pub use chosen::{BREAKS, VARIABLE};
 
 #[cfg(debug_assertions)]
 mod chosen {
@@ -50,6 +51,11 @@ mod chosen {
 
     /// The environment variable that names the point.
     pub const VARIABLE: &str = "WAKEFLASH_KILL_AT";
+
+    /// The same for a panic.
+    pub const BREAKS: &str = "WAKEFLASH_BREAK_AT";
+
+    static BROKEN: LazyLock<Option<String>> = LazyLock::new(|| std::env::var(BREAKS).ok());
 
     static CHOSEN: LazyLock<Option<String>> = LazyLock::new(|| std::env::var(VARIABLE).ok());
 
@@ -109,8 +115,13 @@ mod chosen {
         }
     }
 
-    /// Ends the process if this is where it is to end.
+    /// Ends the process, or panics, if this is where it is to.
     pub(crate) fn here(point: Point) {
+        assert!(
+            BROKEN.as_ref().is_none_or(|chosen| *chosen != point.name()),
+            "broken at {}, as {BREAKS} says",
+            point.name()
+        );
         if CHOSEN.as_ref().is_none_or(|chosen| *chosen != point.name()) {
             return;
         }

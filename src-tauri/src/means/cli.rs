@@ -23,6 +23,9 @@ pub struct Cli {
     /// Be the window of the application that has started this, over standard input and output
     #[arg(long, hide = true)]
     pub window: bool,
+    /// Be the start that follows on a defect of the engine
+    #[arg(long, hide = true)]
+    pub after_defect: bool,
     /// Be a demo: whoever starts it removes what it has kept when it ends, and the window says so
     #[arg(long, hide = true)]
     pub demo: bool,

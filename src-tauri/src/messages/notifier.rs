@@ -1,7 +1,7 @@
 //! What the user is to be notified of.
 
 use tokio::sync::{mpsc, oneshot};
-use wakeflash_core::notification::{Meanwhile, NoWindow};
+use wakeflash_core::notification::{Defect, Meanwhile, NoWindow};
 use wakeflash_core::view::Notification;
 use wakeflash_engine::handle::Shell;
 use wakeflash_remote::Watcher;
@@ -18,6 +18,8 @@ pub(crate) enum Told {
     Meanwhile(Meanwhile),
     /// There is no window, though one was asked for; answered with whether something shows that.
     NoWindow(NoWindow, oneshot::Sender<bool>),
+    /// The engine had a defect; answered when that is shown, or can't be.
+    Defect(Defect, oneshot::Sender<bool>),
 }
 
 /// What the engine and the window's keeper hand their notifications to.
@@ -36,9 +38,18 @@ impl Notifier {
 
     /// Says that there is no window; whether something shows that.
     pub(crate) async fn no_window(&self, why: NoWindow) -> bool {
+        self.shown(|answer| Told::NoWindow(why, answer)).await
+    }
+
+    /// Says that the engine had a defect; whether something shows that.
+    pub(crate) async fn defect(&self, defect: Defect) -> bool {
+        self.shown(|answer| Told::Defect(defect, answer)).await
+    }
+
+    async fn shown(&self, told: impl FnOnce(oneshot::Sender<bool>) -> Told) -> bool {
         let (shown, answer) = oneshot::channel();
         // It is shown only when it is said to be.
-        self.queue.send(Told::NoWindow(why, shown)).await.is_ok() && answer.await.unwrap_or(false)
+        self.queue.send(told(shown)).await.is_ok() && answer.await.unwrap_or(false)
     }
 }
 

@@ -9,10 +9,10 @@ mod other;
 use std::time::Duration;
 
 use tauri::{AppHandle, Manager};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use wakeflash_core::device::DeviceId;
-use wakeflash_core::notification::{Button, Gatherer, NoWindow, Showing, Shown, no_window};
+use wakeflash_core::notification::{Button, Gatherer, Showing, Shown, Text, no_window};
 use wakeflash_core::settings::Language;
 use wakeflash_core::words::Lang;
 use wakeflash_engine::handle::{Asked, Handle};
@@ -61,10 +61,12 @@ pub(crate) async fn deliver(app: AppHandle, engine: Handle, mut waiting: mpsc::R
                     }
                 }
                 Some(Told::NoWindow(why, answer)) => {
-                    let shown = say_no_window(&app, &mut daemon, &engine, why).await;
-                    if answer.send(shown).is_err() {
-                        tracing::debug!("nobody waits for whether it was shown");
-                    }
+                    let text = |lang, tray, log_dir: &str| no_window(why, tray, lang, log_dir);
+                    say(&app, &mut daemon, &engine, text, answer).await;
+                }
+                Some(Told::Defect(defect, answer)) => {
+                    let text = |lang, _, log_dir: &str| defect.text(lang, log_dir);
+                    say(&app, &mut daemon, &engine, text, answer).await;
                 }
                 None => return,
             },
@@ -93,16 +95,21 @@ async fn show(daemon: &mut Daemon, engine: &Handle, showing: Vec<Showing>) {
     }
 }
 
-async fn say_no_window(
+/// Says something of the application's own; answers whether it is shown.
+async fn say(
     app: &AppHandle,
     daemon: &mut Daemon,
     engine: &Handle,
-    why: NoWindow,
-) -> bool {
+    text: impl FnOnce(Lang, bool, &str) -> Text,
+    answer: oneshot::Sender<bool>,
+) {
     let lang = spoken(engine).await;
     let state = app.state::<AppState>();
     let log_dir = state.paths.log_dir().display().to_string();
-    daemon.say(&no_window(why, state.tray_visible(), lang, &log_dir), lang).await
+    let shown = daemon.say(&text(lang, state.tray_visible(), &log_dir), lang).await;
+    if answer.send(shown).is_err() {
+        tracing::debug!("nobody waits for whether it was shown");
+    }
 }
 
 async fn spoken(engine: &Handle) -> Lang {

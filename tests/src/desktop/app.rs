@@ -1,6 +1,6 @@
 //! The real application on a desktop.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -24,8 +24,8 @@ const SOON: Duration = Duration::from_secs(90);
 #[derive(Clone, Debug, Default)]
 pub struct AppOptions {
     pub arguments: Vec<OsString>,
-    /// The PATH it gets, when not the test's own.
-    pub search_path: Option<OsString>,
+    /// What is in its environment beside the test's own, as `NAME=value`.
+    pub environment: Vec<OsString>,
 }
 
 impl AppOptions {
@@ -38,8 +38,17 @@ impl AppOptions {
 
     /// The same with another PATH.
     #[must_use]
-    pub fn with_path(mut self, path: impl Into<OsString>) -> Self {
-        self.search_path = Some(path.into());
+    pub fn with_path(self, path: impl AsRef<OsStr>) -> Self {
+        self.with_variable("PATH", path)
+    }
+
+    /// The same with a variable in its environment.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        let mut variable = OsString::from(name);
+        variable.push("=");
+        variable.push(value);
+        self.environment.push(variable);
         self
     }
 }
@@ -75,11 +84,7 @@ impl Desktop {
     fn application(&self, options: &AppOptions) -> Result<Command> {
         // Its PATH isn't for what starts it.
         let mut command = self.command(on_path("env")?);
-        if let Some(path) = &options.search_path {
-            let mut variable = OsString::from("PATH=");
-            variable.push(path);
-            command.arg(variable);
-        }
+        command.args(&options.environment);
         command.arg(paths::binary("wakeflash")?).args(&options.arguments).stdin(Stdio::null());
         Ok(command)
     }

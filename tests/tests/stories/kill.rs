@@ -127,6 +127,19 @@ async fn until_killed(stage: &Stage) -> Result<ExitStatus> {
     }
 }
 
+#[tokio::test]
+async fn a_defect_of_the_loop_ends_the_process_and_loses_nothing() -> Result<()> {
+    let scene = Scene { break_at: Some("stored.building".to_owned()), ..Scene::default() };
+    let Some(mut stage) = Stage::play(scene).await? else { return Ok(()) };
+    // It may not live to answer.
+    let asked = stage.command("install").await;
+    let ended = stage.app.process().wait(BUILD).await?;
+    ensure!(ended.code().is_some_and(|code| code != 0), "{ended}, {asked:?}");
+    stage.app.start_again()?;
+    stage.until_ready().await?;
+    stage.until_state("waiting", BUILD).await.map(drop)
+}
+
 async fn pause(stage: &Stage, paused: bool) -> Result<()> {
     stage.app.request(json!({"cmd": "set_paused", "paused": paused})).await.map(drop)
 }

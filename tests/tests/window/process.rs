@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use wakeflash_engine::kill;
 use wakeflash_tests::desktop::app::{App, AppOptions, family};
 use wakeflash_tests::desktop::notifications::Told;
 use wakeflash_tests::desktop::scene::Scene;
@@ -23,6 +24,7 @@ story!(an_application_that_nothing_shows_any_more_ends, Furniture::NONE, unseen)
 story!(a_page_that_dies_comes_back, page_dies);
 story!(a_window_that_hangs_is_replaced_when_it_is_asked_for, hanging);
 story!(no_window_outlives_the_application, orphan);
+story!(a_defect_of_the_engine_starts_the_application_again_once, defect);
 
 /// Killed while an image is being sent, and once more.
 async fn dying(scene: &mut Scene) -> Result<()> {
@@ -150,6 +152,29 @@ async fn orphan(scene: &mut Scene) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Its loop breaks when a build begins, and breaks again as the next start takes the update up.
+async fn defect(scene: &mut Scene) -> Result<()> {
+    new_yaml().write_to(&scene.config(), DEVICE)?;
+    let options = options(scene)?.with_variable(kill::BREAKS, "stored.building");
+    let app = scene.desktop.open(&options).await?;
+    app.page().act(DEVICE, "install").await?;
+    app.until_ended(SOON).await?;
+    let notifications = scene.desktop.notifications()?;
+    let again = |told: &Told| told.summary.contains("was started again after a fault");
+    notifications.wait("that it was started again", SOON, again).await?;
+    let stopped = |told: &Told| told.summary.contains("has stopped because of a fault");
+    notifications.wait("that it has stopped", SOON, stopped).await?;
+    until("both have ended", SOON, async || {
+        let log = scene.log()?;
+        ensure!(log.matches("ended with 1").count() == 2, "{log}");
+        Ok(())
+    })
+    .await?;
+    // Nothing is lost: without the defect the update goes on by itself.
+    let app = scene.desktop.open(&self::options(scene)?).await?;
+    app.page().until_state(DEVICE, "failed", BUILD).await
 }
 
 fn options(scene: &Scene) -> Result<AppOptions> {

@@ -11,7 +11,7 @@ use wakeflash_core::update::{OtaMethod, UpdateId};
 
 use super::Runtime;
 use super::api::WORDS;
-use super::work::Report;
+use super::report::Report;
 use crate::api;
 use crate::flasher;
 use crate::gate::Told;

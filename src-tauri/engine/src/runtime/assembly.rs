@@ -11,7 +11,8 @@ use wakeflash_core::dispatch::Dispatch;
 
 use super::overrides::Overrides;
 use super::publish::Publisher;
-use super::work::{Report, Work};
+use super::report::Report;
+use super::work::Work;
 use super::{EngineOptions, Runtime, backups, now, other_tools, surroundings};
 use crate::artifacts::Artifacts;
 use crate::handle::{Asked, Handle, Shell};

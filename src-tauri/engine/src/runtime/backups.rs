@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Runtime;
-use super::work::Report;
+use super::report::Report;
 use crate::store::no_backup;
 
 /// The start has other things to do.

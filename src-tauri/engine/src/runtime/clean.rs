@@ -6,7 +6,7 @@ use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 
 use super::Runtime;
-use super::work::build_marker;
+use super::builds::build_marker;
 use crate::builder::{self, CleanRequest};
 use crate::handle::ReplyTo;
 

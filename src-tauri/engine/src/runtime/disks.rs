@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use wakeflash_core::build_failure::Lack;
 
 use super::Runtime;
-use super::work::Report;
+use super::report::Report;
 
 /// How often to look while a build waits for room.
 const LOOK_PERIOD: Duration = Duration::from_secs(10);

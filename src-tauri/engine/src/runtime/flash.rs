@@ -23,12 +23,15 @@ use wakeflash_ota::{FailureClass, PreparedImage, Step};
 
 use super::Runtime;
 use super::api::{ApiQuestion, WORDS};
+use super::builds::build_marker;
 use super::challenge::{Challenger, OnClaim};
 use super::flash_web::Uploader;
 use super::images::load_image;
 use super::keys::{KeyElsewhere, proof_of_key};
+use super::report::Report;
 use super::restart::{self, RestartWatch};
-use super::work::{ReadyImage, Report, build_marker, compare_sources};
+use super::sources::compare_sources;
+use super::work::ReadyImage;
 use crate::artifacts::{Artifacts, LoadError};
 use crate::flasher::{self, Deadlines, FlashError, FlashHooks, FlashRequest, GateVerdict};
 use crate::gate::{self, Case};

@@ -11,7 +11,8 @@ use wakeflash_core::view::BuiltImage;
 use wakeflash_ota::{Compression, PreparedImage};
 
 use super::Runtime;
-use super::work::{ReadyImage, Report};
+use super::report::Report;
+use super::work::ReadyImage;
 use crate::artifacts::{Artifacts, LoadError};
 use crate::handle::ReplyTo;
 

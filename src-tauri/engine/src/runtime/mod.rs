@@ -5,6 +5,7 @@ mod api;
 mod asking;
 mod assembly;
 mod backups;
+mod builds;
 mod challenge;
 mod clean;
 mod commit;
@@ -16,6 +17,7 @@ mod keys;
 mod other_tools;
 mod overrides;
 mod publish;
+mod report;
 mod requests;
 mod restart;
 mod sources;
@@ -56,7 +58,7 @@ use asking::Opens;
 pub(crate) use clean::folder_busy;
 use overrides::Overrides;
 use publish::Publisher;
-use work::Report;
+use report::Report;
 
 /// How long the tasks have to end when the engine is ended.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
@@ -169,7 +171,7 @@ pub async fn start(options: EngineOptions, shell: Arc<dyn Shell>) -> Result<Engi
     .context("opening the store")??;
     let log_dir = options.state_dir.join("logs");
     crate::store::private_dir(&log_dir)?;
-    work::end_leftover_builds(&options.state_dir).await;
+    builds::end_leftover_builds(&options.state_dir).await;
     work::delete_leftover_installations(&options.state_dir).await;
     let (runtime, queues, handle) = assembly::assemble(options, shell, store, loaded);
     let cancel = runtime.cancel.clone();

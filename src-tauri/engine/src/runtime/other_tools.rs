@@ -10,7 +10,7 @@ use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::queued_in_device_builder;
 
 use super::Runtime;
-use super::work::Report;
+use super::report::Report;
 use crate::configs;
 
 /// How often to look while an update is under way.

@@ -17,7 +17,7 @@ use wakeflash_core::view::{
 
 use super::Runtime;
 use super::commit::{Decided, Reply};
-use super::work::Report;
+use super::report::Report;
 use crate::handle::{Asked, ReplyTo};
 use crate::store::{Ended, History};
 use crate::{builder, configs, report};

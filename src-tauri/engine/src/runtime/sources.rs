@@ -14,7 +14,7 @@ use wakeflash_core::update::{Sha256, SourceChange, SourceFile, UpdateId};
 use wakeflash_core::view::SourceDiff;
 
 use super::Runtime;
-use super::work::Report;
+use super::report::Report;
 use crate::configs::{self, FollowedSources, KeptSources};
 use crate::handle::ReplyTo;
 

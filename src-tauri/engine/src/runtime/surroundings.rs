@@ -10,8 +10,8 @@ use wakeflash_core::settings::SettingsChange;
 use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus, Progress};
 
 use super::Runtime;
-use super::work::Report;
-use super::work::build_marker;
+use super::builds::build_marker;
+use super::report::Report;
 use crate::builder::MARKER;
 use crate::configs::{self, ConfigsEvent, Esphome, Feed, Followed};
 use crate::esphome::{self, Choice, InstallFailure, Installation};

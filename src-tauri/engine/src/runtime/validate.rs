@@ -56,8 +56,8 @@ mod tests {
     use wakeflash_core::dispatch::Input;
     use wakeflash_core::view::EsphomeStatus;
 
+    use super::super::report::Report;
     use super::super::tests::{runtime_over, stored};
-    use super::super::work::Report;
     use super::*;
     use crate::handle::Asked;
     use crate::script::write_program;

@@ -86,11 +86,13 @@ pub(crate) async fn over_standard_streams(
         Ok::<(), std::io::Error>(())
     };
     let result = tokio::select! {
-        ended = commands => ended,
+        ended = commands => ended.map_err(unread),
         () = ends.come() => Ok(()),
-        () = engine.broken() => Err(std::io::Error::other("the engine has ended by a defect")),
+        () = engine.broken() => Err(Failure::Refused(
+            "The engine has ended because of a fault in Wakeflash. The queue is kept; the log has more.".to_owned(),
+        )),
         // Nobody reads what happens any more.
-        told = &mut told => told.and(Err(std::io::ErrorKind::BrokenPipe.into())),
+        told = &mut told => Err(unread(told.err().unwrap_or_else(|| std::io::ErrorKind::BrokenPipe.into()))),
     };
     engine.shutdown().await;
     hosted.ended.cancel();
@@ -101,7 +103,7 @@ pub(crate) async fn over_standard_streams(
         };
         within_last_words(words).await.map_err(unread)?;
     }
-    result.map_err(unread)
+    result
 }
 
 async fn within_last_words(
