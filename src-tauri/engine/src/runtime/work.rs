@@ -141,6 +141,7 @@ async fn guarded(
 
 #[cfg(test)]
 mod tests {
+    use wakeflash_core::dispatch::FlashOutcome;
     use wakeflash_ota::FailureClass;
 
     use super::*;
