@@ -338,6 +338,18 @@ describe('a tooltip', () => {
     await waitFor(() => expect(screen.queryByTestId('tip')).toBeNull());
   });
 
+  it('comes no more when the page is gone', async () => {
+    await show('demo');
+    await user.tab();
+    const clear = vi.spyOn(window, 'clearTimeout');
+    const set = vi.spyOn(window, 'setTimeout');
+    screen.getByTestId('pause').focus();
+    const rests = set.mock.results.filter((_, index) => set.mock.calls[index]?.[1] === 500);
+    expect(rests).toHaveLength(1);
+    cleanup();
+    expect(clear).toHaveBeenCalledWith(rests[0]?.value);
+  });
+
   it('does not take the key that closes what is below it', async () => {
     await show('demo');
     await user.click(inside(row('pond-level.yaml'), 'open-details'));
