@@ -240,3 +240,31 @@ async fn the_image_of_what_waits_is_told_as_long_as_it_is_what_was_built() {
         assert_eq!(ask(&mut runtime, none).await.unwrap().unwrap_err().code, "update.none");
     }
 }
+
+#[tokio::test]
+async fn clients_that_ask_without_end_leave_the_network_its_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (runtime, mut queues, handle) = runtime_over(store, dir.path(), Vec::new()).await;
+    let (network, watched) = mpsc::channel(1);
+    queues.watched = watched;
+    let problem = Problem::new("network.watch", "The network can't be watched.");
+    network.try_send(WatchEvent::Network(Some(problem))).unwrap();
+    // All of them wait when the loop begins: it finds their queue empty only after the last one.
+    let mut asked = JoinSet::new();
+    for _ in 0..64 {
+        let handle = handle.clone();
+        asked.spawn(async move { handle.snapshot().await });
+    }
+    tokio::task::yield_now().await;
+    let ends = runtime.cancel.clone();
+    let answers = async move {
+        let answers = asked.join_all().await;
+        ends.cancel();
+        answers
+    };
+    let (answers, ()) = tokio::join!(answers, runtime.run(queues));
+    let before = answers.iter().filter(|it| it.as_ref().unwrap().status.network.is_none());
+    let before = u32::try_from(before.count()).unwrap();
+    assert!(before <= REQUESTS_IN_A_ROW, "{before} were answered before the network was heard");
+}
