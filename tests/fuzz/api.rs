@@ -2,7 +2,8 @@
 //! input and on the corpus, so that it can't rot.
 
 use wakeflash_api::{
-    EncryptionKey, Ephemeral, Event, MAX_RECEIVED, Opening, Outcome, Session, Wish, Worth,
+    EncryptionKey, Ephemeral, Event, LONGEST_LINE, MAX_RECEIVED, Opening, Outcome, Session, Step,
+    Whole, Wish, Worth,
 };
 
 use crate::noise;
@@ -34,13 +35,24 @@ impl Watch {
 
     fn look(&mut self, session: &mut Session) {
         while let Some(event) = session.poll_event() {
-            if let Event::Answered(answer) = event {
-                self.judge(answer.worth());
+            match event {
+                Event::Answered(answer) => {
+                    self.judge(answer.worth());
+                    // Without effect where no log is wished for.
+                    session.follow_log(Whole::AsItComes);
+                }
+                Event::Logged(line) => {
+                    assert!(line.len() <= LONGEST_LINE);
+                    let unsafe_to_show = |c: char| c.is_control() && c != '\x1B';
+                    assert!(!line.contains(unsafe_to_show), "{line:?}");
+                }
+                Event::Greeted(_) => {}
             }
         }
         assert!(session.transmit().len() <= 2_048, "it writes without end");
         let Some(outcome) = session.outcome() else {
-            assert!(self.end.is_none() && self.received <= MAX_RECEIVED);
+            let bounded = self.received <= MAX_RECEIVED || session.step() == Some(Step::Log);
+            assert!(self.end.is_none() && bounded);
             return;
         };
         if let Outcome::Answered(answer, readings) = outcome {
@@ -63,7 +75,11 @@ impl Watch {
 /// The first byte says how it begins. Then pieces: what is done, a length, and so many bytes.
 pub(crate) fn api_body(data: &[u8]) {
     let Some((first, mut rest)) = data.split_first() else { return };
-    let wish = if first & 4 == 0 { Wish::Identity } else { Wish::Power };
+    let wish = match first & 12 {
+        0 => Wish::Identity,
+        4 => Wish::Power,
+        _ => Wish::Log,
+    };
     let opening = match first & 3 {
         0 => Opening::Plaintext,
         1 => Opening::Greeting,
@@ -90,6 +106,7 @@ pub(crate) fn api_body(data: &[u8]) {
             (0, _) => drop(take(&mut session)),
             (1, _) => session.closed("closed"),
             (2, _) => session.time_out(),
+            (6, _) if wish == Wish::Log => session.leave(),
             // A whole message, whose type is the first byte.
             (3 | 4, Some(connection)) => {
                 let Some((kind, body)) = piece.split_first() else { continue };

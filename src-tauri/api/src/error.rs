@@ -15,6 +15,8 @@ pub enum Step {
     Listing,
     /// The values of its sensors are awaited.
     Readings,
+    /// Its log is followed, or it is being decided whether it is.
+    Log,
 }
 
 /// A device that doesn't keep to the protocol.

@@ -1,5 +1,5 @@
 //! A client for ESPHome's native API that does no I/O: it asks a device who it is and what it runs,
-//! and what its battery says.
+//! what its battery says, and what it says in its log.
 //!
 //! # How to use it
 //!
@@ -29,6 +29,12 @@
 //! [`Worth::Claim`]. What is said inside the encryption is a [`Worth::Proof`] that whoever says it
 //! has the key.
 //!
+//! # A log
+//!
+//! With [`Wish::Log`] the conversation waits after [`Event::Answered`]: the caller knows by then who it is, and
+//! either has the log followed ([`Session::follow_log`]) or leaves ([`Session::leave`]). Each line comes as an
+//! [`Event::Logged`]; take the events after each [`Session::receive`].
+//!
 //! # Round trips
 //!
 //! The opening of the connection is one more.
@@ -43,6 +49,7 @@
 mod answer;
 mod channel;
 mod error;
+mod log;
 mod message;
 mod outcome;
 mod power;
@@ -51,7 +58,8 @@ mod wire;
 
 pub use answer::{Answer, DeviceName, Firmware, Greeting, Mac, Project, Worth};
 pub use error::{ApiError, Step, Violation};
-pub use outcome::{Dismissal, Event, Outcome, Silence};
+pub use log::{LONGEST_LINE, MOST_LINES};
+pub use outcome::{Dismissal, Event, LogEnd, Outcome, Silence};
 pub use power::{PowerKind, Reading};
-pub use session::{MAX_RECEIVED, Opening, Session, Wish};
+pub use session::{MAX_RECEIVED, Opening, Session, Whole, Wish};
 pub use wakeflash_noise::{EncryptionKey, Ephemeral};

@@ -14,6 +14,8 @@ pub(crate) mod kind {
     pub(crate) const DISCONNECT_RESPONSE: u16 = 6;
     pub(crate) const PING_REQUEST: u32 = 7;
     pub(crate) const PING_RESPONSE: u16 = 8;
+    /// The client's own question has the type of the device's.
+    pub(crate) const PING: u16 = PING_REQUEST as u16;
     pub(crate) const DEVICE_INFO_REQUEST: u16 = 9;
     pub(crate) const DEVICE_INFO_RESPONSE: u32 = 10;
     pub(crate) const LIST_ENTITIES_REQUEST: u16 = 11;
@@ -21,6 +23,8 @@ pub(crate) mod kind {
     pub(crate) const LIST_ENTITIES_DONE: u32 = 19;
     pub(crate) const SUBSCRIBE_STATES_REQUEST: u16 = 20;
     pub(crate) const SENSOR_STATE: u32 = 25;
+    pub(crate) const SUBSCRIBE_LOGS_REQUEST: u16 = 28;
+    pub(crate) const LOG_MESSAGE: u32 = 29;
     /// The device's own goodbye has the type of the client's.
     pub(crate) const DEVICE_DISCONNECTS: u32 = DISCONNECT_REQUEST as u32;
 }
@@ -98,6 +102,23 @@ pub(crate) struct SensorState {
     pub(crate) missing_state: bool,
     #[prost(uint32, tag = "4")]
     pub(crate) device_id: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SubscribeLogsRequest {
+    #[prost(uint32, tag = "1")]
+    pub(crate) level: u32,
+    #[prost(bool, tag = "2")]
+    pub(crate) dump_config: bool,
+}
+
+/// The most detailed level of a log: all that the firmware has.
+pub(crate) const WHATEVER_IT_HAS: u32 = 7;
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct LogMessage {
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) message: Vec<u8>,
 }
 
 /// Reads a message.

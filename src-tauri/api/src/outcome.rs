@@ -12,6 +12,8 @@ pub enum Event {
     Greeted(Greeting),
     /// It has said who it is and what it runs.
     Answered(Answer),
+    /// A line of its log, safe to show: text, and colours as ESPHome writes them.
+    Logged(String),
 }
 
 /// What came of a session.
@@ -20,6 +22,8 @@ pub enum Outcome {
     /// The device has said who it is and what it runs; and what its battery says, if that was
     /// wanted and came in time.
     Answered(Answer, Vec<Reading>),
+    /// Its log was to be followed, and no longer is.
+    Followed(Answer, LogEnd),
     /// It demands encryption and said no more than its greeting: a claim. Old firmware says nothing
     /// in it.
     Greeted(Option<Greeting>, Silence),
@@ -33,6 +37,17 @@ pub enum Outcome {
     /// It ended the conversation before it had answered.
     Dismissed(Dismissal),
     /// There was no answer.
+    Failed(ApiError),
+}
+
+/// Why a log is no longer followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogEnd {
+    /// Nobody wants it any more.
+    Left,
+    /// The device ended the conversation.
+    Dismissed(Dismissal),
+    /// The connection failed.
     Failed(ApiError),
 }
 

@@ -13,7 +13,7 @@ use crate::answer::{Answer, Greeting};
 use crate::channel::Channel;
 use crate::error::{ApiError, Step, Violation};
 use crate::message::kind;
-use crate::outcome::{Event, Outcome, Silence};
+use crate::outcome::{Event, LogEnd, Outcome, Silence};
 use crate::power::Sensors;
 use crate::wire::{self, Reader};
 
@@ -42,6 +42,17 @@ pub enum Wish {
     Identity,
     /// That, and what its battery says.
     Power,
+    /// That, and its log, if the caller wants it by then.
+    Log,
+}
+
+/// Whether a device whose log is followed says its configuration first, which it said at its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whole {
+    /// It does, as for `esphome logs`.
+    WithConfiguration,
+    /// It says what it says anyway.
+    AsItComes,
 }
 
 #[derive(Debug)]
@@ -58,6 +69,9 @@ enum Talk {
     Introduction,
     Listing(Answer, Sensors),
     Readings(Answer, Sensors),
+    /// It is for the caller to say whether its log is followed.
+    Known(Answer),
+    Log(Answer),
 }
 
 /// The handshake that was sent; not shown, since it holds keys.
@@ -71,7 +85,8 @@ impl std::fmt::Debug for Begun {
 
 /// One connection to a device, without any I/O.
 ///
-/// Its memory is bounded whatever the device sends: one message of 64 KiB, and sixteen sensors.
+/// Its memory is bounded whatever the device sends: one message of 64 KiB, and sixteen sensors; of a log what was
+/// received since the events were taken last.
 #[derive(Debug)]
 pub struct Session {
     state: State,
@@ -126,8 +141,9 @@ impl Session {
     pub fn receive(&mut self, bytes: &[u8]) {
         for byte in bytes {
             let Some(step) = self.step() else { return };
-            self.received += 1;
-            let taken = if self.received > MAX_RECEIVED {
+            self.received = self.received.saturating_add(1);
+            // How long a log is followed, and what is kept of it, is for the caller to say.
+            let taken = if self.received > MAX_RECEIVED && step != Step::Log {
                 Err(ApiError::violation(Violation::TooMuch, step))
             } else {
                 self.on_byte(*byte, step)
@@ -161,6 +177,7 @@ impl Session {
             State::Talking(_, _, Talk::Introduction) => Some(Step::Introduction),
             State::Talking(_, _, Talk::Listing(..)) => Some(Step::Listing),
             State::Talking(_, _, Talk::Readings(..)) => Some(Step::Readings),
+            State::Talking(_, _, Talk::Known(_) | Talk::Log(_)) => Some(Step::Log),
             State::Ended(_) => None,
         }
     }
@@ -183,6 +200,39 @@ impl Session {
             let _ = channel.send(kind::DISCONNECT_REQUEST, &[], &mut self.wire);
         }
         self.end(ApiError::Timeout { step });
+    }
+
+    /// Has the log of a device followed that has answered. Without effect on any other.
+    pub fn follow_log(&mut self, whole: Whole) {
+        if let Err(error) = self.subscribe(whole) {
+            self.fail(error);
+        }
+    }
+
+    /// Asks a device whose log is followed for a sign of life: one that has lost its power takes no leave.
+    pub fn ping(&mut self) {
+        let State::Talking(channel, _, Talk::Log(_)) = &mut self.state else { return };
+        if let Err(error) = channel.send(kind::PING, &[], &mut self.wire) {
+            self.fail(error);
+        }
+    }
+
+    /// Says goodbye to a device whose log was to be followed. Without effect on any other.
+    pub fn leave(&mut self) {
+        let State::Talking(channel, _, Talk::Known(_) | Talk::Log(_)) = &mut self.state else {
+            return;
+        };
+        // When that can't be encrypted, the connection just ends.
+        let _ = channel.send(kind::DISCONNECT_REQUEST, &[], &mut self.wire);
+        self.state = match self.take_state() {
+            State::Talking(_, _, Talk::Known(answer) | Talk::Log(answer)) => {
+                State::Ended(Outcome::Followed(answer, LogEnd::Left))
+            }
+            same @ (State::Greeting(..)
+            | State::KeyExchange(..)
+            | State::Talking(..)
+            | State::Ended(_)) => same,
+        };
     }
 
     fn on_byte(&mut self, byte: u8, step: Step) -> Result<(), ApiError> {
@@ -279,6 +329,9 @@ impl Session {
                 _,
                 Talk::Listing(answer, sensors) | Talk::Readings(answer, sensors),
             ) => Outcome::Answered(answer, sensors.readings()),
+            State::Talking(_, _, Talk::Known(answer) | Talk::Log(answer)) => {
+                Outcome::Followed(answer, LogEnd::Failed(error))
+            }
             State::Ended(outcome) => outcome,
         });
     }

@@ -69,6 +69,7 @@ fn message() -> impl Strategy<Value = Message> {
         Just(sensor(1, "", "battery", "")),
         Just(state(1, 1.0)),
         Just(LIST_DONE),
+        Just((29, vec![0x1A, 4, b'[', 0x1B, b'[', b'm'])),
         (0u8..64, body),
     ]
 }
@@ -126,7 +127,13 @@ proptest! {
             (Outcome::Answered(..), _) => prop_assert!(false, "{outcome:?}"),
             (Outcome::Full, _) => prop_assert_eq!(cut, 0),
             (Outcome::Greeted(..) | Outcome::Failed(_), _) => {}
-            (Outcome::SpeaksPlaintext | Outcome::WantsEncryption | Outcome::Dismissed(_), _) => {
+            (
+                Outcome::SpeaksPlaintext
+                | Outcome::WantsEncryption
+                | Outcome::Dismissed(_)
+                | Outcome::Followed(..),
+                _,
+            ) => {
                 prop_assert!(false, "{outcome:?}");
             }
         }
@@ -139,7 +146,7 @@ proptest! {
 
     #[test]
     fn a_session_survives(
-        first in 0u8..8,
+        first in 0u8..16,
         pieces in proptest::collection::vec(
             (any::<u8>(), proptest::collection::vec(any::<u8>(), 0..60)), 0..40),
     ) {
@@ -153,7 +160,7 @@ proptest! {
 
     #[test]
     fn a_session_survives_messages(
-        first in 0u8..8,
+        first in 0u8..16,
         messages in proptest::collection::vec(message(), 0..20),
     ) {
         api::api_body(&input(first, &messages));

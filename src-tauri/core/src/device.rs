@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::device_log::LogWish;
 use crate::identity::{Claims, Identity, Rival};
 use crate::schedule::SleepPlan;
 use crate::time::Timestamp;
@@ -296,6 +297,8 @@ pub struct DeviceMemory {
     pub transfers: Vec<Timestamp>,
     /// The last builds that were installed from here, oldest first: their images are kept.
     pub kept_builds: Vec<Build>,
+    /// Its log is to be recorded at its next wake.
+    pub record_log: Option<LogWish>,
 }
 
 /// A configuration, wherever the config directory of the settings is meanwhile.
@@ -439,6 +442,7 @@ impl DeviceMemory {
             || self.installed_encryption.is_some()
             || self.user_address.is_some()
             || !self.labels.is_empty()
+            || self.record_log.is_some()
     }
 
     /// Remembers a hash that the device has announced, or that may have arrived on it.

@@ -10,6 +10,7 @@ pub mod conductor;
 pub mod configuration;
 pub mod credentials;
 pub mod device;
+pub mod device_log;
 pub mod dispatch;
 pub mod error;
 pub mod gate;

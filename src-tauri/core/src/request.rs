@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use crate::device::{DeviceId, MacAddress};
 use crate::error::Problem;
 use crate::settings::{Settings, SettingsChange};
+use crate::time::Timestamp;
 use crate::update::{Secret, UpdateId};
 use crate::view::{
-    ActivityCursor, ActivityPage, BuildLog, BuiltImage, ConfigDirCandidate, DeviceView,
-    InstallPlan, Refusal, Snapshot, SourceDiff, UpdateDetails, UpdateRecord, Validation,
-    WakeRecord,
+    ActivityCursor, ActivityPage, BuildLog, BuiltImage, ConfigDirCandidate, DeviceLog, DeviceView,
+    InstallPlan, LogRecording, Refusal, Snapshot, SourceDiff, UpdateDetails, UpdateRecord,
+    Validation, WakeRecord,
 };
 
 /// The version of the protocol. It rises with what a client of the version before would misunderstand.
@@ -276,6 +277,32 @@ macro_rules! engine_requests {
             /// Of which device.
             device: DeviceId,
         } -> Vec<WakeRecord>;
+        /// What a device says in its log. Whoever asks looks: it is followed until 10 s after the last question.
+        DeviceLog {
+            /// Of which device.
+            device: DeviceId,
+            /// The number of the first line that isn't known yet; 0 at first.
+            from: u32,
+        } -> DeviceLog;
+        /// Has the log of a device's next wake recorded, or no longer.
+        RecordLog {
+            /// Of which device.
+            device: DeviceId,
+            /// Recorded.
+            on: bool,
+        } -> ();
+        /// The logs of a device that were recorded, newest first; the last five are kept.
+        LogRecordings {
+            /// Of which device.
+            device: DeviceId,
+        } -> Vec<LogRecording>;
+        /// The lines of one of them.
+        LogRecording {
+            /// Of which device.
+            device: DeviceId,
+            /// When it began.
+            at: Timestamp,
+        } -> Vec<String>;
         /// Changes the settings, all of them; what depends on them follows at once.
         SetSettings {
             /// All of them.

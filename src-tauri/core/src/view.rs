@@ -9,6 +9,7 @@ mod group;
 mod history;
 mod identity;
 mod image;
+mod log;
 mod notification;
 mod place;
 mod previous;
@@ -32,6 +33,7 @@ pub use group::Group;
 pub use history::{ActivityCursor, ActivityPage, ActivityRecord, UpdateRecord};
 pub use identity::{RivalView, Trust};
 pub use image::BuiltImage;
+pub use log::{DeviceLog, DeviceLogState, LogRecording, RecordingEnd};
 pub use notification::{Installation, Notification, NotificationKind};
 pub use place::{Away, Place};
 pub use previous::PreviousBuild;
@@ -172,6 +174,8 @@ pub struct DeviceView {
     pub user_address: Option<String>,
     /// The build that it can go back to.
     pub previous_build: Option<PreviousBuild>,
+    /// Its log is to be recorded at its next wake.
+    pub records_log: bool,
     /// Its active update, or else its last one.
     pub update: Option<UpdateView>,
     /// What its button does.

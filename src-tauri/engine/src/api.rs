@@ -3,6 +3,8 @@
 //! One short connection, or two when the device speaks another dialect than was tried. Nothing here outlives the
 //! call, and nothing waits past its deadline.
 
+pub mod log;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use tokio::time::{Instant, timeout_at};
 use wakeflash_api::{EncryptionKey, Ephemeral, Event, Mac, Opening, Outcome, Session, Wish};
 use wakeflash_core::device::{MacAddress, Sighting, SightingKind, Source};
 use wakeflash_core::update::BuildStamp;
+
+use crate::watch::neighbours::link_address;
 
 /// How long the answer to a goodbye is waited for: what was asked for is known by then.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -58,6 +62,7 @@ pub async fn ask(question: &Question, deadline: Instant, mut told: impl FnMut(Ev
             Outcome::Answered(..)
             | Outcome::Greeted(..)
             | Outcome::Full
+            | Outcome::Followed(..)
             | Outcome::Dismissed(_)
             | Outcome::Failed(_),
         )
@@ -82,10 +87,16 @@ pub async fn is_refused(peer: IpAddr, (api, ota): (u16, u16), limit: Duration) -
     }
 }
 
-/// What a device at this address says of itself, as one piece of evidence. Without a compilation time nothing is told
+/// The same with the link-layer address that the neighbour table has for whoever said it.
+fn at_its_hardware(says: Sighting) -> Sighting {
+    let link_address = says.source.sender().and_then(link_address);
+    Sighting { link_address, ..says }
+}
+
+/// What a device at this address says of itself, as one piece of evidence; `None`: its log is none. Without a compilation time nothing is told
 /// of what runs: a version alone would look like a TXT record that has no hash.
 #[must_use]
-pub fn sighting(peer: IpAddr, event: &Event) -> Sighting {
+pub fn sighting(peer: IpAddr, event: &Event) -> Option<Sighting> {
     let blank = |name: &str, mac: Option<Mac>| Sighting {
         name: name.to_owned(),
         source: Source::Answer(peer),
@@ -100,17 +111,18 @@ pub fn sighting(peer: IpAddr, event: &Event) -> Sighting {
         platform: None,
     };
     match event {
-        Event::Greeted(greeting) => blank(greeting.name.as_str(), greeting.mac),
+        Event::Logged(_) => None,
+        Event::Greeted(greeting) => Some(blank(greeting.name.as_str(), greeting.mac)),
         Event::Answered(answer) => {
             let firmware = answer.firmware();
             let (version, time) = (&firmware.esphome_version, &firmware.compilation_time);
             let told = !version.is_empty() && !time.is_empty();
-            Sighting {
+            Some(Sighting {
                 version: told.then(|| version.clone()),
                 stamp: told.then(|| BuildStamp(time.clone())),
                 friendly_name: answer.friendly_name().map(str::to_owned),
                 ..blank(answer.name().as_str(), Some(answer.mac()))
-            }
+            })
         }
     }
 }

@@ -9,11 +9,12 @@ use wakeflash_core::engine_requests;
 use wakeflash_core::error::Problem;
 use wakeflash_core::request::{EngineRequest, Greeting};
 use wakeflash_core::settings::{Settings, SettingsChange};
+use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{Secret, UpdateId};
 use wakeflash_core::view::{
-    ActivityCursor, ActivityPage, BuildLog, BuiltImage, ConfigDirCandidate, DeviceView, Envelope,
-    InstallPlan, Notification, Refusal, Snapshot, SourceDiff, UpdateDetails, UpdateRecord,
-    Validation, WakeRecord,
+    ActivityCursor, ActivityPage, BuildLog, BuiltImage, ConfigDirCandidate, DeviceLog, DeviceView,
+    Envelope, InstallPlan, LogRecording, Notification, Refusal, Snapshot, SourceDiff,
+    UpdateDetails, UpdateRecord, Validation, WakeRecord,
 };
 
 /// What the engine needs from whatever shows it.

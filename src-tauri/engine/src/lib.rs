@@ -13,6 +13,7 @@ pub mod lines;
 pub mod log_limit;
 mod ota_socket;
 mod process;
+mod recordings;
 mod report;
 pub mod runtime;
 #[cfg(test)]

@@ -121,11 +121,8 @@ pub fn build_info(bytes: &[u8]) -> Result<BuildInfo, Problem> {
 /// # Errors
 /// It is no JSON object with a configuration, or that takes no updates over the air.
 pub fn validated(bytes: &[u8], platform: Option<&str>) -> Result<Validated, Problem> {
-    let root = object(bytes, "validated configuration")?;
-    let config = root
-        .get("config")
-        .filter(|config| config.is_object())
-        .ok_or_else(|| unreadable("validated configuration"))?;
+    let root = validated_config(bytes)?;
+    let config = root.get("config").unwrap_or(&Value::Null);
     let at = |pointer: &str| config.pointer(pointer);
     Ok(Validated {
         name: text(at("/esphome/name")),
@@ -161,7 +158,7 @@ pub(crate) fn has_mdns(config: &Value) -> bool {
 }
 
 /// The native API of a validated configuration.
-fn api_of(config: &Value) -> Option<Api> {
+pub(crate) fn api_of(config: &Value) -> Option<Api> {
     // Without any option it validates to null or to an object.
     let api = config.get("api")?;
     let port = api.get("port").and_then(number).and_then(|port| u16::try_from(port).ok());
@@ -174,16 +171,23 @@ pub(crate) fn has_mac_suffix(config: &Value) -> bool {
     config.pointer("/esphome/name_add_mac_suffix") == Some(&Value::Bool(true))
 }
 
+/// `storage/FILE.validated.json`, in which there is an object `config`.
+pub(crate) fn validated_config(bytes: &[u8]) -> Result<Value, Problem> {
+    let root = object(bytes, "validated configuration")?;
+    if root.get("config").is_some_and(Value::is_object) {
+        Ok(root)
+    } else {
+        Err(unreadable("validated configuration"))
+    }
+}
+
 /// Every encryption key in `storage/FILE.validated.json`.
 ///
 /// # Errors
 /// It is no JSON object with a configuration.
 pub fn keys(bytes: &[u8]) -> Result<Vec<Secret>, Problem> {
-    let root = object(bytes, "validated configuration")?;
-    let config = root
-        .get("config")
-        .filter(|config| config.is_object())
-        .ok_or_else(|| unreadable("validated configuration"))?;
+    let root = validated_config(bytes)?;
+    let config = root.get("config").unwrap_or(&Value::Null);
     let of_ota = ota_entries(config).into_iter().map(|entry| entry.pointer("/encryption/key"));
     let of_api = config.pointer("/api/encryption/key");
     Ok(of_ota.chain([of_api]).filter_map(text).map(Secret).collect())

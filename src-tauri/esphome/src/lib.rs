@@ -9,6 +9,7 @@ pub mod compile;
 pub mod config;
 pub mod files;
 pub mod image;
+pub mod log_config;
 pub mod mask;
 pub mod ninja;
 pub mod pip;

@@ -16,8 +16,10 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 use wakeflash_api::{
     Answer, ApiError, EncryptionKey, Event, Greeting, Outcome, PowerKind, Reading, Silence, Step,
-    Wish, Worth,
+    Whole, Wish, Worth,
 };
+use wakeflash_core::device::Sighting;
+use wakeflash_engine::api::log::{End, Heard, Wanted, follow};
 use wakeflash_engine::api::{Question, Reply, ask};
 use wakeflash_tests::device::Device;
 use wakeflash_tests::esphome::{self, Esphome, Firmware};
@@ -255,6 +257,7 @@ async fn a_real_device_whose_places_are_taken_is_no_failure() {
             other @ (Outcome::Greeted(..)
             | Outcome::SpeaksPlaintext
             | Outcome::WantsEncryption
+            | Outcome::Followed(..)
             | Outcome::Dismissed(_)
             | Outcome::Failed(_)) => panic!("{other:?}"),
         }
@@ -275,6 +278,59 @@ async fn a_real_device_whose_places_are_taken_is_no_failure() {
         assert!(Instant::now() < deadline, "it stays full");
         sleep(Duration::from_millis(50)).await;
     }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_log_of_a_real_device_is_followed_until_it_sleeps() {
+    let running = Running::start().await;
+    let stream = TcpStream::connect(device_address()).await.unwrap();
+    let (heard, mut hears) = tokio::sync::mpsc::channel(64);
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let wanted = Wanted { key: None, whole: Whole::WithConfiguration };
+    let is_it = |says: &Sighting| says.name == "asked";
+    let following = follow(stream, &wanted, is_it, &heard, &cancel);
+    let listening = async {
+        let mut lines: Vec<String> = Vec::new();
+        let all = |lines: &[String], words: &[&str]| {
+            words.iter().all(|word| lines.iter().any(|line| line.contains(word)))
+        };
+        // What it says of its configuration, and what it says as it goes.
+        while !all(&lines, &["[C][", "Sending state"]) {
+            if let Heard::Lines(more) = hears.recv().await.unwrap() {
+                lines.extend(more);
+            }
+        }
+        running.device.request_sleep().await.unwrap();
+        lines
+    };
+    let (end, lines) =
+        tokio::time::timeout(SOON, async { tokio::join!(following, listening) }).await.unwrap();
+    assert_eq!(end, End::Slept, "{lines:#?}");
+    assert!(lines.iter().any(|line| line.starts_with("\x1b[0;3")), "in its colours");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_real_device_finds_nothing_wrong_with_whoever_follows_its_log() {
+    let running = Running::start().await;
+    let wanted = Wanted { key: None, whole: Whole::AsItComes };
+    for is_the_one in [true, false] {
+        let stream = TcpStream::connect(device_address()).await.unwrap();
+        let (heard, mut hears) = tokio::sync::mpsc::channel(64);
+        let cancel = tokio_util::sync::CancellationToken::new();
+        let following = follow(stream, &wanted, |_| is_the_one, &heard, &cancel);
+        let leaving = async {
+            while is_the_one && !matches!(hears.recv().await.unwrap(), Heard::Lines(_)) {}
+            if is_the_one {
+                cancel.cancel();
+            }
+        };
+        let (end, ()) = tokio::join!(following, leaving);
+        assert_eq!(end, if is_the_one { End::Left } else { End::Stranger });
+    }
+    let warnings = running.said(&["W", "E"]).await;
+    assert!(warnings.is_empty(), "{warnings:#?}");
     running.stop().await;
 }
 

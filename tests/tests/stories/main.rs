@@ -6,6 +6,7 @@ mod cases;
 mod challenge;
 mod credentials;
 mod demo;
+mod device_log;
 mod directory;
 mod forged;
 mod held;

@@ -2,15 +2,16 @@
 
 use std::mem;
 
-use super::{Session, State, Talk, Wish};
+use super::{Session, State, Talk, Whole, Wish};
 use crate::answer::Answer;
 use crate::channel::Channel;
 use crate::error::{ApiError, Step, Violation};
+use crate::log;
 use crate::message::{
-    DeviceInfoResponse, DisconnectRequest, HelloResponse, ListEntitiesSensor, SensorState, VERSION,
-    kind, read,
+    DeviceInfoResponse, DisconnectRequest, HelloResponse, ListEntitiesSensor, LogMessage,
+    SensorState, SubscribeLogsRequest, VERSION, WHATEVER_IT_HAS, kind, read,
 };
-use crate::outcome::{Dismissal, Event, Outcome, Silence};
+use crate::outcome::{Dismissal, Event, LogEnd, Outcome, Silence};
 use crate::power::Sensors;
 use crate::wire::Message;
 
@@ -57,6 +58,11 @@ impl Session {
                 sensors.take(&state);
                 if sensors.complete() { self.conclude() } else { Ok(()) }
             }
+            (kind::LOG_MESSAGE, Talk::Log(_)) => {
+                let said: LogMessage = read(&message.body).map_err(violated)?;
+                self.events.extend(log::lines(&said.message).into_iter().map(Event::Logged));
+                Ok(())
+            }
             (_, _) => Ok(()),
         }
     }
@@ -64,10 +70,17 @@ impl Session {
     fn answered(&mut self, answer: Answer) -> Result<(), ApiError> {
         self.events.push_back(Event::Answered(answer.clone()));
         let State::Talking(channel, _, talk) = &mut self.state else { return Ok(()) };
-        *talk = Talk::Listing(answer, Sensors::default());
         match self.wish {
-            Wish::Identity => self.conclude(),
+            Wish::Identity => {
+                *talk = Talk::Listing(answer, Sensors::default());
+                self.conclude()
+            }
+            Wish::Log => {
+                *talk = Talk::Known(answer);
+                Ok(())
+            }
             Wish::Power => {
+                *talk = Talk::Listing(answer, Sensors::default());
                 // Firmware before ESPHome 2026.1 lists nothing before this; later ones ignore it.
                 channel.send(kind::AUTHENTICATION_REQUEST, &[], &mut self.wire)?;
                 channel.send(kind::LIST_ENTITIES_REQUEST, &[], &mut self.wire)
@@ -82,9 +95,35 @@ impl Session {
                 *talk = Talk::Readings(answer, sensors);
                 channel.send(kind::SUBSCRIBE_STATES_REQUEST, &[], &mut self.wire)
             }
-            same @ (Talk::Introduction | Talk::Listing(..) | Talk::Readings(..)) => {
+            same @ (Talk::Introduction
+            | Talk::Listing(..)
+            | Talk::Readings(..)
+            | Talk::Known(_)
+            | Talk::Log(_)) => {
                 *talk = same;
                 self.conclude()
+            }
+        }
+    }
+
+    /// Subscribes to the log of a device that has answered.
+    pub(super) fn subscribe(&mut self, whole: Whole) -> Result<(), ApiError> {
+        let State::Talking(channel, _, talk) = &mut self.state else { return Ok(()) };
+        match mem::replace(talk, Talk::Introduction) {
+            Talk::Known(answer) => {
+                *talk = Talk::Log(answer);
+                let request = SubscribeLogsRequest {
+                    level: WHATEVER_IT_HAS,
+                    dump_config: whole == Whole::WithConfiguration,
+                };
+                // Firmware before ESPHome 2026.1 says nothing before this; later ones ignore it.
+                channel.send(kind::AUTHENTICATION_REQUEST, &[], &mut self.wire)?;
+                let body = prost::Message::encode_to_vec(&request);
+                channel.send(kind::SUBSCRIBE_LOGS_REQUEST, &body, &mut self.wire)
+            }
+            same @ (Talk::Introduction | Talk::Listing(..) | Talk::Readings(..) | Talk::Log(_)) => {
+                *talk = same;
+                Ok(())
             }
         }
     }
@@ -110,6 +149,9 @@ impl Session {
                 _,
                 Talk::Listing(answer, sensors) | Talk::Readings(answer, sensors),
             ) => Outcome::Answered(answer, sensors.readings()),
+            State::Talking(_, _, Talk::Known(answer) | Talk::Log(answer)) => {
+                Outcome::Followed(answer, LogEnd::Dismissed(why))
+            }
             State::Greeting(..) | State::KeyExchange(..) => Outcome::Dismissed(why),
             State::Ended(outcome) => outcome,
         });

@@ -74,6 +74,15 @@ pub enum Input {
         /// Gives it.
         on: bool,
     },
+    /// The user wants the log of a device's next wake recorded, or no longer.
+    RecordLog {
+        /// Of which device.
+        device: DeviceId,
+        /// They want it.
+        on: bool,
+    },
+    /// The log of the device of this name was recorded, and is kept.
+    LogRecorded { name: String },
     /// The image of a waiting update was compressed.
     ImageReady {
         /// Of which update.
@@ -235,6 +244,7 @@ impl Input {
             | Self::CancelMany(_)
             | Self::SetAddress { .. }
             | Self::SetLabel { .. }
+            | Self::RecordLog { .. }
             | Self::AcceptBoard { .. }
             | Self::Settings(_)
             | Self::ChangeSettings(_)
@@ -247,6 +257,7 @@ impl Input {
             | Self::DiskFreed
             | Self::BuildEnded { .. }
             | Self::ImageReady { .. }
+            | Self::LogRecorded { .. }
             | Self::ImageLost { .. }
             | Self::FlashEnded { .. }
             | Self::Tick

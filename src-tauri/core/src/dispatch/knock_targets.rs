@@ -22,7 +22,7 @@ impl Dispatch {
         self.updates.values().filter_map(|update| self.target(update, now)).collect()
     }
 
-    fn purpose_of_knocking<'a>(
+    pub(super) fn purpose_of_knocking<'a>(
         &self,
         update: &'a Update,
         now: Timestamp,

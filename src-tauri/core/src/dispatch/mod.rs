@@ -173,6 +173,8 @@ impl Dispatch {
                 self.set_address(&device, address.as_deref())?;
             }
             Input::SetLabel { devices, label, on } => self.set_label(&devices, &label, on)?,
+            Input::RecordLog { device, on } => self.record_log(&device, on, now)?,
+            Input::LogRecorded { name } => self.log_recorded(&name),
             Input::ImageReady { update, wire_size } => self.image_ready(update, wire_size),
             Input::Settings(settings) => self.change_settings(settings)?,
             Input::ChangeSettings(change) => self.change_some_settings(change)?,

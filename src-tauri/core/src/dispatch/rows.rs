@@ -137,6 +137,7 @@ impl Dispatch {
         let trust = self.trust(name);
         let rival = memory.rival.as_ref().map(RivalView::of);
         let previous_build = memory.previous_build().map(PreviousBuild::of);
+        let records_log = memory.record_log.is_some();
         let DeviceMemory { last_seen, friendly_name, platform, user_address, labels, .. } = memory;
         let update = self.shown_update(id);
         let presence = self.presence(id, name, now);
@@ -176,6 +177,7 @@ impl Dispatch {
             update_available: false,
             user_address,
             previous_build,
+            records_log,
             update: update.map(|update| self.update_view(update)),
             primary,
             secondary,

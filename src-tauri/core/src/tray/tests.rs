@@ -53,6 +53,7 @@ fn device(name: &str, friendly_name: Option<&str>, state: Option<UpdateStateView
         update_available: false,
         user_address: None,
         previous_build: None,
+        records_log: false,
         update: state.map(|state| UpdateView {
             rests_until: None,
             id: UpdateId(1),

@@ -139,7 +139,7 @@ impl ApiQuestion {
         let (proved, proof) = oneshot::channel();
         let (mut proved, says) = (Some(proved), told.clone());
         let hear = move |event: Event| {
-            let mut sighting = api::sighting(peer, &event);
+            let Some(mut sighting) = api::sighting(peer, &event) else { return };
             if guessed.as_ref().is_some_and(|expected| !expected.is_called(&sighting.name)) {
                 return;
             }

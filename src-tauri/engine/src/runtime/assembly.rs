@@ -13,7 +13,7 @@ use super::overrides::Overrides;
 use super::publish::Publisher;
 use super::report::Report;
 use super::work::Work;
-use super::{EngineOptions, Runtime, backups, now, other_tools, surroundings};
+use super::{EngineOptions, Runtime, backups, logs, now, other_tools, surroundings};
 use crate::artifacts::Artifacts;
 use crate::handle::{Asked, Handle, Shell};
 use crate::store::{Loaded, Store};
@@ -87,6 +87,7 @@ pub(super) fn assemble(
         surroundings: surroundings::Surroundings::default(),
         other_tools: other_tools::OtherTools::default(),
         backups: backups::Clock::default(),
+        logs: logs::Logs::default(),
     };
     let queues = Queues { requests: request_queue, watched, reports: report_queue };
     (runtime, queues, Handle::new(requests, events))

@@ -12,8 +12,11 @@ mod commit;
 mod disks;
 mod flash;
 mod flash_web;
+mod follower;
 mod images;
 mod keys;
+mod log_words;
+mod logs;
 mod other_tools;
 mod overrides;
 mod publish;
@@ -41,7 +44,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use wakeflash_core::conductor::{Conductor, Event, Ticket};
-use wakeflash_core::device::DeviceId;
+use wakeflash_core::device::{DeviceId, SightingKind};
 use wakeflash_core::dispatch::{Effect, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::settings::Settings;
@@ -227,6 +230,7 @@ struct Runtime {
     surroundings: surroundings::Surroundings,
     other_tools: other_tools::OtherTools,
     backups: backups::Clock,
+    logs: logs::Logs,
 }
 
 impl Runtime {
@@ -258,6 +262,7 @@ impl Runtime {
                 _ = look.tick() => {
                     self.look_for_other_tools();
                     self.back_up();
+                    self.look_after_logs();
                 }
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended && error.is_panic() {
@@ -335,6 +340,7 @@ impl Runtime {
         touched.iter().for_each(|device| self.follow_sources(device));
         self.show_other_tools();
         tell(&self.targets, self.conductor.state().targets(now));
+        self.follow_logs();
         if !touched.is_empty() {
             self.tell_online();
             tell(&self.known, self.conductor.state().names());
@@ -368,7 +374,12 @@ impl Runtime {
 
     fn take_watch_event(&mut self, event: WatchEvent) {
         match event {
-            WatchEvent::Seen(sighting) => self.heard(Input::Sighted(sighting)),
+            WatchEvent::Seen(sighting) => {
+                if sighting.kind == SightingKind::Alive {
+                    self.log_evidence(&sighting.name);
+                }
+                self.heard(Input::Sighted(sighting));
+            }
             WatchEvent::Silent { name } => self.heard(Input::Silent { name }),
             // It is told once.
             WatchEvent::Links(links) => self.happened(Input::Links(links)),

@@ -20,6 +20,7 @@ use super::Runtime;
 use super::api::{AT_THE_GATE, ApiQuestion};
 use super::asking::Opens;
 use super::commit::{Decided, Reply};
+use super::follower::News;
 use super::work::Grant;
 use crate::artifacts::LoadError;
 use crate::builder::{BuildOutcome, BuilderEvent};
@@ -126,6 +127,17 @@ pub(super) enum Report {
     },
     /// What nobody needs was deleted.
     Collected,
+    /// The task that follows the log of a device says something.
+    DeviceLog {
+        name: String,
+        number: u32,
+        news: News,
+    },
+    /// Whether the recorded log of a device is kept.
+    LogKept {
+        name: String,
+        result: anyhow::Result<()>,
+    },
     /// Whether a backup of the store was made.
     BackedUp(anyhow::Result<bool>),
 }
@@ -188,6 +200,8 @@ impl Runtime {
                 self.directory_looked_at(input, looked_at, reply);
             }
             Report::Collected => self.collected(),
+            Report::DeviceLog { name, number, news } => self.log_news(&name, number, news),
+            Report::LogKept { name, result } => self.log_kept(name, result),
             Report::Asked { name, address, opens, answer } => {
                 self.asked(name, address, opens, answer);
             }
@@ -211,7 +225,9 @@ impl Runtime {
         match report {
             Report::FlashEnded { outcome: FlashOutcome::Failed { .. }, .. }
             | Report::BuildEnded { .. } => {}
-            Report::FlashEnded { .. } | Report::AboutToComplete { .. } => self.take_report(report),
+            Report::FlashEnded { .. } | Report::AboutToComplete { .. } | Report::LogKept { .. } => {
+                self.take_report(report);
+            }
             Report::InstallEnded(status) => self.choose_installed(&status),
             Report::Configs(..)
             | Report::Located(..)
@@ -233,6 +249,7 @@ impl Runtime {
             | Report::Activity { .. }
             | Report::DirectoryLookedAt { .. }
             | Report::Collected
+            | Report::DeviceLog { .. }
             | Report::BackedUp(_)
             | Report::Returned { .. }
             | Report::ServesAgain { .. } => {}

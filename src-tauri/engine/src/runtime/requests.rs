@@ -89,6 +89,12 @@ impl Runtime {
             Asked::Wakes { device, reply } => {
                 answer(reply, Ok(self.conductor.state().wakes(&device)));
             }
+            Asked::DeviceLog { device, from, reply } => self.device_log(&device, from, reply),
+            Asked::RecordLog { device, on, reply } => {
+                self.do_it(Input::RecordLog { device, on }, reply);
+            }
+            Asked::LogRecordings { device, reply } => self.log_recordings(&device, reply),
+            Asked::LogRecording { device, at, reply } => self.log_recording(&device, at, reply),
             Asked::SetSettings { settings, reply } => {
                 let dir = settings.config_dir.clone();
                 let reply = Box::new(|decided: Decided, _: &Settings| {

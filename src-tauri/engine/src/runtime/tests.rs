@@ -31,7 +31,7 @@ pub(super) fn update(id: u32, name: &str, state: UpdateState) -> Update {
     update
 }
 
-fn waiting(name: &str) -> UpdateState {
+pub(super) fn waiting(name: &str) -> UpdateState {
     serde_json::from_value(serde_json::json!({
         "state": "waiting", "retry_at": null,
         "delivery": {

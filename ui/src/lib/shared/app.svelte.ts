@@ -24,7 +24,7 @@ import { statusProblems } from './status';
 import { Store } from './store.svelte';
 
 export type Page = 'home' | 'activity' | 'devices' | 'settings';
-export type DrawerTab = 'update' | 'history' | 'device';
+export type DrawerTab = 'update' | 'history' | 'log' | 'device';
 type SettingsField = 'title' | 'configDir' | 'esphome' | 'language' | 'about';
 
 /** A device that a command for many could not be carried out for. */

@@ -3,6 +3,7 @@
 mod asked;
 mod bounds;
 pub(super) mod identity;
+mod logs;
 pub(super) mod names;
 mod presence;
 mod remembered;

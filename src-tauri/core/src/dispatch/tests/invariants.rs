@@ -241,6 +241,8 @@ fn check_answer(input: &Input, old: &Update, to: StateKind) {
             | Input::InstallMany(_)
             | Input::SetAddress { .. }
             | Input::SetLabel { .. }
+            | Input::RecordLog { .. }
+            | Input::LogRecorded { .. }
             | Input::AcceptBoard { .. }
             | Input::Links(_)
             | Input::Proven { .. }

@@ -19,6 +19,7 @@ mod goes_back;
 mod invariants;
 mod job;
 mod lab;
+mod logs;
 mod names;
 mod pace;
 mod presence;

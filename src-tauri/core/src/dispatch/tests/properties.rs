@@ -194,6 +194,12 @@ fn input() -> impl Strategy<Value = Input> {
             .prop_map(|(device, address)| Input::SetAddress { device, address }),
         1 => (prop::collection::vec(device(), 0..3), prop::bool::ANY)
             .prop_map(|(devices, on)| Input::SetLabel { devices, label: "battery".to_owned(), on }),
+        1 => (device(), prop::bool::ANY)
+            .prop_map(|(device, on)| Input::RecordLog { device, on }),
+        1 => device().prop_map(|device| {
+            let name = device.as_str().trim_end_matches(".yaml").to_owned();
+            Input::LogRecorded { name }
+        }),
         1 => settings().prop_map(Input::Settings),
         1 => prop::collection::vec(file(), 0..5).prop_map(Input::Configs),
         1 => Just(Input::DirectoryGone(problem())),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wakeflash_core::device::{BeforeInstall, ConfiguredBy, DeviceId, DeviceMemory, InstalledBuild};
+use wakeflash_core::device_log::LogWish;
 use wakeflash_core::identity::{Claims, Identity, Rival, RunningBuild};
 use wakeflash_core::schedule::SleepPlan;
 use wakeflash_core::time::Timestamp;
@@ -40,6 +41,7 @@ pub(super) struct DeviceRow {
     before_install: Option<BeforeInstallRow>,
     transfers: Vec<i64>,
     kept_builds: Vec<BuildRow>,
+    record_log: Option<LogWishRow>,
 }
 
 impl From<&DeviceMemory> for DeviceRow {
@@ -66,6 +68,7 @@ impl From<&DeviceMemory> for DeviceRow {
             before_install,
             transfers,
             kept_builds,
+            record_log,
         } = memory;
         let Claims { mac, link_address, addresses, version, config_hash, hashes: claimed } = claims;
         Self {
@@ -95,6 +98,7 @@ impl From<&DeviceMemory> for DeviceRow {
             before_install: before_install.as_ref().map(BeforeInstallRow::from),
             transfers: transfers.iter().map(|at| at.as_millis()).collect(),
             kept_builds: kept_builds.iter().map(BuildRow::from).collect(),
+            record_log: record_log.as_ref().map(LogWishRow::from),
         }
     }
 }
@@ -136,7 +140,28 @@ impl TryFrom<DeviceRow> for DeviceMemory {
                 .into_iter()
                 .map(Build::try_from)
                 .collect::<Result<_, _>>()?,
+            record_log: row.record_log.map(LogWish::from),
         })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogWishRow {
+    asked_at: i64,
+    while_awake: bool,
+    wake: Option<u32>,
+}
+
+impl From<&LogWish> for LogWishRow {
+    fn from(LogWish { asked_at, while_awake, wake }: &LogWish) -> Self {
+        Self { asked_at: asked_at.as_millis(), while_awake: *while_awake, wake: *wake }
+    }
+}
+
+impl From<LogWishRow> for LogWish {
+    fn from(LogWishRow { asked_at, while_awake, wake }: LogWishRow) -> Self {
+        Self { asked_at: Timestamp::from_millis(asked_at), while_awake, wake }
     }
 }
 

@@ -7,6 +7,7 @@ use wakeflash_core::build_failure::Lack;
 use wakeflash_core::device::{
     BeforeInstall, ConfigHash, ConfiguredBy, DeviceId, DeviceMemory, InstalledBuild, MacAddress,
 };
+use wakeflash_core::device_log::LogWish;
 use wakeflash_core::error::Problem;
 use wakeflash_core::identity::{Claims, Identity, Rival, RunningBuild};
 use wakeflash_core::schedule::{SleepPlan, Wake};
@@ -264,6 +265,7 @@ fn memory() -> DeviceMemory {
         }),
         transfers: vec![at(1_000), at(61_000)],
         kept_builds: vec![plain().build, full().build],
+        record_log: Some(LogWish { asked_at: at(9), while_awake: true, wake: Some(2) }),
     }
 }
 

@@ -82,7 +82,7 @@ fn device_to_3(device: &mut Fields) {
         "installed_password": null, "installed_sources": null, "user_address": null,
         "installed_encryption": null, "configured_by": null, "chosen": null, "before_install": null,
         "claimed_hashes": [], "rival": null, "transfers": [], "kept_builds": [],
-        "labels": [],
+        "labels": [], "record_log": null,
     });
     fill(device, unknown);
     let identity = identity_to_3(device);

@@ -47,6 +47,7 @@ export function device(name: string, part: Partial<DeviceView> = {}): DeviceView
     updateAvailable: true,
     userAddress: null,
     previousBuild: null,
+    recordsLog: false,
     trust: 'proven',
     rival: null,
     hasKey: true,

@@ -20,7 +20,7 @@ import { changesOf } from './changes';
 import { labelled, progress, stirred, update, withActions } from './devices';
 import { buildOutput } from './output';
 import { earlierOf, endedOf, pageOf, pastOf, recordOf, wakesOf, type Past } from './past';
-import { FakeDesktop } from './desktop';
+import { FakeLogs } from './logs';
 import { planOf } from './plan';
 import { problems } from './problems';
 import { countsOf, stories, type Story } from './stories';
@@ -28,7 +28,7 @@ import { INSTALLING, STEP_MS, no, ok, sleep, type Commands } from './answers';
 
 export { stories } from './stories';
 
-export class FakeBackend extends FakeDesktop implements Backend, Commands {
+export class FakeBackend extends FakeLogs implements Backend, Commands {
   #story: Story;
   #devices: Map<DeviceId, DeviceView>;
   #past = new Map<DeviceId, Past>();
@@ -50,6 +50,9 @@ export class FakeBackend extends FakeDesktop implements Backend, Commands {
       this.#earlier.set(device.id, earlierOf(device, nth));
     }
   }
+
+  protected find = (id: DeviceId): DeviceView | undefined => this.#devices.get(id);
+  protected show = (device: DeviceView): void => this.emit({ kind: 'device', device });
 
   /** Sends an event as the application would; tests call it too. */
   emit(event: Event): void {

@@ -1,3 +1,4 @@
+import { count } from '../plural';
 import type { devices as english } from '../en/devices';
 
 export const devices: typeof english = {
@@ -109,6 +110,31 @@ export const devices: typeof english = {
     irregular: (ago) => `wacht unregelmäßig auf, gesehen ${ago}`,
     sleeps: 'schläft zeitweise',
   },
+  deviceLog: {
+    now: 'Was es gerade sagt',
+    output: 'Log des Geräts',
+    empty: 'Es hat noch nichts gesagt.',
+    earlier: (n: number) =>
+      `${count(n, 'frühere Zeile ist', 'frühere Zeilen sind')} nicht mehr aufgehoben.`,
+    connecting: 'Verbinden…',
+    live: (since: string) => `Live seit ${since}`,
+    level: (level: string) => `Log-Level seiner Firmware: ${level} (\`logger: level:\`)`,
+    noLogger: 'Seine Konfiguration hat kein `logger:`, es sagt also nichts.',
+    recorded: 'Aufgezeichnet',
+    record: 'Log beim nächsten Aufwachen aufzeichnen',
+    recordStart: 'Log beim nächsten Start aufzeichnen',
+    armed: 'Sein Log wird beim nächsten Aufwachen aufgezeichnet.',
+    armedStart: 'Sein Log wird beim nächsten Start aufgezeichnet.',
+    disarm: 'Nicht aufzeichnen',
+    none: 'Noch nichts aufgezeichnet. Die letzten fünf werden aufgehoben.',
+    lines: (n: number) => count(n, 'Zeile', 'Zeilen'),
+    end: {
+      slept: 'bis es schlafen ging',
+      lost: 'bis die Verbindung abbrach',
+      full: 'so lang, wie eine Aufzeichnung sein darf',
+      update: 'bis sein Update begann',
+    },
+  },
   drawer: {
     close: 'Einzelheiten schließen',
     previous: 'Voriges Gerät',
@@ -117,6 +143,7 @@ export const devices: typeof english = {
     tabs: 'Einzelheiten des Geräts',
     tabUpdate: 'Update',
     tabHistory: 'Verlauf',
+    tabLog: 'Log',
     tabDevice: 'Gerät',
     timeline: 'Ablauf',
     timelineEmpty: 'Noch ist nichts geschehen.',
