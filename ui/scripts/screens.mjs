@@ -75,6 +75,18 @@ export const SCREENS = [
     shows: 'build-log',
   },
   {
+    name: 'drawer-log',
+    story: 'demo',
+    steps: [open('kitchen-display.yaml'), click('tab-log')],
+    shows: 'device-log',
+  },
+  {
+    name: 'drawer-recorded',
+    story: 'demo',
+    steps: [open('garden-soil-sensor.yaml'), click('tab-log'), click('recording')],
+    shows: 'recorded-log',
+  },
+  {
     name: 'opened-below',
     story: 'demo',
     size: 'wide',

@@ -67,6 +67,7 @@ fn problems() -> BTreeMap<&'static str, Problem> {
         ("storeNewer", newer().problem()),
         ("folderBusy", runtime::folder_busy(&DeviceId::of_file("mailbox.yaml"))),
         ("noNetwork", watch::no_network()),
+        ("logAsleep", runtime::asleep()),
         ("mdnsPort", watch::port_taken()),
     ])
 }

@@ -10,9 +10,7 @@ pub(super) fn words(tried: &Tried, sleeps: bool) -> Problem {
     match tried {
         Tried::NoAddress => Problem::new("log.no_address", "Nobody knows where this device is.")
             .with_help("It is found when it announces itself. Or enter its address."),
-        Tried::Unreachable if sleeps => {
-            Problem::new("log.asleep", "The device is asleep. Its log begins here when it wakes.")
-        }
+        Tried::Unreachable if sleeps => asleep(),
         Tried::Unreachable => Problem::new("log.unreachable", "The device doesn't answer.")
             .with_help("Its log begins here when it is back."),
         Tried::Refused { no_api: true, .. } => Problem::new(
@@ -29,6 +27,10 @@ pub(super) fn words(tried: &Tried, sleeps: bool) -> Problem {
         .with_help("It may have just started, or be in safe mode; or its firmware has no `api:`."),
         Tried::Of(end) => words_of_end(end),
     }
+}
+
+pub(crate) fn asleep() -> Problem {
+    Problem::new("log.asleep", "The device is asleep. Its log begins here when it wakes.")
 }
 
 fn words_of_end(end: &End) -> Problem {

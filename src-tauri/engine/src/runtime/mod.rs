@@ -59,6 +59,8 @@ use crate::watch::{OnlineDevice, Target, Unreachable, Watch, WatchEvent};
 use asking::Opens;
 #[cfg(test)]
 pub(crate) use clean::folder_busy;
+#[cfg(test)]
+pub(crate) use log_words::asleep;
 use overrides::Overrides;
 use publish::Publisher;
 use report::Report;

@@ -33,7 +33,7 @@ export abstract class FakeLogs extends FakeDesktop {
     if (!device) return no(problems.unknownDevice);
     const level = 'DEBUG';
     if (device.presence !== 'online') {
-      const problem = { code: 'log.asleep', message: '', help: null };
+      const problem = problems.logAsleep;
       return ok({ state: { kind: 'waiting', problem }, firstLine: 0, lines: [], level });
     }
     const lines = said(device.friendlyName ?? device.name).slice(0, -1);
