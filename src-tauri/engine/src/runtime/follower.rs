@@ -100,7 +100,6 @@ pub(super) struct Follower {
     pub(super) source: watch::Receiver<LogSource>,
     /// What ESPHome has compiled last of its configuration.
     pub(super) compiled: Option<PathBuf>,
-    pub(super) whole: Whole,
     /// Evidence of life.
     pub(super) evidence: Arc<Notify>,
     pub(super) cancel: CancellationToken,
@@ -187,9 +186,9 @@ impl Follower {
             opened = connect(&source, port) => opened,
         };
         match opened {
-            Opened::Stream(stream) => {
-                Tried::Of(self.follow(stream, Wanted { key, whole: self.whole }, &source).await)
-            }
+            Opened::Stream(stream) => Tried::Of(
+                self.follow(stream, Wanted { key, whole: Whole::WithConfiguration }, &source).await,
+            ),
             Opened::NoAddress => Tried::NoAddress,
             Opened::Refused => Tried::Refused { port, no_api },
             Opened::Nothing => Tried::Unreachable,

@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wakeflash_api::Whole;
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::device_log::LogSource;
 use wakeflash_core::dispatch::Input;
@@ -285,8 +284,6 @@ impl Runtime {
         }
         self.logs.last_number = self.logs.last_number.wrapping_add(1);
         let number = self.logs.last_number;
-        let looked_at = followed.shown.is_some();
-        let whole = if looked_at { Whole::WithConfiguration } else { Whole::AsItComes };
         let (cancel, evidence) = (self.cancel.child_token(), Arc::new(Notify::new()));
         let (source, sources) = watch::channel(source);
         followed.state = DeviceLogState::Connecting;
@@ -295,7 +292,7 @@ impl Runtime {
         let (name, reports) = (name.to_owned(), self.reports.clone());
         let died = Report::DeviceLog { name: name.clone(), number, news: News::Died };
         let follower =
-            Follower { name, number, source: sources, compiled, whole, evidence, cancel, reports };
+            Follower { name, number, source: sources, compiled, evidence, cancel, reports };
         self.spawn_guarded(died, async move {
             follower.run().await;
             None

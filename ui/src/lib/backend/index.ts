@@ -32,6 +32,7 @@ export type {
   Envelope,
   EsphomeStatus,
   Event,
+  DeviceLog,
   DeviceLogState,
   InstallPlan,
   LogRecording,
