@@ -95,7 +95,7 @@ mod tests {
                 "rhythm": "regular", "periodSeconds": 60, "jitterSeconds": 1, "next": 0,
                 "overdue": example.get("overdue").is_some(), "windowSeconds": null,
             },
-            "userAddress": null, "previousBuild": null, "update": update, "primary": "install", "secondary": [],
+            "userAddress": null, "previousBuild": null, "labels": [], "update": update, "primary": "install", "secondary": [],
         }))
         .unwrap()
     }

@@ -200,7 +200,7 @@ mod tests {
                 "rhythm": "regular", "periodSeconds": 3_600, "jitterSeconds": 1,
                 "next": next.map(|minutes| NOW + minutes * 60_000), "overdue": false, "windowSeconds": null,
             },
-            "userAddress": null, "previousBuild": null,
+            "userAddress": null, "previousBuild": null, "labels": [],
             "update": {
                 "id": 1, "requestedAt": 0, "state": state,
                 "progress": {"percent": 45, "step": "Compiling"}, "attempts": 1, "lastAttempt": null,
