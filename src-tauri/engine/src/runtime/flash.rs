@@ -368,7 +368,7 @@ impl Job {
     async fn pass_on(&self, evidence: &Evidence) {
         for heard in core_gate::answers(&self.expectation, evidence) {
             // The loop outlives its tasks, unless they are cut off at the end.
-            let _ = self.reports.send(Report::Answered(heard.clone())).await;
+            let _ = self.reports.send(Report::Answered(heard)).await;
         }
     }
 

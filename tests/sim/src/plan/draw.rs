@@ -165,7 +165,9 @@ impl Plan {
             45 => Fault::Directory(DirectoryFault::Empty, long),
             46 => Fault::Build(BuildFault::ImageLost(device)),
             47 => Fault::Build(BuildFault::ImagesUnreadable(short * 3)),
-            _ => Fault::Device(DeviceFault::Posed(long), device),
+            48 | 49 => Fault::Device(DeviceFault::Posed(long), device),
+            // That its gate finds the build there already takes some luck more.
+            _ => Fault::Device(DeviceFault::WantedFirmware, device),
         }
     }
 }
@@ -194,7 +196,7 @@ fn draw_device_fault(kind: u64, short: Ms, long: Ms, rng: &mut Rng) -> DeviceFau
     }
 }
 
-const FAULT_KINDS: u64 = 50;
+const FAULT_KINDS: u64 = 54;
 
 fn draw_crash(rng: &mut Rng) -> Fault {
     let boundary = match rng.below(4) {

@@ -178,9 +178,9 @@ pub(super) fn problem() -> Problem {
     Problem::new("test.problem", "It went wrong.")
 }
 
-/// The user takes the board that has this MAC address for the device.
-pub(super) fn accept(mac: Option<MacAddress>) -> Input {
-    Input::AcceptBoard { device: yaml("sleepy"), mac, link_address: None }
+/// The user takes the board that has this MAC address and this network hardware for the device.
+pub(super) fn accept(mac: Option<MacAddress>, link_address: Option<MacAddress>) -> Input {
+    Input::AcceptBoard { device: yaml("sleepy"), mac, link_address }
 }
 
 pub(super) fn not_proven() -> FlashOutcome {
