@@ -257,7 +257,7 @@ impl Lab {
     pub(super) fn new() -> Self {
         let mut lab = Self::with(vec![config("sleepy")]);
         lab.seen("sleepy", Some(OLD));
-        lab.give(Input::Sighted(goodbye("sleepy")));
+        lab.after(1).give(Input::Sighted(goodbye("sleepy")));
         lab
     }
 
