@@ -215,7 +215,7 @@ fn draw_host(rng: &mut Rng) -> HostPlan {
     HostPlan {
         policy: if rng.chance(600) { ChangedSources::Hold } else { policy(rng) },
         builds: draw_limit(rng),
-        flashes: draw_limit(rng) + 1,
+        flashes: draw_limit(rng),
         commit: if slow_disk { (15, 60) } else { (1, 8) },
         build: if rng.chance(800) { (5 * SECOND, 40 * SECOND) } else { (MINUTE, 6 * MINUTE) },
         old_esphome: rng.chance(200),
