@@ -184,7 +184,7 @@ fn draw_device_fault(kind: u64, short: Ms, long: Ms, rng: &mut Rng) -> DeviceFau
         },
         26 => DeviceFault::CutAlways { at: rng.below(900), lasts: long },
         27 | 28 => DeviceFault::AcknowledgementLost,
-        29 => DeviceFault::RefusesImage(u32::try_from(rng.between(1, 4)).unwrap_or(1)),
+        29 => DeviceFault::RefusesImage(u32::try_from(rng.between(1, 9)).unwrap_or(1)),
         30 => DeviceFault::RefusesForGood,
         31 => DeviceFault::OtherClient(short * 2),
         32 => DeviceFault::Brownout,
