@@ -415,6 +415,47 @@ impl Stage {
         states
     }
 
+    /// The same, once the last of them was told: a snapshot may be answered just before.
+    ///
+    /// # Errors
+    /// When it isn't told.
+    pub async fn states_to(&self, last: &str) -> Result<Vec<String>> {
+        self.until_told(&format!("that it is {last}"), || {
+            let states = self.states();
+            (states.last().map(String::as_str) == Some(last)).then_some(states)
+        })
+        .await
+    }
+
+    /// The notifications of one kind since the application's start, once there are so many.
+    ///
+    /// # Errors
+    /// When there are fewer for long, or more.
+    pub async fn notified(&self, kind: &str, count: usize) -> Result<Vec<Value>> {
+        let what = format!("{count} notifications: {kind}");
+        let told = self.until_told(&what, || {
+            Some(self.notifications(kind)).filter(|told| told.len() >= count)
+        });
+        let told = told.await?;
+        ensure!(told.len() == count, "not {what}: {told:?}");
+        Ok(told)
+    }
+
+    async fn until_told<T>(&self, what: &str, told: impl Fn() -> Option<T>) -> Result<T> {
+        let deadline = tokio::time::Instant::now() + SOON;
+        loop {
+            if let Some(told) = told() {
+                return Ok(told);
+            }
+            ensure!(
+                tokio::time::Instant::now() < deadline,
+                "not told within {SOON:?}: {what}; the states: {:?}",
+                self.states()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The notifications of one kind since the application's start.
     #[must_use]
     pub fn notifications(&self, kind: &str) -> Vec<Value> {

@@ -43,6 +43,25 @@ describe('the drawer', () => {
     await waitFor(() => expect(screen.queryByTestId('choose-config')).toBeNull());
   });
 
+  it('shows by which hardware a board comes that copies the MAC address', async () => {
+    const mac = '02:00:00:00:00:0a';
+    const rival = {
+      mac,
+      linkAddress: '02:00:00:00:00:0d',
+      address: '192.0.2.13',
+      version: null,
+      configHash: null,
+      at: Date.now(),
+    };
+    const backend = await show('quiet', { devices: [device('One', { mac, rival })] });
+    await user.click(inside(row('one.yaml'), 'open-details'));
+    const shown = await screen.findByTestId('rival');
+    expect(shown).toHaveTextContent('behind network hardware 02:00:00:00:00:0d');
+    expect(shown).toHaveTextContent('Both give the same MAC address');
+    await user.click(screen.getByTestId('accept-board'));
+    expect(backend.calls).toContain('acceptBoard one.yaml');
+  });
+
   it('has its neighbours beside it, and says by which key they come', async () => {
     await show('quiet', { devices: [device('One'), device('Two')] });
     await user.click(inside(row('one.yaml'), 'open-details'));

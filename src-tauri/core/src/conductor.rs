@@ -208,13 +208,7 @@ impl Conductor {
 
     /// Requests are decided on at once, also after a commit that failed: the disk may have room again.
     fn ask(&mut self, ticket: Ticket, input: Input, now: Timestamp) {
-        let ends = |input: &Input| matches!(input, Input::Cancel(_) | Input::CancelMany(_));
-        let place = if ends(&input) {
-            self.requests.iter().take_while(|waiting| ends(&waiting.input)).count()
-        } else {
-            self.requests.len()
-        };
-        self.requests.insert(place, Waiting { ticket: Some(ticket), input, since: now });
+        self.requests.push_back(Waiting { ticket: Some(ticket), input, since: now });
         self.again_at = None;
     }
 

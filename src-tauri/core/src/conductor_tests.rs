@@ -165,3 +165,17 @@ fn a_commit_that_fails_refuses_requests_and_keeps_reports() {
     assert!(!conductor.owes());
     assert_ne!(conductor.state().update(id).unwrap().state.kind(), StateKind::Building);
 }
+
+#[test]
+fn wishes_keep_their_order() {
+    let mut conductor = conductor();
+    conductor.on(install(1), at(0));
+    // The disk is slow; meanwhile the user asks for it anew, and thinks better of it.
+    conductor.on(install(2), at(10));
+    let cancel = Event::Asked { ticket: Ticket(3), input: Input::Cancel(sleepy()) };
+    conductor.on(cancel, at(20));
+    conductor.on(Event::Stored(Ok(())), at(30));
+    conductor.on(Event::Stored(Ok(())), at(40));
+    let states: Vec<_> = conductor.state().updates().map(|update| update.state.kind()).collect();
+    assert_eq!(states, [StateKind::Superseded, StateKind::Cancelled]);
+}

@@ -258,14 +258,19 @@ fn is_shown_by_a_repeater(expected: &Expectation, evidence: &Evidence) -> bool {
         && evidence.own_words().next().is_none()
 }
 
-/// What the peer has answered and is worth remembering: of another device only what shows that it is one.
+/// What the peer has answered and is worth remembering, with the network hardware that it turned out to be behind: of
+/// another device only what shows that it is one.
 pub fn answers<'a>(
     expected: &'a Expectation,
     evidence: &'a Evidence,
-) -> impl Iterator<Item = &'a Sighting> {
+) -> impl Iterator<Item = Sighting> + 'a {
     let contradicted = contradiction(expected, evidence).is_some();
-    evidence.own_words().filter(move |words| {
+    let worth = move |words: &&Sighting| {
         matches!(words.source, Source::Answer(_)) && (!contradicted || contradicts(expected, words))
+    };
+    evidence.own_words().filter(worth).map(|words| {
+        let link_address = words.link_address.or(evidence.neighbour);
+        Sighting { link_address, ..words.clone() }
     })
 }
 

@@ -493,3 +493,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_is_refused_for_its_hardware_proves_nothing_with_what_it_answered() {
+    let claims = crate::identity::Claims {
+        mac: Some(MAC),
+        link_address: Some(MAC),
+        ..crate::identity::Claims::default()
+    };
+    let expected = Expectation { link_address: Some(MAC), ..expectation() };
+    // The table had no entry when it answered, and has one at the end.
+    let evidence = Evidence {
+        neighbour: Some(STRANGE),
+        ..evidence([answered("sleepy", Some(MAC), Some(OLD))])
+    };
+    assert_eq!(short(&expected, &evidence), Short::Open);
+    let passed_on: Vec<_> = answers(&expected, &evidence).collect();
+    let now = crate::time::Timestamp::from_millis(0);
+    let worth: Vec<_> =
+        passed_on.iter().map(|words| Identity::default().weigh(&claims, words, now)).collect();
+    let [crate::identity::Worth::Rival(rival)] = &*worth else { panic!("{worth:?}") };
+    assert_eq!(rival.link_address, Some(STRANGE));
+}

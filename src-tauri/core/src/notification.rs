@@ -207,6 +207,12 @@ fn one(told: &Notification, lang: Lang, has_buttons: bool) -> Text {
             lang.pick("It is tried again by itself.", "Es wird von selbst erneut versucht."),
             vec![Button::Open],
         ),
+        NotificationKind::NotReturned => (
+            lang.pick("{} did not come back", "{} ist nicht zurückgekommen"),
+            detail,
+            "",
+            vec![Button::Open],
+        ),
         NotificationKind::Held => (
             lang.pick("The update of {} is held", "Das Update von {} ist zurückgehalten"),
             match told.code {
@@ -366,6 +372,7 @@ const fn is_good(kind: NotificationKind) -> bool {
         | NotificationKind::RolledBack
         | NotificationKind::Held
         | NotificationKind::Overdue
+        | NotificationKind::NotReturned
         | NotificationKind::BuildDelayed
         | NotificationKind::TransfersCut => false,
     }

@@ -8,6 +8,12 @@
 
 use wakeflash_core::update::StateKind;
 
+/// The environment variable that names the point.
+pub const VARIABLE: &str = "WAKEFLASH_KILL_AT";
+
+/// The same for a panic.
+pub const BREAKS: &str = "WAKEFLASH_BREAK_AT";
+
 /// A boundary in the life of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
@@ -37,8 +43,6 @@ pub(crate) const fn here(_: Point) {}
 
 #[cfg(debug_assertions)]
 pub(crate) use chosen::here;
-#[cfg(debug_assertions)]
-pub use chosen::{BREAKS, VARIABLE};
 
 #[cfg(debug_assertions)]
 mod chosen {
@@ -47,13 +51,7 @@ mod chosen {
     use rustix::process::{Signal, getpid, kill_process};
     use wakeflash_core::update::StateKind;
 
-    use super::Point;
-
-    /// The environment variable that names the point.
-    pub const VARIABLE: &str = "WAKEFLASH_KILL_AT";
-
-    /// The same for a panic.
-    pub const BREAKS: &str = "WAKEFLASH_BREAK_AT";
+    use super::{BREAKS, Point, VARIABLE};
 
     static BROKEN: LazyLock<Option<String>> = LazyLock::new(|| std::env::var(BREAKS).ok());
 

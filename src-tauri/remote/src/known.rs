@@ -188,7 +188,7 @@ mod tests {
 
     fn device(name: &str, update: u64, state: serde_json::Value) -> serde_json::Value {
         serde_json::json!({
-            "id": name, "name": name, "presence": "asleep", "addresses": [], "labels": [], "trust": "unknown", "hasKey": false,
+            "id": name, "name": name, "presence": "asleep", "addresses": [], "labels": [], "recordsLog": false, "trust": "unknown", "hasKey": false,
             "deepSleep": true, "modified": false, "updateAvailable": false, "primary": "none", "secondary": [],
             "update": {"id": update, "requestedAt": 0, "state": state, "attempts": 0},
         })

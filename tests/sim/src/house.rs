@@ -36,7 +36,8 @@ pub(crate) enum Request {
     InstallMany(Vec<DeviceId>),
     CancelMany(Vec<DeviceId>),
     SetAddress(DeviceId, Option<String>),
-    AcceptBoard(DeviceId, Option<MacAddress>),
+    /// The board with this MAC address and this network hardware.
+    AcceptBoard(DeviceId, MacAddress, Option<MacAddress>),
     InstallPrevious(DeviceId),
     /// Some of the settings.
     Change(Change),

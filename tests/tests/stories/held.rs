@@ -76,8 +76,8 @@ async fn an_edited_yaml_holds_at_once_and_rebuild_flashes_the_new_image() -> Res
     stage.write(&newer_friendly_name()).await?;
     let row = stage.until_state("held", SOON).await?;
     ensure!(changes(&row) == json!([{"path": DEVICE, "kind": "edited"}]), "{}", changes(&row));
-    let told = stage.notifications("held");
-    ensure!(told.len() == 1 && told[0]["body"].as_str().is_some_and(|body| body.contains(DEVICE)));
+    let told = stage.notified("held", 1).await?;
+    ensure!(told[0]["body"].as_str().is_some_and(|body| body.contains(DEVICE)));
     ensure!(stage.snapshot().await?.status.counts.attention == 1);
     ensure!(serde_json::to_value(&row)?["primary"] == "rebuild");
     shows_the_new_name(&stage).await?;
@@ -165,7 +165,8 @@ async fn includes_and_secrets_hold_and_a_rebuild_or_flash_policy_asks_nobody() -
     std::fs::rename(&aside, &include)?;
     // What follows is no answer to that.
     held_for("common/more.yaml").await?;
-    ensure!(stage.notifications("held").len() == 2, "one notification each time it was held");
+    // One each time that it was held.
+    stage.notified("held", 2).await?;
 
     // Policies.
     let policy = async |policy: &str| {

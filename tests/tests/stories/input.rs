@@ -121,7 +121,7 @@ async fn a_build_that_fails_says_why_keeps_its_log_and_is_retried() -> Result<()
         ensure!(stage.snapshot().await?.status.counts.attention == 1);
         stage.until_no_build_runs(Duration::from_secs(20)).await?;
     }
-    ensure!(stage.notifications("failed").len() == 2);
+    stage.notified("failed", 2).await?;
     stage.write(&good).await?;
     stage.command("retry").await?;
     stage.until_state("waiting", BUILD).await?;

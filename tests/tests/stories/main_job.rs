@@ -25,7 +25,7 @@ async fn a_sleeping_device_is_updated_when_it_wakes_though_the_application_was_k
     stage.wake().await?;
     let row = stage.until_state("installed", SOON).await?;
     // A device that is asked who it is may answer so late that it is tried once more.
-    let states = stage.states();
+    let states = stage.states_to("installed").await?;
     let (end, tried) = (["flashing", "confirming", "installed"].map(str::to_owned), states.len());
     ensure!(states.ends_with(&end), "unexpected states: {states:?}");
     let before = &states[..tried - end.len()];
@@ -36,8 +36,8 @@ async fn a_sleeping_device_is_updated_when_it_wakes_though_the_application_was_k
     let state = stage.device.state().await?;
     ensure!(stage.device.running_hash().await? == wanted, "the device runs what was built");
     ensure!((state.ota_started, state.ota_done) == (1, 1), "flashed exactly once: {state:?}");
-    let told = stage.notifications("installed");
-    ensure!(told.len() == 1 && told[0]["device"] == DEVICE, "notifications: {told:?}");
+    let told = stage.notified("installed", 1).await?;
+    ensure!(told[0]["device"] == DEVICE, "notifications: {told:?}");
     ensure!(told[0]["title"].as_str().is_some_and(|title| title.contains("Sleepy Sensor 2")));
 
     // Promise 2: no further wake, no restart causes another flash.

@@ -86,7 +86,7 @@ async fn a_device_that_misses_its_wakes_is_told_once_and_flashed_when_it_comes()
     sleep(Duration::from_secs(32)).await;
     let row = stage.row().await?;
     ensure!(late(&row) && state_of(&row) == "waiting", "{row:?}");
-    ensure!(stage.notifications("overdue").len() == 1, "{:?}", stage.notifications("overdue"));
+    stage.notified("overdue", 1).await?;
 
     ensure_flashed_at_its_next_wake(&stage).await?;
     stage.until("it isn't late any more", LATE, |row| !late(row)).await?;

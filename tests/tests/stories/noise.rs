@@ -94,7 +94,7 @@ async fn without_the_encryption_that_is_demanded_nothing_is_sent_and_the_update_
         ensure!(problem["code"] == code, "{update}");
         let words = problem["help"].as_str().unwrap_or_default();
         ensure!(words.to_lowercase().contains("nothing was sent"), "{problem}");
-        ensure!(!stage.notifications("failed").is_empty(), "nobody was told");
+        stage.notified("failed", 1).await?;
         let sessions = device.sessions().await?;
         ensure!(!sessions.is_empty(), "it was never tried");
         ensure!(sessions.iter().all(|s| !s.prepared && s.wire_bytes == 0), "{sessions:?}");

@@ -163,7 +163,7 @@ async fn a_damaged_image_is_never_sent_and_told_at_once() -> Result<()> {
     let row = serde_json::to_value(stage.until_state("failed", SOON).await?)?;
     let problem = &row["update"]["state"]["problem"];
     ensure!(problem["code"] == "artifact.damaged", "{problem}");
-    ensure!(stage.notifications("failed").len() == 1);
+    stage.notified("failed", 1).await?;
     stage.command("retry").await?;
     stage.until_state("waiting", BUILD).await?;
     stage.wake().await?;

@@ -74,7 +74,7 @@ async fn what_lay_in_the_socket_when_the_power_was_cut_is_not_taken_for_sent() -
     let state = stage.device.wait("the end of the wake", SOON, over).await?;
     ensure!(state.ota_done == 1, "not in this wake: {state:?}");
     stage.until_state("installed", SOON).await?;
-    let states = stage.states();
+    let states = stage.states_to("installed").await?;
     ensure!(states.iter().filter(|state| *state == "confirming").count() == 1, "{states:?}");
     let state = stage.device.state().await?;
     ensure!((state.ota_started, state.ota_done) == (2, 1), "{state:?}");
@@ -201,8 +201,8 @@ async fn firmware_that_does_not_stay_is_told_and_not_sent_again() -> Result<()> 
     let row = serde_json::to_value(stage.until_state("failed", SOON).await?)?;
     ensure!(row["update"]["state"]["rolledBack"] == true, "{row}");
     ensure!(row["update"]["state"]["problem"]["help"].is_string(), "{row}");
-    let told = stage.notifications("rolledBack");
-    ensure!(told.len() == 1 && told[0]["device"] == DEVICE, "{told:?}");
+    let told = stage.notified("rolledBack", 1).await?;
+    ensure!(told[0]["device"] == DEVICE, "{told:?}");
 
     for _ in 0..2 {
         let_it_sleep_for_long(&stage).await?;
@@ -212,7 +212,7 @@ async fn firmware_that_does_not_stay_is_told_and_not_sent_again() -> Result<()> 
     let state = stage.device.state().await?;
     ensure!((state.ota_started, state.ota_done) == (1, 1), "it was sent again: {state:?}");
     stage.until_state("failed", SOON).await?;
-    ensure!(stage.notifications("rolledBack").len() == 1);
+    stage.notified("rolledBack", 1).await?;
 
     // But when the user wants it.
     stage.command("retry").await?;

@@ -4,7 +4,6 @@
 use core::time::Duration;
 
 use crate::build_failure::Lack;
-use crate::dispatch::update::queued::due_at;
 use crate::time::Timestamp;
 
 use super::device::Liveness;
@@ -21,10 +20,6 @@ impl Dispatch {
             return;
         }
         let last = core::mem::replace(&mut self.last_input_at, now);
-        // A pause that is over is shown no longer, and others may be built before.
-        if self.queued().any(|update| due_at(update, last) != due_at(update, now)) {
-            self.touch_all_queued();
-        }
         if now < last || now.since(last) > BREAK {
             self.begin_listening(now);
         }

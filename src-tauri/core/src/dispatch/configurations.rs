@@ -34,7 +34,7 @@ impl Dispatch {
     pub(super) fn take_configs(&mut self, files: Vec<ConfigFile>) {
         self.directory_read(files);
         // Devices that sleep are built first, and which do may be known only now.
-        self.touch_all_queued();
+        self.decision.reordered = true;
         for id in self.active_ids() {
             let here = self.updates.get(&id).is_some_and(|update| self.is_here(update));
             if here && self.is_tracked(id) {

@@ -53,9 +53,12 @@ pub struct Answer {
 pub(super) struct Draft {
     pub(super) updates: BTreeSet<UpdateId>,
     pub(super) memories: BTreeSet<String>,
-    pub(super) wakes: BTreeSet<String>,
+    /// From which number on the wakes of a device are to be stored.
+    pub(super) wakes: BTreeMap<String, u32>,
     pub(super) forgotten: BTreeSet<String>,
     pub(super) settings: bool,
+    /// What is queued may be built in another order.
+    pub(super) reordered: bool,
     pub(super) touched: BTreeSet<DeviceId>,
     pub(super) effects: Vec<Effect>,
     pub(super) refused: Vec<IllegalTransition>,
@@ -67,7 +70,6 @@ pub(super) struct Draft {
 /// and what is to be done then. Dropping it leaves everything as it was.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    base: Dispatch,
     next: Dispatch,
 }
 
@@ -77,7 +79,7 @@ impl Decision {
     pub fn on(base: &Dispatch) -> Self {
         let mut next = base.clone();
         next.decision = Draft::default();
-        Self { base: base.clone(), next }
+        Self { next }
     }
 
     /// Decides what follows from one more thing that happened, on top of what was decided before.
@@ -88,7 +90,7 @@ impl Decision {
         let before = self.next.clone();
         match self.next.handle(input, now) {
             Ok(()) => {
-                self.next.touch_the_queued(&before);
+                self.next.order_the_queued(&before);
                 let draft = &mut self.next.decision;
                 Ok(Answer {
                     started: draft.started.take(),
@@ -111,18 +113,11 @@ impl Decision {
     /// What must be stored before it is true.
     #[must_use]
     pub fn writes(&self) -> WriteSet {
-        let Self { base, next } = self;
+        let Self { next } = self;
         let draft = &next.decision;
-        let stored: BTreeMap<&str, &[Wake]> = draft
-            .wakes
-            .iter()
-            .filter(|name| !draft.forgotten.contains(*name))
-            .filter_map(|name| Some((name.as_str(), base.devices.get(name)?.wakes.as_slice())))
-            .collect();
-        let changed_wakes = |name: &String| {
-            let before = stored.get(name.as_str()).copied().unwrap_or_default();
-            let now = next.devices.get(name)?.wakes.iter();
-            let changed: Vec<Wake> = now.filter(|wake| !before.contains(wake)).copied().collect();
+        let changed_wakes = |(name, from): (&String, &u32)| {
+            let all = next.devices.get(name)?.wakes.iter();
+            let changed: Vec<Wake> = all.filter(|wake| wake.number >= *from).copied().collect();
             (!changed.is_empty()).then(|| (name.clone(), changed))
         };
         WriteSet {

@@ -87,6 +87,8 @@ pub struct Dispatch {
     connected: bool,
     /// The networks that this computer is in.
     links: Vec<Prefix>,
+    /// How many builds come before that of each update that is queued.
+    builds_ahead: Arc<BTreeMap<UpdateId, u32>>,
     /// When something happened last.
     last_input_at: Timestamp,
     /// Since when wakes can't have been missed for want of listening.
@@ -125,7 +127,7 @@ impl Dispatch {
         // A number that is given twice would put one update in the place of another.
         let after_loaded =
             updates.iter().map(|update| update.id.0.saturating_add(1)).max().unwrap_or(0);
-        Self {
+        let mut loaded = Self {
             settings: Arc::new(settings),
             updates: updates.into_iter().map(|update| (update.id, update)).collect(),
             configs: SharedMap::default(),
@@ -143,11 +145,14 @@ impl Dispatch {
             plans: Arc::default(),
             connected: true,
             links: Vec::new(),
+            builds_ahead: Arc::default(),
             last_input_at: now,
             listening_since: now,
             looked_at: now,
             decision: Draft::default(),
-        }
+        };
+        loaded.builds_ahead = loaded.build_order();
+        loaded
     }
 
     /// Changes this copy of the state to what follows from an input. When it refuses a request, the copy is of no use.

@@ -43,6 +43,7 @@ impl Dispatch {
             NotificationKind::Failed => (format!("The update of {name} failed"), detail.clone()),
             NotificationKind::RolledBack => (format!("{name} rolled back"), detail.clone()),
             NotificationKind::Overdue => (format!("{name} is overdue"), detail.clone()),
+            NotificationKind::NotReturned => (format!("{name} did not come back"), detail.clone()),
             NotificationKind::BuildDelayed => {
                 (format!("{name} can't be built yet"), detail.clone())
             }

@@ -211,6 +211,7 @@ impl Dispatch {
             warning: self
                 .of_another_directory(update)
                 .or_else(|| self.breaks_off(update))
+                .or_else(|| self.not_returned(update))
                 .or_else(|| delivery.filter(|_| !is_final)?.warning.clone())
                 .or_else(|| self.goes_back(update).filter(|_| !is_final))
                 .or_else(|| self.waits_for_directory(update))

@@ -15,14 +15,13 @@ impl Dispatch {
         }
         self.end_rests(now);
         self.store_what_was_heard(now);
-        // A pause that is over is none any more.
-        self.touch_all_queued();
         self.search(now);
         self.settle_doubts(now);
         self.look_at_apis(now);
         self.forget_undos(now);
         self.look_ahead(now);
         self.tell_overdue(now);
+        self.tell_not_returned(now);
         if self.first_look_until.is_some_and(|until| until <= now) {
             self.first_look_until = None;
             // What is remembered and has not been heard since the start turns from Unknown to gone.

@@ -38,7 +38,7 @@ fn that_there_is_no_window_is_said_with_where_to_look() {
 #[test]
 fn each_kind_has_its_words_and_buttons_in_both_languages() {
     use NotificationKind::{
-        BuildDelayed, Failed, Held, Installed, Overdue, RolledBack, TransfersCut,
+        BuildDelayed, Failed, Held, Installed, NotReturned, Overdue, RolledBack, TransfersCut,
     };
     for (kind, english, german, buttons) in [
         (Installed, "{} is updated", "{} ist aktualisiert", vec![Button::Open]),
@@ -66,6 +66,7 @@ fn each_kind_has_its_words_and_buttons_in_both_languages() {
             "Übertragungen an {} brechen ab",
             vec![Button::Open],
         ),
+        (NotReturned, "{} did not come back", "{} ist nicht zurückgekommen", vec![Button::Open]),
         (Overdue, "{} is overdue", "{} ist überfällig", vec![Button::Open]),
         (
             Held,
@@ -81,10 +82,11 @@ fn each_kind_has_its_words_and_buttons_in_both_languages() {
             assert_eq!(with.title, title.replacen("{}", "A {} b", 1));
             assert_eq!(with.buttons, buttons);
             let without = shown.text(lang, false);
-            let says_more = !matches!(kind, Installed | Overdue);
+            let says_more = !matches!(kind, Installed | Overdue | NotReturned);
             assert_eq!(without.body.len() > with.body.len(), says_more, "{kind:?}");
             assert!(!with.body.is_empty());
-            let says_why = matches!(kind, Failed | RolledBack | BuildDelayed | TransfersCut);
+            let says_why =
+                matches!(kind, Failed | RolledBack | BuildDelayed | TransfersCut | NotReturned);
             let why =
                 lang.pick(DETAIL, "Das Gerät konnte die Firmware nicht in seinen Flash schreiben.");
             assert_eq!(with.body == why, says_why, "{}", with.body);

@@ -19,6 +19,8 @@ pub enum NotificationKind {
     Held,
     /// A device that an update waits for has not woken for long.
     Overdue,
+    /// A device that took an update was not heard of since.
+    NotReturned,
     /// An update can't be built for the moment, and is tried again by itself.
     BuildDelayed,
     /// The transfers of an update break off, one after the other; it is tried again by itself.
@@ -49,7 +51,7 @@ impl NotificationKind {
                 kinds.failed
             }
             Self::Held => kinds.held,
-            Self::Overdue => kinds.overdue,
+            Self::Overdue | Self::NotReturned => kinds.overdue,
         }
     }
 }

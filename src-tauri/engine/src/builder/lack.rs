@@ -31,9 +31,9 @@ fn too_many_files(_error: &io::Error) -> bool {
 /// The failure that a problem with files makes of a build.
 pub(super) fn failure(problem: Problem) -> BuildFailure {
     let lack = match problem.code.as_str() {
-        "artifact.no_space" | "artifact.write" => Lack::Disk,
+        "artifact.no_space" | "artifact.write" | "build.reads_unkept" => Lack::Disk,
         // Neither missing nor forbidden: its file system has a fault.
-        "config.unreadable" => Lack::Directory,
+        "config.unreadable" | "build.unreadable" => Lack::Directory,
         _ => return problem.into(),
     };
     BuildFailure::again(lack, problem)
@@ -68,6 +68,8 @@ mod tests {
         }
         let class = |code: &str| failure(Problem::new(code, "No.")).class;
         assert_eq!(class("artifact.no_space"), BuildFailureClass::Again(Lack::Disk));
+        assert_eq!(class("build.reads_unkept"), BuildFailureClass::Again(Lack::Disk));
+        assert_eq!(class("build.unreadable"), BuildFailureClass::Again(Lack::Directory));
         assert_eq!(class("config.unreadable"), BuildFailureClass::Again(Lack::Directory));
         assert_eq!(class("config.missing"), BuildFailureClass::Final);
     }

@@ -235,7 +235,14 @@ fn modified(path: &Path) -> Result<SystemTime, Problem> {
 fn absent(path: &Path, error: &io::Error) -> Problem {
     tracing::warn!(path = %path.display(), %error, "a file of the compile can't be read");
     let name: PathBuf = path.file_name().map(PathBuf::from).unwrap_or_default();
-    incomplete(&format!("The compile left no readable {}.", name.display()))
+    let name = name.display();
+    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) {
+        return incomplete(&format!("The compile left no readable {name}."));
+    }
+    // Its file system has a fault, or the system has too little of something.
+    Problem::new("build.unreadable", format!("{name} can't be read: {error}.")).with_help(
+        "Look at the drive or the network share of the build files. The build is made again by itself.",
+    )
 }
 
 fn now() -> Timestamp {

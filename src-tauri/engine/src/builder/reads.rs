@@ -259,8 +259,8 @@ async fn list(request: &BuildRequest, cancel: CancellationToken) -> Result<Vec<S
 }
 
 fn lost(error: &io::Error) -> Problem {
-    Problem::new("build.reads", format!("What ESPHome read can't be told: {error}."))
-        .with_help("Retry. If it stays so, please report it, with the log of the application.")
+    Problem::new("build.reads_unkept", format!("What ESPHome reads can't be noted: {error}."))
+        .with_help("See to it that there is room in Wakeflash's data directory, and that it can be written. The build is made again by itself.")
 }
 
 #[cfg(test)]

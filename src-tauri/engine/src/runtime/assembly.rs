@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use wakeflash_core::conductor::{Conductor, Ticket};
 use wakeflash_core::dispatch::Dispatch;
 
+use super::builds::build_marker;
 use super::overrides::Overrides;
 use super::publish::Publisher;
 use super::report::Report;
@@ -71,6 +72,7 @@ pub(super) fn assemble(
         publisher,
         store,
         artifacts: Artifacts::new(&options.state_dir),
+        marker: build_marker(&options.state_dir),
         options,
         overrides,
         shell,

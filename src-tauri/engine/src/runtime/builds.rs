@@ -31,7 +31,7 @@ impl Runtime {
     /// Starts ESPHome for an update.
     pub(super) fn start_build(&mut self, update: UpdateId, device: DeviceId) {
         if self.work.collecting {
-            self.work.builds_after.push((update, device));
+            self.work.builds_after.insert(update, device);
             return;
         }
         let state = self.conductor.state();
@@ -58,7 +58,7 @@ impl Runtime {
             device,
             update,
             state_dir: self.options.state_dir.clone(),
-            marker: build_marker(&self.options.state_dir),
+            marker: self.marker.clone(),
             compiler_cache,
             cleaning,
             limits: builder::LIMITS,
@@ -81,16 +81,14 @@ impl Runtime {
         });
     }
 
+    /// The device of an update that is in this state.
+    pub(super) fn device_of(&self, update: UpdateId, state: StateKind) -> Option<DeviceId> {
+        let update = self.conductor.state().update(update)?;
+        (update.state.kind() == state).then(|| update.device.clone())
+    }
+
     pub(super) fn build_went(&mut self, update: UpdateId, event: BuilderEvent) {
-        let Some(device) = self
-            .conductor
-            .state()
-            .update(update)
-            .filter(|update| update.state.kind() == StateKind::Building)
-            .map(|update| update.device.clone())
-        else {
-            return;
-        };
+        let Some(device) = self.device_of(update, StateKind::Building) else { return };
         match event {
             BuilderEvent::Lines { first_line, lines } => {
                 self.publisher.build_output(device, update, first_line, lines);

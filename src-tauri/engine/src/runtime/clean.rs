@@ -6,7 +6,6 @@ use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 
 use super::Runtime;
-use super::builds::build_marker;
 use crate::builder::{self, CleanRequest};
 use crate::handle::ReplyTo;
 
@@ -28,7 +27,7 @@ impl Runtime {
             esphome: self.surroundings.esphome.clone(),
             config_dir,
             device,
-            marker: build_marker(&self.options.state_dir),
+            marker: self.marker.clone(),
         };
         let cancel = self.cancel.child_token();
         self.spawn(async move {

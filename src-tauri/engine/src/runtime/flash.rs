@@ -23,7 +23,6 @@ use wakeflash_ota::{FailureClass, PreparedImage, Step};
 
 use super::Runtime;
 use super::api::{ApiQuestion, WORDS};
-use super::builds::build_marker;
 use super::challenge::{Challenger, OnClaim};
 use super::flash_web::Uploader;
 use super::images::load_image;
@@ -159,7 +158,7 @@ impl Runtime {
         let device = self.conductor.state().update(id)?.device.clone();
         Some(Uploader {
             esphome: self.surroundings.esphome.clone(),
-            marker: build_marker(&self.options.state_dir),
+            marker: self.marker.clone(),
             folder: self.work.build_folder(device),
         })
     }
@@ -368,7 +367,7 @@ impl Job {
     async fn pass_on(&self, evidence: &Evidence) {
         for heard in core_gate::answers(&self.expectation, evidence) {
             // The loop outlives its tasks, unless they are cut off at the end.
-            let _ = self.reports.send(Report::Answered(heard.clone())).await;
+            let _ = self.reports.send(Report::Answered(heard)).await;
         }
     }
 

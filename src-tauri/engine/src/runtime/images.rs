@@ -59,6 +59,13 @@ impl Runtime {
         }
     }
 
+    /// An update that isn't about to be flashed needs no image in memory; another one gets the room.
+    pub(super) fn let_go_of_image(&mut self, update: UpdateId) {
+        if self.work.images.remove(&update).is_some() {
+            self.prepare_next_image();
+        }
+    }
+
     /// Keeps an image that is ready, when it is still the one to deliver.
     pub(super) fn image_prepared(
         &mut self,

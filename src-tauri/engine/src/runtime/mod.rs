@@ -213,6 +213,8 @@ struct Runtime {
     publisher: Publisher,
     store: Store,
     artifacts: Artifacts,
+    /// What the processes that it starts are known by.
+    marker: String,
     options: EngineOptions,
     overrides: Overrides,
     shell: Arc<dyn Shell>,
@@ -253,6 +255,16 @@ impl Runtime {
                 () = self.cancel.cancelled() => break,
                 outcome = self.store.stored() => self.committed(outcome),
                 Some(report) = reports.recv() => self.take_report(report),
+                Some(ended) = self.tasks.join_next() => {
+                    if let Err(error) = ended && error.is_panic() {
+                        tracing::error!("a task ended badly: {error}");
+                    }
+                }
+                _ = look.tick() => {
+                    self.look_for_other_tools();
+                    self.back_up();
+                    self.look_after_logs();
+                }
                 Some(request) = requests.recv() => {
                     self.take_request(request);
                     requests_taken = requests_taken.wrapping_add(1);
@@ -261,16 +273,6 @@ impl Runtime {
                     }
                 }
                 () = tokio::time::sleep(deadline) => self.conduct(Event::Due),
-                _ = look.tick() => {
-                    self.look_for_other_tools();
-                    self.back_up();
-                    self.look_after_logs();
-                }
-                Some(ended) = self.tasks.join_next() => {
-                    if let Err(error) = ended && error.is_panic() {
-                        tracing::error!("a task ended badly: {error}");
-                    }
-                }
                 Some(event) = watched.recv() => self.take_watch_event(event),
             }
             if self.work.garbage {
@@ -326,14 +328,14 @@ impl Runtime {
                 }
                 UpdateState::Queued | UpdateState::Held { .. } | UpdateState::Confirming { .. } => {
                     self.publisher.end_progress(id);
+                    self.let_go_of_image(id);
                 }
                 UpdateState::Installed { .. }
                 | UpdateState::Failed { .. }
                 | UpdateState::Cancelled { .. }
                 | UpdateState::Superseded { .. } => {
                     self.publisher.end_progress(id);
-                    self.work.images.remove(&id);
-                    self.prepare_next_image();
+                    self.let_go_of_image(id);
                     self.work.garbage = true;
                 }
             }

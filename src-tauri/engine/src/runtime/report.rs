@@ -12,7 +12,7 @@ use wakeflash_core::dispatch::{FlashOutcome, Input};
 use wakeflash_core::error::Problem;
 use wakeflash_core::identity::Proof;
 use wakeflash_core::settings::Settings;
-use wakeflash_core::update::{Sha256, SourceChange, UpdateId};
+use wakeflash_core::update::{Sha256, SourceChange, StateKind, UpdateId};
 use wakeflash_core::view::{ActivityPage, EsphomeStatus, Progress, UpdateRecord};
 use wakeflash_ota::PreparedImage;
 
@@ -165,9 +165,7 @@ impl Runtime {
             }
             Report::PrepareAgain(update) => self.prepare_image(update),
             Report::FlashWent { update, progress } => {
-                if let Some(device) =
-                    self.conductor.state().update(update).map(|update| update.device.clone())
-                {
+                if let Some(device) = self.device_of(update, StateKind::Flashing) {
                     self.publisher.progress(device, update, progress);
                 }
             }

@@ -10,7 +10,6 @@ use wakeflash_core::settings::SettingsChange;
 use wakeflash_core::view::{ConfigDirStatus, EsphomeStatus, Progress};
 
 use super::Runtime;
-use super::builds::build_marker;
 use super::report::Report;
 use crate::builder::MARKER;
 use crate::configs::{self, ConfigsEvent, Esphome, Feed, Followed};
@@ -213,7 +212,7 @@ impl Runtime {
                     tracing::warn!("{path} is used: {problem}");
                 }
                 self.surroundings.esphome = Some(PathBuf::from(path));
-                let mark = (MARKER, build_marker(&self.options.state_dir));
+                let mark = (MARKER, self.marker.clone());
                 let program = PathBuf::from(path);
                 self.surroundings.asked.send_replace(Some(Esphome {
                     program,
@@ -269,7 +268,7 @@ impl Runtime {
         self.surroundings.chosen_meanwhile = false;
         let installation = Installation {
             state_dir: self.options.state_dir.clone(),
-            mark: (MARKER, build_marker(&self.options.state_dir)),
+            mark: (MARKER, self.marker.clone()),
         };
         let (cancel, reports) = (self.cancel.child_token(), self.reports.clone());
         self.spawn(async move {

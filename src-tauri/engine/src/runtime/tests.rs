@@ -268,3 +268,17 @@ async fn clients_that_ask_without_end_leave_the_network_its_turn() {
     let before = u32::try_from(before.count()).unwrap();
     assert!(before <= REQUESTS_IN_A_ROW, "{before} were answered before the network was heard");
 }
+
+#[tokio::test]
+async fn a_build_that_waits_until_images_are_deleted_begins_once_and_can_be_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut runtime, _queues) = runtime(dir.path(), Vec::new()).await;
+    runtime.work.collecting = true;
+    let device = || DeviceId::of_file("sleepy.yaml");
+    runtime.start_build(UpdateId(1), device());
+    runtime.work.stop_build(UpdateId(1));
+    assert!(runtime.work.builds_after.is_empty(), "it was stopped");
+    runtime.start_build(UpdateId(1), device());
+    runtime.start_build(UpdateId(1), device());
+    assert_eq!(runtime.work.builds_after.len(), 1);
+}

@@ -57,7 +57,7 @@ pub(super) struct Work {
     /// What nobody needs is being deleted.
     pub(super) collecting: bool,
     /// Builds that begin when that is over.
-    pub(super) builds_after: Vec<(UpdateId, DeviceId)>,
+    pub(super) builds_after: BTreeMap<UpdateId, DeviceId>,
 }
 
 impl Work {
@@ -67,6 +67,7 @@ impl Work {
     }
 
     pub(super) fn stop_build(&mut self, update: UpdateId) {
+        self.builds_after.remove(&update);
         if let Some(token) = self.builds.remove(&update) {
             token.cancel();
         }

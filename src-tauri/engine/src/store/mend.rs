@@ -72,8 +72,8 @@ pub(super) fn finish(state_dir: &Path) -> anyhow::Result<()> {
     let made = made.with_context(|| format!("looking at {}", next.display()))?;
     let kept = state_dir.join("damaged").join(time_of(made).as_millis().to_string());
     files::private_dir(&kept)?;
-    // Its log goes first: it must never be beside another database.
-    for ending in ["-wal", "-shm", ""] {
+    // Its log goes first, and what is noted about that: they must never be beside another database.
+    for ending in ["-wal", "-shm", "-end", ""] {
         let file = PathBuf::from(format!("{}{ending}", database.display()));
         if files::is_there(&file)? {
             files::rename(&file, &kept.join(format!("{DATABASE}{ending}")))?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use wakeflash_core::schedule::{Schedule, Wake};
 use wakeflash_core::time::Timestamp;
 
@@ -40,22 +40,27 @@ pub(super) fn forget(connection: &Connection, name: &str) -> anyhow::Result<()> 
 pub(super) fn load(connection: &Connection) -> anyhow::Result<BTreeMap<String, Vec<Wake>>> {
     let mut statement = connection
         .prepare("SELECT name, number, at, awake, flashed FROM wakes ORDER BY name, number")?;
-    let rows = statement.query_map([], |row| {
-        let numbers: (i64, i64, Option<i64>) = (row.get(1)?, row.get(2)?, row.get(3)?);
-        Ok((row.get::<_, String>(0)?, numbers, row.get::<_, bool>(4)?))
-    })?;
+    let rows = statement.query_map([], |row| Ok(read(row)))?;
     let mut wakes: BTreeMap<String, Vec<Wake>> = BTreeMap::new();
     for row in rows {
-        let (name, (number, at, awake), flashed) = row.context("reading the wakes")?;
-        let (Ok(number), Ok(awake)) = (u32::try_from(number), awake.map(u64::try_from).transpose())
-        else {
+        match row.context("reading the wakes")? {
+            Ok((name, wake)) => wakes.entry(name).or_default().push(wake),
             // The schedule is learned from the others; a later wake of this number takes its place.
-            tracing::error!("wake {number} of {name} can't be read and is passed over");
-            continue;
-        };
-        let awake = awake.map(Duration::from_millis);
-        let wake = Wake { number, at: Timestamp::from_millis(at), awake, flashed };
-        wakes.entry(name).or_default().push(wake);
+            Err(error) => tracing::error!("a wake can't be read and is passed over: {error:#}"),
+        }
     }
     Ok(wakes)
+}
+
+/// SQLite keeps anything in any column.
+fn read(row: &Row<'_>) -> anyhow::Result<(String, Wake)> {
+    let name = row.get_ref(0)?.as_str()?.to_owned();
+    let awake = row.get_ref(3)?.as_i64_or_null()?.map(u64::try_from).transpose()?;
+    let wake = Wake {
+        number: row.get_ref(1)?.as_i64()?.try_into()?,
+        at: Timestamp::from_millis(row.get_ref(2)?.as_i64()?),
+        awake: awake.map(Duration::from_millis),
+        flashed: row.get_ref(4)?.as_i64()? != 0,
+    };
+    Ok((name, wake))
 }

@@ -91,8 +91,8 @@ impl Field {
             root: root.to_owned(),
             tree,
             target: target.join("mutants/target"),
-            seeds: std::env::var("MUTANT_SEEDS").unwrap_or_else(|_| "2000".to_owned()),
-            seconds: std::env::var("MUTANT_SECONDS").unwrap_or_else(|_| "60".to_owned()),
+            seeds: std::env::var("MUTANT_SEEDS").unwrap_or_else(|_| "10000".to_owned()),
+            seconds: std::env::var("MUTANT_SECONDS").unwrap_or_else(|_| "120".to_owned()),
         };
         fs::create_dir_all(&field.tree).map_err(|error| error.to_string())?;
         for file in field.tracked()? {

@@ -212,8 +212,8 @@ impl House {
             Request::InstallMany(devices) => Input::InstallMany(devices),
             Request::CancelMany(devices) => Input::CancelMany(devices),
             Request::SetAddress(device, address) => Input::SetAddress { device, address },
-            Request::AcceptBoard(device, mac) => {
-                Input::AcceptBoard { device, mac, link_address: None }
+            Request::AcceptBoard(device, mac, link_address) => {
+                Input::AcceptBoard { device, mac: Some(mac), link_address }
             }
             Request::InstallPrevious(device) => Input::InstallPrevious(device),
         };

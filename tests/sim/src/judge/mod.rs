@@ -6,7 +6,7 @@ mod outcome;
 mod patrol;
 mod wakes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wakeflash_core::device::{ConfigHash, DeviceId};
 use wakeflash_core::error::Problem;
@@ -196,7 +196,10 @@ impl Judge {
 
     pub(crate) fn commit_begins(&mut self, writes: &WriteSet, now: Ms) {
         self.commit_since = Some(now);
-        for (name, _) in &writes.memories {
+        let wakes = writes.wakes.iter().map(|(name, _)| name);
+        let names: BTreeSet<_> =
+            writes.memories.iter().map(|(name, _)| name).chain(wakes).collect();
+        for name in names {
             let (second, many) = self.written.entry(name.clone()).or_default();
             if *second == now / SECOND {
                 *many += 1;

@@ -17,6 +17,10 @@ impl Judge {
     }
 }
 
+/// A device that refuses an image for its own reasons is asked three times; those of which the application's end took the
+/// memory come on top.
+const DEVICE_FAILURES: u32 = 5;
+
 impl World<'_> {
     pub(crate) fn patrol(&mut self) -> Step {
         if !self.has_house() || self.is_asleep() {
@@ -167,6 +171,11 @@ impl World<'_> {
                     format!("update {id} is {state:?} for ever, though its device can be flashed");
                 return Err(self.violation("liveness", what));
             }
+        }
+        let worn = self.judge.facts.iter().find(|(_, it)| it.device_failures > DEVICE_FAILURES);
+        if let Some((id, facts)) = worn {
+            let what = format!("update {id} failed on its device {} times", facts.device_failures);
+            return Err(self.violation("no device is worn out", what));
         }
         let failed: Vec<UpdateId> = self
             .stored_updates()

@@ -165,7 +165,9 @@ impl Plan {
             45 => Fault::Directory(DirectoryFault::Empty, long),
             46 => Fault::Build(BuildFault::ImageLost(device)),
             47 => Fault::Build(BuildFault::ImagesUnreadable(short * 3)),
-            _ => Fault::Device(DeviceFault::Posed(long), device),
+            48 | 49 => Fault::Device(DeviceFault::Posed(long), device),
+            // That its gate finds the build there already takes some luck more.
+            _ => Fault::Device(DeviceFault::WantedFirmware, device),
         }
     }
 }
@@ -182,7 +184,7 @@ fn draw_device_fault(kind: u64, short: Ms, long: Ms, rng: &mut Rng) -> DeviceFau
         },
         26 => DeviceFault::CutAlways { at: rng.below(900), lasts: long },
         27 | 28 => DeviceFault::AcknowledgementLost,
-        29 => DeviceFault::RefusesImage(u32::try_from(rng.between(1, 4)).unwrap_or(1)),
+        29 => DeviceFault::RefusesImage(u32::try_from(rng.between(1, 9)).unwrap_or(1)),
         30 => DeviceFault::RefusesForGood,
         31 => DeviceFault::OtherClient(short * 2),
         32 => DeviceFault::Brownout,
@@ -194,7 +196,7 @@ fn draw_device_fault(kind: u64, short: Ms, long: Ms, rng: &mut Rng) -> DeviceFau
     }
 }
 
-const FAULT_KINDS: u64 = 50;
+const FAULT_KINDS: u64 = 54;
 
 fn draw_crash(rng: &mut Rng) -> Fault {
     let boundary = match rng.below(4) {
@@ -213,7 +215,7 @@ fn draw_host(rng: &mut Rng) -> HostPlan {
     HostPlan {
         policy: if rng.chance(600) { ChangedSources::Hold } else { policy(rng) },
         builds: draw_limit(rng),
-        flashes: draw_limit(rng) + 1,
+        flashes: draw_limit(rng),
         commit: if slow_disk { (15, 60) } else { (1, 8) },
         build: if rng.chance(800) { (5 * SECOND, 40 * SECOND) } else { (MINUTE, 6 * MINUTE) },
         old_esphome: rng.chance(200),

@@ -120,8 +120,7 @@ impl World<'_> {
         });
         let proof = gate::proof(&job.expectation, &session.evidence);
         let update = job.update;
-        let answers: Vec<Sighting> =
-            gate::answers(&job.expectation, &session.evidence).cloned().collect();
+        let answers: Vec<Sighting> = gate::answers(&job.expectation, &session.evidence).collect();
         let life = session.life;
         for sighting in answers {
             let event = Box::new(crate::house::Event::Heard(sighting));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wakeflash_core::device::{DeviceId, MacAddress};
+use wakeflash_core::device::DeviceId;
 use wakeflash_core::error::Problem;
 use wakeflash_core::update::{StateKind, Update, UpdateId};
 
@@ -105,6 +105,13 @@ impl World<'_> {
             return Err(self.broken("7: say it", "a request was answered twice, or never asked"));
         };
         self.judge.answered(&wish.request, wish.asked, &result, self.now)?;
+        if let Ok(Some(update)) = &result
+            && !self.disk.known.contains_key(update)
+        {
+            let what =
+                format!("{:?} was answered with {update:?}, which is stored nowhere", wish.request);
+            return Err(self.broken("4: what was asked for", what));
+        }
         if let Err(problem) = &result {
             // What is asked for again matters more than what happened to be refused.
             let install = match &wish.request {
@@ -200,19 +207,18 @@ impl World<'_> {
 
     /// The user knows which boards were replaced, and says so where the row shows the new one.
     pub(super) fn accepts_new_boards(&mut self) -> Step {
-        let claims: Vec<(DeviceId, MacAddress)> = self
-            .devices
-            .iter()
-            .filter(|device| !device.plan.stranger)
-            .map(|device| (file_of(device.plan.key), device.mac))
-            .filter(|(file, mac)| {
-                let rival = self.row(file).and_then(|row| row.rival);
-                rival.is_some_and(|rival| rival.mac == Some(*mac))
+        let own = (0..self.devices.len()).filter(|device| !self.devices[*device].plan.stranger);
+        let claims: Vec<_> = own
+            .filter_map(|device| {
+                let (it, link) = (&self.devices[device], self.link_when_on(device));
+                let file = file_of(it.plan.key);
+                let rival = self.row(&file)?.rival?;
+                let known = rival.mac == Some(it.mac)
+                    && rival.link_address.is_none_or(|claimed| claimed == link);
+                known.then_some(Request::AcceptBoard(file, it.mac, rival.link_address))
             })
             .collect();
-        claims
-            .into_iter()
-            .try_for_each(|(file, mac)| self.ask(Request::AcceptBoard(file, Some(mac))))
+        claims.into_iter().try_for_each(|request| self.ask(request))
     }
 
     fn user_will_look_again(&mut self, device: usize) {

@@ -155,13 +155,12 @@ impl Dispatch {
                 format!("No other board says that it is {device}."),
             ));
         };
-        let shown = mac.is_some() || rival.link_address == link_address;
-        if rival.mac != mac || !shown {
+        if (rival.mac, rival.link_address) != (mac, link_address) {
             return Err(Problem::new(
                 "device.another_rival",
                 format!("By now yet another board says that it is {device}."),
             )
-            .with_help("Compare its MAC address, and accept it if it is yours."));
+            .with_help("Compare its addresses, and accept it if it is yours."));
         }
         let hash = rival.build.as_ref().and_then(|build| build.config_hash);
         let memory = self.change_memory(&name);

@@ -44,6 +44,8 @@ pub(super) struct KnownDevice {
     pub(super) stored_heard: Option<Timestamp>,
     /// Something that was heard since has yet to be stored.
     pub(super) unstored: bool,
+    /// From which number on its wakes have yet to be stored.
+    pub(super) unstored_wakes: Option<u32>,
     /// When it was asked last, because others spoke of it.
     pub(super) asked_at: Option<Timestamp>,
     /// What it has said itself that it runs, in this wake.

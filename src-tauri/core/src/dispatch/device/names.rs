@@ -253,7 +253,7 @@ impl Dispatch {
         let (old, new) = (self.devices.remove(from), self.devices.remove(to));
         self.decision.forgotten.extend([from.to_owned(), to.to_owned()]);
         self.decision.memories.insert(to.to_owned());
-        self.decision.wakes.insert(to.to_owned());
+        self.decision.wakes.insert(to.to_owned(), 0);
         let mut both = brought_together(old, new);
         both.memory.configured_by = Some(self.here(file));
         self.devices.insert(to.to_owned(), both);

@@ -79,12 +79,18 @@ impl Dispatch {
         };
         let news = but_for_time_and_claims != *memory || !old.identity.is_like(&memory.identity);
         if stale || news || (claims_are_stale && old.claims != memory.claims) {
-            let soon = !is_stale(heard.stored_heard, STORED_AGAIN, now);
-            if soon && !self.decision.memories.contains(name) {
-                heard.unstored = true;
-            } else {
-                self.store_heard(name, now);
-            }
+            self.store_soon(name, now);
+        }
+    }
+
+    /// Stores what was heard of a device: at once, or soon when something of it was stored just now.
+    pub(super) fn store_soon(&mut self, name: &str, now: Timestamp) {
+        let Some(heard) = self.devices.get_mut(name) else { return };
+        let just_now = !is_stale(heard.stored_heard, STORED_AGAIN, now);
+        if just_now && !self.decision.memories.contains(name) {
+            heard.unstored = true;
+        } else {
+            self.store_heard(name, now);
         }
     }
 
@@ -96,6 +102,17 @@ impl Dispatch {
         heard.unstored = false;
         self.decision.memories.insert(name.to_owned());
         self.note_owner(name);
+        self.store_wakes(name);
+    }
+
+    /// Stores what is new of its wakes.
+    pub(super) fn store_wakes(&mut self, name: &str) {
+        let keeps = self.keeps(name);
+        let Some(heard) = self.devices.get_mut(name).filter(|_| keeps) else { return };
+        if let Some(from) = heard.unstored_wakes.take() {
+            let first = self.decision.wakes.entry(name.to_owned()).or_insert(from);
+            *first = from.min(*first);
+        }
     }
 
     /// Stores what was heard too soon after something else.

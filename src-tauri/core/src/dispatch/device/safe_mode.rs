@@ -72,7 +72,7 @@ impl Dispatch {
     pub(in crate::dispatch) fn end_safe_mode(&mut self, name: &str) {
         if self.devices.get(name).is_some_and(|heard| heard.safe_mode.since.is_some()) {
             self.touch(name);
-            self.touch_all_queued();
+            self.decision.reordered = true;
         }
         if let Some(heard) = self.devices.get_mut(name) {
             let looked_at = heard.safe_mode.looked_at;
@@ -124,7 +124,7 @@ impl Dispatch {
             Some(first) if first <= now && now.since(first) >= LOOK_AFTER => {
                 it.since = Some(now);
                 self.touch(name);
-                self.touch_all_queued();
+                self.decision.reordered = true;
             }
             // The clock may have been set back.
             Some(_) | None => {

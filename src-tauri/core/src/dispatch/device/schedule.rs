@@ -5,9 +5,10 @@ use core::time::Duration;
 use crate::device::DeviceId;
 use crate::dispatch::Dispatch;
 use crate::dispatch::knock_targets::KNOCK_PERIOD;
+use crate::error::Problem;
 use crate::schedule::{Rhythm, Schedule};
 use crate::time::Timestamp;
-use crate::update::StateKind;
+use crate::update::{StateKind, Update, UpdateState};
 use crate::view::{NotificationKind, WakeView};
 
 use super::Liveness;
@@ -29,6 +30,17 @@ const AFTER_EVIDENCE: Duration = Duration::from_secs(10);
 
 /// How often a device is tried at least within its usual time awake.
 const KNOCKS_PER_WINDOW: u32 = 4;
+
+/// A device that restarts after an update is back within seconds, and within a minute or two where its network is slow.
+const GONE_FOR_LONG: Duration = Duration::from_secs(600);
+
+fn confirming_since(update: &Update) -> Option<Timestamp> {
+    if let UpdateState::Confirming { since, returned_at: None, .. } = &update.state {
+        Some(*since)
+    } else {
+        None
+    }
+}
 
 impl Dispatch {
     /// What is known about the wakes of the device of this name.
@@ -125,6 +137,46 @@ impl Dispatch {
             );
             self.notify_about(id, NotificationKind::Overdue, text);
         }
+    }
+
+    /// Tells the user once of devices that took an update and were not heard of since: the new firmware may not reach
+    /// the network.
+    pub(in crate::dispatch) fn tell_not_returned(&mut self, now: Timestamp) {
+        for id in self.active_ids() {
+            let Some(update) = self.updates.get(&id) else { continue };
+            let (Some(problem), Some(since)) =
+                (self.not_returned(update), confirming_since(update))
+            else {
+                continue;
+            };
+            let (name, device) = (update.name.clone(), update.device.clone());
+            let told = self.memory(&name).and_then(|memory| memory.overdue_told);
+            if told.is_none_or(|told| told < since || told > now) {
+                self.change_memory(&name).overdue_told = Some(now);
+                self.decision.touched.insert(device);
+                self.notify_about(id, NotificationKind::NotReturned, &problem);
+            }
+        }
+    }
+
+    /// What the user should know of a device that took an update and was not heard of for long.
+    pub(in crate::dispatch) fn not_returned(&self, update: &Update) -> Option<Problem> {
+        let since = confirming_since(update)?;
+        let listened = self.last_input_at.since(since.max(self.listening_since));
+        let heard = self.memory(&update.name).and_then(|memory| memory.last_seen);
+        let silent = self.connected && heard.is_none_or(|heard| heard <= since);
+        (silent && listened >= GONE_FOR_LONG).then(|| {
+            let minutes = GONE_FOR_LONG.as_secs() / 60;
+            Problem::new(
+                "device.not_returned",
+                format!("It took the firmware and was not heard of in the {minutes} minutes after that."),
+            )
+            .with_help(
+                "Look at it: the new firmware may not reach your network, for a wrong Wi-Fi password for instance, or \
+                 the device has no power. As soon as it says what it runs, the update is over. Where it stays silent, \
+                 a cable brings it back.",
+            )
+        })
     }
 
     /// How often to try a device that is waited for, and until when that holds.

@@ -36,9 +36,8 @@ impl Dispatch {
             heard.liveness == Liveness::Gone
                 && heard.wakes.last().is_some_and(|w| w.awake.is_some())
         });
-        if said_goodbye && let Some(wake) = self.change_wakes(name).last_mut() {
-            wake.awake = None;
-            self.learn(name);
+        if said_goodbye {
+            self.change_wake(name, |wake| wake.awake = None);
         }
     }
 
@@ -62,15 +61,15 @@ impl Dispatch {
         let returns = heard.liveness == Liveness::Gone && ended.is_some();
         if begins {
             let number = heard.wakes.last().map_or(0, |wake| wake.number.wrapping_add(1));
-            let wakes = self.change_wakes(name);
+            let wakes = &mut self.devices.entry(name).wakes;
             wakes.push(Wake { number, at, awake: None, flashed: false });
             if wakes.len() > Schedule::WAKES_KEPT {
                 wakes.remove(0);
             }
-            self.learn(name);
-        } else if returns && let Some(wake) = self.change_wakes(name).last_mut() {
-            wake.awake = None;
-            self.learn(name);
+            self.learn(name, number);
+            self.store_wakes(name);
+        } else if returns {
+            self.change_wake(name, |wake| wake.awake = None);
         }
     }
 
@@ -124,41 +123,44 @@ impl Dispatch {
         if !awake || heard.wakes.last().is_none_or(|wake| wake.awake.is_some()) {
             return;
         }
-        if let Some(wake) = self.change_wakes(name).last_mut() {
-            wake.awake = Some(at.since(wake.at));
-        }
-        self.learn(name);
+        self.change_wake(name, |wake| wake.awake = Some(at.since(wake.at)));
     }
 
     /// The device of this name was flashed in its present wake.
     pub(in crate::dispatch) fn note_flashed(&mut self, name: &str) {
         let is_new = |heard: &KnownDevice| heard.wakes.last().is_some_and(|wake| !wake.flashed);
-        if self.devices.get(name).is_some_and(is_new)
-            && let Some(wake) = self.change_wakes(name).last_mut()
-        {
-            wake.flashed = true;
-            self.learn(name);
+        if self.devices.get(name).is_some_and(is_new) {
+            self.change_wake(name, |wake| wake.flashed = true);
+            self.store_wakes(name);
         }
     }
 
-    /// The wakes of a device to change, and to store.
-    fn change_wakes(&mut self, name: &str) -> &mut Vec<Wake> {
-        self.touch(name);
-        if self.keeps(name) {
-            self.decision.wakes.insert(name.to_owned());
+    /// Changes the last wake of a device. Anybody can say that it comes and goes, so that is stored now and then.
+    fn change_wake(&mut self, name: &str, change: impl FnOnce(&mut Wake)) {
+        let last = self.devices.get_mut(name).and_then(|heard| heard.wakes.last_mut());
+        if let Some(wake) = last {
+            change(wake);
+            let number = wake.number;
+            self.learn(name, number);
+            if self.keeps(name) {
+                self.store_soon(name, self.last_input_at);
+            }
         }
-        &mut self.devices.entry(name).wakes
+    }
+
+    /// Learns from the wakes of a device, which are others from this number on.
+    fn learn(&mut self, name: &str, from: u32) {
+        self.touch(name);
+        if let Some(heard) = self.devices.get_mut(name) {
+            heard.learned = Schedule::learn(&heard.wakes);
+            let first = heard.unstored_wakes.get_or_insert(from);
+            *first = from.min(*first);
+        }
     }
 
     /// The number of the wake that the device of this name is in, or was in last.
     pub(in crate::dispatch) fn wake_number(&self, name: &str) -> Option<u32> {
         self.devices.get(name)?.wakes.last().map(|wake| wake.number)
-    }
-
-    fn learn(&mut self, name: &str) {
-        if let Some(heard) = self.devices.get_mut(name) {
-            heard.learned = Schedule::learn(&heard.wakes);
-        }
     }
 
     /// The wakes of a device that were seen, oldest first.

@@ -312,3 +312,19 @@ fn the_wanted_hash_heard_when_the_image_may_be_complete_is_no_old_one() {
     lab.seen("sleepy", Some(NEW));
     assert_eq!(lab.state(id).previous_hash(), Some(OLD));
 }
+
+#[test]
+fn who_never_comes_back_is_told_once_and_still_awaited() {
+    let (mut lab, id) = Lab::at(StateKind::Confirming);
+    lab.told.clear();
+    for _ in 0..120 {
+        lab.after(30).give(Input::Tick);
+    }
+    let told: Vec<_> = lab.told.iter().map(|(kind, ..)| *kind).collect();
+    assert_eq!(told, [NotificationKind::NotReturned]);
+    let warning = lab.row("sleepy").update.unwrap().warning.unwrap();
+    assert_eq!(warning.code, "device.not_returned");
+    lab.expect(id, StateKind::Confirming);
+    lab.seen("sleepy", Some(NEW));
+    lab.expect(id, StateKind::Installed);
+}

@@ -279,10 +279,15 @@ fn the_user_accepts_a_new_board() {
     let mut lab = known();
     let id = lab.install("sleepy");
     lab.built(id);
-    assert_eq!(lab.refuse(accept(Some(OTHER))), "device.no_rival");
+    assert_eq!(lab.refuse(accept(Some(OTHER), Some(OTHER))), "device.no_rival");
     lab.after(60).give(Input::Sighted(forged(OTHER, ConfigHash(5))));
-    assert_eq!(lab.refuse(accept(Some(OWN))), "device.another_rival", "it was shown another one");
-    lab.give(accept(Some(OTHER)));
+    let link = lab.row("sleepy").rival.unwrap().link_address;
+    let shown = "it was shown another one";
+    assert_eq!(lab.refuse(accept(Some(OWN), link)), "device.another_rival", "{shown}");
+    // Who takes a device's MAC address has other hardware, and that would be the device's own from then on.
+    let other_link = Some(if link == Some(OWN) { OTHER } else { OWN });
+    assert_eq!(lab.refuse(accept(Some(OTHER), other_link)), "device.another_rival", "{shown}");
+    lab.give(accept(Some(OTHER), link));
     let row = lab.row("sleepy");
     assert_eq!((row.mac, row.rival, row.trust), (Some(OTHER), None, Trust::Proven));
     assert_eq!(lab.update(id).mac, Some(OTHER));
@@ -303,7 +308,8 @@ fn an_image_that_is_on_its_way_is_not_the_new_boards() {
     lab.connected(id);
     lab.acknowledged(id);
     lab.after(5).give(Input::Sighted(forged(OTHER, OLD)));
-    lab.give(accept(Some(OTHER)));
+    let link = lab.row("sleepy").rival.unwrap().link_address;
+    lab.give(accept(Some(OTHER), link));
     let there = Sighting { source: Source::Answer(address(9)), ..forged(OTHER, OLD) };
     lab.after(20).give(Input::Sighted(there));
     lab.expect(id, StateKind::Confirming);

@@ -70,6 +70,15 @@ pub(super) fn check(input: &Input, before: &View, after: &View, decision: &Decid
     }
 }
 
+/// What leaves the memory has ended as it was stored, and others of its device came after it.
+fn check_let_go(id: UpdateId, before: &View, after: &View) {
+    let Some(update) = before.update(id) else { return };
+    assert!(update.state.kind().is_final() && !update.state.is_undecided(), "lost: {update:?}");
+    let later =
+        after.durable.updates.values().filter(|it| it.device == update.device && it.id > id);
+    assert!(later.count() > 1, "the last one of its device is gone: {update:?}");
+}
+
 /// Everything that is different is in the decision.
 fn check_record(before: &View, after: &View, decision: &Decided) {
     let ids: BTreeSet<_> =
@@ -78,6 +87,7 @@ fn check_record(before: &View, after: &View, decision: &Decided) {
         let written = decision.writes.updates.iter().find(|update| update.id == *id);
         match written {
             Some(written) => assert_eq!(Some(written), after.update(*id)),
+            None if after.update(*id).is_none() => check_let_go(*id, before, after),
             None => assert_eq!(before.update(*id), after.update(*id), "a change that isn't stored"),
         }
     }

@@ -178,9 +178,9 @@ pub(super) fn problem() -> Problem {
     Problem::new("test.problem", "It went wrong.")
 }
 
-/// The user takes the board that has this MAC address for the device.
-pub(super) fn accept(mac: Option<MacAddress>) -> Input {
-    Input::AcceptBoard { device: yaml("sleepy"), mac, link_address: None }
+/// The user takes the board that has this MAC address and this network hardware for the device.
+pub(super) fn accept(mac: Option<MacAddress>, link_address: Option<MacAddress>) -> Input {
+    Input::AcceptBoard { device: yaml("sleepy"), mac, link_address }
 }
 
 pub(super) fn not_proven() -> FlashOutcome {
@@ -257,7 +257,7 @@ impl Lab {
     pub(super) fn new() -> Self {
         let mut lab = Self::with(vec![config("sleepy")]);
         lab.seen("sleepy", Some(OLD));
-        lab.give(Input::Sighted(goodbye("sleepy")));
+        lab.after(1).give(Input::Sighted(goodbye("sleepy")));
         lab
     }
 

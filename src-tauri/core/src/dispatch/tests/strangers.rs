@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::device::{Sighting, Source};
+use crate::device::{Sighting, SightingKind, Source};
 use crate::dispatch::{Effect, FlashOutcome, Input};
 use crate::knock::TargetAddress;
 use crate::retry::{AT_ANOTHER_DEVICE, AT_ANOTHER_DEVICE_AT_LEAST};
@@ -163,4 +163,23 @@ fn however_much_is_said_of_a_device_little_is_stored() {
     assert_eq!(memory.friendly_name.as_deref(), Some("News 499"));
     lab.after(1);
     assert!(lab.give(Input::Tick).writes.memories.is_empty(), "once");
+}
+
+#[test]
+fn however_often_it_comes_and_goes_little_is_stored() {
+    let mut lab = Lab::with(vec![config("sleepy")]);
+    lab.seen("sleepy", Some(OLD));
+    let mut written = 0;
+    for n in 0..500 {
+        lab.after_ms(10);
+        let kind = if n % 2 == 0 { SightingKind::Gone } else { SightingKind::Alive };
+        let said = Sighting { kind, ..packet("sleepy", Some(OLD)) };
+        written += usize::from(lab.give(Input::Sighted(said)).is_durable());
+    }
+    assert!(written <= 12, "{written} writes in five seconds");
+    lab.after(1);
+    let writes = lab.give(Input::Tick).writes;
+    let stored: Vec<_> =
+        writes.wakes.iter().map(|(name, wakes)| (name.as_str(), wakes.len())).collect();
+    assert_eq!(stored, [("sleepy", 1)], "the last word is stored soon");
 }

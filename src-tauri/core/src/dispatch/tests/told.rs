@@ -48,7 +48,7 @@ fn problems() -> BTreeMap<&'static str, Problem> {
         ("unknownDevice", lab.try_give(Input::Install(yaml("sold"))).err().unwrap()),
         ("noUpdate", lab.try_give(Input::Cancel(yaml("sleepy"))).err().unwrap()),
         ("noPrevious", lab.try_give(Input::InstallPrevious(yaml("sleepy"))).err().unwrap()),
-        ("noRival", lab.try_give(accept(None)).err().unwrap()),
+        ("noRival", lab.try_give(accept(None, None)).err().unwrap()),
         ("otherTool", device_builder()),
         ("unidentified", unidentified(&expectation(), &stranger())),
         ("noCache", compiler_cache::check("server").err().unwrap()),

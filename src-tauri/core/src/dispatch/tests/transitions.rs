@@ -35,6 +35,7 @@ fn word(effect: &Effect, id: UpdateId) -> Option<&'static str> {
             NotificationKind::RolledBack => "notify: rolled back",
             NotificationKind::Held => "notify: held",
             NotificationKind::Overdue => "notify: overdue",
+            NotificationKind::NotReturned => "notify: not returned",
             NotificationKind::BuildDelayed => "notify: the build is delayed",
             NotificationKind::TransfersCut => "notify: transfers break off",
         },

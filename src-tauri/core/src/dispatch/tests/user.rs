@@ -217,3 +217,18 @@ fn a_device_that_lets_go_before_its_transfer_begins_has_cut_none() {
     assert!(next.memory("sleepy").unwrap().transfers.is_empty());
     assert_eq!(next.update(id).unwrap().state.delivery().unwrap().cuts.in_all, 0);
 }
+
+#[test]
+fn what_has_been_leaves_the_memory_and_the_last_one_stays() {
+    let mut lab = Lab::with(vec![config("sleepy"), config("garden")]);
+    let other = lab.install("garden");
+    let mut last = lab.install("sleepy");
+    for ending in
+        [Input::Cancel(yaml("sleepy")), Input::Install(yaml("sleepy"))].iter().cycle().take(40)
+    {
+        lab.after(60).give(ending.clone());
+        last = lab.dispatch.updates().filter(|it| it.id != other).last().unwrap().id;
+    }
+    let kept: Vec<_> = lab.dispatch.updates().map(|update| update.id).collect();
+    assert!(kept.len() <= 4 && kept.contains(&other) && kept.contains(&last), "{kept:?}");
+}

@@ -339,6 +339,7 @@ impl Dispatch {
                 "A newer update took its place.",
             );
         }
+        self.let_go_of_what_has_been(device);
         let mut update = Update {
             id,
             device: device.clone(),
@@ -364,6 +365,22 @@ impl Dispatch {
         self.decision.touched.insert(device.clone());
         self.decision.started = Some(id);
         Ok(())
+    }
+
+    /// The store has all that has been. In memory stay the last one, and those that may yet change.
+    fn let_go_of_what_has_been(&mut self, device: &DeviceId) {
+        let of_device =
+            |update: &Update| update.device == *device && update.state.kind().is_final();
+        let mut ended = self.updates.keys_where(|_, update| of_device(update));
+        ended.pop();
+        for id in ended {
+            let undecided = self.updates.get(&id).is_some_and(|it| it.state.is_undecided());
+            let to_be_stored = self.decision.updates.contains(&id);
+            if !undecided && !to_be_stored {
+                self.updates.remove(&id);
+                self.undo.remove(&id);
+            }
+        }
     }
 
     /// Ends the process or the connection that works for an update.

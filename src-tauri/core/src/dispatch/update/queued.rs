@@ -1,6 +1,8 @@
 //! Queued: from the wish until its build begins.
 
 use core::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::build_failure::{Lack, build_pause_is_over};
 use crate::device::DeviceId;
@@ -98,15 +100,22 @@ impl Dispatch {
     }
 
     pub(in crate::dispatch) fn builds_ahead_of(&self, id: UpdateId) -> u32 {
-        let Some(own) = self.updates.get(&id).map(|update| self.build_rank(update)) else {
-            return 0;
-        };
-        let before = self.queued().filter(|update| {
+        self.builds_ahead.get(&id).copied().unwrap_or(0)
+    }
+
+    /// All at once: with a thousand in the queue, each by itself would take seconds.
+    pub(in crate::dispatch) fn build_order(&self) -> Arc<BTreeMap<UpdateId, u32>> {
+        let mut order: Vec<_> =
+            self.queued().map(|update| (self.build_rank(update), update)).collect();
+        order.sort_by_key(|(rank, _)| *rank);
+        let mut before = u32::try_from(self.count(StateKind::Building)).unwrap_or(u32::MAX);
+        let ahead = order.into_iter().map(|(_, update)| {
+            let ahead = (update.id, before);
             let builds = is_due(update, self.last_input_at) && self.is_here(update);
-            builds && self.build_rank(update) < own
+            before = before.saturating_add(u32::from(builds));
+            ahead
         });
-        let before = before.count();
-        u32::try_from(before + self.count(StateKind::Building)).unwrap_or(u32::MAX)
+        Arc::new(ahead.collect())
     }
 
     /// Whether a build has failed for want of this and waits to be made again.
@@ -149,7 +158,7 @@ impl Dispatch {
 
     /// Whoever joins or leaves the queue, ends a build, or has waited long enough to build again, changes how many builds
     /// come before the others'.
-    pub(in crate::dispatch) fn touch_the_queued(&mut self, before: &Self) {
+    pub(in crate::dispatch) fn order_the_queued(&mut self, before: &Self) {
         let counts = |update: Option<&Update>| {
             let kind = update.map(|update| update.state.kind());
             kind.filter(|kind| matches!(kind, StateKind::Queued | StateKind::Building))
@@ -163,14 +172,10 @@ impl Dispatch {
             state.updates.get(&id).map(|update| is_due(update, state.last_input_at))
         };
         let due = self.queued().any(|update| due(before, update.id) != due(self, update.id));
-        if moved || due {
-            self.touch_all_queued();
+        if moved || due || core::mem::take(&mut self.decision.reordered) {
+            self.builds_ahead = self.build_order();
+            let queued: Vec<DeviceId> = self.queued().map(|update| update.device.clone()).collect();
+            self.decision.touched.extend(queued);
         }
-    }
-
-    /// Their order may be another one.
-    pub(in crate::dispatch) fn touch_all_queued(&mut self) {
-        let queued: Vec<DeviceId> = self.queued().map(|update| update.device.clone()).collect();
-        self.decision.touched.extend(queued);
     }
 }

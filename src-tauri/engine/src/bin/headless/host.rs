@@ -67,7 +67,12 @@ pub(crate) async fn over_standard_streams(
         Failure::Refused(format!("Standard input and output can't be used: {error}."))
     };
     output.say(&Said::Greeting(Greeting::own())).await.map_err(unread)?;
-    let (mut engine, hosted) = match start(state_dir, hosting, Notices::new()).await {
+    let started = tokio::select! {
+        started = start(state_dir, hosting, Notices::new()) => started,
+        // A disk that hangs holds up no end.
+        () = ends.come() => return Ok(()),
+    };
+    let (mut engine, hosted) = match started {
         Ok(started) => started,
         Err(error) => {
             let (problem, damage) = (error.problem(), error.damage());

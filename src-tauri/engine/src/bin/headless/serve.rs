@@ -32,7 +32,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Runs until a signal, or a client's `shutdown`.
 pub(crate) async fn serve(state_dir: PathBuf, hosting: Hosting) -> Result<(), Failure> {
     let mut ends = Ends::new()?;
-    let started = start(state_dir.clone(), hosting, Notices::new()).await;
+    let started = tokio::select! {
+        started = start(state_dir.clone(), hosting, Notices::new()) => started,
+        // A disk that hangs holds up no end.
+        () = ends.come() => return Ok(()),
+    };
     let (mut engine, hosted) = started.map_err(|error| {
         let ways = match error.damage() {
             Some(_) => " On the command line those are --restore-backup and --start-empty.",

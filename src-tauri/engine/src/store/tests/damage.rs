@@ -214,3 +214,34 @@ async fn a_database_that_breaks_while_it_is_used_is_told_and_no_backup_is_lost_t
     assert_eq!(backups(dir.path()).len(), 1);
     assert_eq!(std::fs::read_dir(dir.path().join("backups")).unwrap().count(), 1);
 }
+
+/// After a power cut, which is what breaks most databases, it is noted how far the log was written.
+#[tokio::test]
+async fn what_is_noted_of_the_damaged_database_is_not_said_of_the_one_in_its_place() {
+    for choice in [StoreChoice::RestoreBackup, StoreChoice::StartEmpty] {
+        let (alive, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        with_backup(alive.path()).await;
+        let mut store = Store::open(alive.path()).unwrap();
+        let settings = Some(Settings { max_builds: 2, ..Settings::default() });
+        store.commit(Commit { settings, ..Commit::default() }).await.unwrap();
+        let copied = std::process::Command::new("cp")
+            .args(["-a", "--", &format!("{}/.", alive.path().display())])
+            .arg(cut.path())
+            .status();
+        assert!(copied.unwrap().success());
+        assert!(
+            cut.path().join(format!("{DATABASE}-end")).exists(),
+            "it is the note that matters here"
+        );
+        break_it(cut.path());
+        mend(cut.path(), choice).unwrap();
+        let loaded = Store::open(cut.path()).unwrap().load().unwrap();
+        let codes: Vec<_> = loaded.problems.iter().map(|problem| &*problem.code).collect();
+        match choice {
+            StoreChoice::RestoreBackup => assert_eq!(codes, ["store.restored"]),
+            StoreChoice::StartEmpty => {
+                assert!(codes.is_empty() && !loaded.settings.paused, "{codes:?}")
+            }
+        }
+    }
+}

@@ -209,6 +209,24 @@ async fn the_newest_wakes_of_each_device_are_kept() {
 }
 
 #[tokio::test]
+async fn a_wake_that_cannot_be_read_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let wake = |number| Wake { number, at: Timestamp::from_millis(7), awake: None, flashed: false };
+    let mut store = Store::open(dir.path()).unwrap();
+    let wakes = vec![("a".to_owned(), (0..3).map(wake).collect())];
+    store.commit(Commit { wakes, ..Commit::default() }).await.unwrap();
+    drop(store);
+    let connection = Connection::open(dir.path().join(DATABASE)).unwrap();
+    for (number, change) in [(0, "name = CAST(x'ff' AS TEXT)"), (1, "awake = -1")] {
+        let change = format!("UPDATE wakes SET {change} WHERE number = {number}");
+        connection.execute(&change, []).unwrap();
+    }
+    drop(connection);
+    let loaded = Store::open(dir.path()).unwrap().load().unwrap().wakes;
+    assert_eq!(loaded.into_iter().collect::<Vec<_>>(), [("a".to_owned(), vec![wake(2)])]);
+}
+
+#[tokio::test]
 async fn what_has_ended_comes_by_its_end_a_page_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();

@@ -196,7 +196,10 @@ export const devices: typeof english = {
       'Es hat keinen Schlüssel: Ein Rechner in deinem Netzwerk, der seine Hardware-Adresse kopiert, könnte seine Firmware bekommen. Gib ihm einen Schlüssel.',
     rival: (name) => `Zwei Platinen sagen, sie seien „${name}“. Welche ist deine?`,
     board: (mac, address) => `${mac} unter ${address}`,
+    hardware: (link) => `hinter der Netzwerk-Hardware ${link}`,
     which: 'Updates gehen an die erste. Die zweite ist neu oder gehört jemand anderem.',
+    sameMac:
+      'Beide nennen dieselbe MAC-Adresse. Die zweite ist dein Gerät hinter einem anderen Repeater oder Router, oder jemand, der die Adresse kopiert: Nimm sie nur an, wenn die Netzwerk-Hardware deine ist.',
     accept: 'Die zweite ist meine neue Platine: annehmen',
     unknown: 'nicht bekannt',
   },

@@ -194,7 +194,10 @@ export const devices = {
       'It has no encryption key: a host in your network that copies its hardware address could get its firmware. Give it a key.',
     rival: (name: string) => `Two boards say that they are “${name}”. Which one is yours?`,
     board: (mac: string, address: string) => `${mac} at ${address}`,
+    hardware: (link: string) => `behind network hardware ${link}`,
     which: 'Updates go to the first one. The second one is new, or somebody else’s.',
+    sameMac:
+      'Both give the same MAC address. The second one is your device behind another repeater or router, or somebody who copies its address: accept it only if the network hardware is yours.',
     accept: 'The second one is my new board: accept it',
     unknown: 'not known',
   },
