@@ -113,6 +113,8 @@ pub(crate) enum What {
 pub(crate) enum UserAct {
     Install(u32),
     Cancel(u32),
+    /// In the middle of the next transfer, after so many of a thousand parts.
+    CancelInTransfer(u32, u64),
     /// Takes back that it was cancelled.
     Undo(u32),
     Retry(u32),
@@ -185,6 +187,8 @@ pub(crate) enum HostFault {
     Suspend(Ms),
     /// The clock is set forward or back.
     ClockJump(i64),
+    /// The same, right after the next transfer that breaks off.
+    ClockJumpAtFailure(i64),
 }
 
 #[derive(Clone, Copy, Debug)]

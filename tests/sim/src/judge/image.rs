@@ -1,10 +1,10 @@
 //! When an image begins to be sent, and when work begins.
 
-use wakeflash_core::update::{SourceTracking, UpdateId};
+use wakeflash_core::update::{Sha256, SourceTracking, UpdateId};
 
 use super::{BUILDS_IN_VAIN, CUTS_UNTOLD, Judge, TRANSFERS_AN_HOUR, Violation};
 use crate::house::FlashJob;
-use crate::plan::{HOUR, Ms, Voice};
+use crate::plan::{HOUR, Ms, SECOND, Voice};
 use crate::world::{Step, World};
 
 /// No build and no transfer takes longer.
@@ -138,7 +138,8 @@ impl World<'_> {
             );
             return Err(self.violation("4: what was asked for", what));
         }
-        let tracked = job.delivery.tracking == SourceTracking::Tracked;
+        let tracked = job.delivery.tracking == SourceTracking::Tracked
+            || !self.stored_update(id).is_some_and(|it| self.judge.may_be_stale(&it.device));
         let changed = self.changed_since(&image.dir, &image.sources);
         // Who is flashed can't wait for what changed in this instant.
         if tracked && changed && self.judge.files_changed_at + 2_000 < facts.gate_looked {
@@ -149,17 +150,19 @@ impl World<'_> {
         Ok(())
     }
 
+    /// All of an image is on its device.
+    pub(crate) fn judge_still_wanted(&self, id: UpdateId) -> Step {
+        let since = self.judge.facts.get(&id).and_then(|facts| facts.unwanted_since);
+        if since.is_some_and(|since| since + SECOND < self.now) {
+            let what = format!("update {id} was ended by the user, and its image goes on");
+            return Err(self.violation("what the user asked for", what));
+        }
+        Ok(())
+    }
+
     fn is_wanted(&self, job: &FlashJob, device: usize) -> Step {
         let id = job.update;
         let over = self.stored_update(id).is_none_or(|update| update.state.kind().is_final());
-        let known = self.stored_update(id).is_some_and(|update| {
-            !update.known_hashes.is_empty()
-                && job
-                    .delivery
-                    .build
-                    .config_hash
-                    .is_some_and(|hash| !update.known_hashes.contains(&hash))
-        });
         let it = &self.devices[device];
         let image = job.delivery.build.image.clone();
         let runs = it.firmware.image == image;
@@ -169,7 +172,13 @@ impl World<'_> {
         let again = runs && !facts.arrived.is_empty();
         // Of a device that can't say what it runs, once more; and what was cut was no repetition.
         let repeats = facts.arrived.iter().filter(|(_, arrived)| *arrived == image).count();
-        let new = hash.is_some_and(|hash| !facts.hashes_before.contains(&hash)) && known && tells;
+        let like_it = |(update, other): &(UpdateId, Sha256)| {
+            (*update != id || *other != image)
+                && self.images.get(other).is_some_and(|it| it.firmware.hash == hash)
+        };
+        let had = self.judge.may_have.get(&device).is_some_and(|had| had.iter().any(like_it));
+        let unheard = hash.is_some_and(|hash| !facts.hashes_before.contains(&hash)) && !had;
+        let new = unheard && facts.had_told && tells;
         let others = facts.others;
         let promise = "2: one intent, one flash";
         if installed || over {

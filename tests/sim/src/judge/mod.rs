@@ -4,18 +4,19 @@
 mod image;
 mod outcome;
 mod patrol;
+mod presence;
 mod wakes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use wakeflash_core::device::{ConfigHash, DeviceId};
 use wakeflash_core::error::Problem;
-use wakeflash_core::settings::Settings;
+use wakeflash_core::settings::{ChangedSources, Settings};
 use wakeflash_core::update::{Sha256, SourceChange, StateKind, TimelineEntry, UpdateId};
 use wakeflash_core::view::{Notification, NotificationKind};
 
 use crate::house::Request;
-use crate::plan::{HOUR, Ms, SECOND};
+use crate::plan::{HOUR, MINUTE, Ms, SECOND};
 use crate::world::Step;
 use wakeflash_core::dispatch::WriteSet;
 
@@ -48,6 +49,8 @@ pub(super) struct Facts {
     pub(super) last_line: Option<TimelineEntry>,
     /// The hashes that the device may have said before the request.
     pub(super) hashes_before: Vec<ConfigHash>,
+    /// It had told the application one of them itself, long enough before the request to be stored.
+    pub(super) had_told: bool,
     /// When the device had the whole image.
     pub(super) arrived: Vec<(Ms, Sha256)>,
     pub(super) held_for: Vec<SourceChange>,
@@ -60,6 +63,8 @@ pub(super) struct Facts {
     /// The image of its last build.
     pub(super) image: Option<Sha256>,
     pub(super) installed: bool,
+    /// Since when it is stored that it was cancelled, or made room for another.
+    pub(super) unwanted_since: Option<Ms>,
     pub(super) finished_builds: u32,
     pub(super) may_fail: Option<&'static str>,
     pub(super) device_failures: u32,
@@ -67,8 +72,6 @@ pub(super) struct Facts {
     pub(super) gate_looked: Ms,
     /// Since when its sources are others, as far as the application could know.
     pub(super) dirty_since: Option<Ms>,
-    /// The user or the policy said that the sources don't matter.
-    pub(super) waived: bool,
     /// Somebody else has put a firmware on its device, or changed its board, since the request.
     pub(super) others: bool,
     pub(super) new_board: bool,
@@ -94,6 +97,16 @@ pub(crate) struct Judge {
     pub(super) started_at: Option<Ms>,
     pub(super) chances: BTreeMap<usize, Chance>,
     paused_since: Option<Ms>,
+    /// Images of which almost all was sent to a device.
+    pub(super) may_have: BTreeMap<usize, BTreeSet<(UpdateId, Sha256)>>,
+    /// Devices that took their leave, and that nobody has told anything of since.
+    pub(super) gone: BTreeMap<usize, Ms>,
+    /// Since when the application has known from a device itself what it runs.
+    pub(super) has_told: BTreeMap<usize, Ms>,
+    /// Devices of which the user has said that something else than its files may be flashed.
+    waived: BTreeSet<DeviceId>,
+    /// The settings have said so of all.
+    all_waived: bool,
     /// How many builds and transfers may run, and since when.
     limits: ((u8, u8), Option<Ms>),
     /// What a commit wrote for a name, per second.
@@ -114,29 +127,42 @@ impl Judge {
         self.started_at.is_some_and(|at| at + long <= now)
     }
 
-    pub(crate) fn crashed(&mut self, _now: Ms) {
+    pub(crate) fn crashed(&mut self, now: Ms) {
         self.started_at = None;
         self.owed.clear();
         self.commit_since = None;
         (self.trouble_untold, self.trouble_shown) = (None, false);
+        self.gone.clear();
+        self.has_told.retain(|_, since| *since + TOLD_IS_STORED < now);
         for facts in self.facts.values_mut() {
             facts.dirty_since = None;
             // It may have been killed before it could say so, and the last cut may be lost with it.
             facts.cuts_told |= core::mem::take(&mut facts.cuts_untold);
-            if !facts.cuts_told {
-                facts.cuts = facts.cuts.saturating_sub(1);
-            }
+            facts.cuts = facts.cuts.saturating_sub(1);
         }
     }
 
     /// The settings are stored.
     pub(crate) fn settings(&mut self, settings: &Settings, now: Ms) {
         self.paused_since = settings.paused.then(|| self.paused_since.unwrap_or(now));
+        self.all_waived |= settings.changed_sources == ChangedSources::Flash;
         let limits = (settings.max_builds, settings.max_flashes);
         if self.limits.0 != limits {
             let first = self.limits.0 == (0, 0);
             self.limits = (limits, (!first).then_some(now));
         }
+    }
+
+    /// The user asks for something.
+    pub(crate) fn asked(&mut self, request: &Request) {
+        if let Request::FlashAnyway(device) | Request::InstallPrevious(device) = request {
+            self.waived.insert(device.clone());
+        }
+    }
+
+    /// Whether somebody said that what was built from other files may be flashed.
+    pub(super) fn may_be_stale(&self, device: &DeviceId) -> bool {
+        self.all_waived || self.waived.contains(device)
     }
 
     pub(crate) fn may_fail(&mut self, update: UpdateId, why: &'static str) {
@@ -152,6 +178,11 @@ impl Judge {
 
     pub(crate) fn clock_is_set(&mut self, now: Ms) {
         self.clock_set = Some(now);
+    }
+
+    /// From here on the device may install it, for all that the application knows.
+    pub(crate) fn almost_sent(&mut self, device: usize, update: UpdateId, image: Sha256) {
+        self.may_have.entry(device).or_default().insert((update, image));
     }
 
     pub(crate) fn device_failed(&mut self, update: UpdateId) {
@@ -217,6 +248,9 @@ impl Judge {
         self.commits.retain(|(at, _)| at + HOUR > now);
         self.commits.push((now, took));
         if failed {
+            // What the network said may be lost with it.
+            self.gone.clear();
+            self.has_told.clear();
             self.trouble_untold.get_or_insert(now);
         }
     }
@@ -307,6 +341,9 @@ impl Judge {
 
 /// A commit that takes longer is said.
 const HANGS_UNTOLD: Ms = 5 * SECOND;
+
+/// What a device says of itself is stored within this time.
+pub(super) const TOLD_IS_STORED: Ms = 2 * MINUTE;
 
 /// A request is answered within this time, beside commits.
 pub(super) const ANSWER_WITHIN: Ms = 250;

@@ -1,12 +1,12 @@
 //! What becomes of updates, against what is true.
 
-use wakeflash_core::device::DeviceId;
+use wakeflash_core::device::{ConfigHash, DeviceId};
 use wakeflash_core::update::{
-    Acknowledgement, InstalledHow, SourceTracking, StateKind, Update, UpdateState,
+    Acknowledgement, Build, InstalledHow, StateKind, Update, UpdateState,
 };
 use wakeflash_core::view::NotificationKind;
 
-use super::Facts;
+use super::{Facts, TOLD_IS_STORED};
 use crate::plan::{Ms, SECOND};
 use crate::world::{Device, Step, World};
 
@@ -27,10 +27,13 @@ impl World<'_> {
             self.judge_transition(update, from, decided)?;
         }
         self.follow_delivery(update);
+        let now = self.now;
         if let Some(facts) = self.judge.facts.get_mut(&update.id) {
             facts.kind = Some(to);
             facts.last_line = update.timeline.last().cloned();
             facts.installed |= to == StateKind::Installed;
+            let unwanted = matches!(to, StateKind::Cancelled | StateKind::Superseded);
+            facts.unwanted_since = unwanted.then(|| facts.unwanted_since.unwrap_or(now));
             if let Some(device) = facts.device.filter(|_| to == StateKind::Installed) {
                 self.judge.transfers.remove(&device);
             }
@@ -43,11 +46,14 @@ impl World<'_> {
         let device = self.device_of_file(&update.device);
         let hashes = device.map(|device| self.devices[device].hashes.clone());
         let dir = self.stored_dir();
+        let told = device.and_then(|device| self.judge.has_told.get(&device));
+        let had_told = told.is_some_and(|since| since + TOLD_IS_STORED < self.now);
         let facts = self.judge.facts.entry(update.id).or_default();
         *facts = Facts {
             device,
             dir,
             hashes_before: hashes.unwrap_or_default(),
+            had_told,
             kind: None,
             ..Facts::default()
         };
@@ -85,10 +91,6 @@ impl World<'_> {
     }
 
     fn follow_delivery(&mut self, update: &Update) {
-        let waived = update
-            .state
-            .delivery()
-            .is_some_and(|delivery| delivery.tracking == SourceTracking::Waived);
         if let UpdateState::Held { changes, .. } = &update.state {
             let known = self.judge.facts.get_mut(&update.id).map(|it| &mut it.held_for);
             let before = known.map(|known| core::mem::replace(known, changes.clone()));
@@ -98,7 +100,6 @@ impl World<'_> {
         }
         let image = update.state.delivery().map(|delivery| delivery.build.image.clone());
         if let Some(facts) = self.judge.facts.get_mut(&update.id) {
-            facts.waived = waived;
             facts.image = image.or(facts.image.take());
         }
     }
@@ -214,7 +215,9 @@ impl World<'_> {
             InstalledHow::Confirmed | InstalledHow::AlreadyRunning if earlier => {
                 facts.others || device.ran.contains(&build.image)
             }
-            InstalledHow::Confirmed | InstalledHow::AlreadyRunning => self.ran(device, build),
+            InstalledHow::Confirmed | InstalledHow::AlreadyRunning => {
+                self.ran(device, build, &facts.hashes_before)
+            }
             InstalledHow::Returned => !facts.arrived.is_empty(),
         };
         if true_ {
@@ -227,12 +230,13 @@ impl World<'_> {
         Err(self.violation("3: no guess", what))
     }
 
-    /// Whether a device ever ran what announces itself like this build.
-    fn ran(&self, device: &Device, build: &wakeflash_core::update::Build) -> bool {
+    /// Whether a device ran this build, or, since the request, what announces itself like it.
+    fn ran(&self, device: &Device, build: &Build, before: &[ConfigHash]) -> bool {
+        let new = build.config_hash.is_none_or(|hash| !before.contains(&hash));
         device.ran.iter().any(|image| {
             *image == build.image
                 || self.images.get(image).is_some_and(|other| {
-                    other.firmware.hash == build.config_hash
+                    new && other.firmware.hash == build.config_hash
                         && Some(&other.firmware.version) == build.esphome_version.as_ref()
                 })
         })

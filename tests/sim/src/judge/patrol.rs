@@ -46,6 +46,7 @@ impl World<'_> {
             return Err(self.violation("requests are answered", what));
         }
         self.safe_mode_is_true()?;
+        self.presence_is_true()?;
         self.requests_are_answered()?;
         self.changes_are_known()?;
         self.updates_are_shown()

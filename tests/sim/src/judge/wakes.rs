@@ -1,7 +1,9 @@
 //! Every wake counts: a wake in which nothing went wrong must be used.
 
-use wakeflash_core::retry::pause_is_over;
+use wakeflash_core::time::Timestamp;
 use wakeflash_core::update::{Acknowledgement, UpdateId, UpdateState};
+
+use core::time::Duration;
 
 use crate::plan::{Ms, SECOND, Voice};
 use crate::world::{CONFIG_DIR, Step, World};
@@ -14,6 +16,9 @@ pub(crate) struct Chance {
 
 /// Within this time an image goes to a device that is awake, when nothing is wrong.
 const LONG_ENOUGH: Ms = 9 * SECOND;
+
+/// No attempt is put off for longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 impl World<'_> {
     /// A device's port is open.
@@ -36,11 +41,11 @@ impl World<'_> {
         let delivery = update.state.delivery();
         let hash = delivery.and_then(|delivery| delivery.build.config_hash);
         let tells = it.firmware.hash.is_some()
-            && !update.known_hashes.is_empty()
+            && self.judge.facts.get(&update.id).is_some_and(|facts| facts.had_told)
             && hash.is_some_and(|hash| !it.hashes.contains(&hash));
         let open = match &update.state {
             UpdateState::Waiting { retry_at, delivery } => {
-                pause_is_over(*retry_at, self.wall()) && delivery.avoided.is_empty()
+                self.is_no_pause(*retry_at) && delivery.avoided.is_empty()
             }
             // A device that has started anew since has nothing left to install: its old hash decides at once.
             UpdateState::Confirming { acknowledgement: Acknowledgement::Unknown, .. } => tells,
@@ -65,6 +70,12 @@ impl World<'_> {
         let chance = Chance { update: update.id };
         self.judge.chances.insert(device, chance);
         self.must_be_served(device, LONG_ENOUGH);
+    }
+
+    /// Nobody waits for longer, whatever became of the clock.
+    fn is_no_pause(&self, until: Option<Timestamp>) -> bool {
+        let now = self.wall();
+        until.is_none_or(|until| until <= now || until > now + LONGEST_PAUSE)
     }
 
     /// An image goes to the device.

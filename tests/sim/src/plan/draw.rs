@@ -87,6 +87,7 @@ impl Plan {
                     UserAct::Cancel(device)
                 }
                 37 => UserAct::Previous(device),
+                38 => UserAct::CancelInTransfer(device, rng.below(1_000)),
                 33 | 34 => UserAct::OtherDirectory(rng.between(5, 600) * SECOND),
                 _ => UserAct::List,
             };
@@ -143,8 +144,16 @@ impl Plan {
             8 => Fault::Disk(DiskFault::Slow(rng.between(10, 400)), long),
             9 => Fault::Host(HostFault::Suspend(long)),
             10 => {
-                let by = i64::try_from(rng.between(1, 7_200)).unwrap_or(0) * 1_000;
-                Fault::Host(HostFault::ClockJump(if rng.chance(500) { by } else { -by }))
+                // A clock without a battery begins somewhere.
+                let most = if rng.chance(200) { 30 * 24 * HOUR } else { 2 * HOUR };
+                let by = i64::try_from(rng.between(SECOND, most)).unwrap_or(0);
+                let by = if rng.chance(500) { by } else { -by };
+                let later = rng.chance(500);
+                Fault::Host(if later {
+                    HostFault::ClockJumpAtFailure(by)
+                } else {
+                    HostFault::ClockJump(by)
+                })
             }
             11 => Fault::Network(NetworkFault::Down, short * 5),
             12 => Fault::Network(NetworkFault::Loses, long),

@@ -47,6 +47,10 @@ pub(crate) enum Over {
     Install {
         device: u32,
     },
+    /// A transfer has come as far as the user lets it.
+    Cancel {
+        key: u32,
+    },
 }
 
 /// The host that says what others said.
@@ -117,15 +121,26 @@ impl World<'_> {
                 self.judge.suspended(self.now, lasts);
                 self.at(self.resumes_at, Ev::Resume);
             }
-            HostFault::ClockJump(by) => {
-                self.cover.struck(if by > 0 {
-                    "the clock is set forward"
-                } else {
-                    "the clock is set back"
-                });
-                self.clock += by;
-                self.judge.clock_is_set(self.now);
-            }
+            HostFault::ClockJump(by) => self.clock_jumps(by),
+            HostFault::ClockJumpAtFailure(by) => self.jumps_at_failure = Some(by),
+        }
+    }
+
+    fn clock_jumps(&mut self, by: i64) {
+        self.cover.struck(if by > 0 {
+            "the clock is set forward"
+        } else {
+            "the clock is set back"
+        });
+        self.clock += by;
+        self.judge.clock_is_set(self.now);
+    }
+
+    /// A transfer has broken off.
+    pub(super) fn clock_jumps_at_failure(&mut self) {
+        if let Some(by) = self.jumps_at_failure.take() {
+            self.disturb();
+            self.clock_jumps(by);
         }
     }
 
@@ -348,6 +363,7 @@ impl World<'_> {
                 Ok(())
             }
             Over::Install { device } => self.user_acts(crate::plan::UserAct::Install(device)),
+            Over::Cancel { key } => self.user_acts(crate::plan::UserAct::Cancel(key)),
         }
     }
 

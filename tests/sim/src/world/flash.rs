@@ -308,6 +308,9 @@ impl World<'_> {
         if let Some(at) = lost {
             self.session_after(id, part(at.min(999)), What::PowerLost);
         }
+        if let Some((key, at)) = self.cancels_at(device) {
+            self.after(part(at), Ev::Over(super::faults::Over::Cancel { key }));
+        }
         self.session_after(id, whole + ANSWER_DEADLINE, What::Deadline(Stage::Sending));
     }
 
@@ -317,9 +320,13 @@ impl World<'_> {
             return Ok(());
         }
         let (update, device) = (session.job.update, session.device);
-        let size = self.images.get(&session.job.delivery.build.image).map_or(1, |it| it.size);
+        let image = session.job.delivery.build.image.clone();
+        let size = self.images.get(&image).map_or(1, |it| it.size);
         let speed = device.map_or(1, |device| self.devices[device].plan.bytes_per_ms.max(1));
         self.session_after(id, NOTICE.min(size) / speed, What::AllSent);
+        if let Some(device) = device {
+            self.judge.almost_sent(device, update, image);
+        }
         self.say(Event::AboutToComplete { update, encrypted: false })
     }
 
@@ -360,6 +367,9 @@ impl World<'_> {
             self.session_after(id, 50, What::AllThere);
             return Ok(());
         }
+        let update = session.job.update;
+        self.judge_still_wanted(update)?;
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
         session.all_there = true;
         let rtt = self.devices[device].plan.rtt;
         let refuses = self.devices[device].trouble.refuses;
@@ -372,7 +382,6 @@ impl World<'_> {
             return self.session_ends(id, outcome);
         }
         let image = session.job.delivery.build.image.clone();
-        let update = session.job.update;
         self.device_commits(device, &image, update);
         if std::mem::take(&mut self.devices[device].trouble.acknowledgement_lost) {
             self.cover.struck("the acknowledgement is lost");

@@ -115,6 +115,9 @@ impl World<'_> {
             }
             return Ok(());
         }
+        if self.house.is_some() {
+            self.judge_hears(&event);
+        }
         let now = self.wall();
         let Some(house) = &mut self.house else { return Ok(()) };
         self.story.detail(self.now, || format!("  > {}", brief(&event)));

@@ -140,6 +140,8 @@ pub(crate) struct World<'a> {
     rng: Rng,
     /// How far the computer's clock is off.
     clock: i64,
+    /// By how much it is set when a transfer breaks off.
+    jumps_at_failure: Option<i64>,
     house: Option<House>,
     /// Counts the starts of the application.
     life: u32,
@@ -184,6 +186,7 @@ impl<'a> World<'a> {
             order: 0,
             rng: Rng::of(plan.seed, 10),
             clock: 0,
+            jumps_at_failure: None,
             house: None,
             life: 0,
             due_number: 0,

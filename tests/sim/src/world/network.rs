@@ -9,13 +9,16 @@ use wakeflash_core::update::UpdateId;
 
 use super::{Ev, Packet, Step, World};
 use crate::house::Event;
-use crate::plan::{Ms, SECOND, Voice};
+use crate::plan::{MINUTE, Ms, SECOND, Voice};
 
 /// How long what was heard counts for the gate.
 pub(super) const LATELY: Ms = 10 * SECOND;
 
 /// The resolver's cache finds out that an address is out of date.
 const ADDRESS_LIVES: Ms = 125 * SECOND;
+
+/// How long the resolver may tell of what it heard.
+const CACHE_LIVES: Ms = 75 * MINUTE;
 
 /// The state of the network.
 #[derive(Debug)]
@@ -71,11 +74,12 @@ impl World<'_> {
             self.after(later, Ev::Packet(Box::new(packet.clone())));
         }
         if is_packet(&packet.sighting) && self.rng.chance(300) {
-            // The resolver says it, too.
+            // The resolver says it, too; and again when its cache changes, whatever became of the device meanwhile.
             let sighting = Sighting { source: Source::Browse, ..packet.sighting.clone() };
             if sighting.version.is_some() {
+                let late = if self.rng.chance(200) { self.rng.below(CACHE_LIVES) } else { 20 };
                 let echo = Packet { sighting, ..packet.clone() };
-                self.after(delay + 20, Ev::Packet(Box::new(echo)));
+                self.after(delay + late, Ev::Packet(Box::new(echo)));
             }
         }
         self.after(delay, Ev::Packet(Box::new(packet)));

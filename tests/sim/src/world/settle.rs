@@ -231,6 +231,14 @@ impl World<'_> {
         self.judge.is_up_since(self.now, long)
     }
 
+    pub(crate) fn has_a_quiet_disk(&self) -> bool {
+        self.disk.is_quiet() && self.disk.is_well(self.now)
+    }
+
+    pub(crate) fn file_of(&self, device: usize) -> DeviceId {
+        super::user::file_of(self.devices[device].plan.key)
+    }
+
     pub(crate) fn disk_is_quiet(&self) -> bool {
         self.disk.is_quiet()
     }

@@ -19,6 +19,8 @@ pub(super) struct User {
     waits: BTreeMap<u32, Wish>,
     /// Devices that the user is about to look at.
     looks: BTreeMap<usize, Ms>,
+    /// Devices whose next transfer is cancelled on its way, after so many of a thousand parts.
+    cancels: BTreeMap<u32, u64>,
 }
 
 /// A request that isn't answered yet.
@@ -55,6 +57,10 @@ impl World<'_> {
         let request = match act {
             UserAct::Install(key) => Request::Install(file_of(key)),
             UserAct::Cancel(key) => Request::Cancel(file_of(key)),
+            UserAct::CancelInTransfer(key, at) => {
+                self.user.cancels.insert(key, at);
+                return Ok(());
+            }
             UserAct::Undo(key) => Request::UndoCancel(file_of(key)),
             UserAct::Retry(key) => Request::Retry(file_of(key)),
             UserAct::Rebuild(key) => Request::Rebuild(file_of(key)),
@@ -95,6 +101,7 @@ impl World<'_> {
         self.user.number += 1;
         let id = self.user.number;
         self.tell(|| format!("the user asks: {request:?}"));
+        self.judge.asked(&request);
         self.disturb();
         self.user.waits.insert(id, Wish { asked: self.now, request: request.clone() });
         self.say(Event::Asked { id, request })
@@ -148,6 +155,11 @@ impl World<'_> {
                 self.after(60 * SECOND, Ev::Over(again));
             }
         }
+    }
+
+    /// After how many of a thousand parts the user cancels the transfer that begins.
+    pub(super) fn cancels_at(&mut self, device: usize) -> Option<(u32, u64)> {
+        self.user.cancels.remove_entry(&self.devices[device].plan.key)
     }
 
     /// For how long the oldest request has waited.

@@ -51,7 +51,12 @@ impl World<'_> {
         {
             self.judge.was_cut(update);
         }
-        self.say(Event::FlashEnded { update, outcome })
+        let broke_off = matches!(outcome, FlashOutcome::Failed { .. });
+        self.say(Event::FlashEnded { update, outcome })?;
+        if broke_off {
+            self.clock_jumps_at_failure();
+        }
+        Ok(())
     }
 
     /// What this computer had handed to its network still arrives.
