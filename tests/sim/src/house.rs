@@ -132,7 +132,7 @@ pub(crate) enum Event {
     LookedAtApi {
         name: String,
         peer: IpAddr,
-        refused: bool,
+        refused: Option<bool>,
     },
     Connected {
         update: UpdateId,

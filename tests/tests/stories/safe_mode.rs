@@ -1,6 +1,9 @@
 //! A device whose new firmware crashes: it is found in safe mode, and gets the build from before.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
+use wakeflash_core::device::Presence;
 use wakeflash_core::view::Group;
 use wakeflash_tests::esphome::firmware;
 use wakeflash_tests::stage::{BUILD, SOON, Stage, new_yaml, old_yaml};
@@ -24,6 +27,13 @@ async fn a_device_in_safe_mode_is_told_and_gets_its_last_good_build() -> Result<
     let good = install(&mut stage).await?;
     stage.write(&new_yaml().with_friendly_name("Sleepy Sensor 3")).await?;
     let bad = install(&mut stage).await?;
+    // What was asked of it before it slept gets no answer: that it is still a neighbour is no sign of life.
+    let slept = Instant::now();
+    while slept.elapsed() < Duration::from_secs(3) {
+        let row = stage.row().await?;
+        ensure!(row.presence == Presence::Asleep, "{row:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     ensure!(good.is_some() && good != bad, "{good:?} {bad:?}");
     ensure!(stage.row().await?.crash_loop.is_none());
 

@@ -172,13 +172,13 @@ pub enum Input {
     },
     /// A device that is shown as Online answers neither questions nor connections.
     Silent { name: String },
-    /// The OTA port of a device is open, and it was seen whether its API is as well.
+    /// The API of a device was looked at.
     LookedAtApi {
         name: String,
         /// Where.
         peer: IpAddr,
-        /// Nobody listens at the port of its API.
-        refused: bool,
+        /// Nobody listens at the port of its API, while its OTA port is open. `None`: neither could be reached.
+        refused: Option<bool>,
     },
     /// The image of a waiting update can't be read from the artifact store, or isn't what was built.
     ImageLost {

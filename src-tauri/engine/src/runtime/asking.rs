@@ -77,13 +77,14 @@ impl Runtime {
             tokio::select! {
                 () = cancel.cancelled() => None,
                 refused = api::is_refused(peer, (api, ota), WORD_DEADLINE) => {
-                    Some(Report::LookedAtApi { name, peer, refused: refused? })
+                    Some(Report::LookedAtApi { name, peer, refused })
                 }
             }
         });
     }
 
-    /// Where nobody answers, the neighbour table may show the device's own network hardware.
+    /// Where somebody accepts connections and says nothing, the neighbour table may show the device's own network
+    /// hardware. Where nobody does, it is no sign of life: it keeps those that have gone, and we hold them in it.
     pub(super) fn asked(
         &mut self,
         name: String,
@@ -98,10 +99,15 @@ impl Runtime {
             let own = identity.is_proven() && identity.has_link(link);
             own.then(|| Sighting::of_hardware(&name, address, link))
         };
-        if let Some(sighting) = answer.or_else(shown) {
-            self.heard(Input::Sighted(sighting));
-        } else if opens == Opens::Yes {
-            self.heard(Input::Stranger { name, peer: address });
+        match (answer, opens) {
+            (Some(sighting), Opens::Yes | Opens::Unknown) => {
+                self.heard(Input::Sighted(sighting));
+            }
+            (None, Opens::Yes) => self.heard(
+                shown()
+                    .map_or(Input::Stranger { name: name.clone(), peer: address }, Input::Sighted),
+            ),
+            (None, Opens::Unknown) => {}
         }
     }
 

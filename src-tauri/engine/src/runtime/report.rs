@@ -91,11 +91,11 @@ pub(super) enum Report {
         opens: Opens,
         answer: Option<Sighting>,
     },
-    /// The OTA port of a device is open, and it was seen whether its API is as well.
+    /// The API of a device was looked at.
     LookedAtApi {
         name: String,
         peer: IpAddr,
-        refused: bool,
+        refused: Option<bool>,
     },
     /// The gate has opened.
     Proven {

@@ -103,12 +103,6 @@ impl House {
         self.state().row(device, now)
     }
 
-    /// Whether this is the hardware of a device that was proven.
-    pub(crate) fn recognises(&self, name: &str, link: MacAddress) -> bool {
-        let identity = self.state().memory(name).map(|memory| &memory.identity);
-        identity.is_some_and(|identity| identity.is_proven() && identity.has_link(link))
-    }
-
     /// Whether a device of this name is believed behind this hardware only: proven there, or first heard there with this
     /// MAC address.
     pub(crate) fn knows_by_hardware(&self, name: &str, mac: MacAddress, link: MacAddress) -> bool {

@@ -17,6 +17,9 @@ pub(super) const LATELY: Ms = 10 * SECOND;
 /// The resolver's cache finds out that an address is out of date.
 const ADDRESS_LIVES: Ms = 125 * SECOND;
 
+/// How long a connection is tried.
+const UNREACHABLE_AFTER: Ms = 2 * SECOND;
+
 /// How long the resolver may tell of what it heard.
 const CACHE_LIVES: Ms = 75 * MINUTE;
 
@@ -193,23 +196,11 @@ impl World<'_> {
             let Some(device) = self.lan.holders.get(ip).copied() else { continue };
             let it = &self.devices[device];
             let rtt = it.plan.rtt;
-            let link_address = self.link_of(*ip);
-            let record = it.record().filter(|_| it.voice() == Voice::Full && it.is_on);
+            let record = it.record().filter(|record| it.is_on && record.name == name);
             let lost = !self.is_online() || self.rng.chance(self.lan.loss(self.now));
-            let shown = link_address.map(|link| Sighting::of_hardware(name, *ip, link));
-            let sighting = match record {
-                Some(record) if !lost => {
-                    Sighting { source: Source::Answer(*ip), link_address, ..record }
-                }
-                // The neighbour table shows who is there.
-                Some(_) | None => {
-                    let known = self.house.as_ref().is_some_and(|house| {
-                        link_address.is_some_and(|link| house.recognises(name, link))
-                    });
-                    let Some(shown) = shown.filter(|_| known) else { continue };
-                    shown
-                }
-            };
+            let Some(record) = record.filter(|_| !lost) else { continue };
+            let link_address = self.link_of(*ip);
+            let sighting = Sighting { source: Source::Answer(*ip), link_address, ..record };
             let event = Box::new(Event::Heard(sighting));
             self.after(rtt, Ev::Host { life, event });
         }
@@ -217,16 +208,14 @@ impl World<'_> {
 
     /// Whether a device that takes connections has an open API as well.
     pub(super) fn look_at_api(&mut self, name: String, peer: IpAddr) {
-        let Some(it) = self.lan.holders.get(&peer).map(|device| &self.devices[*device]) else {
-            return;
-        };
-        let (rtt, refused) = (it.plan.rtt, it.safe_mode);
-        if !it.listens || !self.is_online() || self.rng.chance(self.lan.loss(self.now)) {
-            return;
-        }
+        let lost = !self.is_online() || self.rng.chance(self.lan.loss(self.now));
+        let it = self.lan.holders.get(&peer).map(|device| &self.devices[*device]);
+        let it = it.filter(|it| it.listens && !lost);
+        let after = it.map_or(UNREACHABLE_AFTER, |it| it.plan.rtt);
+        let refused = it.map(|it| it.safe_mode);
         let life = self.life;
         let event = Box::new(Event::LookedAtApi { name, peer, refused });
-        self.after(rtt, Ev::Host { life, event });
+        self.after(after, Ev::Host { life, event });
     }
 
     fn resolves(&self, name: &str) -> Option<IpAddr> {

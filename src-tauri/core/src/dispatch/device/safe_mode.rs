@@ -22,12 +22,17 @@ const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// How long its API isn't looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
+/// How often in a wake it is looked in vain.
+const LOOKS_IN_VAIN: u8 = 6;
+
 /// What was found out about it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::dispatch) struct SafeMode {
     looked_at: Option<Timestamp>,
     /// Since when, in this wake, its API has been refused.
     refused: Option<Timestamp>,
+    /// How often, in this wake, nothing was found out.
+    in_vain: u8,
     /// When to look, and where.
     look: Option<(Timestamp, IpAddr)>,
     /// Since when it is known.
@@ -104,20 +109,25 @@ impl Dispatch {
         native.then_some(Ports { api: build.api.as_ref()?.port, ota: build.ota.port })
     }
 
-    /// A device's OTA port is open; its API was refused, or wasn't.
+    /// A device's OTA port is open, and its API was refused, or wasn't; or it couldn't be reached.
     pub(in crate::dispatch) fn looked_at_api(
         &mut self,
         name: &str,
-        (peer, refused): (IpAddr, bool),
+        (peer, refused): (IpAddr, Option<bool>),
         now: Timestamp,
     ) {
-        if !refused {
+        if refused == Some(false) {
             self.end_safe_mode(name);
             return;
         }
         let Some(heard) = self.devices.get_mut(name) else { return };
         let it = &mut heard.safe_mode;
         if heard.liveness != Liveness::Alive || it.looked_at.is_none() || it.since.is_some() {
+            return;
+        }
+        if refused.is_none() {
+            it.in_vain = it.in_vain.saturating_add(1);
+            it.look = (it.in_vain < LOOKS_IN_VAIN).then_some((now + LOOK_AFTER, peer));
             return;
         }
         match it.refused {

@@ -218,7 +218,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => id().prop_map(|update| Input::Unreachable { update }),
         1 => name().prop_map(|name| Input::Stranger { name: name.into(), peer: [192, 0, 2, 9].into() }),
         1 => name().prop_map(|name| Input::Silent { name: name.to_owned() }),
-        1 => (name(), any::<bool>()).prop_map(|(name, refused)| Input::LookedAtApi {
+        1 => (name(), any::<Option<bool>>()).prop_map(|(name, refused)| Input::LookedAtApi {
             name: name.to_owned(), peer: address(7), refused,
         }),
         1 => id().prop_map(|update| Input::ImageLost { update, problem: problem() }),
@@ -364,7 +364,7 @@ impl Engine {
             }
             Effect::FindEsphome => self.happen(ready()),
             Effect::LookAtApi { name, peer, .. } => {
-                self.happen(Input::LookedAtApi { name, peer, refused: how.announced });
+                self.happen(Input::LookedAtApi { name, peer, refused: Some(how.announced) });
             }
             Effect::DropConnection(_) | Effect::Notify(_) | Effect::Ask { .. } => {}
         }

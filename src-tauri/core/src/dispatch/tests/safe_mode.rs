@@ -38,7 +38,15 @@ fn looks(effects: &[Effect]) -> bool {
 }
 
 fn looked(lab: &mut Lab, refused: bool) {
-    lab.give(Input::LookedAtApi { name: "sleepy".into(), peer: address(7), refused });
+    lab.give(Input::LookedAtApi {
+        name: "sleepy".into(),
+        peer: address(7),
+        refused: Some(refused),
+    });
+}
+
+fn looked_in_vain(lab: &mut Lab) {
+    lab.give(Input::LookedAtApi { name: "sleepy".into(), peer: address(7), refused: None });
 }
 
 fn said(lab: &Lab) -> Option<String> {
@@ -71,6 +79,26 @@ fn one_that_refuses_its_api_twice_and_says_nothing_of_what_runs_is() {
     assert!(lab.row("sleepy").crash_loop.unwrap().message.contains("was in safe mode"));
     lab.after(30).give(Input::Sighted(packet("sleepy", Some(NEW))));
     assert_eq!(said(&lab), None, "it runs its firmware");
+}
+
+#[test]
+fn who_could_not_be_reached_is_looked_at_again() {
+    let mut lab = with_api();
+    assert!(answers(&mut lab));
+    looked_in_vain(&mut lab);
+    assert!(looks(&lab.after(6).give(Input::Tick).effects));
+    looked(&mut lab, true);
+    assert!(looks(&lab.after(6).give(Input::Tick).effects));
+    looked(&mut lab, true);
+    assert_eq!(said(&lab).as_deref(), Some("device.safe_mode"));
+    // But not for ever.
+    let mut lab = with_api();
+    assert!(answers(&mut lab));
+    let again = (0..20).take_while(|_| {
+        looked_in_vain(&mut lab);
+        looks(&lab.after(6).give(Input::Tick).effects)
+    });
+    assert_eq!(again.count(), 5);
 }
 
 #[test]
