@@ -179,3 +179,126 @@ fn wishes_keep_their_order() {
     let states: Vec<_> = conductor.state().updates().map(|update| update.state.kind()).collect();
     assert_eq!(states, [StateKind::Superseded, StateKind::Cancelled]);
 }
+
+fn goodbye(name: &str, last: u8) -> Input {
+    match word(name, last) {
+        Input::Sighted(said) => {
+            Input::Sighted(Sighting { kind: SightingKind::Gone, addresses: Vec::new(), ..said })
+        }
+        other => other,
+    }
+}
+
+fn choose(dir: &str) -> Event {
+    let change = serde_json::from_value(serde_json::json!({ "configDir": dir })).unwrap();
+    Event::Asked { ticket: Ticket(9), input: Input::ChangeSettings(change) }
+}
+
+#[test]
+fn whether_the_disk_is_well_is_known() {
+    let mut conductor = conductor();
+    assert!(!conductor.is_unwell());
+    conductor.on(install(1), at(1));
+    conductor.on(Event::Stored(Err(full())), at(2));
+    assert!(conductor.is_unwell());
+    conductor.on(Event::Due, at(3) + COMMIT_AGAIN);
+    conductor.on(Event::Stored(Ok(())), at(4) + COMMIT_AGAIN);
+    assert!(!conductor.is_unwell());
+    conductor.on(install(2), at(10_000));
+    conductor.on(Event::Due, at(10_000) + SLOW);
+    assert!(conductor.is_unwell(), "it hangs");
+}
+
+#[test]
+fn who_waits_for_the_disk_is_looked_after_in_time() {
+    let mut conductor = conductor();
+    conductor.on(install(1), at(1));
+    assert_eq!(conductor.due(at(2)), Some(at(1) + SLOW), "the user is told that it is slow");
+    conductor.on(Event::Due, at(1) + SLOW);
+    assert_eq!(conductor.due(at(4_000)), Some(at(1) + PATIENCE), "who asked gets an answer");
+    conductor.on(install(2), at(5_000));
+    let actions = conductor.on(Event::Due, at(1) + PATIENCE);
+    assert_eq!(answers(&actions), [(Ticket(1), Err("store.unsure".into()))]);
+    assert_eq!(conductor.due(at(11_000)), Some(at(5_000) + PATIENCE), "and who asked later, too");
+    let actions = conductor.on(Event::Due, at(5_000) + PATIENCE);
+    assert_eq!(answers(&actions), [(Ticket(2), Err("store.slow".into()))]);
+    assert_eq!(conductor.due(at(20_000)), None, "nobody waits any more");
+}
+
+#[test]
+fn what_was_heard_during_a_commit_has_its_turn_at_once() {
+    let mut conductor = conductor();
+    conductor.on(install(1), at(1));
+    for n in 0..100 {
+        conductor.on(Event::Heard(word(&format!("new-{n}"), 7)), at(2));
+    }
+    conductor.on(Event::Stored(Ok(())), at(3));
+    assert_eq!(conductor.claims.len(), 100 - CLAIMS_AT_ONCE, "not all at once");
+    assert!(
+        conductor.storing.is_none(),
+        "of those that nobody waits for nothing is written at once"
+    );
+    assert_eq!(conductor.due(at(4)), Some(at(4)));
+    conductor.on(Event::Due, at(4));
+    assert!(conductor.claims.is_empty());
+}
+
+#[test]
+fn of_a_directory_only_what_was_read_last_waits() {
+    let mut conductor = conductor();
+    conductor.on(install(1), at(1));
+    conductor.on(Event::Reported(Input::Configs(Vec::new())), at(2));
+    conductor.on(Event::Reported(Input::Recover), at(2));
+    conductor.on(Event::Reported(Input::Configs(vec![config()])), at(3));
+    let waiting: Vec<_> = conductor.reports.iter().map(|waiting| &waiting.input).collect();
+    assert_eq!(waiting, [&Input::Recover, &Input::Configs(vec![config()])]);
+    // Nor does one that could not be stored come before it.
+    conductor.on(Event::Stored(Ok(())), at(4));
+    let storing = conductor.storing.as_ref().map(|storing| storing.reports.len());
+    if storing.is_some() {
+        conductor.on(Event::Reported(Input::Configs(Vec::new())), at(5));
+        conductor.on(Event::Stored(Err(full())), at(6));
+    }
+    let of_the_directory = conductor.reports.iter().filter(|it| it.input.is_about_the_directory());
+    assert!(of_the_directory.count() <= 1);
+}
+
+#[test]
+fn what_is_about_another_directory_is_let_go_of_when_one_is_chosen() {
+    let read_meanwhile = |asked: Event| {
+        let mut conductor = conductor();
+        conductor.on(asked, at(1));
+        let found = ConfigFile { id: DeviceId::of_file("new.yaml"), ..config() };
+        conductor.on(Event::Reported(Input::Configs(vec![config(), found.clone()])), at(2));
+        conductor.on(Event::Stored(Ok(())), at(3));
+        while conductor.storing.is_some() {
+            conductor.on(Event::Stored(Ok(())), at(4));
+        }
+        conductor.state().row(&found.id, at(5)).is_some()
+    };
+    assert!(!read_meanwhile(choose("/other")), "it isn't in the directory that was chosen");
+    assert!(read_meanwhile(install(1)));
+}
+
+#[test]
+fn each_word_waits_once_and_a_goodbye_is_not_pushed_out() {
+    let mut conductor = conductor();
+    conductor.on(install(1), at(1));
+    conductor.on(Event::Heard(word("sleepy", 1)), at(2));
+    conductor.on(Event::Heard(word("sleepy", 1)), at(2));
+    assert_eq!(conductor.claims.len(), 1);
+    conductor.on(Event::Heard(goodbye("sleepy", 1)), at(2));
+    assert_eq!(conductor.claims.len(), 2);
+    for _ in 0..100 {
+        conductor.on(Event::Heard(word("sleepy", 1)), at(3));
+        conductor.on(Event::Heard(word("sleepy", 2)), at(3));
+        conductor.on(Event::Heard(word("sleepy", 3)), at(3));
+    }
+    assert!(conductor.claims.len() <= WORDS_KEPT);
+    assert!(conductor.claims.contains(&goodbye("sleepy", 1)));
+    let id = UpdateId(1);
+    for _ in 0..100 {
+        conductor.on(Event::Heard(Input::Unreachable { update: id }), at(4));
+    }
+    assert!(conductor.claims.len() <= WORDS_KEPT + 1, "nor what knocks find out, again and again");
+}

@@ -27,7 +27,7 @@ pub enum Builder {
 }
 
 /// What happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// The user wants a device built and flashed.
     Install(DeviceId),
