@@ -181,12 +181,8 @@ fn wishes_keep_their_order() {
 }
 
 fn goodbye(name: &str, last: u8) -> Input {
-    match word(name, last) {
-        Input::Sighted(said) => {
-            Input::Sighted(Sighting { kind: SightingKind::Gone, addresses: Vec::new(), ..said })
-        }
-        other => other,
-    }
+    let Input::Sighted(said) = word(name, last) else { unreachable!("it is a word") };
+    Input::Sighted(Sighting { kind: SightingKind::Gone, addresses: Vec::new(), ..said })
 }
 
 fn choose(dir: &str) -> Event {
