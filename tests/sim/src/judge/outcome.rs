@@ -2,13 +2,16 @@
 
 use wakeflash_core::device::{ConfigHash, DeviceId};
 use wakeflash_core::update::{
-    Acknowledgement, Build, InstalledHow, StateKind, Update, UpdateState,
+    Acknowledgement, Build, Delivery, InstalledHow, StateKind, Update, UpdateState,
 };
 use wakeflash_core::view::NotificationKind;
 
 use super::{Facts, TOLD_IS_STORED};
-use crate::plan::{Ms, SECOND};
+use crate::plan::{MINUTE, Ms, SECOND};
 use crate::world::{Device, Step, World};
+
+/// Files that change back may be seen as they were for so long.
+const SEEN_AS_THEY_WERE: Ms = MINUTE;
 
 /// How long a device that is back may be silent.
 const SILENCE: core::time::Duration = core::time::Duration::from_secs(15);
@@ -123,6 +126,7 @@ impl World<'_> {
             return Err(self.violation("1: nothing is lost", what));
         }
         match &update.state {
+            UpdateState::Held { delivery, .. } => self.judge_held(update, from, delivery)?,
             UpdateState::Installed { how, .. } => self.judge_installed(update, *how)?,
             UpdateState::Failed { rolled_back, may_have_arrived, problem, .. } => {
                 if problem.message.is_empty() || problem.code.is_empty() {
@@ -160,7 +164,6 @@ impl World<'_> {
             UpdateState::Queued
             | UpdateState::Building { .. }
             | UpdateState::Waiting { .. }
-            | UpdateState::Held { .. }
             | UpdateState::Flashing { .. }
             | UpdateState::Cancelled { .. }
             | UpdateState::Superseded { .. } => {}
@@ -198,6 +201,18 @@ impl World<'_> {
         {
             self.user_looks_soon(device);
         }
+    }
+
+    /// An update is held only when the files that it was built from are others.
+    fn judge_held(&self, update: &Update, from: StateKind, delivery: &Delivery) -> Step {
+        let dir = self.judge.facts.get(&update.id).and_then(|facts| facts.dir.as_deref());
+        let changed = dir.is_none_or(|dir| self.changed_since(dir, &delivery.build.sources));
+        let quiet = self.judge.files_changed_at + SEEN_AS_THEY_WERE < self.now;
+        if changed || !quiet || !matches!(from, StateKind::Waiting | StateKind::Flashing) {
+            return Ok(());
+        }
+        let what = format!("update {} is held, and none of its files has changed", update.id);
+        Err(self.violation("4: what was asked for", what))
     }
 
     fn judge_installed(&mut self, update: &Update, how: InstalledHow) -> Step {
