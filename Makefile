@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build run demo test screenshots package sim soak mutants bench bench-wake bench-load bench-window bench-decide clean
+.PHONY: help setup build run demo test screenshots package sim soak mutants audit bench bench-wake bench-load bench-window bench-decide clean
 
 # For build, run and demo: `make run PROFILE=dev` builds faster and runs slower.
 PROFILE := release
@@ -31,6 +31,9 @@ sim: ## Live 10,000 lives in virtual time; SEED=7 replays one with its story, AR
 
 soak: ## Let the engine work for an hour that holds months, and judge whether it grows; ARGS='--seconds 900' is passed on
 	@bash scripts/soak.sh $(ARGS)
+
+audit: ## Check licences, sources and known vulnerabilities of all that Wakeflash is made of
+	@bash scripts/audit.sh
 
 mutants: ## Plant faults one by one and let the simulation find each (20 minutes); ARGS names some of them
 	@bash scripts/mutants.sh $(ARGS)
