@@ -88,7 +88,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Ok(paths) => (paths.clone(), paths.create().err()),
         Err(problem) => (Paths::nowhere(), Some(problem)),
     };
-    if let Err(error) = logging::start(&paths) {
+    let log = logging::start(&paths);
+    if let Err(error) = &log {
         complain(&format!("there is no log: {error}"));
     }
     match build(cli, paths, problem) {

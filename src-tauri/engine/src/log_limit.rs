@@ -1,11 +1,14 @@
-//! A limit for the log: what strangers on the network can cause must not fill the disk, nor bury what matters.
+//! A limit for the log: what strangers on the network can cause must not fill the disk, nor bury what matters, and
+//! nobody who logs waits for it to be written.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tracing::Metadata;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// How many lines the same place in the code may write in [`PERIOD`].
@@ -14,6 +17,39 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 /// What a file may get in a day.
 const BYTES_A_DAY: u64 = 8 << 20;
+
+/// How many lines wait to be written. Those that come when so many do are lost.
+const LINES_WAITING: usize = 4_096;
+
+/// Hands lines to a thread that writes them: a disk that hangs, or a reader that doesn't read, keeps nobody from working.
+#[derive(Debug)]
+pub struct Aside {
+    to: NonBlocking,
+    lost_and_said: AtomicUsize,
+}
+
+/// What writes to `inner`, and what writes the last lines when it is dropped, which takes a second at most.
+pub fn aside(inner: impl Write + Send + 'static) -> (Aside, WorkerGuard) {
+    let builder = NonBlockingBuilder::default().thread_name("log");
+    let (to, guard) = builder.buffered_lines_limit(LINES_WAITING).finish(inner);
+    (Aside { to, lost_and_said: AtomicUsize::new(0) }, guard)
+}
+
+impl<'a> MakeWriter<'a> for Aside {
+    type Writer = NonBlocking;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        let mut to = self.to.clone();
+        let lost = to.error_counter().dropped_lines();
+        let said = self.lost_and_said.swap(lost, Ordering::AcqRel);
+        if lost > said {
+            let many = lost - said;
+            // What can't be taken is counted again.
+            let _ = writeln!(to, "({many} lines were lost: the log could not be written)");
+        }
+        to
+    }
+}
 
 /// Writes at most so many lines a minute for each place in the code, and says how many it has left out.
 #[derive(Debug)]
@@ -235,5 +271,25 @@ mod tests {
         assert_eq!(daily.admit(1, today), Room::LastWord);
         assert_eq!(daily.admit(1, today), Room::None);
         assert_eq!(daily.admit(1, today + 1), Room::Enough);
+    }
+
+    #[test]
+    fn what_hangs_keeps_nobody_and_what_is_lost_is_said() {
+        let page = Page::default();
+        let (aside, guard) = aside(page.clone());
+        let hangs = page.0.lock().unwrap();
+        for n in 0..2 * LINES_WAITING {
+            writeln!(aside.make_writer(), "{n}").unwrap();
+        }
+        drop(hangs);
+        // It has caught up when it takes this line; those before it may have been lost as well.
+        let text = || String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        while !text().contains("the last word") {
+            writeln!(aside.make_writer(), "the last word").unwrap();
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(guard);
+        assert!(text().starts_with("0\n1\n"));
+        assert!(text().contains("lines were lost: the log could not be written)"), "{}", text());
     }
 }

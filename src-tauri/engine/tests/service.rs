@@ -65,15 +65,28 @@ impl Service {
 
 /// Starts one and waits until it says, as systemd would hear it, that it serves clients.
 fn served(state: &Path) -> Child {
+    served_by(program(state))
+}
+
+fn served_by(mut program: Command) -> Child {
     let told = tempfile::tempdir().unwrap();
     let path = told.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(SOON)).unwrap();
-    let child = program(state).arg("serve").env("NOTIFY_SOCKET", &path).spawn().unwrap();
+    let child = program.arg("serve").env("NOTIFY_SOCKET", &path).spawn().unwrap();
     let mut word = [0; 64];
     let length = socket.recv(&mut word).unwrap();
     assert_eq!(&word[..length], b"READY=1");
     child
+}
+
+/// The end of a pipe that is full, and whose other end nobody reads.
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (unread, full) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&full, true).unwrap();
+    while (&full).write(&[b'.'; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&full, false).unwrap();
+    (unread, full)
 }
 
 fn send(child: &Child, signal: rustix::process::Signal) {
@@ -443,4 +456,18 @@ fn it_completes_and_explains_itself() {
     }
     let page = said(&["man"]);
     assert!(page.contains(".TH wakeflash-headless 1") && page.contains("flash\\-anyway"), "{page}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let (_unread, full) = full_pipe();
+    let mut command = program(&state);
+    command.env("RUST_LOG", "trace").stderr(full);
+    let child = served_by(command);
+    let mut service = Service { state, child, _dir: dir };
+    let answer = service.run(&["status", "--json"]);
+    assert!(answer.status.success(), "{answer:?}");
+    assert!(service.terminate().success());
 }

@@ -4,12 +4,13 @@
 use std::io::IsTerminal as _;
 use std::panic;
 
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
-use wakeflash_engine::log_limit::{Daily, Sparing};
+use wakeflash_engine::log_limit::{Daily, Sparing, aside};
 
 use crate::means::paths::Paths;
 
@@ -17,19 +18,23 @@ use crate::means::paths::Paths;
 const FILTER: &str = "WAKEFLASH_LOG";
 const KEPT_FILES: usize = 7;
 
-/// Starts to log, and logs panics too.
+/// Starts to log, and logs panics too. What is given back writes the last lines when it is dropped.
 ///
 /// # Errors
 /// The log is set up already.
-pub(crate) fn start(paths: &Paths) -> anyhow::Result<()> {
+pub(crate) fn start(paths: &Paths) -> anyhow::Result<Vec<WorkerGuard>> {
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("wakeflash")
         .filename_suffix("log")
         .max_log_files(KEPT_FILES)
         .build(paths.log_dir());
+    let (to_stderr, written) = aside(std::io::stderr());
+    let mut written = vec![written];
     let (to_file, failed) = match file {
         Ok(file) => {
+            let (file, written_to_it) = aside(file);
+            written.push(written_to_it);
             let file = Daily::new(file, written_today(paths));
             (Some(fmt::layer().with_ansi(false).with_writer(Sparing::new(file))), None)
         }
@@ -38,14 +43,14 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<()> {
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::registry()
         .with(filter())
-        .with(fmt::layer().with_ansi(colours).with_writer(Sparing::new(std::io::stderr)))
+        .with(fmt::layer().with_ansi(colours).with_writer(Sparing::new(to_stderr)))
         .with(to_file)
         .try_init()?;
     log_panics();
     if let Some(error) = failed {
         tracing::warn!("there is no log file: {error}");
     }
-    Ok(())
+    Ok(written)
 }
 
 /// How long the newest log is: it is today's, or there is none yet.

@@ -1,5 +1,6 @@
 //! Images of waiting updates, read, checked and compressed before their devices wake.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use wakeflash_core::update::{Sha256, StateKind, UpdateId};
 use wakeflash_core::view::BuiltImage;
 use wakeflash_ota::{Compression, PreparedImage};
 
-use super::Runtime;
 use super::report::Report;
 use super::work::ReadyImage;
+use super::{Runtime, reading};
 use crate::artifacts::{Artifacts, LoadError};
 use crate::handle::ReplyTo;
 
@@ -114,15 +115,10 @@ impl Runtime {
         let (image, name) = (build.image.clone(), format!("{}.ota.bin", build.name));
         let artifacts = self.artifacts.clone();
         self.spawn(async move {
-            let checked = tokio::task::spawn_blocking(move || artifacts.checked_file(&image)).await;
-            let found = match checked {
-                Ok(Ok(path)) => Ok(BuiltImage { path: path.to_string_lossy().into_owned(), name }),
-                Ok(Err(error)) => Err(error.into_problem()),
-                Err(error) => {
-                    Err(Problem::new("engine.defect", format!("The image can't be read: {error}.")))
-                }
-            };
-            drop(reply.send(found));
+            let found = reading::read(move || artifacts.checked_file(&image)).await;
+            let found = found.and_then(|checked| checked.map_err(LoadError::into_problem));
+            let shown = |path: PathBuf| path.to_string_lossy().into_owned();
+            drop(reply.send(found.map(|path| BuiltImage { path: shown(path), name })));
             None
         });
     }

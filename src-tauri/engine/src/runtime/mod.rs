@@ -20,6 +20,7 @@ mod logs;
 mod other_tools;
 mod overrides;
 mod publish;
+mod reading;
 mod report;
 mod requests;
 mod restart;

@@ -1,5 +1,8 @@
 //! Requests of the window, the tray and the headless host.
 
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,9 +18,9 @@ use wakeflash_core::view::{
     UpdateRecord,
 };
 
-use super::Runtime;
 use super::commit::{Decided, Reply};
 use super::report::Report;
+use super::{Runtime, reading};
 use crate::handle::{Asked, ReplyTo};
 use crate::store::{Ended, History};
 use crate::{builder, configs, report};
@@ -127,11 +130,7 @@ impl Runtime {
 
     fn config_dir_candidates(&mut self, reply: ReplyTo<Vec<ConfigDirCandidate>>) {
         self.spawn(async move {
-            let candidates = tokio::task::spawn_blocking(configs::candidates).await;
-            let defect = |error| {
-                Problem::new("engine.defect", format!("Looking for configurations: {error}."))
-            };
-            answer(reply, candidates.map_err(defect));
+            answer(reply, reading::read(configs::candidates).await);
             None
         });
     }
@@ -210,9 +209,7 @@ impl Runtime {
         let path = builder::log_path(&self.options.state_dir, update);
         self.spawn(async move {
             let log = match reader.has_update(update).await {
-                Ok(true) => tokio::task::spawn_blocking(move || read_log(&path))
-                    .await
-                    .map_err(|error| unreadable_store(&error.into())),
+                Ok(true) => reading::read(move || read_log(&path)).await,
                 Ok(false) => Err(Problem::new("update.none", "There is no such update.")),
                 Err(error) => Err(unreadable_store(&error)),
             };
@@ -228,8 +225,7 @@ impl Runtime {
             known_secrets: self.conductor.state().secrets(),
         };
         self.spawn(async move {
-            let text = tokio::task::spawn_blocking(move || report::compose(&facts)).await;
-            answer(reply, text.map_err(|error| unreadable_store(&error.into())));
+            answer(reply, reading::read(move || report::compose(&facts)).await);
             None
         });
     }
@@ -270,8 +266,9 @@ impl Runtime {
         let timeline = update.timeline.clone();
         let path = builder::log_path(&self.options.state_dir, update.id);
         self.spawn(async move {
-            let log =
-                tokio::task::spawn_blocking(move || read_log(&path)).await.unwrap_or_default();
+            let shown = path.clone();
+            let log = reading::read(move || read_log(&path)).await;
+            let log = log.unwrap_or_else(|problem| unreadable_log(&shown, &problem.message));
             answer(reply, Ok(UpdateDetails { update: view, timeline, log }));
             None
         });
@@ -289,25 +286,37 @@ fn answer<T>(reply: ReplyTo<T>, result: Result<T, Problem>) {
     let _ = reply.send(result);
 }
 
+/// The last lines of a log, which may be longer than what is good to hold.
 fn read_log(path: &Path) -> BuildLog {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return BuildLog::default(),
-        Err(error) => {
-            tracing::warn!("the build log {} can't be read: {error}", path.display());
-            return BuildLog {
-                first_line: 0,
-                lines: vec![format!("The log can't be read: {error}")],
-                path: Some(path.to_string_lossy().into_owned()),
-            };
-        }
+    let mut log = match File::open(path) {
+        Ok(log) => BufReader::new(log),
+        Err(error) if error.kind() == ErrorKind::NotFound => return BuildLog::default(),
+        Err(error) => return unreadable_log(path, &error.to_string()),
     };
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    let first = lines.len().saturating_sub(LOG_LINES);
+    let (mut lines, mut first_line) = (VecDeque::new(), 0);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match log.read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => return unreadable_log(path, &error.to_string()),
+        }
+        if lines.len() == LOG_LINES {
+            lines.pop_front();
+            first_line += 1;
+        }
+        let text = String::from_utf8_lossy(&line);
+        lines.push_back(text.strip_suffix('\n').unwrap_or(&text).trim_end_matches('\r').to_owned());
+    }
+    BuildLog { first_line, lines: lines.into(), path: Some(path.to_string_lossy().into_owned()) }
+}
+
+fn unreadable_log(path: &Path, why: &str) -> BuildLog {
+    tracing::warn!("the build log {} can't be read: {why}", path.display());
     BuildLog {
-        first_line: u32::try_from(first).unwrap_or(u32::MAX),
-        lines: lines.into_iter().skip(first).map(str::to_owned).collect(),
+        first_line: 0,
+        lines: vec![format!("The log can't be read: {why}")],
         path: Some(path.to_string_lossy().into_owned()),
     }
 }

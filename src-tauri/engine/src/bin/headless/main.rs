@@ -21,7 +21,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 use tracing_subscriber::EnvFilter;
-use wakeflash_engine::log_limit::Sparing;
+use wakeflash_engine::log_limit::{Sparing, aside};
 
 use arguments::{Arguments, Command};
 use failure::Failure;
@@ -68,7 +68,8 @@ fn hosting(host: impl Future<Output = Result<(), Failure>>) -> Result<(), Failur
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
-    log.with_writer(Sparing::new(std::io::stderr)).init();
+    let (to, _written) = aside(std::io::stderr());
+    log.with_writer(Sparing::new(to)).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("the runtime can't be started")?;
     let result = runtime.block_on(host);
