@@ -210,6 +210,7 @@ fn who_waits_for_the_disk_is_looked_after_in_time() {
     let mut conductor = conductor();
     conductor.on(install(1), at(1));
     assert_eq!(conductor.due(at(2)), Some(at(1) + SLOW), "the user is told that it is slow");
+    assert!(conductor.on(Event::Due, at(2)).is_empty(), "and not before");
     conductor.on(Event::Due, at(1) + SLOW);
     assert_eq!(conductor.due(at(4_000)), Some(at(1) + PATIENCE), "who asked gets an answer");
     conductor.on(install(2), at(5_000));
@@ -296,5 +297,26 @@ fn each_word_waits_once_and_a_goodbye_is_not_pushed_out() {
     for _ in 0..100 {
         conductor.on(Event::Heard(Input::Unreachable { update: id }), at(4));
     }
-    assert!(conductor.claims.len() <= WORDS_KEPT + 1, "nor what knocks find out, again and again");
+    let found = Input::Unreachable { update: id };
+    let kept = conductor.claims.iter().filter(|claim| **claim == found).count();
+    assert_eq!(kept, 1, "what knocks find out, again and again");
+}
+
+#[test]
+fn what_could_not_be_stored_leaves_no_connection_and_loses_no_report() {
+    let mut conductor = conductor();
+    conductor.on(install(1), at(1));
+    conductor.on(Event::Stored(Ok(())), at(2));
+    let id = conductor.state().active(&sleepy()).unwrap().id;
+    let ended = Input::BuildEnded { update: id, result: Err(full().into()) };
+    conductor.on(Event::Reported(ended.clone()), at(3));
+    let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+    conductor.on(Event::Heard(Input::Connected { update: id, peer }), at(3));
+    conductor.on(Event::Reported(Input::Configs(vec![config()])), at(3));
+    let actions = conductor.on(Event::Stored(Err(full())), at(4));
+    assert_eq!(effects(&actions), [Effect::DropConnection(id)]);
+    let waiting: Vec<_> = conductor.reports.iter().map(|waiting| &waiting.input).collect();
+    assert_eq!(waiting, [&ended, &Input::Configs(vec![config()])]);
+    let actions = conductor.on(Event::Stored(Err(full())), at(5));
+    assert_eq!(effects(&actions), [], "nothing was connected");
 }

@@ -280,10 +280,14 @@ pub fn proof(expected: &Expectation, evidence: &Evidence) -> Option<Proof> {
     match judge(expected, evidence) {
         Judgement::Pass | Judgement::AlreadyRunning => {
             // What packets say may be forged, whoever the peer is. The MAC address that was claimed first is pinned with
-            // the first proof.
+            // the first proof, when the peer shows it: anybody may have claimed it.
             let doubted = contradiction(expected, evidence).is_some();
             let answers = evidence.own_words().filter(|_| !doubted && evidence.is_answered());
-            let claimed = expected.mac.filter(|_| !doubted);
+            let shows = |mac: &MacAddress| {
+                evidence.neighbour == Some(*mac)
+                    || evidence.own_words().any(|words| words.mac == Some(*mac))
+            };
+            let claimed = expected.mac.filter(|mac| !doubted && shows(mac));
             Some(Proof::of_session(evidence.peer, evidence.neighbour, claimed, answers))
         }
         Judgement::Contradicted(_) | Judgement::Undecided => None,

@@ -254,6 +254,26 @@ fn what_packets_say_is_not_pinned_with_a_session_that_passed_by_other_proof() {
 }
 
 #[test]
+fn a_mac_address_that_others_claimed_is_not_pinned_where_the_peer_never_showed_it() {
+    let claimed = Expectation {
+        literal_address: LiteralAddress::Own(peer()),
+        link_address: None,
+        ..expectation()
+    };
+    let pinned = |evidence: &Evidence| {
+        let mut identity = Identity::default();
+        let proof = proof(&claimed, evidence).expect("its address proves it");
+        identity.pin(proof, crate::time::Timestamp::from_millis(1));
+        identity.mac()
+    };
+    let silent = evidence([heard("sleepy", None, None)]);
+    assert_eq!(pinned(&silent), None, "it was claimed by whoever spoke first");
+    assert_eq!(pinned(&evidence([heard("sleepy", Some(MAC), None)])), Some(MAC), "it says so");
+    let shown = Evidence { neighbour: Some(MAC), ..silent };
+    assert_eq!(pinned(&shown), Some(MAC), "its hardware shows it");
+}
+
+#[test]
 fn a_device_that_was_proven_is_recognised_by_its_hardware_or_where_it_was() {
     let at = |last: u8| IpAddr::from([192, 168, 1, last]);
     let words = |at: IpAddr| {
