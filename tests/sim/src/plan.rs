@@ -187,8 +187,8 @@ pub(crate) enum HostFault {
     Suspend(Ms),
     /// The clock is set forward or back.
     ClockJump(i64),
-    /// The same, right after the next transfer that breaks off.
-    ClockJumpAtFailure(i64),
+    /// The same, right after the next transfer that breaks off; that to this device does.
+    ClockJumpAtFailure(i64, u32),
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,9 @@ use crate::world::{Step, World};
 /// No build and no transfer takes longer.
 const LONGEST_WORK: Ms = HOUR;
 
+/// Within this time it is known that a directory went.
+const AWAY_IS_KNOWN: Ms = 30 * SECOND;
+
 impl Judge {
     /// A build or a connection is put to use.
     pub(crate) fn work_begins(&self, what: &str, now: Ms) -> Step {
@@ -148,6 +151,16 @@ impl World<'_> {
             return Err(self.violation("4: what was asked for", what));
         }
         Ok(())
+    }
+
+    /// Nothing is built from a directory that has been away for a while.
+    pub(crate) fn judge_has_files(&self, dir: &str) -> Step {
+        let lately = self.judge.files_changed_at + AWAY_IS_KNOWN > self.now;
+        if lately || self.is_there(dir) {
+            return Ok(());
+        }
+        let what = format!("a build begins in {dir}, which isn't there");
+        Err(self.violation("what the user asked for", what))
     }
 
     /// All of an image is on its device.

@@ -276,8 +276,12 @@ impl World<'_> {
     fn judge_not_there(&mut self, update: &Update, decided: Ms, state: &str) -> Step {
         let Some(facts) = self.judge.facts.get(&update.id) else { return Ok(()) };
         let Some(device) = facts.device.map(|device| &self.devices[device]) else { return Ok(()) };
-        let arrived = facts.arrived.iter().any(|(at, _)| *at + SECOND < decided);
-        let runs = facts.image.as_ref() == Some(&device.firmware.image) && arrived && !facts.others;
+        let running = &device.firmware.image;
+        // An update that goes on speaks of the image that it has now, one that has ended of all of them.
+        let any = update.state.kind().is_final() || facts.image.as_ref() == Some(running);
+        let arrived =
+            facts.arrived.iter().any(|(at, image)| *at + SECOND < decided && image == running);
+        let runs = any && arrived && !facts.others;
         if !runs || device.fell_from.contains(&device.firmware.image) {
             return Ok(());
         }

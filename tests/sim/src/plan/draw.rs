@@ -145,15 +145,14 @@ impl Plan {
             9 => Fault::Host(HostFault::Suspend(long)),
             10 => {
                 // A clock without a battery begins somewhere.
-                let most = if rng.chance(200) { 30 * 24 * HOUR } else { 2 * HOUR };
+                let most = if rng.chance(400) { 30 * 24 * HOUR } else { 2 * HOUR };
                 let by = i64::try_from(rng.between(SECOND, most)).unwrap_or(0);
                 let by = if rng.chance(500) { by } else { -by };
-                let later = rng.chance(500);
-                Fault::Host(if later {
-                    HostFault::ClockJumpAtFailure(by)
+                if rng.chance(500) {
+                    Fault::Host(HostFault::ClockJumpAtFailure(by, device))
                 } else {
-                    HostFault::ClockJump(by)
-                })
+                    Fault::Host(HostFault::ClockJump(by))
+                }
             }
             11 => Fault::Network(NetworkFault::Down, short * 5),
             12 => Fault::Network(NetworkFault::Loses, long),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wakeflash_core::build_failure::{BuildFailure, BuildFailureClass, Lack};
+use wakeflash_core::build_failure::{BuildFailure, Lack};
 use wakeflash_core::device::DeviceId;
 use wakeflash_core::dispatch::Builder as Found;
 use wakeflash_core::error::Problem;
@@ -30,7 +30,9 @@ pub(super) struct Run {
 #[derive(Debug)]
 enum End {
     Built(Box<Image>),
-    Trouble(BuildFailure),
+    /// Something was missing that comes back.
+    Passing(BuildFailure),
+    ForGood(Problem),
 }
 
 /// What is wrong with it, and until when.
@@ -50,11 +52,11 @@ fn lasts(until: Option<&Ms>, now: Ms) -> Option<Ms> {
 }
 
 fn passing(lack: Lack, code: &str, message: &str) -> End {
-    End::Trouble(BuildFailure::again(lack, Problem::new(code, message)))
+    End::Passing(BuildFailure::again(lack, Problem::new(code, message)))
 }
 
 fn for_good(code: &str, message: &str) -> End {
-    End::Trouble(Problem::new(code, message).into())
+    End::ForGood(Problem::new(code, message))
 }
 
 impl World<'_> {
@@ -82,6 +84,7 @@ impl World<'_> {
     ) -> Step {
         self.judge.work_begins("a build", self.now)?;
         let dir = dir.unwrap_or_default();
+        self.judge_has_files(&dir)?;
         let (least, most) = self.plan.host.build;
         let (mut takes, end) = match self.early_end(&dir) {
             Some((takes, end)) => (takes, end),
@@ -146,11 +149,10 @@ impl World<'_> {
         }
         let Some(run) = self.builds.remove(&update) else { return Ok(()) };
         let result = match run.end {
-            End::Trouble(trouble) => {
-                if trouble.class == BuildFailureClass::Final {
-                    self.judge.may_fail(update, "its build failed for good");
-                }
-                Err(trouble)
+            End::Passing(failure) => Err(failure),
+            End::ForGood(problem) => {
+                self.judge.may_fail(update, "its build failed for good");
+                Err(problem.into())
             }
             End::Built(image) => {
                 self.judge.built(update, self.now)?;

@@ -122,7 +122,12 @@ impl World<'_> {
                 self.at(self.resumes_at, Ev::Resume);
             }
             HostFault::ClockJump(by) => self.clock_jumps(by),
-            HostFault::ClockJumpAtFailure(by) => self.jumps_at_failure = Some(by),
+            HostFault::ClockJumpAtFailure(by, key) => {
+                self.jumps_at_failure = Some(by);
+                if let Some(device) = self.device_of(key) {
+                    self.devices[device].trouble.cut = Some((500, 1));
+                }
+            }
         }
     }
 
@@ -377,8 +382,11 @@ impl World<'_> {
         let Some(it) = self.devices.first() else { return Ok(()) };
         let Some(old) = it.first_record.clone() else { return Ok(()) };
         let sender = IpAddr::from(THIRD_HOST);
+        // Some of it is about a device.
+        let own = number % 4 == 3;
+        let name = if own { it.firmware.name.clone() } else { format!("flood{}", number % 4) };
         let sighting = Sighting {
-            name: format!("flood{}", number % 3),
+            name,
             friendly_name: Some(format!("News {number}")),
             addresses: vec![sender],
             source: Source::Packet(sender),

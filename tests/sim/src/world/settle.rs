@@ -219,6 +219,10 @@ impl World<'_> {
         self.files.changes(dir, sources, self.now).is_some_and(|changes| !changes.is_empty())
     }
 
+    pub(crate) fn is_there(&self, dir: &str) -> bool {
+        self.files.is_there(dir, self.now)
+    }
+
     /// Whether the application could have compared sources for a while.
     pub(crate) fn sources_can_be_compared(&self) -> bool {
         self.files.is_there(CONFIG_DIR, self.now)
