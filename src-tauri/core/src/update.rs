@@ -185,7 +185,8 @@ pub struct Update {
     pub name: String,
     /// When the user asked for it.
     pub requested_at: Timestamp,
-    /// The hashes that the device had announced, or that may have arrived on it, until the request. When
+    /// The hashes that the device had announced, or that may have arrived on it, until the request; once it is installed,
+    /// that of what it ran just before as well. When
     /// that of the new build is among them (only a component's code changed, say, or a change was taken
     /// back), announcing it doesn't prove that the new image runs. Empty: nothing was known of the device.
     pub known_hashes: Vec<ConfigHash>,

@@ -181,7 +181,7 @@ impl World<'_> {
         let runs = it.firmware.image == image;
         let (hash, tells) = (it.firmware.hash, it.plan.voice == Voice::Full);
         let Some(facts) = self.judge.facts.get(&id) else { return Ok(()) };
-        let installed = facts.installed;
+        let installed = facts.installed.is_some();
         let again = runs && !facts.arrived.is_empty();
         // Of a device that can't say what it runs, once more; and what was cut was no repetition.
         let repeats = facts.arrived.iter().filter(|(_, arrived)| *arrived == image).count();

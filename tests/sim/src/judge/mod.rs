@@ -62,7 +62,7 @@ pub(super) struct Facts {
     pub(super) cuts_told: bool,
     /// The image of its last build.
     pub(super) image: Option<Sha256>,
-    pub(super) installed: bool,
+    pub(super) installed: Option<Ms>,
     /// Since when it is stored that it was cancelled, or made room for another.
     pub(super) unwanted_since: Option<Ms>,
     pub(super) finished_builds: u32,
@@ -97,6 +97,8 @@ pub(crate) struct Judge {
     pub(super) started_at: Option<Ms>,
     pub(super) chances: BTreeMap<usize, Chance>,
     paused_since: Option<Ms>,
+    /// What a device has told the application last of what it runs, itself.
+    pub(super) last_told: BTreeMap<usize, (Ms, ConfigHash)>,
     /// Images of which almost all was sent to a device.
     pub(super) may_have: BTreeMap<usize, BTreeSet<(UpdateId, Sha256)>>,
     /// Devices that took their leave, and that nobody has told anything of since.
@@ -133,6 +135,7 @@ impl Judge {
         self.commit_since = None;
         (self.trouble_untold, self.trouble_shown) = (None, false);
         self.gone.clear();
+        self.last_told.clear();
         self.has_told.retain(|_, since| *since + TOLD_IS_STORED < now);
         for facts in self.facts.values_mut() {
             facts.dirty_since = None;
@@ -251,6 +254,7 @@ impl Judge {
             // What the network said may be lost with it.
             self.gone.clear();
             self.has_told.clear();
+            self.last_told.clear();
             self.trouble_untold.get_or_insert(now);
         }
     }

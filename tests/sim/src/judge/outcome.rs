@@ -34,7 +34,9 @@ impl World<'_> {
         if let Some(facts) = self.judge.facts.get_mut(&update.id) {
             facts.kind = Some(to);
             facts.last_line = update.timeline.last().cloned();
-            facts.installed |= to == StateKind::Installed;
+            if to == StateKind::Installed {
+                facts.installed.get_or_insert(now);
+            }
             let unwanted = matches!(to, StateKind::Cancelled | StateKind::Superseded);
             facts.unwanted_since = unwanted.then(|| facts.unwanted_since.unwrap_or(now));
             if let Some(device) = facts.device.filter(|_| to == StateKind::Installed) {

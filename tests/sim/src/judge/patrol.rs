@@ -1,6 +1,6 @@
 //! What must hold all the time, looked at every few seconds; and at the end of a life.
 
-use wakeflash_core::update::{StateKind, UpdateId, UpdateState};
+use wakeflash_core::update::{InstalledHow, StateKind, Update, UpdateId, UpdateState};
 
 use super::{ANSWER_WITHIN, Facts, Judge};
 use crate::house::Request;
@@ -9,6 +9,9 @@ use crate::world::{CONFIG_DIR, Step, World};
 
 /// A change of the sources must be known within this time.
 const KNOWN_WITHIN: Ms = 60 * SECOND;
+
+/// So soon after an installation a packet may be from before it.
+const SETTLED: Ms = 10 * SECOND;
 
 impl Judge {
     fn overdue(&self, now: Ms) -> Option<String> {
@@ -178,6 +181,7 @@ impl World<'_> {
             let what = format!("update {id} failed on its device {} times", facts.device_failures);
             return Err(self.violation("no device is worn out", what));
         }
+        self.falls_are_known()?;
         let failed: Vec<UpdateId> = self
             .stored_updates()
             .filter(|update| update.state.kind() == StateKind::Failed)
@@ -185,6 +189,34 @@ impl World<'_> {
             .collect();
         for id in failed {
             self.failure_is_right(id)?;
+        }
+        Ok(())
+    }
+
+    /// A device that went back to its old firmware, and has said so, doesn't count as updated.
+    fn falls_are_known(&self) -> Step {
+        for update in self.stored_updates() {
+            let UpdateState::Installed { delivery, how: InstalledHow::Confirmed, .. } =
+                &update.state
+            else {
+                continue;
+            };
+            let newer = |other: &Update| other.device == update.device && other.id > update.id;
+            let Some(facts) = self.judge.facts.get(&update.id) else { continue };
+            let (Some(device), Some(installed)) = (facts.device, facts.installed) else { continue };
+            let Some((told, said)) = self.judge.last_told.get(&device) else { continue };
+            let (it, build) = (&self.devices[device], &delivery.build);
+            let fell = it.fell_from.contains(&build.image) && it.firmware.image != build.image;
+            let says_so = it.firmware.hash == Some(*said)
+                && build.config_hash != Some(*said)
+                && facts.hashes_before.contains(said)
+                && *told > installed + SETTLED;
+            let others = facts.others || facts.new_board || !facts.had_told;
+            if fell && says_so && !others && !self.stored_updates().any(newer) {
+                let name = &it.firmware.name;
+                let what = format!("{name} has gone back from update {}, and said so", update.id);
+                return Err(self.violation("3: no guess", what));
+            }
         }
         Ok(())
     }

@@ -29,8 +29,9 @@ impl World<'_> {
                     SightingKind::Gone => {}
                     SightingKind::Alive => {
                         self.judge.gone.remove(&device);
-                        if itself && sighting.config_hash.is_some() {
+                        if let Some(hash) = sighting.config_hash.filter(|_| itself) {
                             self.judge.has_told.entry(device).or_insert(self.now);
+                            self.judge.last_told.insert(device, (self.now, hash));
                         }
                     }
                 }

@@ -2,6 +2,7 @@
 
 use crate::device::{ConfigHash, Sighting, Source};
 use crate::dispatch::Input;
+use crate::time::Timestamp;
 use crate::update::{StateKind, UpdateId};
 use crate::view::{NotificationKind, UpdateStateView};
 
@@ -43,6 +44,40 @@ fn the_old_firmware_in_the_next_wake_is_a_rollback() {
         lab.after(600).seen("sleepy", Some(OLD));
         assert_eq!(lab.told.len(), 2);
     }
+}
+
+#[test]
+fn what_it_said_for_the_first_time_when_it_was_flashed_is_what_it_ran_before() {
+    let mut lab = Lab::with(vec![config("sleepy")]);
+    let id = lab.install("sleepy");
+    lab.built(id);
+    lab.connected(id);
+    lab.after(1).give(Input::Sighted(answer("sleepy", Some(OLD))));
+    lab.acknowledged(id);
+    lab.after(5).give(Input::Sighted(answer("sleepy", Some(NEW))));
+    lab.expect(id, StateKind::Installed);
+    lab.after(10).give(Input::Sighted(goodbye("sleepy")));
+    lab.after(600).seen("sleepy", Some(OLD));
+    lab.expect(id, StateKind::Failed);
+}
+
+#[test]
+fn wakes_from_before_the_clock_was_set_back_end_no_watch() {
+    let mut lab = Lab::with(vec![config("sleepy")]);
+    for _ in 0..3 {
+        lab.seen("sleepy", Some(OLD));
+        lab.after(10).give(Input::Sighted(goodbye("sleepy")));
+        lab.after(600);
+    }
+    lab.now = Timestamp::from_millis(lab.now.as_millis() - 86_400_000);
+    let id = lab.install("sleepy");
+    lab.built(id);
+    lab.connected(id);
+    lab.acknowledged(id);
+    lab.after(5).seen("sleepy", Some(NEW));
+    lab.expect(id, StateKind::Installed);
+    lab.after(1).seen("sleepy", Some(NEW));
+    assert!(watched(&lab));
 }
 
 #[test]

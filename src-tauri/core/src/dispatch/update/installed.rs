@@ -52,6 +52,7 @@ impl Dispatch {
         let previous_hash = update.state.previous_hash();
         if self.transition(id, UpdateState::Installed { delivery, at: now, how, watch }, now, text)
         {
+            self.note_what_it_ran(id, previous_hash);
             self.end_safe_mode(&former);
             // Of what is of another directory, that is found out when it is chosen again.
             if here {
@@ -109,7 +110,7 @@ impl Dispatch {
                 Firmware::This | Firmware::Wanted if self.has_stayed(&sighting.name, at, now) => {
                     self.end_watch(id, now, "The new firmware has stayed on the device.");
                 }
-                Firmware::Unsaid if self.says_no_more(sighting, at) => {
+                Firmware::Unsaid if self.says_no_more(sighting, at, now) => {
                     self.end_watch(id, now, "The device woke again; it doesn't say what it runs.");
                 }
                 Firmware::This | Firmware::Wanted | Firmware::Unsaid => {}
@@ -133,6 +134,16 @@ impl Dispatch {
         watched.filter(newest).map(|update| update.id).collect()
     }
 
+    /// A device that was never heard before may say for the first time in the wake of its flash what it runs.
+    fn note_what_it_ran(&mut self, id: UpdateId, previous: Option<ConfigHash>) {
+        if let Some(previous) = previous
+            && let Some(update) = self.change(id)
+            && !update.known_hashes.contains(&previous)
+        {
+            update.known_hashes.push(previous);
+        }
+    }
+
     /// Whether the device says that it runs what it ran before the update.
     fn ran_before(&self, id: UpdateId, sighting: &Sighting) -> bool {
         let Some(update) = self.updates.get(&id) else { return false };
@@ -144,19 +155,20 @@ impl Dispatch {
     }
 
     fn has_stayed(&self, name: &str, installed: Timestamp, now: Timestamp) -> bool {
-        self.wakes_since(name, installed) > 0 || now.since(installed) >= STAYS_AFTER
+        self.wakes_since(name, installed, now) > 0 || now.since(installed) >= STAYS_AFTER
     }
 
     /// Whether nothing more can be expected than this, which has no hash: a record with a version is complete,
     /// and a probe or an address comes before it, unless no record is heard in several wakes.
-    fn says_no_more(&self, sighting: &Sighting, installed: Timestamp) -> bool {
+    fn says_no_more(&self, sighting: &Sighting, installed: Timestamp, now: Timestamp) -> bool {
         let enough = if sighting.is_record() { 1 } else { SILENT_WAKES };
-        self.wakes_since(&sighting.name, installed) >= enough
+        self.wakes_since(&sighting.name, installed, now) >= enough
     }
 
-    fn wakes_since(&self, name: &str, installed: Timestamp) -> usize {
+    fn wakes_since(&self, name: &str, installed: Timestamp, now: Timestamp) -> usize {
         let wakes = self.devices.get(name).map_or(&[][..], |heard| &heard.wakes);
-        wakes.iter().filter(|wake| wake.at > installed).count()
+        // Those of the future are from before the clock was set back.
+        wakes.iter().filter(|wake| wake.at > installed && wake.at <= now).count()
     }
 
     /// The device takes again what its old firmware took.
