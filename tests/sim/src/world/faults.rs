@@ -390,7 +390,7 @@ impl World<'_> {
             friendly_name: Some(format!("News {number}")),
             addresses: vec![sender],
             source: Source::Packet(sender),
-            mac: Some(MacAddress([0x02, 0xFF, 0, 0, 0, u8::try_from(number % 3).unwrap_or(0)])),
+            mac: Some(MacAddress([0x02, 0xFF, 0, 0, 0, u8::try_from(number % 4).unwrap_or(0)])),
             ..old
         };
         self.arrives(Packet { sender, sighting, by: None })
