@@ -3,7 +3,7 @@
 
 use wakeflash_api::{
     EncryptionKey, Ephemeral, Event, LONGEST_LINE, MAX_RECEIVED, Opening, Outcome, Session, Step,
-    Whole, Wish, Worth,
+    Wish, Worth,
 };
 
 use crate::noise;
@@ -39,7 +39,7 @@ impl Watch {
                 Event::Answered(answer) => {
                     self.judge(answer.worth());
                     // Without effect where no log is wished for.
-                    session.follow_log(Whole::AsItComes);
+                    session.follow_log();
                 }
                 Event::Logged(line) => {
                     assert!(line.len() <= LONGEST_LINE);

@@ -61,5 +61,5 @@ pub use error::{ApiError, Step, Violation};
 pub use log::{LONGEST_LINE, MOST_LINES};
 pub use outcome::{Dismissal, Event, LogEnd, Outcome, Silence};
 pub use power::{PowerKind, Reading};
-pub use session::{MAX_RECEIVED, Opening, Session, Whole, Wish};
+pub use session::{MAX_RECEIVED, Opening, Session, Wish};
 pub use wakeflash_noise::{EncryptionKey, Ephemeral};

@@ -46,15 +46,6 @@ pub enum Wish {
     Log,
 }
 
-/// Whether a device whose log is followed says its configuration first, which it said at its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whole {
-    /// It does, as for `esphome logs`.
-    WithConfiguration,
-    /// It says what it says anyway.
-    AsItComes,
-}
-
 #[derive(Debug)]
 enum State {
     Greeting(Frames, Option<Begun>),
@@ -202,9 +193,10 @@ impl Session {
         self.end(ApiError::Timeout { step });
     }
 
-    /// Has the log of a device followed that has answered. Without effect on any other.
-    pub fn follow_log(&mut self, whole: Whole) {
-        if let Err(error) = self.subscribe(whole) {
+    /// Has the log of a device followed that has answered. It says its configuration first, as for `esphome logs`: one that
+    /// is content says little else. Without effect on any other.
+    pub fn follow_log(&mut self) {
+        if let Err(error) = self.subscribe() {
             self.fail(error);
         }
     }

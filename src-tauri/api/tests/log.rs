@@ -8,7 +8,7 @@ use device::{
 };
 use wakeflash_api::{
     ApiError, Dismissal, Event, LogEnd, MAX_RECEIVED, Opening, Outcome, Session, Step, Violation,
-    Whole, Wish, Worth,
+    Wish, Worth,
 };
 
 fn says(line: &str) -> Message {
@@ -25,9 +25,9 @@ fn known() -> Session {
     session
 }
 
-fn followed(whole: Whole) -> Session {
+fn followed() -> Session {
     let mut session = known();
-    session.follow_log(whole);
+    session.follow_log();
     session
 }
 
@@ -59,29 +59,25 @@ fn nothing_is_asked_for_before_the_caller_knows_who_it_is() {
 
 #[test]
 fn a_log_comes_line_by_line_until_it_is_left() {
-    for (whole, dumps) in [(Whole::AsItComes, false), (Whole::WithConfiguration, true)] {
-        let mut session = followed(whole);
-        let wire = drain(&mut session);
-        assert_eq!(kinds(&wire), [3, 28]);
-        let level_and_dump: &[u8] = if dumps { &[0x08, 7, 0x10, 1] } else { &[0x08, 7] };
-        assert!(wire.ends_with(level_and_dump), "{wire:?}");
-        session
-            .receive(&plain(&[says("\x1b[0;32m[I][app:029]: Running\x1b[0m"), says("a\nb\x08")]));
-        let lines = ["\x1b[0;32m[I][app:029]: Running\x1b[0m", "a", "b"];
-        assert_eq!(heard(&mut session), lines);
-        session.leave();
-        assert_eq!(kinds(&drain(&mut session)), [5]);
-        assert_eq!(end(&session), &LogEnd::Left);
-        session.receive(&plain(&[says("late")]));
-        session.follow_log(whole);
-        assert_eq!(heard(&mut session), [""; 0]);
-        assert!(session.transmit().is_empty());
-    }
+    let mut session = followed();
+    let wire = drain(&mut session);
+    assert_eq!(kinds(&wire), [3, 28]);
+    assert!(wire.ends_with(&[0x08, 7, 0x10, 1]), "every level, and its configuration: {wire:?}");
+    session.receive(&plain(&[says("\x1b[0;32m[I][app:029]: Running\x1b[0m"), says("a\nb\x08")]));
+    let lines = ["\x1b[0;32m[I][app:029]: Running\x1b[0m", "a", "b"];
+    assert_eq!(heard(&mut session), lines);
+    session.leave();
+    assert_eq!(kinds(&drain(&mut session)), [5]);
+    assert_eq!(end(&session), &LogEnd::Left);
+    session.receive(&plain(&[says("late")]));
+    session.follow_log();
+    assert_eq!(heard(&mut session), [""; 0]);
+    assert!(session.transmit().is_empty());
 }
 
 #[test]
 fn a_device_that_goes_to_sleep_is_answered_at_once() {
-    let mut session = followed(Whole::AsItComes);
+    let mut session = followed();
     drain(&mut session);
     session.receive(&plain(&[says("Going to sleep"), (5, vec![])]));
     assert_eq!(heard(&mut session), ["Going to sleep"], "what was said before counts");
@@ -91,18 +87,18 @@ fn a_device_that_goes_to_sleep_is_answered_at_once() {
 
 #[test]
 fn every_other_end_is_told() {
-    let mut cut = followed(Whole::AsItComes);
+    let mut cut = followed();
     cut.closed("reset");
     let closed = ApiError::Closed { step: Step::Log, reason: "reset".to_owned() };
     assert_eq!(end(&cut), &LogEnd::Failed(closed));
 
-    let mut long = followed(Whole::AsItComes);
+    let mut long = followed();
     drain(&mut long);
     long.time_out();
     assert_eq!(end(&long), &LogEnd::Failed(ApiError::Timeout { step: Step::Log }));
     assert_eq!(kinds(&drain(&mut long)), [5]);
 
-    let mut nonsense = followed(Whole::AsItComes);
+    let mut nonsense = followed();
     nonsense.receive(&plain(&[(29, vec![0x1A, 9])]));
     let violation = ApiError::Protocol { violation: Violation::BadMessage, step: Step::Log };
     assert_eq!(end(&nonsense), &LogEnd::Failed(violation));
@@ -110,7 +106,7 @@ fn every_other_end_is_told() {
 
 #[test]
 fn a_log_may_be_longer_than_all_else_that_a_device_says() {
-    let mut session = followed(Whole::AsItComes);
+    let mut session = followed();
     drain(&mut session);
     let message = plain(&[says(&"x".repeat(100))]);
     let (mut given, mut lines) = (0, 0);
@@ -134,12 +130,12 @@ fn only_a_log_that_was_wished_for_is_followed() {
     for wish in [Wish::Identity, Wish::Power] {
         let mut session = Session::new(Opening::Plaintext, wish);
         drain(&mut session);
-        session.follow_log(Whole::AsItComes);
+        session.follow_log();
         session.leave();
         assert!(session.transmit().is_empty() && session.outcome().is_none());
         session.receive(&plain(&[hello(), device_info()]));
         drain(&mut session);
-        session.follow_log(Whole::AsItComes);
+        session.follow_log();
         assert!(session.transmit().is_empty());
     }
 }
@@ -156,7 +152,7 @@ fn it_is_followed_inside_the_encryption() {
     assert!(
         matches!(session.poll_event(), Some(Event::Answered(it)) if it.worth() == Worth::Proof)
     );
-    session.follow_log(Whole::WithConfiguration);
+    session.follow_log();
     assert_eq!(secure.kinds(&drain(&mut session)), [3, 28]);
     session.receive(&secure.say(&[says("sealed")]));
     assert_eq!(heard(&mut session), ["sealed"]);

@@ -16,10 +16,10 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 use wakeflash_api::{
     Answer, ApiError, EncryptionKey, Event, Greeting, Outcome, PowerKind, Reading, Silence, Step,
-    Whole, Wish, Worth,
+    Wish, Worth,
 };
 use wakeflash_core::device::Sighting;
-use wakeflash_engine::api::log::{End, Heard, Wanted, follow};
+use wakeflash_engine::api::log::{End, Heard, follow};
 use wakeflash_engine::api::{Question, Reply, ask};
 use wakeflash_tests::device::Device;
 use wakeflash_tests::esphome::{self, Esphome, Firmware};
@@ -287,9 +287,8 @@ async fn the_log_of_a_real_device_is_followed_until_it_sleeps() {
     let stream = TcpStream::connect(device_address()).await.unwrap();
     let (heard, mut hears) = tokio::sync::mpsc::channel(64);
     let cancel = tokio_util::sync::CancellationToken::new();
-    let wanted = Wanted { key: None, whole: Whole::WithConfiguration };
     let is_it = |says: &Sighting| says.name == "asked";
-    let following = follow(stream, &wanted, is_it, &heard, &cancel);
+    let following = follow(stream, None, is_it, &heard, &cancel);
     let listening = async {
         let mut lines: Vec<String> = Vec::new();
         let says_config = |lines: &[String]| lines.iter().any(|line| line.contains("[C]["));
@@ -312,19 +311,19 @@ async fn the_log_of_a_real_device_is_followed_until_it_sleeps() {
 #[tokio::test]
 async fn a_real_device_finds_nothing_wrong_with_whoever_follows_its_log() {
     let running = Running::start().await;
-    let wanted = Wanted { key: None, whole: Whole::AsItComes };
     for is_the_one in [true, false] {
         let stream = TcpStream::connect(device_address()).await.unwrap();
         let (heard, mut hears) = tokio::sync::mpsc::channel(64);
         let cancel = tokio_util::sync::CancellationToken::new();
-        let following = follow(stream, &wanted, |_| is_the_one, &heard, &cancel);
+        let following = follow(stream, None, |_| is_the_one, &heard, &cancel);
         let leaving = async {
             while is_the_one && !matches!(hears.recv().await.unwrap(), Heard::Lines(_)) {}
             if is_the_one {
                 cancel.cancel();
             }
         };
-        let (end, ()) = tokio::join!(following, leaving);
+        let both = async { tokio::join!(following, leaving) };
+        let (end, ()) = tokio::time::timeout(SOON, both).await.unwrap();
         assert_eq!(end, if is_the_one { End::Left } else { End::Stranger });
     }
     let warnings = running.said(&["W", "E"]).await;

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::{Session, State, Talk, Whole, Wish};
+use super::{Session, State, Talk, Wish};
 use crate::answer::Answer;
 use crate::channel::Channel;
 use crate::error::{ApiError, Step, Violation};
@@ -107,15 +107,12 @@ impl Session {
     }
 
     /// Subscribes to the log of a device that has answered.
-    pub(super) fn subscribe(&mut self, whole: Whole) -> Result<(), ApiError> {
+    pub(super) fn subscribe(&mut self) -> Result<(), ApiError> {
         let State::Talking(channel, _, talk) = &mut self.state else { return Ok(()) };
         match mem::replace(talk, Talk::Introduction) {
             Talk::Known(answer) => {
                 *talk = Talk::Log(answer);
-                let request = SubscribeLogsRequest {
-                    level: WHATEVER_IT_HAS,
-                    dump_config: whole == Whole::WithConfiguration,
-                };
+                let request = SubscribeLogsRequest { level: WHATEVER_IT_HAS, dump_config: true };
                 // Firmware before ESPHome 2026.1 says nothing before this; later ones ignore it.
                 channel.send(kind::AUTHENTICATION_REQUEST, &[], &mut self.wire)?;
                 let body = prost::Message::encode_to_vec(&request);

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use wakeflash_api::{
-    Dismissal, EncryptionKey, Event, LogEnd, Opening, Outcome, Session, Silence, Step, Whole, Wish,
+    Dismissal, EncryptionKey, Event, LogEnd, Opening, Outcome, Session, Silence, Step, Wish,
 };
 use wakeflash_core::device::Sighting;
 
@@ -25,15 +25,6 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 const PACE: Duration = Duration::from_millis(50);
 /// How much is read at once.
 const PIECE: usize = 8 << 10;
-
-/// What is asked of the device.
-#[derive(Debug, Clone)]
-pub struct Wanted {
-    /// The key that it should have; `None`: nobody knows one.
-    pub key: Option<EncryptionKey>,
-    /// Whether it says its configuration first.
-    pub whole: Whole,
-}
 
 /// What is heard while a log is followed.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +61,7 @@ pub enum End {
 /// is said to it. `connect` opens another connection for that.
 pub async fn follow(
     stream: TcpStream,
-    wanted: &Wanted,
+    key: Option<&EncryptionKey>,
     is_it: impl Fn(&Sighting) -> bool,
     heard: &mpsc::Sender<Heard>,
     cancel: &CancellationToken,
@@ -79,14 +70,14 @@ pub async fn follow(
         Ok(peer) => peer,
         Err(error) => return End::Lost(error.to_string()),
     };
-    let opening = match &wanted.key {
+    let opening = match key {
         None => Opening::Plaintext,
         Some(key) => match ephemeral() {
             Ok(ephemeral) => Opening::Encrypted(key.clone(), ephemeral),
             Err(reason) => return End::Lost(reason),
         },
     };
-    let judge = Judge { peer, is_it, whole: wanted.whole };
+    let judge = Judge { peer, is_it };
     let outcome = converse(stream, opening, &judge, heard, cancel).await;
     if outcome != Ended::Of(Outcome::SpeaksPlaintext) {
         return outcome.into();
@@ -102,7 +93,6 @@ pub async fn follow(
 struct Judge<F> {
     peer: SocketAddr,
     is_it: F,
-    whole: Whole,
 }
 
 #[derive(Debug, PartialEq)]
@@ -225,7 +215,7 @@ async fn take_events(
                 is_it = (judge.is_it)(&sighting);
                 said.push(Heard::Says(sighting));
                 if is_it {
-                    session.follow_log(judge.whole);
+                    session.follow_log();
                     said.push(Heard::Live);
                 }
             }

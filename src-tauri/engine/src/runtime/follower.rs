@@ -10,7 +10,6 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use wakeflash_api::Whole;
 use wakeflash_core::device_log::LogSource;
 use wakeflash_core::knock::TargetAddress;
 use wakeflash_core::update::Api;
@@ -19,7 +18,7 @@ use wakeflash_ota::EncryptionKey;
 
 use super::now;
 use super::report::Report;
-use crate::api::log::{End, Heard, Wanted, follow};
+use crate::api::log::{End, Heard, follow};
 use crate::watch::neighbours::link_address;
 
 /// How long a connection may take to open. One to a device that sleeps is begun anew rather than repeated by TCP.
@@ -186,20 +185,23 @@ impl Follower {
             opened = connect(&source, port) => opened,
         };
         match opened {
-            Opened::Stream(stream) => Tried::Of(
-                self.follow(stream, Wanted { key, whole: Whole::WithConfiguration }, &source).await,
-            ),
+            Opened::Stream(stream) => Tried::Of(self.follow(stream, key, &source).await),
             Opened::NoAddress => Tried::NoAddress,
             Opened::Refused => Tried::Refused { port, no_api },
             Opened::Nothing => Tried::Unreachable,
         }
     }
 
-    async fn follow(&self, stream: TcpStream, wanted: Wanted, source: &LogSource) -> End {
+    async fn follow(
+        &self,
+        stream: TcpStream,
+        key: Option<EncryptionKey>,
+        source: &LogSource,
+    ) -> End {
         let (heard, mut hears) = mpsc::channel(4);
         let following = async move {
             let is_it = |says: &_| source.who.is(says, now());
-            follow(stream, &wanted, is_it, &heard, &self.cancel).await
+            follow(stream, key.as_ref(), is_it, &heard, &self.cancel).await
         };
         let telling = async {
             while let Some(heard) = hears.recv().await {
